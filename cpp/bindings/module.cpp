@@ -1,0 +1,263 @@
+// The only file that knows Python: converts arguments, releases the GIL, calls the core. No logic.
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "dfa/batch.hpp"
+#include "dfa/random.hpp"
+
+namespace py = pybind11;
+using namespace pybind11::literals;
+
+namespace {
+
+// Without `forcecast` NumPy refuses a dtype that would lose values, instead of converting it.
+template <typename T>
+using Array = py::array_t<T, py::array::c_style>;
+
+using ShapeTuple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
+using Radius = std::variant<std::uint8_t, std::shared_ptr<dfa::RadiusMap>>;
+
+dfa::ImageShape to_shape(const ShapeTuple& shape) {
+  return {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
+}
+
+std::string describe(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
+    text += std::to_string(array.shape(i)) + ",";
+  }
+  return text + ")";
+}
+
+std::vector<std::uint8_t> to_bytes(const Array<std::uint8_t>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+dfa::Ball to_ball(const dfa::ImageShape& shape, const Array<std::uint8_t>& original, const Radius& radius,
+                  dfa::Domain domain) {
+  if (original.ndim() != 3 || original.shape(0) != shape.height || original.shape(1) != shape.width ||
+      original.shape(2) != shape.channels) {
+    throw std::invalid_argument("expected an original of shape (" + std::to_string(shape.height) + "," +
+                                std::to_string(shape.width) + "," + std::to_string(shape.channels) + "), got " +
+                                describe(original));
+  }
+  if (const auto* radii = std::get_if<std::shared_ptr<dfa::RadiusMap>>(&radius)) {
+    return {to_bytes(original), *radii, domain};
+  }
+  return {to_bytes(original), std::get<std::uint8_t>(radius), domain};
+}
+
+std::vector<dfa::Row> to_rows(const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates) {
+  if (slots.ndim() != 1 || candidates.ndim() != 1 || slots.shape(0) != candidates.shape(0)) {
+    throw std::invalid_argument("slots and candidates must be one-dimensional and of one length, got " +
+                                describe(slots) + " and " + describe(candidates));
+  }
+  const auto n = static_cast<std::size_t>(slots.shape(0));
+  std::vector<dfa::Row> rows(n);
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::int64_t slot = slots.data()[i];
+    const std::int64_t candidate = candidates.data()[i];
+    if (slot < 0 || candidate < 0 || candidate > UINT32_MAX) {
+      throw std::invalid_argument("row " + std::to_string(i) + " has slot " + std::to_string(slot) + " and candidate " +
+                                  std::to_string(candidate));
+    }
+    rows[i] = {static_cast<std::size_t>(slot), static_cast<std::uint32_t>(candidate)};
+  }
+  return rows;
+}
+
+void ask(dfa::Batch& batch, const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates,
+         const Array<std::uint8_t>& images) {
+  const std::vector<dfa::Row> rows = to_rows(slots, candidates);
+  const dfa::ImageShape& shape = batch.shape();
+  if (images.ndim() != 4 || images.shape(0) < static_cast<py::ssize_t>(rows.size()) ||
+      images.shape(1) != shape.height || images.shape(2) != shape.width || images.shape(3) != shape.channels) {
+    throw std::invalid_argument("images must hold at least " + std::to_string(rows.size()) + " rows of shape (" +
+                                std::to_string(shape.height) + "," + std::to_string(shape.width) + "," +
+                                std::to_string(shape.channels) + "), got " + describe(images));
+  }
+  if (!images.writeable()) {
+    throw std::invalid_argument("images must be writeable");
+  }
+  auto* data = const_cast<std::uint8_t*>(images.data());
+  const py::gil_scoped_release release;  // the core touches no Python object
+  batch.ask(rows, data);
+}
+
+void tell(dfa::Batch& batch, const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates,
+          const Array<double>& degrees) {
+  const std::vector<dfa::Row> rows = to_rows(slots, candidates);
+  if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(rows.size())) {
+    throw std::invalid_argument("expected one degree per row, (" + std::to_string(rows.size()) + ",), got " +
+                                describe(degrees));
+  }
+  const double* data = degrees.data();
+  const py::gil_scoped_release release;  // the core touches no Python object
+  batch.tell(rows, data);
+}
+
+py::tuple population(const dfa::Batch& batch, std::size_t slot) {
+  const dfa::Racos& search = batch.search(slot);
+  const dfa::Population& members = search.population();
+  Array<double> degrees(static_cast<py::ssize_t>(members.size()));
+  Array<std::uint64_t> births(static_cast<py::ssize_t>(members.size()));
+  py::list vectors;
+  for (std::size_t rank = 0; rank < members.size(); ++rank) {
+    const dfa::Member& member = members[rank];
+    degrees.mutable_data()[rank] = member.degree;
+    births.mutable_data()[rank] = member.birth;
+    if (member.family == dfa::Member::kNoVector) {
+      vectors.append(py::none());
+      continue;
+    }
+    Array<std::int16_t> vector(static_cast<py::ssize_t>(search.ball().size()));
+    for (std::size_t p = 0; p < search.ball().size(); ++p) {
+      vector.mutable_data()[p] = static_cast<std::int16_t>(members.value(member, static_cast<std::uint32_t>(p)));
+    }
+    vectors.append(vector);
+  }
+  return py::make_tuple(degrees, births, vectors);
+}
+
+Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape_tuple,
+                              const Array<std::uint8_t>& original, const Radius& radius,
+                              const Array<std::int32_t>& members, std::uint64_t seed, std::uint32_t count) {
+  const dfa::ImageShape shape = to_shape(shape_tuple);
+  if (members.ndim() != 2) {
+    throw std::invalid_argument("members must have shape (s + k, coordinates), got " + describe(members));
+  }
+  std::vector<std::vector<std::int32_t>> vectors;
+  for (py::ssize_t i = 0; i < members.shape(0); ++i) {
+    const std::int32_t* row = members.data(i, 0);
+    vectors.emplace_back(row, row + members.shape(1));
+  }
+  const auto drawn =
+      dfa::Racos::draw_from(config, shape, to_ball(shape, original, radius, config.domain), vectors, seed, count);
+  Array<std::int32_t> result({static_cast<py::ssize_t>(count), members.shape(1)});
+  for (std::size_t i = 0; i < drawn.size(); ++i) {
+    std::copy(drawn[i].begin(), drawn[i].end(), result.mutable_data(static_cast<py::ssize_t>(i), 0));
+  }
+  return result;
+}
+
+py::dict build_info() {
+  py::dict info;
+  info["compiler"] = DFA_COMPILER;
+  info["build_type"] = DFA_BUILD_TYPE;
+#ifdef _OPENMP
+  info["openmp"] = _OPENMP;
+#else
+  info["openmp"] = 0;
+#endif
+#ifdef NDEBUG
+  info["assertions"] = false;
+#else
+  info["assertions"] = true;
+#endif
+  return info;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+  module.doc() = "Integer black-box optimizer for many images at once: ask for uint8 candidates, tell their degrees.";
+
+  py::enum_<dfa::Region>(module, "Region")
+      .value("NONE", dfa::Region::kNone)
+      .value("ORDERED", dfa::Region::kOrdered)
+      .value("PER_COORDINATE", dfa::Region::kPerCoordinate);
+  py::enum_<dfa::Shape>(module, "Shape")
+      .value("SCATTERED", dfa::Shape::kScattered)
+      .value("WINDOW", dfa::Shape::kWindow);
+  py::enum_<dfa::Values>(module, "Values")
+      .value("UNIFORM", dfa::Values::kUniform)
+      .value("EXTREMES", dfa::Values::kExtremes);
+  py::enum_<dfa::Start>(module, "Start").value("UNIFORM", dfa::Start::kUniform).value("STRIPES", dfa::Start::kStripes);
+  py::enum_<dfa::Domain>(module, "Domain").value("BALL", dfa::Domain::kBall).value("VALID", dfa::Domain::kValid);
+  py::enum_<dfa::Ties>(module, "Ties").value("OLDER", dfa::Ties::kOlder).value("NEWER", dfa::Ties::kNewer);
+
+  py::class_<dfa::Config>(module, "Config")
+      .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates, dfa::Region region,
+                       dfa::Shape shape, dfa::Values values, dfa::Start start, dfa::Domain domain, dfa::Ties ties,
+                       double window_share, std::vector<std::uint64_t> window_halvings) {
+             dfa::Config config{samples,
+                                positives,
+                                coordinates,
+                                region,
+                                shape,
+                                values,
+                                start,
+                                domain,
+                                ties,
+                                window_share,
+                                std::move(window_halvings)};
+             dfa::validate(config);
+             return config;
+           }),
+           py::kw_only(), "samples"_a, "positives"_a, "coordinates"_a, "region"_a, "shape"_a, "values"_a, "start"_a,
+           "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a)
+      .def_property_readonly("population", &dfa::Config::population);
+
+  py::class_<dfa::RadiusMap, std::shared_ptr<dfa::RadiusMap>>(module, "RadiusMap")
+      .def(py::init([](const Array<std::uint8_t>& radii) { return std::make_shared<dfa::RadiusMap>(to_bytes(radii)); }),
+           "radii"_a);
+
+  py::class_<dfa::Batch>(module, "Batch")
+      .def(py::init([](const dfa::Config& config, const ShapeTuple& shape, std::uint64_t seed, int threads) {
+             return std::make_unique<dfa::Batch>(config, to_shape(shape), seed, threads);
+           }),
+           "config"_a, "shape"_a, "seed"_a, "threads"_a)
+      .def(
+          "add",
+          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Radius& radius) {
+            return batch.add(to_ball(batch.shape(), original, radius, batch.config().domain), image_id);
+          },
+          "original"_a, "image_id"_a, "radius"_a)
+      .def("remove", &dfa::Batch::remove, "slot"_a)
+      .def("ask", &ask, "slots"_a, "candidates"_a, "images"_a.noconvert())
+      .def("tell", &tell, "slots"_a, "candidates"_a, "degrees"_a)
+      .def(
+          "iteration", [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).iteration(); },
+          "slot"_a)
+      .def(
+          "iteration_size",
+          [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).iteration_size(); }, "slot"_a)
+      .def("population", &population, "slot"_a)
+      .def(
+          "save", [](const dfa::Batch& batch, std::size_t slot) { return py::bytes(batch.save(slot)); }, "slot"_a)
+      .def(
+          "load", [](dfa::Batch& batch, const py::bytes& state) { return batch.load(std::string(state)); }, "state"_a)
+      .def("__len__", &dfa::Batch::size);
+
+  py::class_<dfa::Stream>(module, "Stream")
+      .def(py::init([](std::uint64_t seed, std::uint32_t image, std::uint32_t iteration, std::uint32_t candidate) {
+             return dfa::Stream({seed, image, iteration, candidate});
+           }),
+           "seed"_a, "image_id"_a, "iteration"_a, "candidate"_a)
+      .def("next", &dfa::Stream::next)
+      .def(
+          "below",
+          [](dfa::Stream& stream, std::uint32_t n) {
+            if (n == 0) {
+              throw std::invalid_argument("n must be at least 1, got 0");
+            }
+            return stream.below(n);
+          },
+          "n"_a);
+
+  module.def("philox", &dfa::philox, "counter"_a, "key"_a);
+  module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "radius"_a, "members"_a, "seed"_a,
+             "count"_a);
+  module.def("build_info", &build_info);
+  module.attr("__version__") = DFA_VERSION;
+}

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace dfa {
+
+/// How the search space is refined from positives and negatives (paper, Algorithm 1, line 13).
+enum class Region : std::uint8_t {
+  kNone,           ///< not at all: plain mutation of a positive
+  kOrdered,        ///< RACOS for ordered dimensions, strict cut: no negative stays inside
+  kPerCoordinate,  ///< for every changed coordinate, one cut against every negative ("respectively", line 14)
+};
+
+/// Which coordinates of the parent change.
+enum class Shape : std::uint8_t {
+  kScattered,  ///< a uniform set of distinct coordinates
+  kWindow,     ///< one square window of the image, all channels
+};
+
+/// Which values the changed coordinates take within their bounds.
+enum class Values : std::uint8_t {
+  kUniform,   ///< uniform integers
+  kExtremes,  ///< the lower or the upper bound; in a window one choice per channel
+};
+
+/// How the members of iteration 0 are drawn.
+enum class Start : std::uint8_t {
+  kUniform,  ///< every coordinate uniform within its bounds
+  kStripes,  ///< vertical stripes at the bounds, one choice per column and channel
+};
+
+/// Which perturbations exist at a coordinate whose original value is d and whose radius is e.
+enum class Domain : std::uint8_t {
+  kBall,   ///< [-e, e]; what leaves 0..255 is clamped when rendered (the paper)
+  kValid,  ///< [max(-e, -d), min(e, 255 - d)]; no two perturbations render alike
+};
+
+/// Which of two members with the same degree ranks first.
+enum class Ties : std::uint8_t { kOlder, kNewer };
+
+/// Everything that decides a trajectory beside the image, its id, the seed and the degrees.
+struct Config {
+  std::uint32_t samples = 3;      ///< s, candidates per iteration and number of negatives
+  std::uint32_t positives = 2;    ///< k
+  std::uint32_t coordinates = 2;  ///< |Y| for Shape::kScattered
+  Region region = Region::kOrdered;
+  Shape shape = Shape::kScattered;
+  Values values = Values::kUniform;
+  Start start = Start::kUniform;
+  Domain domain = Domain::kBall;
+  Ties ties = Ties::kOlder;
+  double window_share = 0.1;                   ///< share of the image's area that the first windows cover
+  std::vector<std::uint64_t> window_halvings;  ///< numbers of told candidates at which the share halves, ascending
+
+  std::uint32_t population() const { return samples + positives; }
+};
+
+/// Throws std::invalid_argument naming the first field that makes no sense.
+void validate(const Config& config);
+
+}  // namespace dfa

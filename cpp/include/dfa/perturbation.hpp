@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dfa/space.hpp"
+
+namespace dfa {
+
+/// A whole perturbation vector, one byte per value where all of them fit, else two.
+class DenseVector {
+ public:
+  DenseVector() = default;
+  DenseVector(std::size_t size, std::int32_t largest_magnitude);
+
+  std::size_t size() const { return wide_.empty() ? narrow_.size() : wide_.size(); }
+  std::int32_t operator[](std::size_t p) const { return wide_.empty() ? narrow_[p] : wide_[p]; }
+  void set(std::size_t p, std::int32_t value) {
+    if (wide_.empty()) {
+      narrow_[p] = static_cast<std::int8_t>(value);
+    } else {
+      wide_[p] = static_cast<std::int16_t>(value);
+    }
+  }
+
+  /// Number of coordinates at which two vectors of the same space differ.
+  std::uint64_t count_differences(const DenseVector& other) const;
+  /// Writes norm(d + x) for every coordinate.
+  void render(const Ball& ball, std::uint8_t* image) const;
+
+ private:
+  std::vector<std::int8_t> narrow_;
+  std::vector<std::int16_t> wide_;
+};
+
+/// One coordinate and the value it takes.
+struct Edit {
+  std::uint32_t coordinate;
+  std::int32_t value;
+};
+
+/// Edits with ascending coordinates, each at most once.
+using Edits = std::vector<Edit>;
+
+/// The value at a coordinate of "base with edits".
+std::int32_t value_at(const DenseVector& base, const Edits& edits, std::uint32_t coordinate);
+
+/// Parent's edits overlaid by a child's, without those that equal the base.
+Edits overlay(const DenseVector& base, const Edits& parent, const Edits& child);
+
+/// Coordinates, ascending, at which "base with a" and "base with b" differ. Neither may hold an edit equal to the base.
+std::vector<std::uint32_t> differences(const Edits& a, const Edits& b);
+
+/// Sorts edits by coordinate in O(n); the coordinates are distinct and below `size`.
+void sort_by_coordinate(Edits& edits, Edits& scratch, std::size_t size);
+
+}  // namespace dfa

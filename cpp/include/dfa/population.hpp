@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dfa/config.hpp"
+#include "dfa/perturbation.hpp"
+#include "dfa/space.hpp"
+
+namespace dfa {
+
+/// Members that descend from the same start share one dense vector, the family's base, and differ from it in edits.
+/// The base always equals the family's best member, so a member costs memory and time in proportion to its distance
+/// from that best one and never to the size of the image.
+struct Family {
+  DenseVector base;
+  std::vector<std::uint8_t> image;  ///< the rendered base; empty while no positive belongs to the family
+};
+
+struct Member {
+  double degree = 0.0;
+  std::uint64_t birth = 0;          ///< running number of the candidate, the older the smaller
+  std::int32_t family = kNoVector;  ///< index of its family, or kNoVector
+  Edits edits;
+
+  /// A negative that no region will read keeps its degree and its place, not its vector.
+  static constexpr std::int32_t kNoVector = -1;
+};
+
+/// Where two members differ, as the region needs it.
+struct Difference {
+  std::uint64_t count = 0;
+  bool is_listed = false;                  ///< false: so many that drawing a coordinate at random finds one soon
+  std::vector<std::uint32_t> coordinates;  ///< ascending, when listed
+};
+
+/// A candidate that joins: a whole vector (iteration 0), or its parent's rank and the sorted edits on it.
+struct Arrival {
+  double degree;
+  std::uint64_t birth;
+  const DenseVector* whole;
+  std::size_t parent;
+  const Edits* edits;
+};
+
+/// The best s + k evaluated candidates of one image, sorted by degree, then age (paper, Algorithm 1, lines 9, 10, 21).
+class Population {
+ public:
+  explicit Population(const Config& config) : config_(config) {}
+
+  std::size_t size() const { return members_.size(); }
+  const Member& operator[](std::size_t rank) const { return members_[rank]; }
+  std::size_t num_positives() const;
+  const Family& family(std::size_t index) const { return families_[index]; }
+  const Family& family(const Member& member) const { return families_[static_cast<std::size_t>(member.family)]; }
+  std::size_t num_families() const { return families_.size(); }
+
+  std::int32_t value(const Member& member, std::uint32_t coordinate) const {
+    return value_at(family(member).base, member.edits, coordinate);
+  }
+  Difference difference(const Ball& ball, const Member& a, const Member& b) const;
+
+  /// Keeps the best s + k of members and arrivals.
+  void merge(const Ball& ball, const std::vector<Arrival>& arrivals);
+
+  /// Rebuilds a population from stored parts; throws std::invalid_argument where they contradict one another.
+  void restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members);
+
+ private:
+  bool ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const;
+  void drop_empty_families();
+  void rebase(const Ball& ball);
+  void rebase_family(const Ball& ball, std::size_t family, Member& best);
+  void render_positives(const Ball& ball);
+  void count_base_differences();
+  std::uint64_t base_difference(std::size_t f, std::size_t g) const;
+
+  Config config_;
+  std::vector<Member> members_;
+  std::vector<Family> families_;
+  // [f][g]: number of coordinates at which the bases of two families differ, kept up to date by rebasing. Empty where
+  // no region asks for it in every iteration.
+  std::vector<std::vector<std::uint64_t>> base_differences_;
+};
+
+}  // namespace dfa

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dfa/config.hpp"
+#include "dfa/population.hpp"
+#include "dfa/random.hpp"
+#include "dfa/region.hpp"
+#include "dfa/space.hpp"
+
+namespace dfa {
+
+/// A candidate of iteration 1 or later: a positive and the values that Y takes, in the order in which Y was drawn.
+struct Proposal {
+  std::size_t parent = 0;
+  Edits edits;
+};
+
+/// Memory that one thread reuses from candidate to candidate.
+struct Scratch {
+  std::vector<std::uint64_t> picked;  ///< one bit per free coordinate, all zero between candidates
+  std::vector<std::uint32_t> indices;
+  Cuts cuts;
+  Edits sorting;
+};
+
+/// What all proposals of one iteration of one image read.
+struct ProposalContext {
+  const Config& config;
+  const ImageShape& shape;
+  const Ball& ball;
+  const Population& population;
+  const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
+  std::uint32_t window_side;                                ///< for Shape::kWindow
+};
+
+/// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.
+void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratch& scratch);
+
+/// Draws a whole member for iteration 0 (line 1).
+void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole);
+
+/// Draws one candidate (lines 13 to 16). A candidate that equals a positive is drawn again, a bounded number of times:
+/// a small space may hold no new point.
+void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal);
+
+/// Side of the square window after `told` candidates.
+std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told);
+
+}  // namespace dfa

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dfa/config.hpp"
+#include "dfa/population.hpp"
+#include "dfa/proposal.hpp"
+#include "dfa/space.hpp"
+
+namespace dfa {
+
+/// The search on one image: Algorithm 1 of the paper as ask and tell.
+///
+/// An iteration is a fixed set of candidates, 0..iteration_size()-1. They may be drawn in any order, more than once and
+/// by several threads at a time; the population changes only in advance(), when all of them have been told.
+class Racos {
+ public:
+  Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id);
+
+  std::uint32_t iteration() const { return iteration_; }
+  std::uint32_t iteration_size() const;
+  std::uint32_t image_id() const { return image_id_; }
+  const Population& population() const { return population_; }
+  const Ball& ball() const { return ball_; }
+
+  /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
+  bool claim(std::uint32_t candidate);
+  void release(std::uint32_t candidate) { candidates_[candidate].is_claimed = false; }
+  /// Draws a candidate and writes its image. Safe to call concurrently for different candidates.
+  void ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
+  /// Records a candidate's degree. Throws std::logic_error unless it was asked and has not been told.
+  void tell(std::uint32_t candidate, double degree);
+  /// Takes back what tell() recorded.
+  void retract(std::uint32_t candidate);
+  bool is_complete() const { return num_told_ == candidates_.size(); }
+  /// Ranks, selects and starts the next iteration. Throws std::logic_error unless the iteration is complete.
+  void advance(Scratch& scratch);
+
+  /// The exact state, as bytes. Candidates asked but not told are not part of it: asked again they are the same.
+  std::string save() const;
+  /// The search that save() described. Throws std::invalid_argument for bytes that are damaged, of another version or
+  /// of another configuration.
+  static Racos load(const Config& config, const ImageShape& shape, const std::string& bytes);
+
+  /// Draws proposals from a population given as whole vectors in rank order, with image id 0 and iteration 1: for
+  /// studies of the sampler. Returns `count` vectors.
+  static std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const ImageShape& shape, Ball ball,
+                                                          const std::vector<std::vector<std::int32_t>>& members,
+                                                          std::uint64_t seed, std::uint32_t count);
+
+ private:
+  struct Candidate {
+    Proposal proposal;
+    DenseVector whole;  // iteration 0 only
+    double degree = 0.0;
+    bool is_claimed = false;
+    bool is_drawn = false;
+    bool is_told = false;
+  };
+
+  void draw(std::uint32_t candidate, Scratch& scratch);
+  void render(const Candidate& candidate, std::uint8_t* image) const;
+  void begin_iteration();
+  std::uint64_t first_birth() const;
+  ProposalContext context() const;
+
+  Config config_;
+  ImageShape shape_;
+  Ball ball_;
+  std::uint64_t seed_;
+  std::uint32_t image_id_;
+  std::uint32_t iteration_ = 0;
+  Population population_;
+  std::vector<std::vector<Difference>> differences_;
+  std::uint32_t window_side_ = 0;
+  std::vector<Candidate> candidates_;
+  std::size_t num_told_ = 0;
+};
+
+}  // namespace dfa

@@ -1,0 +1,32 @@
+#include "dfa/config.hpp"
+
+#include <stdexcept>
+#include <string>
+
+namespace dfa {
+namespace {
+
+void require(bool condition, const std::string& message) {
+  if (!condition) {
+    throw std::invalid_argument(message);
+  }
+}
+
+}  // namespace
+
+void validate(const Config& config) {
+  // The bound keeps ranks and candidate numbers far inside their types.
+  constexpr std::uint32_t kMost = 1U << 20U;
+  require(config.samples >= 1 && config.samples <= kMost,
+          "samples must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.samples));
+  require(config.positives >= 1 && config.positives <= kMost,
+          "positives must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.positives));
+  require(config.coordinates >= 1, "coordinates must be at least 1, got 0");
+  require(config.window_share > 0.0 && config.window_share <= 1.0,
+          "window_share must be in (0, 1], got " + std::to_string(config.window_share));
+  for (std::size_t i = 1; i < config.window_halvings.size(); ++i) {
+    require(config.window_halvings[i - 1] <= config.window_halvings[i], "window_halvings must ascend");
+  }
+}
+
+}  // namespace dfa

@@ -1,0 +1,301 @@
+#include "dfa/population.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+namespace dfa {
+namespace {
+
+// Value of one member at the coordinates that another one edits, without a search per coordinate.
+class Cursor {
+ public:
+  Cursor(const DenseVector& base, const Edits& edits) : base_(base), at_(edits.begin()), end_(edits.end()) {}
+  // Coordinates must ascend from call to call.
+  std::int32_t value(std::uint32_t coordinate) {
+    while (at_ != end_ && at_->coordinate < coordinate) {
+      ++at_;
+    }
+    return at_ != end_ && at_->coordinate == coordinate ? at_->value : base_[coordinate];
+  }
+
+ private:
+  const DenseVector& base_;
+  Edits::const_iterator at_;
+  Edits::const_iterator end_;
+};
+
+}  // namespace
+
+std::size_t Population::num_positives() const { return std::min<std::size_t>(config_.positives, members_.size()); }
+
+bool Population::ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const {
+  if (degree_a != degree_b) {
+    return degree_a < degree_b;
+  }
+  return config_.ties == Ties::kOlder ? birth_a < birth_b : birth_a > birth_b;
+}
+
+Difference Population::difference(const Ball& ball, const Member& a, const Member& b) const {
+  Difference result;
+  if (a.family == b.family) {
+    result.coordinates = differences(a.edits, b.edits);
+    result.count = result.coordinates.size();
+    result.is_listed = 4 * result.count < ball.free_count();
+    return result;
+  }
+  const DenseVector& base_a = family(a).base;
+  const DenseVector& base_b = family(b).base;
+  std::uint64_t count = base_difference(static_cast<std::size_t>(a.family), static_cast<std::size_t>(b.family));
+  // The bases' count is right wherever neither member has an edit; correct it where one has.
+  Cursor values_a(base_a, a.edits);
+  Cursor values_b(base_b, b.edits);
+  const auto correct = [&](std::uint32_t p) {
+    count -= base_a[p] != base_b[p] ? 1U : 0U;
+    count += values_a.value(p) != values_b.value(p) ? 1U : 0U;
+  };
+  auto i = a.edits.begin();
+  auto j = b.edits.begin();
+  while (i != a.edits.end() || j != b.edits.end()) {
+    if (j == b.edits.end() || (i != a.edits.end() && i->coordinate < j->coordinate)) {
+      correct((i++)->coordinate);
+    } else if (i == a.edits.end() || j->coordinate < i->coordinate) {
+      correct((j++)->coordinate);
+    } else {
+      correct((i++)->coordinate);
+      ++j;
+    }
+  }
+  result.count = count;
+  result.is_listed = 4 * count < ball.free_count();
+  if (result.is_listed) {
+    // Independent starts that agree on three quarters of the coordinates: only small or hand-made spaces get here.
+    for (std::uint32_t f = 0; f < ball.free_count(); ++f) {
+      const std::uint32_t p = ball.free_coordinate(f);
+      if (value(a, p) != value(b, p)) {
+        result.coordinates.push_back(p);
+      }
+    }
+  }
+  return result;
+}
+
+void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
+  struct Ranked {
+    double degree;
+    std::uint64_t birth;
+    std::size_t index;  // a member's, or members_.size() + an arrival's
+  };
+  std::vector<Ranked> order;
+  order.reserve(members_.size() + arrivals.size());
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    order.push_back({members_[i].degree, members_[i].birth, i});
+  }
+  for (std::size_t i = 0; i < arrivals.size(); ++i) {
+    order.push_back({arrivals[i].degree, arrivals[i].birth, members_.size() + i});
+  }
+  std::sort(order.begin(), order.end(),
+            [this](const Ranked& a, const Ranked& b) { return ranks_before(a.degree, a.birth, b.degree, b.birth); });
+  order.resize(std::min<std::size_t>(order.size(), config_.population()));
+
+  // A negative is never promoted later, so where no region reads negatives their vectors need not be kept.
+  const bool keeps_negatives = config_.region != Region::kNone;
+  bool has_new_family = false;
+  std::vector<Member> next;
+  next.reserve(order.size());
+  // Children copy from their parents, so parents move only after the last child is made.
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    const Ranked& ranked = order[rank];
+    Member member;
+    member.degree = ranked.degree;
+    member.birth = ranked.birth;
+    if (ranked.index >= members_.size() && (rank < config_.positives || keeps_negatives)) {
+      const Arrival& arrival = arrivals[ranked.index - members_.size()];
+      if (arrival.whole != nullptr) {
+        member.family = static_cast<std::int32_t>(families_.size());
+        families_.push_back({*arrival.whole, {}});
+        has_new_family = true;
+      } else {
+        const Member& parent = members_[arrival.parent];
+        member.family = parent.family;
+        member.edits = overlay(family(parent).base, parent.edits, *arrival.edits);
+      }
+    }
+    next.push_back(std::move(member));
+  }
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    if (order[rank].index < members_.size() && (rank < config_.positives || keeps_negatives)) {
+      Member& old = members_[order[rank].index];
+      next[rank].family = old.family;
+      next[rank].edits = std::move(old.edits);
+    }
+  }
+  members_ = std::move(next);
+  drop_empty_families();
+  if (has_new_family) {
+    count_base_differences();
+  }
+  rebase(ball);
+  render_positives(ball);
+}
+
+void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members) {
+  families_.clear();
+  for (DenseVector& base : bases) {
+    families_.push_back({std::move(base), {}});
+  }
+  members_ = std::move(members);
+  for (std::size_t rank = 0; rank < members_.size(); ++rank) {
+    const Member& member = members_[rank];
+    const bool has_vector = member.family != Member::kNoVector;
+    if (has_vector && (member.family < 0 || static_cast<std::size_t>(member.family) >= families_.size())) {
+      throw std::invalid_argument("saved state names a family that is not in it");
+    }
+    if (!has_vector && rank < config_.positives) {
+      throw std::invalid_argument("saved state lacks the vector of a positive");
+    }
+    if (rank > 0 && !ranks_before(members_[rank - 1].degree, members_[rank - 1].birth, member.degree, member.birth)) {
+      throw std::invalid_argument("saved state holds members out of order");
+    }
+  }
+  drop_empty_families();
+  count_base_differences();
+  rebase(ball);
+  render_positives(ball);
+}
+
+void Population::drop_empty_families() {
+  std::vector<std::int32_t> renamed(families_.size(), Member::kNoVector);
+  std::vector<std::size_t> kept;
+  for (Member& member : members_) {
+    if (member.family == Member::kNoVector) {
+      continue;
+    }
+    std::int32_t& name = renamed[static_cast<std::size_t>(member.family)];
+    if (name == Member::kNoVector) {
+      name = static_cast<std::int32_t>(kept.size());
+      kept.push_back(static_cast<std::size_t>(member.family));
+    }
+    member.family = name;
+  }
+  const bool is_unchanged = kept.size() == families_.size() && std::is_sorted(kept.begin(), kept.end());
+  if (is_unchanged) {
+    return;
+  }
+  std::vector<Family> families;
+  families.reserve(kept.size());
+  for (const std::size_t f : kept) {
+    families.push_back(std::move(families_[f]));
+  }
+  if (base_differences_.size() == families_.size()) {
+    std::vector<std::vector<std::uint64_t>> counts(kept.size());
+    for (std::size_t f = 0; f < kept.size(); ++f) {
+      for (const std::size_t g : kept) {
+        counts[f].push_back(base_differences_[kept[f]][g]);
+      }
+    }
+    base_differences_ = std::move(counts);
+  }
+  families_ = std::move(families);
+}
+
+std::uint64_t Population::base_difference(std::size_t f, std::size_t g) const {
+  if (base_differences_.empty()) {
+    return families_[f].base.count_differences(families_[g].base);
+  }
+  return base_differences_[f][g];
+}
+
+void Population::count_base_differences() {
+  if (config_.region != Region::kOrdered) {
+    return;
+  }
+  base_differences_.assign(families_.size(), std::vector<std::uint64_t>(families_.size(), 0));
+  for (std::size_t f = 0; f < families_.size(); ++f) {
+    for (std::size_t g = 0; g < f; ++g) {
+      const std::uint64_t count = families_[f].base.count_differences(families_[g].base);
+      base_differences_[f][g] = count;
+      base_differences_[g][f] = count;
+    }
+  }
+}
+
+void Population::rebase(const Ball& ball) {
+  std::vector<bool> has_best(families_.size(), false);
+  for (Member& member : members_) {
+    if (member.family == Member::kNoVector) {
+      continue;
+    }
+    const auto f = static_cast<std::size_t>(member.family);
+    if (!has_best[f]) {
+      has_best[f] = true;
+      rebase_family(ball, f, member);
+    }
+  }
+}
+
+void Population::rebase_family(const Ball& ball, std::size_t f, Member& best) {
+  if (best.edits.empty()) {
+    return;
+  }
+  DenseVector& base = families_[f].base;
+  const Edits moved = std::exchange(best.edits, {});
+  for (Member& member : members_) {
+    if (&member == &best || member.family != best.family) {
+      continue;
+    }
+    // Where the base moves, a member that followed it keeps the old value as an edit of its own.
+    Edits edits;
+    edits.reserve(member.edits.size() + moved.size());
+    auto own = member.edits.begin();
+    for (const Edit& move : moved) {
+      while (own != member.edits.end() && own->coordinate < move.coordinate) {
+        edits.push_back(*own++);
+      }
+      if (own != member.edits.end() && own->coordinate == move.coordinate) {
+        if (own->value != move.value) {
+          edits.push_back(*own);
+        }
+        ++own;
+      } else {
+        edits.push_back({move.coordinate, base[move.coordinate]});
+      }
+    }
+    edits.insert(edits.end(), own, member.edits.end());
+    member.edits = std::move(edits);
+  }
+  if (!base_differences_.empty()) {
+    for (std::size_t g = 0; g < families_.size(); ++g) {
+      if (g == f) {
+        continue;
+      }
+      std::uint64_t count = base_differences_[f][g];
+      for (const Edit& move : moved) {
+        const std::int32_t other = families_[g].base[move.coordinate];
+        count -= base[move.coordinate] != other ? 1U : 0U;
+        count += move.value != other ? 1U : 0U;
+      }
+      base_differences_[f][g] = count;
+      base_differences_[g][f] = count;
+    }
+  }
+  std::vector<std::uint8_t>& image = families_[f].image;
+  for (const Edit& move : moved) {
+    base.set(move.coordinate, move.value);
+    if (!image.empty()) {
+      image[move.coordinate] = ball.pixel(move.coordinate, move.value);
+    }
+  }
+}
+
+void Population::render_positives(const Ball& ball) {
+  for (std::size_t rank = 0; rank < num_positives(); ++rank) {
+    Family& own = families_[static_cast<std::size_t>(members_[rank].family)];
+    if (own.image.empty()) {
+      own.image.resize(ball.size());
+      own.base.render(ball, own.image.data());
+    }
+  }
+}
+
+}  // namespace dfa

@@ -1,0 +1,192 @@
+#include "dfa/proposal.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace dfa {
+namespace {
+
+constexpr int kMaxAttempts = 16;
+
+bool is_picked(const Scratch& scratch, std::uint32_t index) {
+  return ((scratch.picked[index / 64U] >> (index % 64U)) & 1U) != 0;
+}
+
+void pick(Scratch& scratch, std::uint32_t index) { scratch.picked[index / 64U] |= std::uint64_t{1} << (index % 64U); }
+
+void unpick_all(Scratch& scratch) {
+  for (const std::uint32_t index : scratch.indices) {
+    scratch.picked[index / 64U] = 0;
+  }
+}
+
+bool meets_cuts(const Ball& ball, const Scratch& scratch) {
+  return std::any_of(scratch.cuts.begin(), scratch.cuts.end(), [&](const Cut& cut) {
+    std::uint32_t index = cut.coordinate;
+    if (ball.radii() != nullptr) {
+      const std::vector<std::uint32_t>& free = ball.radii()->free;
+      index = static_cast<std::uint32_t>(std::lower_bound(free.begin(), free.end(), cut.coordinate) - free.begin());
+    }
+    return is_picked(scratch, index);
+  });
+}
+
+std::int32_t draw_value(Values values, const Bounds& bounds, Stream& stream) {
+  if (values == Values::kExtremes) {
+    return stream.below(2) != 0 ? bounds.high : bounds.low;
+  }
+  return stream.between(bounds.low, bounds.high);
+}
+
+void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  const Config& config = context.config;
+  const Ball& ball = context.ball;
+  const std::uint32_t n = std::min(config.coordinates, ball.free_count());
+  sample_distinct(ball.free_count(), n, stream, scratch);
+  const bool is_narrowed = meets_cuts(ball, scratch);
+  unpick_all(scratch);
+  proposal.edits.resize(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const std::uint32_t p = ball.free_coordinate(scratch.indices[i]);
+    Bounds bounds = is_narrowed ? bounds_in(ball, scratch.cuts, p) : ball.bounds(p);
+    if (config.region == Region::kPerCoordinate) {
+      bounds = cut_coordinate(context.population, proposal.parent, p, bounds, stream);
+    }
+    proposal.edits[i] = {p, draw_value(config.values, bounds, stream)};
+  }
+}
+
+void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  const Config& config = context.config;
+  const Ball& ball = context.ball;
+  const ImageShape& shape = context.shape;
+  const std::uint32_t side = context.window_side;
+  const std::uint32_t top = stream.below(shape.height - side + 1);
+  const std::uint32_t left = stream.below(shape.width - side + 1);
+  std::vector<std::uint32_t>& picks_high = scratch.indices;
+  picks_high.resize(shape.channels);
+  if (config.values == Values::kExtremes) {
+    for (std::uint32_t& pick_high : picks_high) {
+      pick_high = stream.below(2);
+    }
+  }
+  proposal.edits.clear();
+  for (std::uint32_t row = top; row < top + side; ++row) {
+    for (std::uint32_t column = left; column < left + side; ++column) {
+      for (std::uint32_t channel = 0; channel < shape.channels; ++channel) {
+        const std::uint32_t p = (row * shape.width + column) * shape.channels + channel;
+        if (ball.radii() != nullptr && ball.radii()->radii[p] == 0) {
+          continue;
+        }
+        Bounds bounds = bounds_in(ball, scratch.cuts, p);
+        if (config.region == Region::kPerCoordinate) {
+          bounds = cut_coordinate(context.population, proposal.parent, p, bounds, stream);
+        }
+        const std::int32_t value = config.values == Values::kExtremes
+                                       ? (picks_high[channel] != 0 ? bounds.high : bounds.low)
+                                       : stream.between(bounds.low, bounds.high);
+        proposal.edits.push_back({p, value});
+      }
+    }
+  }
+}
+
+bool equals_member(const ProposalContext& context, const Proposal& proposal, std::size_t rank) {
+  const Population& population = context.population;
+  const Member& member = population[rank];
+  // Most candidates differ from a member at the first coordinate looked at.
+  const bool agrees_on_edits = std::all_of(proposal.edits.begin(), proposal.edits.end(), [&](const Edit& edit) {
+    return population.value(member, edit.coordinate) == edit.value;
+  });
+  if (!agrees_on_edits || rank == proposal.parent) {
+    return agrees_on_edits;
+  }
+  const Member& parent = population[proposal.parent];
+  const auto healed = std::count_if(proposal.edits.begin(), proposal.edits.end(), [&](const Edit& edit) {
+    return population.value(parent, edit.coordinate) != edit.value;
+  });
+  return static_cast<std::uint64_t>(healed) == population.difference(context.ball, parent, member).count;
+}
+
+bool equals_positive(const ProposalContext& context, const Proposal& proposal) {
+  for (std::size_t rank = 0; rank < context.population.num_positives(); ++rank) {
+    if (equals_member(context, proposal, rank)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratch& scratch) {
+  const std::size_t words = (std::size_t{size} + 63U) / 64U;
+  if (scratch.picked.size() < words) {
+    scratch.picked.resize(words, 0);
+  }
+  scratch.indices.resize(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const std::uint32_t last = size - n + i;
+    std::uint32_t index = stream.below(last + 1);
+    if (is_picked(scratch, index)) {
+      index = last;
+    }
+    pick(scratch, index);
+    scratch.indices[i] = index;
+  }
+}
+
+void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole) {
+  whole = DenseVector(ball.size(), ball.largest());
+  if (config.start == Start::kUniform) {
+    for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
+      const std::uint32_t p = ball.free_coordinate(i);
+      const Bounds bounds = ball.bounds(p);
+      whole.set(p, stream.between(bounds.low, bounds.high));
+    }
+    return;
+  }
+  const std::size_t line = std::size_t{shape.width} * shape.channels;
+  std::vector<bool> picks_high(line);
+  for (std::size_t i = 0; i < line; ++i) {
+    picks_high[i] = stream.below(2) != 0;
+  }
+  for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
+    const std::uint32_t p = ball.free_coordinate(i);
+    const Bounds bounds = ball.bounds(p);
+    whole.set(p, picks_high[p % line] ? bounds.high : bounds.low);
+  }
+}
+
+void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  const auto num_positives = static_cast<std::uint32_t>(context.population.num_positives());
+  for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
+    proposal.parent = stream.below(num_positives);
+    scratch.cuts.clear();
+    if (context.config.region == Region::kOrdered) {
+      cut_ordered(context.ball, context.population, proposal.parent, context.differences[proposal.parent], stream,
+                  scratch.cuts);
+    }
+    if (context.config.shape == Shape::kWindow) {
+      draw_window(context, stream, scratch, proposal);
+    } else {
+      draw_scattered(context, stream, scratch, proposal);
+    }
+    if (!equals_positive(context, proposal)) {
+      return;
+    }
+  }
+}
+
+std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told) {
+  double share = config.window_share;
+  for (const std::uint64_t halving : config.window_halvings) {
+    if (told >= halving) {
+      share /= 2.0;
+    }
+  }
+  const double side = std::floor(std::sqrt(share * shape.height * shape.width) + 0.5);
+  return std::max(1U, std::min({static_cast<std::uint32_t>(side), shape.height, shape.width}));
+}
+
+}  // namespace dfa

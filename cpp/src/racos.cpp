@@ -1,0 +1,383 @@
+#include "dfa/racos.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include "dfa/state.hpp"
+
+namespace dfa {
+namespace {
+
+constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
+constexpr std::uint32_t kStateVersion = 1;
+
+std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
+  return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
+         std::to_string(size) + ")";
+}
+
+void save_config(const Config& config, const ImageShape& shape, StateWriter& out) {
+  out.put(config.samples);
+  out.put(config.positives);
+  out.put(config.coordinates);
+  out.put(static_cast<std::uint8_t>(config.region));
+  out.put(static_cast<std::uint8_t>(config.shape));
+  out.put(static_cast<std::uint8_t>(config.values));
+  out.put(static_cast<std::uint8_t>(config.start));
+  out.put(static_cast<std::uint8_t>(config.domain));
+  out.put(static_cast<std::uint8_t>(config.ties));
+  out.put_double(config.window_share);
+  out.put(static_cast<std::uint32_t>(config.window_halvings.size()));
+  for (const std::uint64_t halving : config.window_halvings) {
+    out.put(halving);
+  }
+  out.put(shape.height);
+  out.put(shape.width);
+  out.put(shape.channels);
+}
+
+void save_ball(const Ball& ball, StateWriter& out) {
+  out.put_bytes(ball.original().data(), ball.size());
+  out.put(ball.radius());
+  if (ball.radii() != nullptr) {
+    out.put_bytes(ball.radii()->radii.data(), ball.size());
+  }
+}
+
+std::vector<std::uint8_t> read_bytes(StateReader& in, std::size_t size) {
+  const char* data = in.take(size);
+  std::vector<std::uint8_t> bytes(size);
+  std::memcpy(bytes.data(), data, size);
+  return bytes;
+}
+
+Ball load_ball(const Config& config, const ImageShape& shape, StateReader& in) {
+  std::vector<std::uint8_t> original = read_bytes(in, shape.size());
+  const auto radius = in.get<std::uint8_t>();
+  if (radius != 0) {
+    return Ball(std::move(original), radius, config.domain);
+  }
+  auto radii = std::make_shared<const RadiusMap>(read_bytes(in, shape.size()));
+  return Ball(std::move(original), std::move(radii), config.domain);
+}
+
+void check_value(const Ball& ball, std::size_t coordinate, std::int32_t value) {
+  if (coordinate >= ball.size()) {
+    throw std::invalid_argument("saved state holds a coordinate outside the image");
+  }
+  const Bounds bounds = ball.bounds(static_cast<std::uint32_t>(coordinate));
+  if (value < bounds.low || value > bounds.high) {
+    throw std::invalid_argument("saved state holds a perturbation outside its bounds");
+  }
+}
+
+DenseVector load_base(const Ball& ball, StateReader& in) {
+  DenseVector base(ball.size(), ball.largest());
+  for (std::size_t p = 0; p < base.size(); ++p) {
+    const auto value = in.get<std::int16_t>();
+    check_value(ball, p, value);
+    base.set(p, value);
+  }
+  return base;
+}
+
+Member load_member(const Ball& ball, StateReader& in) {
+  Member member;
+  member.degree = in.get_double();
+  member.birth = in.get<std::uint64_t>();
+  member.family = in.get<std::int32_t>();
+  const auto count = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const auto coordinate = in.get<std::uint32_t>();
+    const std::int32_t value = in.get<std::int16_t>();
+    check_value(ball, coordinate, value);
+    if (!member.edits.empty() && member.edits.back().coordinate >= coordinate) {
+      throw std::invalid_argument("saved state holds edits out of order");
+    }
+    member.edits.push_back({coordinate, value});
+  }
+  return member;
+}
+
+}  // namespace
+
+Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id)
+    : config_(config), shape_(shape), ball_(std::move(ball)), seed_(seed), image_id_(image_id), population_(config) {
+  validate(config_);
+  if (ball_.size() != shape_.size()) {
+    throw std::invalid_argument("expected an image of " + std::to_string(shape_.size()) + " coordinates, got " +
+                                std::to_string(ball_.size()));
+  }
+  if (std::uint64_t{config_.samples} * ball_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
+  }
+  begin_iteration();
+}
+
+std::uint32_t Racos::iteration_size() const { return iteration_ == 0 ? config_.population() : config_.samples; }
+
+std::uint64_t Racos::first_birth() const {
+  return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
+}
+
+ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, differences_, window_side_}; }
+
+void Racos::begin_iteration() {
+  candidates_.resize(iteration_size());
+  for (Candidate& candidate : candidates_) {
+    candidate.whole = DenseVector();
+    candidate.is_drawn = false;
+    candidate.is_told = false;
+  }
+  num_told_ = 0;
+  if (iteration_ == 0) {
+    return;
+  }
+  if (config_.shape == Shape::kWindow) {
+    window_side_ = dfa::window_side(config_, shape_, first_birth());
+  }
+  if (config_.region == Region::kOrdered) {
+    const std::size_t k = population_.num_positives();
+    differences_.assign(k, {});
+    for (std::size_t a = 0; a < k; ++a) {
+      for (std::size_t n = k; n < population_.size(); ++n) {
+        differences_[a].push_back(population_.difference(ball_, population_[a], population_[n]));
+      }
+    }
+  }
+}
+
+void Racos::draw(std::uint32_t index, Scratch& scratch) {
+  Candidate& candidate = candidates_[index];
+  if (candidate.is_drawn) {
+    return;
+  }
+  Stream stream({seed_, image_id_, iteration_, index});
+  if (iteration_ == 0) {
+    draw_start(config_, shape_, ball_, stream, candidate.whole);
+  } else {
+    draw_proposal(context(), stream, scratch, candidate.proposal);
+  }
+  candidate.is_drawn = true;
+}
+
+void Racos::render(const Candidate& candidate, std::uint8_t* image) const {
+  if (iteration_ == 0) {
+    candidate.whole.render(ball_, image);
+    return;
+  }
+  const Member& parent = population_[candidate.proposal.parent];
+  std::memcpy(image, population_.family(parent).image.data(), ball_.size());
+  for (const Edit& edit : parent.edits) {
+    image[edit.coordinate] = ball_.pixel(edit.coordinate, edit.value);
+  }
+  for (const Edit& edit : candidate.proposal.edits) {
+    image[edit.coordinate] = ball_.pixel(edit.coordinate, edit.value);
+  }
+}
+
+bool Racos::claim(std::uint32_t candidate) {
+  const bool was_claimed = candidates_[candidate].is_claimed;
+  candidates_[candidate].is_claimed = true;
+  return !was_claimed;
+}
+
+void Racos::ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image) {
+  if (candidate >= candidates_.size()) {
+    throw std::invalid_argument("no " + describe_candidate(candidate, iteration_, candidates_.size()));
+  }
+  draw(candidate, scratch);
+  render(candidates_[candidate], image);
+}
+
+void Racos::tell(std::uint32_t index, double degree) {
+  if (index >= candidates_.size() || !candidates_[index].is_drawn) {
+    throw std::logic_error("told before asked: " + describe_candidate(index, iteration_, candidates_.size()));
+  }
+  Candidate& candidate = candidates_[index];
+  if (candidate.is_told) {
+    throw std::logic_error("told twice: " + describe_candidate(index, iteration_, candidates_.size()));
+  }
+  if (std::isnan(degree)) {
+    throw std::invalid_argument("a degree must be a number, got NaN for " +
+                                describe_candidate(index, iteration_, candidates_.size()));
+  }
+  candidate.degree = degree;
+  candidate.is_told = true;
+  ++num_told_;
+}
+
+void Racos::retract(std::uint32_t candidate) {
+  candidates_[candidate].is_told = false;
+  --num_told_;
+}
+
+void Racos::advance(Scratch& scratch) {
+  if (!is_complete()) {
+    throw std::logic_error("iteration " + std::to_string(iteration_) +
+                           " is not complete: " + std::to_string(num_told_) + " of " +
+                           std::to_string(candidates_.size()) + " candidates told");
+  }
+  std::vector<Arrival> arrivals;
+  arrivals.reserve(candidates_.size());
+  const std::uint64_t birth = first_birth();
+  // Edits are sorted only for candidates that can still enter the population.
+  const bool is_full = population_.size() == config_.population();
+  for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+    Candidate& candidate = candidates_[i];
+    if (is_full && candidate.degree > population_[population_.size() - 1].degree) {
+      continue;
+    }
+    draw(i, scratch);  // drawn already, unless the state was loaded after the candidate had been told
+    if (iteration_ == 0) {
+      arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
+    } else {
+      sort_by_coordinate(candidate.proposal.edits, scratch.sorting, ball_.size());
+      arrivals.push_back({candidate.degree, birth + i, nullptr, candidate.proposal.parent, &candidate.proposal.edits});
+    }
+  }
+  population_.merge(ball_, arrivals);
+  ++iteration_;
+  begin_iteration();
+}
+
+std::string Racos::save() const {
+  StateWriter out;
+  out.put(kStateMagic);
+  out.put(kStateVersion);
+  save_config(config_, shape_, out);
+  out.put(seed_);
+  out.put(image_id_);
+  out.put(iteration_);
+  save_ball(ball_, out);
+  out.put(static_cast<std::uint32_t>(population_.num_families()));
+  for (std::size_t f = 0; f < population_.num_families(); ++f) {
+    for (std::size_t p = 0; p < ball_.size(); ++p) {
+      out.put(static_cast<std::int16_t>(population_.family(f).base[p]));
+    }
+  }
+  out.put(static_cast<std::uint32_t>(population_.size()));
+  for (std::size_t rank = 0; rank < population_.size(); ++rank) {
+    const Member& member = population_[rank];
+    out.put_double(member.degree);
+    out.put(member.birth);
+    out.put(member.family);
+    out.put(static_cast<std::uint32_t>(member.edits.size()));
+    for (const Edit& edit : member.edits) {
+      out.put(edit.coordinate);
+      out.put(static_cast<std::int16_t>(edit.value));
+    }
+  }
+  for (const Candidate& candidate : candidates_) {
+    out.put(static_cast<std::uint8_t>(candidate.is_told ? 1 : 0));
+    out.put_double(candidate.is_told ? candidate.degree : 0.0);
+  }
+  out.put(checksum(out.bytes().data(), out.bytes().size()));
+  return out.bytes();
+}
+
+Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
+  if (bytes.size() < sizeof(std::uint64_t)) {
+    throw std::invalid_argument("saved state ends too early: it is truncated");
+  }
+  const std::size_t end = bytes.size() - sizeof(std::uint64_t);
+  StateReader in(bytes, end);
+  if (in.get<std::uint32_t>() != kStateMagic) {
+    throw std::invalid_argument("not a saved state of this optimizer");
+  }
+  const auto version = in.get<std::uint32_t>();
+  if (version != kStateVersion) {
+    throw std::invalid_argument("saved state has version " + std::to_string(version) + ", this build reads version " +
+                                std::to_string(kStateVersion));
+  }
+  const std::string tail = bytes.substr(end);
+  if (StateReader(tail).get<std::uint64_t>() != checksum(bytes.data(), end)) {
+    throw std::invalid_argument("saved state is damaged: its checksum does not match");
+  }
+  StateWriter expected;
+  save_config(config, shape, expected);
+  if (expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
+    throw std::invalid_argument("saved state belongs to another configuration or image shape");
+  }
+  const auto seed = in.get<std::uint64_t>();
+  const auto image_id = in.get<std::uint32_t>();
+  const auto iteration = in.get<std::uint32_t>();
+  Racos search(config, shape, load_ball(config, shape, in), seed, image_id);
+  const auto num_families = in.get<std::uint32_t>();
+  std::vector<DenseVector> bases;
+  for (std::uint32_t f = 0; f < num_families; ++f) {
+    bases.push_back(load_base(search.ball_, in));
+  }
+  const auto num_members = in.get<std::uint32_t>();
+  if (num_members != (iteration == 0 ? 0 : config.population())) {
+    throw std::invalid_argument("saved state holds a population of the wrong size");
+  }
+  std::vector<Member> members;
+  for (std::uint32_t i = 0; i < num_members; ++i) {
+    members.push_back(load_member(search.ball_, in));
+  }
+  search.iteration_ = iteration;
+  search.population_.restore(search.ball_, std::move(bases), std::move(members));
+  search.begin_iteration();
+  for (Candidate& candidate : search.candidates_) {
+    candidate.is_told = in.get<std::uint8_t>() != 0;
+    candidate.degree = in.get_double();
+    search.num_told_ += candidate.is_told ? 1 : 0;
+  }
+  if (!in.is_at_end()) {
+    throw std::invalid_argument("saved state is longer than its contents");
+  }
+  return search;
+}
+
+std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, const ImageShape& shape, Ball ball,
+                                                        const std::vector<std::vector<std::int32_t>>& members,
+                                                        std::uint64_t seed, std::uint32_t count) {
+  Racos search(config, shape, std::move(ball), seed, 0);
+  if (members.size() != config.population()) {
+    throw std::invalid_argument("expected " + std::to_string(config.population()) + " members, got " +
+                                std::to_string(members.size()));
+  }
+  std::vector<DenseVector> wholes;
+  for (const std::vector<std::int32_t>& member : members) {
+    if (member.size() != search.ball_.size()) {
+      throw std::invalid_argument("expected members of " + std::to_string(search.ball_.size()) + " values, got " +
+                                  std::to_string(member.size()));
+    }
+    DenseVector whole(member.size(), search.ball_.largest());
+    for (std::size_t p = 0; p < member.size(); ++p) {
+      check_value(search.ball_, p, member[p]);
+      whole.set(p, member[p]);
+    }
+    wholes.push_back(std::move(whole));
+  }
+  std::vector<Arrival> arrivals;
+  for (std::size_t i = 0; i < wholes.size(); ++i) {
+    arrivals.push_back({static_cast<double>(i), i, &wholes[i], 0, nullptr});
+  }
+  search.population_.merge(search.ball_, arrivals);
+  search.iteration_ = 1;
+  search.begin_iteration();
+
+  Scratch scratch;
+  Proposal proposal;
+  std::vector<std::vector<std::int32_t>> drawn;
+  drawn.reserve(count);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    Stream stream({seed, 0, 1, i});
+    draw_proposal(search.context(), stream, scratch, proposal);
+    std::vector<std::int32_t> vector = members[proposal.parent];
+    for (const Edit& edit : proposal.edits) {
+      vector[edit.coordinate] = edit.value;
+    }
+    drawn.push_back(std::move(vector));
+  }
+  return drawn;
+}
+
+}  // namespace dfa

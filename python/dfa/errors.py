@@ -1,0 +1,74 @@
+"""Everything that dfa raises on purpose.
+
+One root, `DfaError`, and few leaves. A leaf that also stands for a built-in idea (a bad value, a failed
+write) derives from that built-in as well, so code that knows nothing of dfa catches it where it expects to.
+Errors that end a run carry what the run had found, so nothing paid for in queries is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+PartialResult: TypeAlias = Any
+"""A `dfa.Result`, or None. Not named as such, because `results` lies above this module."""
+
+
+class DfaError(Exception):
+    """Any error that dfa raises on purpose, `Interrupted` excepted."""
+
+
+class InvalidInputError(DfaError, ValueError):
+    """An argument is not what was asked for; nothing was queried because of it."""
+
+
+class OracleError(DfaError, RuntimeError):
+    """The oracle failed, or its answer cannot be used.
+
+    Attributes:
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+    def __init__(self, message: str, *, result: PartialResult = None) -> None:
+        """Keep the message and, once a run has ended, what it had found."""
+        super().__init__(message)
+        self.result = result
+
+
+class ObjectiveError(DfaError, RuntimeError):
+    """A dissatisfaction-degree function failed, or its answer cannot be used.
+
+    Attributes:
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+    def __init__(self, message: str, *, result: PartialResult = None) -> None:
+        """Keep the message and, once a run has ended, what it had found."""
+        super().__init__(message)
+        self.result = result
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user interrupted a run.
+
+    A KeyboardInterrupt and not a `DfaError`, so that `except Exception` does not swallow it.
+
+    Attributes:
+        result: What the run had found when it was interrupted (a `Result`), or None.
+    """
+
+    def __init__(self, message: str = "", *, result: PartialResult = None) -> None:
+        """Keep the message and what the run had found."""
+        super().__init__(message)
+        self.result = result
+
+
+class StoreError(DfaError, OSError):
+    """Results could not be written to, or read from, a folder."""
+
+
+class BudgetExceededError(DfaError, RuntimeError):
+    """The gate refused to send an image past its query budget; reaching this is a defect of dfa."""
+
+
+class MissingDependencyError(DfaError, ImportError):
+    """An optional dependency is needed and is not installed; the message says how to install it."""

@@ -1,0 +1,227 @@
+"""Dissatisfaction degrees: how far each image of a batch is from being adversarial.
+
+A degree function takes the scores of a batch and one class per image (the original class in an untargeted
+run, the target class in a targeted one) and gives one degree per image: 0 exactly where the image is
+adversarial, positive elsewhere, always finite. The optimizer sees nothing but these degrees.
+
+| objective | untargeted | targeted at c | when |
+|---|---|---|---|
+| `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
+| `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
+
+Source: paper, section 4.2 (D_ua and D_ta).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from dfa.errors import InvalidInputError, ObjectiveError
+from dfa.types import Classes, DegreeFunction, Degrees, Scores
+
+SMALLEST_DEGREE: Final[float] = float(np.finfo(np.float64).tiny)
+"""The smallest positive normal double: the degree of an image that is not adversarial by a tie only."""
+
+
+def predicted(scores: Scores) -> Classes:
+    """Return the class of each image: the likeliest one, and on a tie the one with the smallest id.
+
+    This is the project's only definition of the class of an image.
+
+    Args:
+        scores: float64, (B, K).
+
+    Returns:
+        int64, (B,), 0..K-1.
+    """
+    # argmax gives intp, which is not int64 on every platform.
+    return np.argmax(scores, axis=1).astype(np.int64, copy=False)
+
+
+def untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return top1 - top2 where the class is still the original one, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities.
+        classes: int64, (B,), 0..K-1: the original classes.
+
+    Returns:
+        float64, (B,), 0..1. A tie at the top that leaves the class as it was gives `SMALLEST_DEGREE`.
+
+    Source:
+        Paper, section 4.2, D_ua.
+    """
+    labels = predicted(scores)
+    top, runner_up = _top_two(scores, labels)
+    return _zero_where(labels != classes, top - runner_up)
+
+
+def targeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return top1 - P(c) where the class is not yet the target c, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities.
+        classes: int64, (B,), 0..K-1: the target classes.
+
+    Returns:
+        float64, (B,), 0..1. A tie at the top that does not make c the class gives `SMALLEST_DEGREE`.
+
+    Source:
+        Paper, section 4.2, D_ta.
+    """
+    labels = predicted(scores)
+    rows = np.arange(len(scores))
+    return _zero_where(labels == classes, scores[rows, labels] - scores[rows, classes])
+
+
+def log_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return log top1 - log top2 where the class is still the original one, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities; 0 counts as the smallest positive normal double.
+        classes: int64, (B,), 0..K-1: the original classes.
+
+    Returns:
+        float64, (B,), finite, 0..709. A tie at the top that leaves the class as it was gives
+        `SMALLEST_DEGREE`.
+    """
+    labels = predicted(scores)
+    top, runner_up = _top_two(scores, labels)
+    return _zero_where(labels != classes, _log_ratio(top, runner_up))
+
+
+def log_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return log top1 - log P(c) where the class is not yet the target c, else 0.
+
+    The plain degree saturates where P(c) is 1e-9, since every candidate's degree is then top1; this one still
+    ranks.
+
+    Args:
+        scores: float64, (B, K), probabilities; 0 counts as the smallest positive normal double.
+        classes: int64, (B,), 0..K-1: the target classes.
+
+    Returns:
+        float64, (B,), finite, 0..709. A tie at the top that does not make c the class gives
+        `SMALLEST_DEGREE`.
+    """
+    labels = predicted(scores)
+    rows = np.arange(len(scores))
+    return _zero_where(labels == classes, _log_ratio(scores[rows, labels], scores[rows, classes]))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The two degree functions of one idea, under a name that records can carry.
+
+    Attributes:
+        name: What records call it.
+        untargeted: The degree function of an untargeted run, given the original classes.
+        targeted: The degree function of a targeted run, given the target classes.
+    """
+
+    name: str
+    untargeted: DegreeFunction
+    targeted: DegreeFunction
+
+    @classmethod
+    def of(cls, value: Objective | str | DegreeFunction) -> Objective:
+        """Return the objective that `value` stands for.
+
+        Args:
+            value: An `Objective`, the name "paper" or "log", or a degree function, which then serves both
+                kinds of run.
+
+        Raises:
+            InvalidInputError: If `value` is none of these.
+        """
+        if isinstance(value, Objective):
+            return value
+        if isinstance(value, str):
+            for objective in (PAPER, LOG):
+                if objective.name == value:
+                    return objective
+        elif callable(value):
+            name = getattr(value, "__qualname__", type(value).__qualname__)
+            return cls(name=name, untargeted=value, targeted=value)
+        raise InvalidInputError(
+            "objective must be an Objective, 'paper', 'log', or a function of (scores, classes), "
+            f"got {value!r} of type {type(value).__name__}"
+        )
+
+
+PAPER: Final = Objective(name="paper", untargeted=untargeted_degree, targeted=targeted_degree)
+"""The paper's degrees, D_ua and D_ta."""
+
+LOG: Final = Objective(name="log", untargeted=log_untargeted_degree, targeted=log_targeted_degree)
+"""The same in the log domain."""
+
+
+def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degrees:
+    """Return the degrees of a batch, with a user's degree function held to what the optimizer relies on.
+
+    Args:
+        function: The degree function.
+        scores: float64, (B, K), probabilities.
+        classes: int64, (B,), 0..K-1.
+
+    Returns:
+        float64, (B,), finite, >= 0.
+
+    Raises:
+        ObjectiveError: If the function raises, or does not give one finite, non-negative real number per
+            image.
+    """
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    try:
+        answer: Any = np.asarray(function(scores, classes))
+    except Exception as error:
+        raise ObjectiveError(
+            f"the degree function {name} failed on scores of shape {scores.shape}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if answer.shape != classes.shape:
+        raise ObjectiveError(
+            f"the degree function {name} must give one degree per image, shape {classes.shape}; "
+            f"it gave shape {answer.shape}"
+        )
+    if answer.dtype.kind not in "fiu":
+        raise ObjectiveError(
+            f"the degree function {name} must give real numbers; it gave dtype {answer.dtype}"
+        )
+    degrees: Degrees = answer.astype(np.float64, copy=False)
+    # Two reductions and no temporary; a NaN makes the first comparison false.
+    if degrees.size and not (degrees.min() >= 0.0 and degrees.max() < np.inf):
+        row = int(np.argmax(~(np.isfinite(degrees) & (degrees >= 0.0))))
+        raise ObjectiveError(
+            f"the degree function {name} must give finite degrees >= 0 (0 where the image is adversarial); "
+            f"it gave {degrees[row]} in row {row}"
+        )
+    return degrees
+
+
+def _top_two(scores: Scores, labels: Classes) -> tuple[Degrees, Degrees]:
+    """Return the largest and the second largest score of each row, `labels` being the place of the largest."""
+    rows = np.arange(len(scores))
+    top = scores[rows, labels]
+    # A copy with the top masked costs two passes; np.partition costs several at K = 1000.
+    rest = scores.copy()
+    rest[rows, labels] = -np.inf
+    return top, rest.max(axis=1)
+
+
+def _log_ratio(larger: Degrees, smaller: Degrees) -> Degrees:
+    """Return log(larger) - log(smaller), with 0 counted as the smallest positive normal double."""
+    difference: Degrees = np.log(np.maximum(larger, SMALLEST_DEGREE)) - np.log(
+        np.maximum(smaller, SMALLEST_DEGREE)
+    )
+    return difference
+
+
+def _zero_where(adversarial: np.ndarray[Any, np.dtype[np.bool_]], degrees: Degrees) -> Degrees:
+    """Return `degrees`, but 0 where adversarial and at least the smallest positive normal double elsewhere."""
+    np.maximum(degrees, SMALLEST_DEGREE, out=degrees)
+    degrees[adversarial] = 0.0
+    return degrees

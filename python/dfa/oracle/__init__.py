@@ -1,0 +1,76 @@
+"""Oracles: the models under attack, seen through their answers only."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from dfa.errors import InvalidInputError
+from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind
+from dfa.oracle.callable import CallableOracle
+from dfa.oracle.keras import KerasOracle
+
+__all__ = ["CallableOracle", "KerasOracle", "Oracle", "Preprocess", "ScoreKind", "as_oracle"]
+
+_TORCH_ADVICE: Final = (
+    "a torch module takes tensors, not uint8 arrays; wrap it in a function, such as\n"
+    "    def scores(images):  # uint8, (n, H, W, C)\n"
+    "        batch = torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 255\n"
+    "        with torch.no_grad():\n"
+    "            return module(batch)\n"
+    "and pass that, with returns='logits' unless the module ends in a softmax"
+)
+
+
+def as_oracle(
+    model: Any,
+    *,
+    returns: ScoreKind | str = "probabilities",
+    preprocess: Preprocess | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+) -> Oracle:
+    """Return an oracle for a model.
+
+    Args:
+        model: An `Oracle` (returned as it is), a Keras model, or any callable from a uint8 batch (n, H, W, C)
+            to scores (n, K).
+        returns: Whether the scores are "probabilities" or "logits".
+        preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
+            before the model sees it. The attack itself only ever sees uint8.
+        tolerance: How far the probabilities of one image may sum from 1.
+
+    Raises:
+        InvalidInputError: If `model` is none of these, or an `Oracle` comes with other arguments, which it
+            would have to ignore.
+    """
+    if isinstance(model, Oracle):
+        kind = ScoreKind.of(returns)
+        if kind is not ScoreKind.PROBABILITIES or preprocess is not None or tolerance != DEFAULT_TOLERANCE:
+            raise InvalidInputError(
+                "an Oracle already says what it returns and how it preprocesses; set returns, preprocess and "
+                f"tolerance on the {type(model).__name__} itself"
+            )
+        return model
+    # A class is callable too, but calling it makes a model instead of asking one.
+    if isinstance(model, type):
+        raise InvalidInputError(
+            f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it"
+        )
+    # Keras goes first: on its torch backend a Keras model is a torch module as well.
+    if _descends_from(model, "keras", "Model"):
+        return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
+    if _descends_from(model, "torch", "Module"):
+        raise InvalidInputError(_TORCH_ADVICE)
+    if callable(model):
+        return CallableOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
+    raise InvalidInputError(
+        "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores (n, K), "
+        f"got {type(model).__name__}"
+    )
+
+
+def _descends_from(model: object, package: str, class_name: str) -> bool:
+    """Tell whether `model` descends from a class of a package, without importing the package to find out."""
+    return any(
+        base.__name__ == class_name and base.__module__.partition(".")[0] == package
+        for base in type(model).__mro__
+    )

@@ -1,0 +1,101 @@
+"""Any Python callable as an oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from dfa.errors import InvalidInputError
+from dfa.oracle.base import (
+    DEFAULT_TOLERANCE,
+    Oracle,
+    Preprocess,
+    ScoreKind,
+    checked_preprocess,
+    checked_tolerance,
+    name_of,
+)
+from dfa.types import Images
+
+
+class CallableOracle(Oracle):
+    """A function from a uint8 batch to scores: any framework, a remote service, a formula.
+
+    The function gets exactly the rows that are asked, never padding, as a C-contiguous array that it may read
+    but not
+    write: uint8, (n, H, W, C). (`torch.from_numpy` warns of such an array; `torch.tensor` copies it and does
+        not.)
+    With `preprocess` it gets preprocess(float32 copy of the batch) instead. It may return whatever
+    `numpy.asarray` takes, and torch tensors wherever they live.
+
+    Example:
+        >>> import numpy as np
+        >>> def brightness(images):
+        ...     bright = images.mean(axis=(1, 2, 3)) / 255
+        ...     return np.stack([1 - bright, bright], axis=1)
+        >>> CallableOracle(brightness).scores(np.full((1, 2, 2, 1), 255, dtype=np.uint8))
+        array([[0., 1.]])
+    """
+
+    kind = "callable"
+
+    def __init__(
+        self,
+        function: Callable[[Any], Any],
+        *,
+        returns: ScoreKind | str = ScoreKind.PROBABILITIES,
+        preprocess: Preprocess | None = None,
+        tolerance: float = DEFAULT_TOLERANCE,
+        name: str | None = None,
+    ) -> None:
+        """Wrap a function.
+
+        Args:
+            function: Takes the batch, returns (n, K) scores.
+            returns: Whether the scores are "probabilities" or "logits".
+            preprocess: Applied to a float32 copy of the batch, 0..255, before the function gets it.
+            tolerance: How far the probabilities of one image may sum from 1.
+            name: What records call the oracle; the function's own name by default.
+
+        Raises:
+            InvalidInputError: If an argument is not what it should be.
+        """
+        if not callable(function):
+            raise InvalidInputError(
+                f"a callable oracle needs a function of a batch, got {type(function).__name__}"
+            )
+        self.returns = ScoreKind.of(returns)
+        self.tolerance = checked_tolerance(tolerance)
+        self.name = name_of(function) if name is None else name
+        self._function = function
+        self._preprocess = checked_preprocess(preprocess)
+
+    def scores(self, images: Images) -> Any:
+        """Return what the function answers, torch tensors brought to the host.
+
+        Args:
+            images: uint8, (n, H, W, C), 0..255.
+        """
+        if self._preprocess is None:
+            batch = np.ascontiguousarray(images).view()
+            # The batch is the runner's memory; a function that normalizes in place would change the
+            # candidates.
+            batch.flags.writeable = False
+        else:
+            batch = self._preprocess(images.astype(np.float32, order="C"))
+        return _on_host(self._function(batch))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record should keep of this oracle, in plain JSON types."""
+        preprocess = None if self._preprocess is None else name_of(self._preprocess)
+        return super().describe() | {"preprocess": preprocess}
+
+
+def _on_host(answer: Any) -> Any:
+    """Return a torch tensor without its graph and on the host, and anything else as it is."""
+    # Told by what it can do, so that torch is not imported to find out.
+    if hasattr(answer, "detach") and hasattr(answer, "cpu"):
+        return answer.detach().cpu()
+    return answer

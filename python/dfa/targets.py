@@ -1,0 +1,161 @@
+"""The target classes of a targeted run: class ids, or a rank among the classes of the clean image.
+
+`parse` checks what the user gave before anything is queried; `resolve` turns it into one class per image once
+the oracle has scored the clean images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dfa.errors import InvalidInputError
+from dfa.types import Classes, Indices, Scores
+
+
+@dataclass(frozen=True)
+class Rank:
+    """The j-th likeliest class of the clean image, as a target.
+
+    Attributes:
+        j: The rank, 2 or more; 1 is the image's own class.
+
+    Raises:
+        InvalidInputError: If `j` is not an integer of 2 or more.
+    """
+
+    j: int
+
+    def __post_init__(self) -> None:
+        """Check the rank."""
+        if isinstance(self.j, bool) or not isinstance(self.j, int | np.integer) or self.j < 2:
+            raise InvalidInputError(
+                f"rank must be an integer of 2 or more (1 is the class the image already has), got {self.j!r}"
+            )
+
+
+def rank(j: int) -> Rank:
+    """Return the target "the j-th likeliest class of the clean image".
+
+    The paper attacks towards rank 4 on MNIST and rank 11 on ImageNet.
+
+    Args:
+        j: The rank, 2 or more.
+
+    Raises:
+        InvalidInputError: If `j` is not an integer of 2 or more.
+
+    Source:
+        Paper, section 5 (Table 5).
+    """
+    return Rank(j)
+
+
+Targets: TypeAlias = Rank | Classes | None
+"""Checked targets: a rank, one class id per image (int64, (N,)), or None in an untargeted run."""
+
+
+def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes | None = None) -> Targets:
+    """Return the user's targets, checked as far as possible without asking the oracle.
+
+    A single class id stands for all images. An image that already has that class is not an error (the runner
+    skips it), while a target given for one image that equals the label given for that image is a
+    contradiction.
+
+    Args:
+        targets: None, a `Rank`, one class id, or one per image: integers, (N,).
+        num_images: N.
+        labels: The labels that the user gave, int64, (N,), or None where the oracle's own answers serve.
+
+    Returns:
+        None, the `Rank`, or int64, (N,).
+
+    Raises:
+        InvalidInputError: If `targets` is not of integers (bools and floats are refused), has another length
+            than N, holds a negative id, or holds an image's own label.
+    """
+    if targets is None or isinstance(targets, Rank):
+        return targets
+    given = _as_array(targets)
+    if given.dtype.kind not in "iu":
+        raise InvalidInputError(
+            "targets must be None, dfa.rank(j), one integer class id, or one per image, "
+            f"got {_described(targets, given)}"
+        )
+    if given.ndim and given.shape != (num_images,):
+        raise InvalidInputError(
+            f"targets must be one class id or one per image, shape ({num_images},), got shape {given.shape}"
+        )
+    # An id past int64 would wrap in the conversion below and come out as another class.
+    outside = (given < 0) | (given > np.iinfo(np.int64).max)
+    if np.any(outside):
+        row = int(np.argmax(outside))
+        raise InvalidInputError(
+            f"targets must be class ids of 0 or more, got {given.flat[row]}{_at(given, row)}"
+        )
+    classes: Classes = np.broadcast_to(given.astype(np.int64), (num_images,)).copy()
+    if given.ndim and labels is not None and np.any(classes == labels):
+        row = int(np.argmax(classes == labels))
+        raise InvalidInputError(
+            f"the target of image {row} is its own label, {classes[row]}; leave the image out, or give it another"
+        )
+    return classes
+
+
+def resolve(targets: Targets, clean_scores: Scores, indices: Indices) -> Classes | None:
+    """Return the target class of each of n images, or None in an untargeted run.
+
+    Args:
+        targets: What `parse` returned.
+        clean_scores: float64, (n, K), the scores of the clean images.
+        indices: int64, (n,), the places of these images in the run's array.
+
+    Returns:
+        int64, (n,), 0..K-1. Among equally likely classes the smaller id has the smaller rank.
+
+    Raises:
+        InvalidInputError: If a class id, of whichever image, is not below K, or the rank is above K.
+    """
+    if targets is None:
+        return None
+    num_classes = clean_scores.shape[1]
+    if isinstance(targets, Rank):
+        if targets.j > num_classes:
+            raise InvalidInputError(
+                f"rank {targets.j} does not exist: the oracle knows {num_classes} classes"
+            )
+        # Sorting -scores, and not scores backwards, keeps the smaller id first on ties.
+        order = np.argsort(-clean_scores, axis=1, kind="stable")
+        return order[:, targets.j - 1].astype(np.int64)
+    # All N and not only these n: a bad id of the last image should not surface after hours.
+    outside = targets >= num_classes
+    if np.any(outside):
+        row = int(np.argmax(outside))
+        raise InvalidInputError(
+            f"targets must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, "
+            f"got {targets[row]} for image {row}"
+        )
+    return targets[indices]
+
+
+def _as_array(targets: ArrayLike) -> np.ndarray:
+    """Return `targets` as an array, refusing what numpy cannot read (a ragged list, say)."""
+    try:
+        return np.asarray(targets)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            f"targets must be None, dfa.rank(j), one integer class id, or one per image; {error}"
+        ) from error
+
+
+def _described(targets: ArrayLike, given: np.ndarray) -> str:
+    """Say what was given: a single value as it is, an array by its dtype and shape."""
+    return f"{targets!r}" if given.ndim == 0 else f"dtype {given.dtype} of shape {given.shape}"
+
+
+def _at(given: np.ndarray, row: int) -> str:
+    """Say which image a value belongs to, where there is one value per image."""
+    return f" for image {row}" if given.ndim else ""

@@ -1,0 +1,272 @@
+"""Algorithm 1 of the paper for one image, as slowly and plainly as it can be written.
+
+Every vector is a whole tuple of m integers (m = H*W*C, C order); nothing is shared, indexed or cached. The
+order of the random draws is part of the definition: the C++ core makes the same ones, so that both follow one
+trajectory.
+
+Source: paper, section 4.2 (search space, norm), Algorithm 1, Table 5 (the defaults); RACOS (Yu, Qian, Hu,
+AAAI 2016) for line 13. "Line n" below is a line of Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .philox import Stream
+
+Vector = tuple[int, ...]
+
+ATTEMPTS = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user sets. The defaults are those of the paper's untargeted attack on MNIST (Table 5)."""
+
+    samples: int = 3
+    """s: candidates per iteration, and negatives in the population."""
+    positives: int = 2
+    """k: the best members, from which candidates are made."""
+    coordinates: int = 2
+    """|Y|: coordinates that a candidate draws anew (all free ones where there are fewer)."""
+    region: Literal["none", "ordered", "per_coordinate"] = "ordered"
+    """How line 13 refines the search space."""
+    values: Literal["uniform", "extremes"] = "uniform"
+    """What a value is drawn from: all integers between its bounds, or the two bounds."""
+    domain: Literal["ball", "valid"] = "ball"
+    """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
+    ties: Literal["older", "newer"] = "older"
+    """Which of two members of equal degree ranks first."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """The search space Delta: inclusive bounds for each coordinate, and the coordinates that may move."""
+
+    lower: Vector
+    upper: Vector
+    free: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A perturbation that has been evaluated."""
+
+    vector: Vector
+    degree: float
+    birth: int
+    """Running number of the candidate, over all iterations, from 0."""
+
+
+def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
+    """The L-infinity ball around `image`; epsilon in grey levels, one or (H, W, C) of them (0 = masked)."""
+    original = [int(value) for value in image.ravel()]
+    radii = [int(value) for value in np.broadcast_to(epsilon, image.shape).ravel()]
+    free = tuple(p for p, radius in enumerate(radii) if radius > 0)
+    if not free or min(radii) < 0 or max(radii) > 255:
+        raise ValueError("epsilon must be 0..255 everywhere and positive somewhere")
+    if domain == "ball":
+        return Space(tuple(-e for e in radii), tuple(radii), free)
+    lower = tuple(max(-e, -d) for e, d in zip(radii, original, strict=True))
+    upper = tuple(min(e, 255 - d) for e, d in zip(radii, original, strict=True))
+    return Space(lower, upper, free)
+
+
+def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
+    """norm(d + delta) of section 4.2: the image that the oracle sees."""
+    moved = [int(d) + x for d, x in zip(image.ravel(), vector, strict=True)]
+    clamped = [0 if value < 0 else 255 if value > 255 else value for value in moved]
+    return np.array(clamped, dtype=np.uint8).reshape(image.shape)
+
+
+def draw_start(stream: Stream, space: Space) -> Vector:
+    """Line 1: one perturbation, uniform in the search space."""
+    vector = [0] * len(space.lower)
+    for p in space.free:
+        vector[p] = space.lower[p] + stream.below(space.upper[p] - space.lower[p] + 1)
+    return tuple(vector)
+
+
+def differing(space: Space, parent: Vector, negative: Vector) -> list[int]:
+    """The free coordinates in which a negative differs from the parent, ascending."""
+    return [p for p in space.free if parent[p] != negative[p]]
+
+
+def cut(stream: Stream, here: int, there: int) -> int:
+    """A cut between a positive's value and a negative's: the last value that stays with the positive."""
+    if here < there:
+        return here + stream.below(there - here)
+    return there + 1 + stream.below(here - there)
+
+
+def ordered_region(
+    stream: Stream, space: Space, parent: Vector, negatives: Sequence[Vector]
+) -> tuple[list[int], list[int]]:
+    """Line 13, RACOS for ordered dimensions, strict: a box that holds no negative but copies of the parent.
+
+    The textbook draws a coordinate and an active negative until their values differ, then cuts between them.
+    Every pair that differs is equally likely to be the one that cuts, so one of those pairs is drawn here.
+    """
+    lower, upper = list(space.lower), list(space.upper)
+    active = [negative for negative in negatives if differing(space, parent, negative)]
+    while active:
+        pairs = [(x, p) for x in active for p in differing(space, parent, x)]
+        x, j = pairs[stream.below(len(pairs))]
+        # Where a quarter or more of the coordinates differ, the core finds one by trying; so we must too.
+        if 4 * len(differing(space, parent, x)) >= len(space.free):
+            j = space.free[stream.below(len(space.free))]
+            while x[j] == parent[j]:
+                j = space.free[stream.below(len(space.free))]
+        r = cut(stream, parent[j], x[j])
+        if parent[j] < x[j]:
+            upper[j] = min(upper[j], r)
+            active = [z for z in active if z[j] <= r]
+        else:
+            lower[j] = max(lower[j], r)
+            active = [z for z in active if z[j] >= r]
+    return lower, upper
+
+
+def coordinate_region(
+    stream: Stream, bounds: tuple[int, int], p: int, parent: Vector, negatives: Sequence[Vector]
+) -> tuple[int, int]:
+    """Lines 13-14 read literally, "refine each coordinate respectively": one cut for every negative."""
+    low, high = bounds
+    for x in negatives:
+        if parent[p] < x[p]:
+            high = min(high, cut(stream, parent[p], x[p]))
+        elif parent[p] > x[p]:
+            low = max(low, cut(stream, parent[p], x[p]))
+    return low, high
+
+
+def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
+    """`n` distinct integers of 0..size-1 in the order drawn, every subset equally likely (Floyd)."""
+    picked: list[int] = []
+    for j in range(size - n, size):
+        u = stream.below(j + 1)
+        picked.append(j if u in picked else u)
+    return picked
+
+
+def draw_candidate(
+    stream: Stream, space: Space, settings: Settings, positives: Sequence[Vector], negatives: Sequence[Vector]
+) -> Vector:
+    """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order."""
+    parent = positives[stream.below(len(positives))]  # line 15: delta'
+    lower, upper = list(space.lower), list(space.upper)
+    if settings.region == "ordered":
+        lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
+    count = min(settings.coordinates, len(space.free))
+    subset = [space.free[i] for i in draw_subset(stream, count, len(space.free))]  # line 15: Y
+    candidate = list(parent)
+    for p in subset:  # line 15: v_p
+        low, high = lower[p], upper[p]
+        if settings.region == "per_coordinate":
+            low, high = coordinate_region(stream, (low, high), p, parent, negatives)  # line 13
+        if settings.values == "extremes":
+            candidate[p] = high if stream.below(2) else low
+        else:
+            candidate[p] = low + stream.below(high - low + 1)
+    return tuple(candidate)  # line 16: delta''
+
+
+def propose(
+    stream: Stream, space: Space, settings: Settings, positives: Sequence[Vector], negatives: Sequence[Vector]
+) -> Vector:
+    """One candidate that equals no positive, unless all attempts fail: a small space may hold none."""
+    candidate = draw_candidate(stream, space, settings, positives, negatives)
+    for _ in range(ATTEMPTS - 1):
+        if candidate not in positives:
+            break
+        candidate = draw_candidate(stream, space, settings, positives, negatives)
+    return candidate
+
+
+class Racos:
+    """The search for one image. `ask` changes nothing; `tell` takes a degree for each image that it gave."""
+
+    def __init__(
+        self,
+        image: NDArray[np.uint8],
+        epsilon: int | NDArray[np.integer],
+        settings: Settings,
+        *,
+        seed: int,
+        image_id: int = 0,
+    ) -> None:
+        """Begin before iteration 0, whose candidates are the start population."""
+        self.image = image
+        self.settings = settings
+        self.space = make_space(image, epsilon, settings.domain)
+        self.seed = seed
+        self.image_id = image_id
+        self.iteration = 0
+        self._births = 0
+        self._population: tuple[Member, ...] = ()
+
+    @property
+    def population(self) -> tuple[Member, ...]:
+        """The s + k members in rank order, best first; empty before the first `tell`."""
+        return self._population
+
+    @property
+    def positives(self) -> tuple[Member, ...]:
+        """The k best."""
+        return self._population[: self.settings.positives]  # line 9
+
+    @property
+    def negatives(self) -> tuple[Member, ...]:
+        """The others."""
+        return self._population[self.settings.positives :]  # line 10
+
+    @property
+    def pending(self) -> int:
+        """How many candidates this iteration has: s + k at first, s after that."""
+        return self.settings.samples + (self.settings.positives if self.iteration == 0 else 0)
+
+    def candidate(self, i: int) -> Vector:
+        """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
+        stream = Stream(self.seed, self.image_id, self.iteration, i)
+        if self.iteration == 0:
+            return draw_start(stream, self.space)
+        positives = [member.vector for member in self.positives]
+        negatives = [member.vector for member in self.negatives]
+        return propose(stream, self.space, self.settings, positives, negatives)
+
+    def ask(self) -> NDArray[np.uint8]:
+        """The images of this iteration's candidates, (pending, H, W, C)."""
+        return np.stack(
+            [render(self.image, self.candidate(i)) for i in range(self.pending)]
+        )  # lines 2, 12-19
+
+    def tell(self, degrees: Sequence[float] | NDArray[np.float64]) -> None:
+        """Take one dissatisfaction degree per candidate and go on to the next iteration."""
+        told = [float(degree) + 0.0 for degree in degrees]  # + 0.0: -0.0 is stored as 0.0
+        if len(told) != self.pending or any(degree != degree for degree in told):
+            raise ValueError(f"expected {self.pending} degrees without NaN, got {told}")
+        born = [
+            Member(self.candidate(i), degree, self._births + i)  # lines 3, 20
+            for i, degree in enumerate(told)
+        ]
+        union = [*self._population, *born]
+        newest_first = self.settings.ties == "newer"
+        union.sort(key=lambda member: (member.degree, -member.birth if newest_first else member.birth))
+        self._population = tuple(union[: self.settings.samples + self.settings.positives])  # lines 21-22
+        self._births += len(born)
+        self.iteration += 1
+
+
+def minimise(search: Racos, degree: Callable[[NDArray[np.uint8]], float], iterations: int) -> Member:
+    """Lines 1-25: the best member found in at most `iterations` iterations after the start."""
+    search.tell([degree(image) for image in search.ask()])  # lines 1-3
+    for _ in range(iterations):  # line 5
+        if search.population[0].degree == 0:  # lines 4, 6-8, 23
+            break
+        search.tell([degree(image) for image in search.ask()])
+    return search.population[0]  # line 25

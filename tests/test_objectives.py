@@ -1,0 +1,200 @@
+"""Dissatisfaction degrees: the formulas, their zeros, and what a user's own function is held to."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from dfa.errors import InvalidInputError, ObjectiveError
+from dfa.objectives import (
+    LOG,
+    PAPER,
+    SMALLEST_DEGREE,
+    Objective,
+    log_targeted_degree,
+    log_untargeted_degree,
+    measure,
+    predicted,
+    targeted_degree,
+    untargeted_degree,
+)
+
+UNTARGETED = [untargeted_degree, log_untargeted_degree]
+TARGETED = [targeted_degree, log_targeted_degree]
+ALL = UNTARGETED + TARGETED
+
+
+def classes(*ids):
+    return np.array(ids, dtype=np.int64)
+
+
+def textbook(function, row, c):
+    """One image at a time, as the paper writes it."""
+    label = row.index(max(row))
+    top = sorted(row, reverse=True)
+    if function in UNTARGETED:
+        if label != c:
+            return 0.0
+        pair = top[0], top[1]
+    else:
+        if label == c:
+            return 0.0
+        pair = top[0], row[c]
+    if function in (log_untargeted_degree, log_targeted_degree):
+        degree = math.log(max(pair[0], SMALLEST_DEGREE)) - math.log(max(pair[1], SMALLEST_DEGREE))
+    else:
+        degree = pair[0] - pair[1]
+    return max(degree, SMALLEST_DEGREE)
+
+
+def test_predicted_is_the_first_of_the_likeliest():
+    scores = np.array([[0.1, 0.6, 0.3], [0.2, 0.4, 0.4], [0.4, 0.2, 0.4]])
+    labels = predicted(scores)
+    assert labels.tolist() == [1, 1, 0]
+    assert labels.dtype == np.int64
+
+
+def test_the_degrees_of_a_worked_example():
+    scores = np.array([[0.7, 0.2, 0.1]] * 2)
+    np.testing.assert_array_equal(untargeted_degree(scores, classes(0, 1)), [0.7 - 0.2, 0.0])
+    np.testing.assert_array_equal(targeted_degree(scores, classes(0, 2)), [0.0, 0.7 - 0.1])
+    np.testing.assert_allclose(log_untargeted_degree(scores, classes(0, 1)), [math.log(3.5), 0.0])
+    np.testing.assert_allclose(log_targeted_degree(scores, classes(0, 2)), [0.0, math.log(7.0)])
+
+
+@pytest.mark.parametrize("function", ALL)
+@given(data=st.data(), num_rows=st.integers(1, 5), num_classes=st.integers(2, 6))
+def test_every_degree_equals_the_textbook_row_by_row(function, data, num_rows, num_classes):
+    # Few distinct values, so that ties are common.
+    values = st.sampled_from([0.0, 1e-320, 1e-12, 0.1, 0.25, 0.3, 0.5, 1.0])
+    scores = data.draw(arrays.arrays(np.float64, (num_rows, num_classes), elements=values))
+    ids = data.draw(arrays.arrays(np.int64, num_rows, elements=st.integers(0, num_classes - 1)))
+    expected = [textbook(function, row.tolist(), int(c)) for row, c in zip(scores, ids, strict=True)]
+    np.testing.assert_allclose(function(scores, ids), expected, rtol=1e-15, atol=0)
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_a_degree_is_zero_exactly_where_the_image_is_adversarial(function):
+    grid = [np.array(row) for row in itertools.product([0.0, 0.25, 0.5, 1.0], repeat=3)]
+    scores = np.array(grid)
+    for c in range(3):
+        ids = np.full(len(grid), c, dtype=np.int64)
+        adversarial = predicted(scores) != c if function in UNTARGETED else predicted(scores) == c
+        degrees = function(scores, ids)
+        np.testing.assert_array_equal(degrees == 0.0, adversarial)
+        assert (degrees[~adversarial] >= SMALLEST_DEGREE).all()
+        assert np.isfinite(degrees).all()
+
+
+@pytest.mark.parametrize("function", UNTARGETED)
+def test_a_tie_that_leaves_the_class_as_it_was_is_not_adversarial(function):
+    scores = np.array([[0.5, 0.5, 0.0]])
+    assert function(scores, classes(0)).tolist() == [SMALLEST_DEGREE]
+    assert function(scores, classes(1)).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("function", TARGETED)
+def test_a_tie_that_does_not_make_the_target_the_class_is_not_adversarial(function):
+    scores = np.array([[0.5, 0.5, 0.0]])
+    assert function(scores, classes(1)).tolist() == [SMALLEST_DEGREE]
+    assert function(scores, classes(0)).tolist() == [0.0]
+
+
+def test_the_log_degree_ranks_where_the_plain_degree_ties():
+    scores = np.array([[1.0 - 1e-30, 1e-30], [1.0 - 1e-20, 1e-20], [1.0, 0.0]])
+    targets = classes(1, 1, 1)
+    assert len(set(targeted_degree(scores, targets).tolist())) == 1
+    first, second, third = log_targeted_degree(scores, targets)
+    assert second < first < third < 710
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_degrees_leave_their_arguments_alone(function):
+    scores = np.random.default_rng(0).dirichlet(np.ones(4), size=8)
+    ids = np.arange(8) % 4
+    before = scores.copy(), ids.copy()
+    scores.flags.writeable = ids.flags.writeable = False
+    function(scores, ids)
+    np.testing.assert_array_equal(scores, before[0])
+    np.testing.assert_array_equal(ids, before[1])
+
+
+@pytest.mark.parametrize("function", ALL)
+def test_degrees_of_no_images_are_no_degrees(function):
+    assert function(np.empty((0, 3)), classes()).shape == (0,)
+
+
+def test_an_objective_is_found_by_its_name():
+    assert Objective.of("paper") is PAPER
+    assert Objective.of("log") is LOG
+    assert (PAPER.untargeted, PAPER.targeted) == (untargeted_degree, targeted_degree)
+    assert (LOG.untargeted, LOG.targeted) == (log_untargeted_degree, log_targeted_degree)
+
+
+def test_an_objective_passes_through():
+    mine = Objective("mine", untargeted_degree, log_targeted_degree)
+    assert Objective.of(mine) is mine
+
+
+def test_a_bare_function_serves_both_kinds_of_run():
+    def my_degree(scores, ids):
+        return np.zeros(len(scores))
+
+    objective = Objective.of(my_degree)
+    assert objective.untargeted is objective.targeted is my_degree
+    assert objective.name.endswith("my_degree")
+
+
+@pytest.mark.parametrize("value", ["Paper", "logit", 3, None])
+def test_anything_else_is_not_an_objective(value):
+    with pytest.raises(InvalidInputError, match="objective must be"):
+        Objective.of(value)
+
+
+def test_measure_gives_the_degrees_of_a_sound_function():
+    scores = np.array([[0.7, 0.3], [0.2, 0.8]])
+    np.testing.assert_array_equal(
+        measure(untargeted_degree, scores, classes(0, 0)), untargeted_degree(scores, classes(0, 0))
+    )
+
+
+def test_measure_takes_lists_and_small_floats():
+    degrees = measure(lambda scores, ids: [np.float32(0.5), 0], np.ones((2, 2)), classes(0, 1))
+    assert degrees.tolist() == [0.5, 0.0]
+    assert degrees.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([0.1], r"one degree per image, shape \(2,\); it gave shape \(1,\)"),
+        ([[0.1], [0.2]], r"it gave shape \(2, 1\)"),
+        ([0.1, np.nan], r"finite degrees >= 0 .* it gave nan in row 1"),
+        ([np.inf, 0.1], r"it gave inf in row 0"),
+        ([0.1, -1e-9], r"it gave -1e-09 in row 1"),
+        ([True, False], r"real numbers; it gave dtype bool"),
+        (["a", "b"], r"real numbers; it gave dtype <U1"),
+        ([1j, 0], r"real numbers; it gave dtype complex128"),
+    ],
+)
+def test_measure_refuses_what_the_optimizer_cannot_rank(answer, message):
+    with pytest.raises(ObjectiveError, match=message):
+        measure(lambda scores, ids: answer, np.ones((2, 2)), classes(0, 1))
+
+
+def test_measure_chains_what_the_function_raised():
+    def my_degree(scores, ids):
+        raise KeyError("lost")
+
+    with pytest.raises(
+        ObjectiveError, match=r"my_degree failed on scores of shape \(2, 2\): KeyError"
+    ) as caught:
+        measure(my_degree, np.ones((2, 2)), classes(0, 1))
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert caught.value.result is None

@@ -1,0 +1,373 @@
+"""The reference is judged by published vectors and brute force before the core is judged by it."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reference.chisquare import against_distribution, two_samples
+from reference.philox import WORD, Stream, bounded, philox4x32
+from reference.racos import (
+    ATTEMPTS,
+    Racos,
+    Settings,
+    Space,
+    draw_candidate,
+    draw_subset,
+    make_space,
+    minimise,
+    ordered_region,
+    propose,
+    render,
+)
+from reference.textbook import PROBLEMS, distribution, sample
+
+
+class Scripted(Stream):
+    """A stream whose bounded integers are given; it fails where one does not fit or none is left."""
+
+    def __init__(self, draws: Iterable[int]) -> None:
+        super().__init__(0, 0, 0, 0)
+        self._draws = list(draws)
+
+    def below(self, n: int) -> int:
+        draw = self._draws.pop(0)
+        assert 0 <= draw < n
+        return draw
+
+
+def words(*values: int) -> tuple[Callable[[], int], list[int]]:
+    """A source of given 32-bit words, and the list of those not yet consumed."""
+    left = list(values)
+    return lambda: left.pop(0), left
+
+
+def cube(m: int, epsilon: int) -> Space:
+    return Space((-epsilon,) * m, (epsilon,) * m, tuple(range(m)))
+
+
+def quantised_sum(image: np.ndarray) -> float:
+    """A degree with many ties."""
+    return float(int(image.astype(np.int64).sum()) // 16)
+
+
+# Philox and bounded integers
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ((0,) * 4, (0,) * 2, (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        ((WORD - 1,) * 4, (WORD - 1,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+    ids=["zeros", "ones", "pi"],
+)
+def test_philox_known_answers(counter: Any, key: Any, expected: Any) -> None:
+    """The three vectors that Random123 publishes for philox4x32 with 10 rounds."""
+    assert philox4x32(counter, key) == expected
+
+
+def test_stream_golden_values() -> None:
+    """The same numbers as in the C++ test: a change of the stream would change every recorded run."""
+    place = {"seed": 0x0123456789ABCDEF, "image_id": 9, "iteration": 3, "candidate": 2}
+    stream = Stream(**place)
+    assert [stream.next() for _ in range(5)] == [0xA99BD0E6, 0x3D39E671, 0x30225419, 0x94239F9B, 0x00CEB273]
+    stream = Stream(**place)
+    bounds = [1, 2, 3, 10, 1000, 2**22 + 1, 2**31, 2**31 + 1, 2**31 + 1, 3 * 2**30 + 1, WORD - 1, 6]
+    expected = [0, 0, 0, 5, 3, 2410289, 428607492, 2039882405, 1161197850, 2873655335, 841707243, 0]
+    assert [stream.below(n) for n in bounds] == expected
+    assert stream.next() == 0x9DDB886F
+
+
+def test_stream_is_philox_with_block_candidate_iteration_image() -> None:
+    stream = Stream(seed=0xA4093822_299F31D0, image_id=4, iteration=3, candidate=2)
+    expected = [word for block in range(3) for word in philox4x32((block, 2, 3, 4), (0x299F31D0, 0xA4093822))]
+    assert [stream.next() for _ in range(12)] == expected
+
+
+@pytest.mark.parametrize("name", ["seed", "image_id", "iteration", "candidate"])
+@pytest.mark.parametrize("outside", [-1, 1 << 64])
+def test_stream_refuses_what_would_wrap(name: str, outside: int) -> None:
+    place = {"seed": 0, "image_id": 0, "iteration": 0, "candidate": 0, name: outside}
+    with pytest.raises(ValueError, match=f"{name} must be an unsigned integer"):
+        Stream(**place)
+
+
+@pytest.mark.parametrize("n", [0, -1, WORD])
+def test_below_refuses_an_impossible_bound(n: int) -> None:
+    with pytest.raises(ValueError, match="n must be in 1"):
+        Stream(0, 0, 0, 0).below(n)
+
+
+def test_below_one_is_zero_and_consumes_a_word() -> None:
+    source, left = words(WORD - 1, 7)
+    assert bounded(source, 1) == 0
+    assert left == [7]
+
+
+def test_below_throws_back_the_surplus_words_only() -> None:
+    # 2^32 = 3 * 1431655765 + 1, so exactly one word is too many for n = 3: word 0.
+    source, left = words(0, WORD - 1)
+    assert bounded(source, 3) == 2
+    assert left == []
+    source, left = words(1, 7)
+    assert bounded(source, 3) == 0
+    assert left == [7]
+
+
+@pytest.mark.parametrize("n", [2**22, 2**22 + 1, 3 * 2**24 + 7, 2**31, 2**31 + 1, WORD - 2, WORD - 1])
+def test_below_gives_every_result_the_same_number_of_words(n: int) -> None:
+    """Counts, for the first, the last and some other results, the words that are accepted for them."""
+    some = [0, 1, 2, n - 2, n - 1, *random.Random(n).sample(range(n), 20)]
+    for result in some:
+        first = -(-result * WORD // n)  # the words w with w * n // 2^32 == result
+        last = -(-(result + 1) * WORD // n) - 1
+        accepted = 0
+        for word in range(first, last + 1):
+            source, left = words(word, 0, WORD - 1)  # word 0 is thrown back too, where anything is
+            accepted += bounded(source, n) == result and len(left) == 2
+        assert accepted == WORD // n
+
+
+# Space, start and rendering
+
+
+def test_space_of_one_epsilon_and_of_one_per_coordinate() -> None:
+    image = np.array([[[0, 3, 128, 250, 255]]], dtype=np.uint8)
+    ball = make_space(image, 10, "ball")
+    assert (ball.lower, ball.upper, ball.free) == ((-10,) * 5, (10,) * 5, (0, 1, 2, 3, 4))
+    radii = np.array([[[5, 0, 255, 0, 9]]])
+    masked = make_space(image, radii, "ball")
+    assert (masked.lower, masked.upper, masked.free) == ((-5, 0, -255, 0, -9), (5, 0, 255, 0, 9), (0, 2, 4))
+    valid = make_space(image, radii, "valid")
+    assert (valid.lower, valid.upper, valid.free) == ((0, 0, -128, 0, -9), (5, 0, 127, 0, 0), (0, 2, 4))
+
+
+@pytest.mark.parametrize("epsilon", [0, 256, -1])
+def test_space_refuses_an_epsilon_out_of_range(epsilon: int) -> None:
+    with pytest.raises(ValueError, match=r"epsilon must be 0\.\.255"):
+        make_space(np.zeros((2, 2, 1), np.uint8), epsilon, "ball")
+
+
+def test_render_clamps_as_the_paper_does() -> None:
+    image = np.array([[[0], [5]], [[250], [255]]], dtype=np.uint8)
+    assert render(image, (-1, -5, 5, 1)).ravel().tolist() == [0, 0, 255, 255]
+    assert render(image, (255, 1, 6, -255)).ravel().tolist() == [255, 6, 255, 0]
+
+
+def test_start_draws_the_free_coordinates_in_order() -> None:
+    image = np.array([[[7, 0, 255]]], dtype=np.uint8)
+    search = Racos(image, np.array([[[3, 0, 2]]]), Settings(domain="valid"), seed=11, image_id=5)
+    assert search.pending == 5
+    for i in range(5):
+        stream = Stream(11, 5, 0, i)
+        assert search.candidate(i) == (stream.below(7) - 3, 0, stream.below(3) - 2)
+
+
+# The draws of one candidate
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, 4), (2, 5), (3, 5), (4, 4)])
+def test_every_subset_is_drawn_equally_often(n: int, size: int) -> None:
+    draws = itertools.product(*(range(j + 1) for j in range(size - n, size)))
+    counts = Counter(frozenset(draw_subset(Scripted(script), n, size)) for script in draws)
+    assert set(counts) == {frozenset(c) for c in itertools.combinations(range(size), n)}
+    assert len(set(counts.values())) == 1
+
+
+def test_region_holds_the_parent_and_no_negative() -> None:
+    rng = random.Random(1)
+    for trial in range(300):
+        space = cube(m := rng.randint(1, 12), epsilon := rng.randint(1, 4))
+        parent, *negatives = (
+            tuple(rng.randint(-epsilon, epsilon) for _ in range(m)) for _ in range(rng.randint(1, 6))
+        )
+        lower, upper = ordered_region(Stream(trial, 0, 1, 0), space, parent, [*negatives, parent])
+
+        def inside(x: tuple[int, ...], low: list[int] = lower, high: list[int] = upper) -> bool:
+            return all(a <= v <= b for a, v, b in zip(low, x, high, strict=True))
+
+        assert inside(parent)
+        assert not any(inside(x) for x in negatives if x != parent)
+        narrowed = sum((a, b) != (-epsilon, epsilon) for a, b in zip(lower, upper, strict=True))
+        assert narrowed <= len(negatives)
+
+
+def test_a_candidate_by_hand_in_the_ordered_region() -> None:
+    """Every draw of lines 13-16, with one negative found among many coordinates and one among few."""
+    space = cube(8, 9)
+    positives = [(0,) * 8, (1,) * 8]
+    negatives = [(1, 1, 1, 1, 1, 1, 1, 6), (3, 1, -4, -4, -4, -4, -4, -4)]
+    draws = [
+        1,  # parent: the second positive
+        0,  # pair 0 of 1 + 7: the first negative, which differs in 1 coordinate of 8: at once coordinate 7
+        3,  # cut in 1..5: 4 stays, which drops the first negative only
+        6,  # pair 6 of 7: the second negative, which differs in 7 of 8: coordinates by trial
+        1,  # equal there: once more
+        0,  # coordinate 0
+        0,  # cut in 1..2: 1 stays
+        4,  # Y: coordinate 4 of 0..6
+        4,  # coordinate 4 of 0..7 again, so 7
+        18,  # coordinate 4 is not narrowed: -9 + 18
+        13,  # coordinate 7 is -9..4
+    ]
+    settings = Settings(coordinates=2)
+    assert draw_candidate(Scripted(draws), space, settings, positives, negatives) == (1, 1, 1, 1, 9, 1, 1, 4)
+
+
+def test_a_candidate_by_hand_in_the_region_per_coordinate() -> None:
+    space = cube(3, 9)
+    negatives = [(5, 0, 0), (-5, 0, 0), (0, 7, 0), (9, 0, 0)]
+    draws = [
+        0,  # parent
+        0,  # Y: index 0 of 0..1
+        2,  # and 2
+        3,  # coordinate 0, first negative: 0..3 stay
+        1,  # second: -3 and above stay
+        8,  # fourth: 0..8 stay, which changes nothing
+        6,  # of -3..3
+        5,  # coordinate 2 is not narrowed: -9 + 5
+    ]
+    settings = Settings(coordinates=2, region="per_coordinate")
+    assert draw_candidate(Scripted(draws), space, settings, [(0, 0, 0)], negatives) == (3, 0, -4)
+
+
+def test_extremes_are_the_bounds_of_the_region() -> None:
+    space = cube(1, 9)
+    settings = Settings(values="extremes")
+    for side, expected in ((0, -9), (1, 4)):
+        draws = [0, 0, 0, 4, 0, side]  # parent, pair, coordinate, cut, Y, side
+        assert draw_candidate(Scripted(draws), space, settings, [(0,)], [(7,)]) == (expected,)
+
+
+def test_copies_of_positives_are_thrown_back_a_bounded_number_of_times() -> None:
+    space = cube(1, 1)
+    settings = Settings(coordinates=1, region="none")
+    positives = [(0,), (1,)]
+    copy, other = [0, 0, 1], [0, 0, 0]  # parent, Y, value
+    assert propose(Scripted(copy * 3 + other), space, settings, positives, [(-1,)]) == (-1,)
+    assert propose(Scripted(copy * ATTEMPTS), space, settings, positives, []) == (0,)
+
+
+# The distribution of proposals
+
+
+def proposals(name: str, count: int, **changes: Any) -> Counter[tuple[int, ...]]:
+    """Proposals of the reference from a population of `textbook`."""
+    problem = PROBLEMS[name]
+    space = cube(len(problem.positives[0]), problem.epsilon)
+    settings = replace(Settings(coordinates=problem.coordinates), **changes)
+    return Counter(
+        propose(Stream(2020, 0, 1, i), space, settings, problem.positives, problem.negatives)
+        for i in range(count)
+    )
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_textbook_loop_has_the_exact_distribution(name: str) -> None:
+    exact = distribution(PROBLEMS[name])
+    assert sum(exact.values()) == pytest.approx(1)
+    rng = random.Random(7)
+    assert against_distribution(Counter(sample(rng, PROBLEMS[name]) for _ in range(20_000)), exact) > 1e-4
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_reference_proposes_as_the_textbook(name: str) -> None:
+    drawn = proposals(name, 20_000)
+    assert against_distribution(drawn, distribution(PROBLEMS[name])) > 1e-4
+    rng = random.Random(8)
+    assert two_samples(drawn, Counter(sample(rng, PROBLEMS[name]) for _ in range(20_000))) > 1e-4
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_comparison_tells_another_region_apart(name: str) -> None:
+    rng = random.Random(9)
+    textbook = Counter(sample(rng, PROBLEMS[name]) for _ in range(20_000))
+    assert two_samples(proposals(name, 20_000, region="none"), textbook) < 1e-20
+
+
+# Population and whole runs
+
+
+@pytest.mark.parametrize(("ties", "births"), [("older", [1, 3, 0, 2, 4]), ("newer", [3, 1, 4, 2, 0])])
+def test_ties_at_the_start(ties: Any, births: list[int]) -> None:
+    search = Racos(np.zeros((2, 2, 1), np.uint8), 3, Settings(ties=ties), seed=1)
+    search.tell([1.0, -0.0, 1.0, 0.0, 1.0])
+    assert [member.birth for member in search.population] == births
+
+
+@pytest.mark.parametrize("ties", ["older", "newer"])
+def test_population_is_the_best_of_everything_asked(ties: Any) -> None:
+    """With whole-number degrees, so that ties decide often."""
+    image = np.arange(36, dtype=np.uint8).reshape(3, 4, 3) * 7
+    search = Racos(image, 20, Settings(samples=4, positives=3, ties=ties), seed=3, image_id=2)
+    asked: list[tuple[float, int, tuple[int, ...]]] = []
+    rng = random.Random(4)
+    for iteration in range(30):
+        assert search.pending == (7 if iteration == 0 else 4)
+        degrees = [float(rng.randint(0, 3)) for _ in range(search.pending)]
+        for i, degree in enumerate(degrees):
+            asked.append((degree, len(asked), search.candidate(i)))
+        search.tell(degrees)
+        asked.sort(key=lambda member: (member[0], member[1] if ties == "older" else -member[1]))
+        expected = asked[:7]
+        assert [(m.degree, m.birth, m.vector) for m in search.population] == expected
+        assert search.population == search.positives + search.negatives
+        assert len(search.positives) == 3
+
+
+@pytest.mark.parametrize("domain", ["ball", "valid"])
+@pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
+@pytest.mark.parametrize("values", ["uniform", "extremes"])
+def test_candidates_stay_in_the_space_and_near_a_positive(domain: Any, region: Any, values: Any) -> None:
+    rng = np.random.default_rng(5)
+    image = rng.choice(np.array([0, 1, 100, 254, 255], np.uint8), size=(4, 4, 2))
+    radii = rng.choice(np.array([0, 1, 40, 255]), size=image.shape)
+    settings = Settings(coordinates=3, domain=domain, region=region, values=values)
+    search = Racos(image, radii, settings, seed=6)
+    for iteration in range(12):
+        images = search.ask()
+        assert images.dtype == np.uint8
+        assert images.shape == (search.pending, 4, 4, 2)
+        assert (abs(images.astype(int) - image) <= radii).all()
+        for i in range(search.pending):
+            x = np.array(search.candidate(i)).reshape(image.shape)
+            assert (abs(x) <= radii).all()
+            if domain == "valid":
+                assert (image + x == images[i]).all()
+            if iteration > 0:
+                changed = [(x.ravel() != member.vector).sum() for member in search.positives]
+                assert 1 <= min(changed) <= 3
+        search.tell([quantised_sum(image) for image in images])
+
+
+@pytest.mark.parametrize("degrees", [[0.0] * 4, [0.0] * 6, [0.0, 1.0, float("nan"), 1.0, 1.0]])
+def test_tell_refuses_wrong_degrees(degrees: list[float]) -> None:
+    search = Racos(np.zeros((2, 2, 1), np.uint8), 3, Settings(), seed=1)
+    with pytest.raises(ValueError, match="expected 5 degrees without NaN"):
+        search.tell(degrees)
+    assert search.population == ()
+
+
+def test_minimise_stops_at_degree_zero_or_at_the_last_iteration() -> None:
+    image = np.full((4, 4, 1), 100, np.uint8)
+    search = Racos(image, 8, Settings(), seed=9)
+    best = minimise(search, lambda x: max(0.0, float(x.astype(int).sum()) - 1560), 500)
+    assert best.degree == 0
+    assert render(image, best.vector).astype(int).sum() <= 1560
+    assert 0 < search.iteration - 1 < 500
+    search = Racos(image, 8, Settings(), seed=9)
+    assert minimise(search, lambda x: 1.0, 10).birth == 0
+    assert search.iteration == 11

@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-
 from dfa.errors import BudgetExceededError, InvalidInputError, OracleError
 from dfa.oracle import CallableOracle, Oracle, ScoreKind
 from dfa.oracle.gate import Gate, Purpose
@@ -172,7 +171,7 @@ def test_the_number_of_classes_is_fixed_by_the_first_answer():
     assert gate.num_classes is None
     ask(gate, 0)
     assert gate.num_classes == 4
-    with pytest.raises(OracleError, match="the same classes every time; it gave 5 columns, and 4 before"):
+    with pytest.raises(OracleError, match=r"the same classes every time; it gave 5 columns, and 4 before"):
         ask(gate, 0)
 
 
@@ -263,7 +262,7 @@ def test_logits_must_be_finite(bad):
 
 
 def test_probabilities_under_the_name_of_logits_are_refused_at_the_first_answer():
-    with pytest.raises(OracleError, match="looks like probabilities.* returns='probabilities'"):
+    with pytest.raises(OracleError, match=r"looks like probabilities.* returns='probabilities'"):
         ask(gate_to([[0.1, 0.9], [0.5, 0.5]], returns="logits"), 0, 1)
 
 
@@ -299,7 +298,7 @@ def test_an_interrupt_passes_through():
     def interrupt(batch):
         raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         ask(gate_to(interrupt), 0)
 
 
@@ -307,7 +306,7 @@ def test_an_error_that_is_already_ours_is_not_wrapped():
     def refuse(batch):
         raise InvalidInputError("wrong size")
 
-    with pytest.raises(InvalidInputError, match="^wrong size$"):
+    with pytest.raises(InvalidInputError, match=r"^wrong size$"):
         ask(gate_to(refuse), 0)
 
 
@@ -346,5 +345,5 @@ def test_an_oracle_that_cannot_get_ready_is_named_and_chained():
         gate.prepare((2, 2, 1), 64)
     assert isinstance(caught.value.__cause__, MemoryError)
     gate = Gate(Preparing(InvalidInputError("wrong size")), num_images=1, max_queries=1)
-    with pytest.raises(InvalidInputError, match="^wrong size$"):
+    with pytest.raises(InvalidInputError, match=r"^wrong size$"):
         gate.prepare((2, 2, 1), 64)

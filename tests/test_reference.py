@@ -31,15 +31,15 @@ from reference.textbook import PROBLEMS, distribution, sample
 
 
 class Scripted(Stream):
-    """A stream whose bounded integers are given; it fails where one does not fit or none is left."""
+    """A stream of given (n, result) pairs: the test states the range of each draw, and its result."""
 
-    def __init__(self, draws: Iterable[int]) -> None:
+    def __init__(self, draws: Iterable[tuple[int, int]]) -> None:
         super().__init__(0, 0, 0, 0)
-        self._draws = list(draws)
+        self.left = list(draws)
 
     def below(self, n: int) -> int:
-        draw = self._draws.pop(0)
-        assert 0 <= draw < n
+        expected, draw = self.left.pop(0)
+        assert n == expected
         return draw
 
 
@@ -181,7 +181,7 @@ def test_start_draws_the_free_coordinates_in_order() -> None:
 
 @pytest.mark.parametrize(("n", "size"), [(1, 4), (2, 5), (3, 5), (4, 4)])
 def test_every_subset_is_drawn_equally_often(n: int, size: int) -> None:
-    draws = itertools.product(*(range(j + 1) for j in range(size - n, size)))
+    draws = itertools.product(*([(j + 1, u) for u in range(j + 1)] for j in range(size - n, size)))
     counts = Counter(frozenset(draw_subset(Scripted(script), n, size)) for script in draws)
     assert set(counts) == {frozenset(c) for c in itertools.combinations(range(size), n)}
     assert len(set(counts.values())) == 1
@@ -210,58 +210,91 @@ def test_a_candidate_by_hand_in_the_ordered_region() -> None:
     space = cube(8, 9)
     positives = [(0,) * 8, (1,) * 8]
     negatives = [(1, 1, 1, 1, 1, 1, 1, 6), (3, 1, -4, -4, -4, -4, -4, -4)]
-    draws = [
-        1,  # parent: the second positive
-        0,  # pair 0 of 1 + 7: the first negative, which differs in 1 coordinate of 8: at once coordinate 7
-        3,  # cut in 1..5: 4 stays, which drops the first negative only
-        6,  # pair 6 of 7: the second negative, which differs in 7 of 8: coordinates by trial
-        1,  # equal there: once more
-        0,  # coordinate 0
-        0,  # cut in 1..2: 1 stays
-        4,  # Y: coordinate 4 of 0..6
-        4,  # coordinate 4 of 0..7 again, so 7
-        18,  # coordinate 4 is not narrowed: -9 + 18
-        13,  # coordinate 7 is -9..4
-    ]
-    settings = Settings(coordinates=2)
-    assert draw_candidate(Scripted(draws), space, settings, positives, negatives) == (1, 1, 1, 1, 9, 1, 1, 4)
+    stream = Scripted(
+        [
+            (2, 1),  # parent: the second positive
+            (8, 0),  # of 1 + 7 pairs the first: 1 of 8 coordinates differs there, so at once coordinate 7
+            (5, 3),  # cut in 1..5: 4 stays, which drops the first negative only
+            (7, 6),  # of 7 pairs: the second negative, 7 of 8 coordinates differ, so one is found by trying
+            (8, 1),  # equal there: once more
+            (8, 0),  # coordinate 0
+            (2, 0),  # cut in 1..2: 1 stays
+            (7, 4),  # Y: coordinate 4
+            (8, 4),  # 4 again, so 7
+            (19, 18),  # coordinate 4 is not narrowed: -9 + 18
+            (14, 13),  # coordinate 7 is -9..4
+        ]
+    )
+    drawn = draw_candidate(stream, space, Settings(coordinates=2), positives, negatives)
+    assert drawn == (1, 1, 1, 1, 9, 1, 1, 4)
+    assert stream.left == []
 
 
 def test_a_candidate_by_hand_in_the_region_per_coordinate() -> None:
     space = cube(3, 9)
-    negatives = [(5, 0, 0), (-5, 0, 0), (0, 7, 0), (9, 0, 0)]
-    draws = [
-        0,  # parent
-        0,  # Y: index 0 of 0..1
-        2,  # and 2
-        3,  # coordinate 0, first negative: 0..3 stay
-        1,  # second: -3 and above stay
-        8,  # fourth: 0..8 stay, which changes nothing
-        6,  # of -3..3
-        5,  # coordinate 2 is not narrowed: -9 + 5
-    ]
+    negatives = [(5, 0, 0), (-5, 0, 0), (0, 7, 0), (9, 0, 0), (-9, 0, 0)]
+    stream = Scripted(
+        [
+            (1, 0),  # parent
+            (2, 0),  # Y: coordinate 0
+            (3, 2),  # and 2
+            (5, 3),  # coordinate 0, first negative: 0..3 stay
+            (5, 1),  # second: -3..0 stay; from the third, which is equal here, nothing is drawn
+            (9, 8),  # fourth: 0..8 stay, which changes nothing
+            (9, 0),  # fifth: -8..0 stay, which changes nothing
+            (7, 6),  # of -3..3
+            (19, 5),  # coordinate 2 is not narrowed: -9 + 5
+        ]
+    )
     settings = Settings(coordinates=2, region="per_coordinate")
-    assert draw_candidate(Scripted(draws), space, settings, [(0, 0, 0)], negatives) == (3, 0, -4)
+    assert draw_candidate(stream, space, settings, [(0, 0, 0)], negatives) == (3, 0, -4)
+    assert stream.left == []
+
+
+@pytest.mark.parametrize("coordinates", [2, 3, 100])
+def test_only_free_coordinates_are_drawn_and_all_where_more_are_asked_for(coordinates: int) -> None:
+    space = Space((0, -3, 0, -3), (0, 3, 0, 3), (1, 3))
+    stream = Scripted([(1, 0), (1, 0), (2, 0), (7, 6), (7, 4)])  # parent, Y twice, values
+    settings = Settings(coordinates=coordinates, region="none")
+    assert draw_candidate(stream, space, settings, [(0, 0, 0, 0)], []) == (0, 3, 0, 1)
+    assert stream.left == []
 
 
 def test_extremes_are_the_bounds_of_the_region() -> None:
-    space = cube(1, 9)
     settings = Settings(values="extremes")
     for side, expected in ((0, -9), (1, 4)):
-        draws = [0, 0, 0, 4, 0, side]  # parent, pair, coordinate, cut, Y, side
-        assert draw_candidate(Scripted(draws), space, settings, [(0,)], [(7,)]) == (expected,)
+        draws = [(1, 0), (1, 0), (1, 0), (7, 4), (1, 0), (2, side)]  # parent, pair, coordinate, cut, Y, side
+        assert draw_candidate(Scripted(draws), cube(1, 9), settings, [(0,)], [(7,)]) == (expected,)
 
 
 def test_copies_of_positives_are_thrown_back_a_bounded_number_of_times() -> None:
     space = cube(1, 1)
     settings = Settings(coordinates=1, region="none")
     positives = [(0,), (1,)]
-    copy, other = [0, 0, 1], [0, 0, 0]  # parent, Y, value
+    copy, other = [(2, 0), (1, 0), (3, 1)], [(2, 0), (1, 0), (3, 0)]  # parent, Y, value
     assert propose(Scripted(copy * 3 + other), space, settings, positives, [(-1,)]) == (-1,)
-    assert propose(Scripted(copy * ATTEMPTS), space, settings, positives, []) == (0,)
+    stream = Scripted(copy * ATTEMPTS)
+    assert propose(stream, space, settings, positives, []) == (0,)
+    assert stream.left == []
+    assert ATTEMPTS == 16
 
 
 # The distribution of proposals
+
+
+def test_chi_square_of_counts_by_hand() -> None:
+    def coin(heads: int, tails: int) -> Counter[tuple[int, ...]]:
+        return Counter({(0,): heads, (1,): tails})
+
+    fair: dict[tuple[int, ...], float] = {(0,): 0.5, (1,): 0.5}
+    # The statistics are 1.6 and 3.2, with one degree of freedom.
+    assert against_distribution(coin(520, 480), fair) == pytest.approx(0.20590, abs=1e-5)
+    assert two_samples(coin(520, 480), coin(480, 520)) == pytest.approx(0.07364, abs=1e-5)
+    # Five outcomes of one expected count each: pooled, so it does not matter that one of them took all.
+    rare: dict[tuple[int, ...], float] = {(0,): 0.5, (1,): 0.495, **{(i,): 0.001 for i in range(2, 7)}}
+    assert against_distribution(coin(500, 490) + Counter({(2,): 10}), rare) > 0.1
+    always_heads: dict[tuple[int, ...], float] = {(0,): 1.0}
+    assert against_distribution(coin(999, 1), always_heads) == 0
 
 
 def proposals(name: str, count: int, **changes: Any) -> Counter[tuple[int, ...]]:
@@ -306,6 +339,7 @@ def test_ties_at_the_start(ties: Any, births: list[int]) -> None:
     search = Racos(np.zeros((2, 2, 1), np.uint8), 3, Settings(ties=ties), seed=1)
     search.tell([1.0, -0.0, 1.0, 0.0, 1.0])
     assert [member.birth for member in search.population] == births
+    assert [str(member.degree) for member in search.population[:2]] == ["0.0", "0.0"]
 
 
 @pytest.mark.parametrize("ties", ["older", "newer"])

@@ -17,14 +17,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
-from numpy.typing import NDArray
-
-from dfa import folder as folder_module
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import check_folder, plain, read_image
-from dfa.oracle import as_oracle
+from dfa.oracle import Oracle, as_oracle
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, summarise
 from dfa.types import Images
+from numpy.typing import NDArray
 
 SHAPE = (6, 5, 1)
 
@@ -65,7 +63,7 @@ def skipped(index: int) -> Record:
 
 
 def make_result(shape: tuple[int, int, int] = SHAPE, **fields: Any) -> Result:
-    """Return a run of five images: two successes (indices 1 and 4), a failure, a skipped and a cut-off one."""
+    """Return a run: failure, success, skipped, unfinished, success."""
     originals = np.stack([image_of_class(0, shape, seed) for seed in range(5)])
     images = AdversarialImages(5)
     linf = {}
@@ -126,7 +124,7 @@ class TestSummary:
         assert (summary.total, summary.attacked, summary.skipped) == (5, 4, 1)
         assert (summary.found, summary.verified) == (3, 2)
         assert (summary.SR, summary.TSR) == (0.75, 0.5)
-        assert summary.GAP == pytest.approx(1 / 3)
+        assert pytest.approx(1 / 3) == summary.GAP
 
     def test_skipped_errors_and_unfinished_are_not_attacked(self) -> None:
         records = [
@@ -145,7 +143,7 @@ class TestSummary:
         assert summary.queries_mean == 60
         assert summary.queries_median == 60
         assert summary.queries_p90 == 100
-        assert summary.ATC == pytest.approx(0.6)
+        assert pytest.approx(0.6) == summary.ATC
 
     def test_a_failure_counts_at_its_budget_however_early_it_ended(self) -> None:
         summary = summarise([success(0, queries=50), failure(1, queries_sent=7)], max_queries=100)
@@ -235,6 +233,7 @@ class TestAdversarialImages:
         images.put(1, image_of_class(0, seed=3))
         np.testing.assert_array_equal(images[0], image_of_class(0, seed=2))
         np.testing.assert_array_equal(images[1], image_of_class(0, seed=3))
+        assert images._file.seek(0, 2) == 2 * math.prod(SHAPE)
 
     def test_a_view_with_strides_is_kept_right(self) -> None:
         image = image_of_class(0, (6, 8, 3))[::2, ::-1]
@@ -245,9 +244,9 @@ class TestAdversarialImages:
     @pytest.mark.parametrize("index", [2, -3])
     def test_an_index_outside_is_refused(self, index: int) -> None:
         images = AdversarialImages(2)
-        with pytest.raises(IndexError, match="must be in -2..1"):
+        with pytest.raises(IndexError, match=r"must be in -2\.\.1"):
             images[index]
-        with pytest.raises(IndexError, match="must be in -2..1"):
+        with pytest.raises(IndexError, match=r"must be in -2\.\.1"):
             images.put(index, image_of_class(0))
 
     @pytest.mark.parametrize(
@@ -331,6 +330,10 @@ class TestResult:
         assert result.class_after.dtype == np.int64
         assert len(result.to_pandas()) == 0
 
+    def test_its_summary_knows_its_budget_and_wall_time(self) -> None:
+        summary = make_result().summary()
+        assert (summary.max_queries, summary.wall) == (100, 2.0)
+
     def test_its_text_is_short(self) -> None:
         assert repr(make_result()) == "Result(5 images, 2 successes, 2.0 s)"
 
@@ -360,7 +363,7 @@ class TestSave:
         result = make_result()
         report = result.save(tmp_path / "run")
         assert (report.written, report.verified, report.refuted, report.unchecked) == (2, 2, (), 0)
-        assert report.TSR == pytest.approx(2 / 3)
+        assert pytest.approx(2 / 3) == report.TSR
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
             "images",
             "records.csv",
@@ -476,11 +479,16 @@ class TestSave:
         images = AdversarialImages(2)
         images.put(0, image_of_class(1))
         images.put(1, image_of_class(0))
-        # Class 0 is a class, also as a target.
         records = [success(0, target=2), success(1, target=0, class_before=2)]
         report = Result(records, images, oracle=as_oracle(by_first_value)).save(tmp_path)
         assert report.refuted == ((0, "class 1, not the target 2"),)
         assert report.verified == 1
+
+    def test_class_zero_is_a_target(self, tmp_path: Path) -> None:
+        images = AdversarialImages(1)
+        images.put(0, image_of_class(1))
+        result = Result([success(0, target=0, class_before=2)], images, oracle=as_oracle(by_first_value))
+        assert result.save(tmp_path).refuted == ((0, "class 1, not the target 0"),)
 
     def test_the_given_label_decides_what_the_original_class_is(self, tmp_path: Path) -> None:
         images = AdversarialImages(1)
@@ -495,6 +503,19 @@ class TestSave:
         report = result.save(tmp_path)
         assert report.refuted == ((1, "it is 85 grey levels from the original, not 84"),)
         assert report.verified == 1
+
+    def test_a_distance_downwards_counts_like_one_upwards(self, tmp_path: Path) -> None:
+        images = AdversarialImages(1)
+        images.put(0, image_of_class(0))
+        record = success(0, class_before=2, class_after=0, linf=170)
+        originals = image_of_class(2)[np.newaxis]
+        result = Result([record], images, originals=originals, oracle=as_oracle(by_first_value))
+        assert result.save(tmp_path).verified == 1
+
+    def test_a_distance_that_was_not_recorded_is_not_compared(self, tmp_path: Path) -> None:
+        result = make_result()
+        result.records[1] = dataclasses.replace(result.records[1], linf=None)
+        assert result.save(tmp_path).verified == 2
 
     def test_originals_that_cannot_be_read_again_do_not_stop_the_saving(self, tmp_path: Path) -> None:
         class Gone:
@@ -553,6 +574,43 @@ class TestSave:
         assert document["saved"]["TSR"] is None
         assert (tmp_path / "images" / "000004.png").exists()
 
+    def test_an_oracle_that_failed_is_not_asked_again(self, tmp_path: Path) -> None:
+        calls: list[int] = []
+
+        def failing(batch: Images) -> NDArray[np.float64]:
+            calls.append(len(batch))
+            raise RuntimeError("the device is gone")
+
+        with pytest.raises(OracleError, match="2 of them are not checked"):
+            make_result(config={"batch_size": 1}).save(tmp_path, oracle=failing)
+        assert calls == [1]
+
+    def test_the_oracle_is_prepared_before_it_is_asked(self, tmp_path: Path) -> None:
+        calls: list[object] = []
+
+        class Careful(Oracle):
+            def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+                calls.append((shape, batch_size))
+
+            def scores(self, images: Images) -> NDArray[np.float64]:
+                calls.append(len(images))
+                return by_first_value(images)
+
+        make_result(config={"batch_size": 1}).save(tmp_path, oracle=Careful())
+        assert calls == [(SHAPE, 1), 1, 1]
+
+    def test_an_oracle_that_cannot_take_such_images_loses_nothing(self, tmp_path: Path) -> None:
+        class Picky(Oracle):
+            def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+                raise InvalidInputError("takes 8x8 only")
+
+            def scores(self, images: Images) -> NDArray[np.float64]:
+                raise NotImplementedError
+
+        with pytest.raises(OracleError, match="takes 8x8 only"):
+            make_result().save(tmp_path, oracle=Picky())
+        assert read_json(tmp_path)["complete"] is True
+
     def test_saving_spends_no_budget_and_changes_nothing(self, tmp_path: Path) -> None:
         result = make_result()
         before = (list(result.records), dataclasses.replace(result.profile), dict(result.config))
@@ -594,12 +652,15 @@ class TestFolder:
         np.testing.assert_array_equal(Result.load(tmp_path).images[4], image_of_class(2, seed=4))
 
     @pytest.mark.parametrize("overwrite", [False, True])
-    def test_images_that_no_save_wrote_are_never_touched(self, tmp_path: Path, overwrite: bool) -> None:
+    @pytest.mark.parametrize("name", ["images/000001.png", "records.csv"])
+    def test_files_that_no_save_wrote_are_never_touched(
+        self, tmp_path: Path, name: str, overwrite: bool
+    ) -> None:
         (tmp_path / "images").mkdir()
-        (tmp_path / "images" / "000001.png").write_bytes(b"a picture of mine")
+        (tmp_path / name).write_bytes(b"mine")
         with pytest.raises(StoreError, match=r"without a results\.json.*choose another folder"):
             make_result().save(tmp_path, overwrite=overwrite)
-        assert (tmp_path / "images" / "000001.png").read_bytes() == b"a picture of mine"
+        assert (tmp_path / name).read_bytes() == b"mine"
         assert not (tmp_path / "results.json").exists()
 
     @pytest.mark.parametrize("content", ['{"format": "other"}', "[1, 2]", "not json", ""])
@@ -635,7 +696,7 @@ class TestFolder:
         def refuse(*_: Any) -> None:
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(folder_module.os, "replace", refuse)
+        monkeypatch.setattr("os.replace", refuse)
         with pytest.raises(StoreError, match="Permission denied"):
             check_folder(tmp_path / "run")
         assert list((tmp_path / "run").iterdir()) == []

@@ -1,1 +1,68 @@
-"""dfa."""
+"""Adversarial images by querying alone: a derivative-free attack that searches 8-bit integers.
+
+    >>> import numpy as np
+    >>> import dfa
+    >>> def brightness(images):  # a toy oracle: class 1 where the image is bright
+    ...     bright = images.mean(axis=(1, 2, 3)) / 255
+    ...     return np.stack([1 - bright, bright], axis=1)
+    >>> images = np.full((4, 8, 8, 1), 125, dtype=np.uint8)
+    >>> result = dfa.run(brightness, images, epsilon=10, progress=False)
+    >>> result.summary().TSR
+    1.0
+"""
+
+from __future__ import annotations
+
+try:
+    from dfa import _core
+except ImportError as error:
+    raise ImportError(
+        "dfa's compiled core is missing: install the package with `pip install .`, and do not import it from the "
+        f"source tree (dfa was found at {__path__[0]!r})"
+    ) from error
+
+from dfa import objectives
+from dfa.api import run
+from dfa.errors import (
+    BudgetExceededError,
+    DfaError,
+    Interrupted,
+    InvalidInputError,
+    MissingDependencyError,
+    ObjectiveError,
+    OracleError,
+    StoreError,
+)
+from dfa.objectives import Objective
+from dfa.optimizer import Racos
+from dfa.oracle import Oracle, as_oracle
+from dfa.results import Profile, Record, Result, Status, Summary
+from dfa.space import LinfBall
+from dfa.targets import Rank, rank
+
+__version__ = _core.__version__
+
+__all__ = [
+    "BudgetExceededError",
+    "DfaError",
+    "Interrupted",
+    "InvalidInputError",
+    "LinfBall",
+    "MissingDependencyError",
+    "Objective",
+    "ObjectiveError",
+    "Oracle",
+    "OracleError",
+    "Profile",
+    "Racos",
+    "Rank",
+    "Record",
+    "Result",
+    "Status",
+    "StoreError",
+    "Summary",
+    "as_oracle",
+    "objectives",
+    "rank",
+    "run",
+]

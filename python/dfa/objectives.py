@@ -38,7 +38,8 @@ def predicted(scores: Scores) -> Classes:
         int64, (B,), 0..K-1.
     """
     # argmax gives intp, which is not int64 on every platform.
-    return np.argmax(scores, axis=1).astype(np.int64, copy=False)
+    labels: Classes = np.argmax(scores, axis=1).astype(np.int64, copy=False)
+    return labels
 
 
 def untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
@@ -203,7 +204,7 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
 
 
 def _top_two(scores: Scores, labels: Classes) -> tuple[Degrees, Degrees]:
-    """Return the largest and the second largest score of each row, `labels` being the place of the largest."""
+    """Return the largest and the second largest score of each row; `labels` says where the largest is."""
     rows = np.arange(len(scores))
     top = scores[rows, labels]
     # A copy with the top masked costs two passes; np.partition costs several at K = 1000.
@@ -221,7 +222,7 @@ def _log_ratio(larger: Degrees, smaller: Degrees) -> Degrees:
 
 
 def _zero_where(adversarial: np.ndarray[Any, np.dtype[np.bool_]], degrees: Degrees) -> Degrees:
-    """Return `degrees`, but 0 where adversarial and at least the smallest positive normal double elsewhere."""
+    """Return `degrees`, but 0 where adversarial, and at least `SMALLEST_DEGREE` elsewhere."""
     np.maximum(degrees, SMALLEST_DEGREE, out=degrees)
     degrees[adversarial] = 0.0
     return degrees

@@ -100,7 +100,7 @@ def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes 
     if given.ndim and labels is not None and np.any(classes == labels):
         row = int(np.argmax(classes == labels))
         raise InvalidInputError(
-            f"the target of image {row} is its own label, {classes[row]}; leave the image out, or give it another"
+            f"the target of image {row} is its own label, {classes[row]}; give it another, or leave it out"
         )
     return classes
 

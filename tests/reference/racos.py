@@ -124,10 +124,10 @@ def ordered_region(
                 j = space.free[stream.below(len(space.free))]
         r = cut(stream, parent[j], x[j])
         if parent[j] < x[j]:
-            upper[j] = min(upper[j], r)
+            upper[j] = r  # tighter than before, for x was inside
             active = [z for z in active if z[j] <= r]
         else:
-            lower[j] = max(lower[j], r)
+            lower[j] = r
             active = [z for z in active if z[j] >= r]
     return lower, upper
 

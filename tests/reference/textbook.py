@@ -1,7 +1,7 @@
 """Proposals as the textbook has them, for comparing distributions, sharing nothing with `racos`.
 
-`sample` runs the strict RACOS loop for ordered dimensions literally: a random coordinate, a random negative
-that is still active, and a cut between the parent and it (equal values cut nothing), until no negative is active.
+`sample` runs the strict RACOS loop for ordered dimensions literally: a random coordinate, a random active
+negative, and a cut between the parent and it (equal values cut nothing), until no negative is active.
 `distribution` gives the exact probability of every outcome by following every branch: for tiny spaces only.
 
 Source: RACOS (Yu, Qian, Hu, AAAI 2016); paper, Algorithm 1 lines 13-17 and section 4.3.
@@ -49,6 +49,10 @@ PROBLEMS = {
         epsilon=2,
         coordinates=2,
     ),
+    # One cut ends it, so a cut that leaves the negative inside shows at once.
+    "lone": Problem(positives=((2, -2),), negatives=((0, 0),), epsilon=2, coordinates=2),
+    # More than half of the proposals are copies of a positive.
+    "crowded": Problem(positives=((0,), (1,)), negatives=((-2,),), epsilon=2, coordinates=1),
 }
 """Populations whose proposals the reference and the core draw too."""
 

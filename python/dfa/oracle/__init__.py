@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
@@ -60,11 +61,12 @@ def as_oracle(
         return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
     if _descends_from(model, "torch", "Module"):
         raise InvalidInputError(_TORCH_ADVICE)
-    if callable(model):
+    # By its full name: within this package, `callable` is the module of callable oracles.
+    if builtins.callable(model):
         return CallableOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores (n, K), "
-        f"got {type(model).__name__}"
+        "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores "
+        f"(n, K), got {type(model).__name__}"
     )
 
 

@@ -58,8 +58,7 @@ class Oracle(ABC):
     returns: ScoreKind = ScoreKind.PROBABILITIES
     tolerance: float = DEFAULT_TOLERANCE
 
-    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:  # noqa: B027 -- nothing is a
-    fine default
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:  # noqa: B027 -- optional
         """Get ready for a run; called once before it, and not counted as a query.
 
         Args:

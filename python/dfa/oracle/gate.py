@@ -79,8 +79,8 @@ class Gate:
             raise
         except Exception as error:
             raise OracleError(
-                f"the oracle {self._oracle.name!r} could not get ready for batches of up to {batch_size} images of "
-                f"shape {shape}: {type(error).__name__}: {error}"
+                f"the oracle {self._oracle.name!r} could not get ready for batches of up to {batch_size} "
+                f"images of shape {shape}: {type(error).__name__}: {error}"
             ) from error
 
     def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
@@ -160,20 +160,21 @@ class Gate:
         """Refuse an answer that is not a table of real numbers with one row per image and the known K."""
         if answer.ndim != 2 or answer.shape[0] != num_rows:
             self._refuse(
-                f"must answer {num_rows} images with scores of shape ({num_rows}, {self.num_classes or 'K'}), one row "
-                f"per image and one column per class; it gave shape {answer.shape}"
+                f"must answer {num_rows} images with scores of shape ({num_rows}, "
+                f"{self.num_classes or 'K'}), one row per image and one column per class; it gave shape "
+                f"{answer.shape}"
             )
         if answer.dtype.kind not in "fiu":
             self._refuse(f"must answer with real numbers; it gave dtype {answer.dtype}")
         if answer.shape[1] < 2:
             self._refuse(
-                f"must score at least two classes; it gave shape {answer.shape}. For a binary classifier with one "
-                "output p, return the two columns 1 - p and p"
+                f"must score at least two classes; it gave shape {answer.shape}. For a binary classifier "
+                "with one output p, return the two columns 1 - p and p"
             )
         if self.num_classes not in (None, answer.shape[1]):
             self._refuse(
-                f"must score the same classes every time; it gave {answer.shape[1]} columns, and {self.num_classes} "
-                "before"
+                f"must score the same classes every time; it gave {answer.shape[1]} columns, and "
+                f"{self.num_classes} before"
             )
 
     def _check_logits(self, scores: Scores, indices: Indices) -> None:
@@ -187,8 +188,8 @@ class Gate:
             off = np.abs(scores.sum(axis=1) - 1.0).max()
             if off <= _LOOKS_LIKE_PROBABILITIES:
                 self._refuse(
-                    "was declared to return logits, but its answer looks like probabilities: all within [0, 1], and "
-                    "each row sums to 1; pass returns='probabilities'"
+                    "was declared to return logits, but its answer looks like probabilities: all within [0, "
+                    "1], and each row sums to 1; pass returns='probabilities'"
                 )
 
     def _checked_probabilities(self, scores: Scores, indices: Indices) -> Scores:
@@ -212,16 +213,17 @@ class Gate:
         tolerance = self._oracle.tolerance
         row, column = np.argwhere((scores < -tolerance) | (scores > 1.0 + tolerance))[0]
         self._refuse(
-            f"must answer with probabilities within [0, 1]; it gave {scores[row, column]:.6g} for class {column} "
-            f"in row {row} (image {indices[row]}); looks like logits? pass returns='logits'"
+            f"must answer with probabilities within [0, 1]; it gave {scores[row, column]:.6g} for class "
+            f"{column} in row {row} (image {indices[row]}); looks like logits? pass returns='logits'"
         )
 
     def _refuse_sums(self, scores: Scores, row: int, indices: Indices) -> NoReturn:
         """Say which row of probabilities does not sum to 1."""
         self._refuse(
-            f"must answer with probabilities that sum to 1 within {self._oracle.tolerance:g}; row {row} (image "
-            f"{indices[row]}) sums to {scores[row].sum():.6g}; looks like logits? pass returns='logits'. If they are "
-            "probabilities that were rounded or cut off, pass a larger tolerance"
+            f"must answer with probabilities that sum to 1 within {self._oracle.tolerance:g}; row {row} "
+            f"(image {indices[row]}) sums to {scores[row].sum():.6g}; looks like logits? pass "
+            "returns='logits'. If they are probabilities that were rounded or cut off, pass a larger "
+            "tolerance"
         )
 
     def _refuse_non_finite(self, scores: Scores, indices: Indices) -> NoReturn:
@@ -238,7 +240,7 @@ class Gate:
 
 
 def _softmax(logits: Scores) -> Scores:
-    """Return the softmax of each row, overwriting `logits`; safe from overflow, since the largest exponent is 0."""
+    """Return the softmax of each row, overwriting `logits`; no exponent is above 0, so none overflows."""
     # Two finite logits may lie further apart than doubles reach; the lower one's probability is 0 all the
     # same.
     with np.errstate(over="ignore", under="ignore"):

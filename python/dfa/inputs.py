@@ -1,0 +1,160 @@
+"""The images of a run: checked, read one at a time, and named for their random streams."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dfa.errors import InvalidInputError
+from dfa.types import Classes, Image, ImageSequence
+
+
+class Inputs:
+    """The images of a run, whatever sequence they came as.
+
+    Attributes:
+        num_images: N.
+        shape: (H, W, C) of every image.
+    """
+
+    def __init__(self, images: ImageSequence | NDArray[np.uint8]) -> None:
+        """Look at the length and at the first image; read nothing else.
+
+        Args:
+            images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
+                uint8 (H, W, C) images of one shape.
+
+        Raises:
+            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C).
+        """
+        if isinstance(images, np.ndarray) and (images.dtype != np.uint8 or images.ndim != 4):
+            raise InvalidInputError(_describe_array(images))
+        if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
+            raise InvalidInputError(
+                "images must be uint8 of shape (N, H, W, C), or a sequence of uint8 images with __len__ and "
+                f"__getitem__, got {type(images).__name__}"
+            )
+        self.num_images = len(images)
+        if self.num_images == 0:
+            raise InvalidInputError("images must hold at least one image, got none")
+        self._images = images
+        self.shape: tuple[int, int, int] | None = None
+        first = self.load(0)
+        self.shape = (first.shape[0], first.shape[1], first.shape[2])
+
+    def load(self, index: int) -> Image:
+        """Return image `index`: uint8, (H, W, C), C-contiguous.
+
+        Raises:
+            InvalidInputError: It cannot be read, or is not a uint8 image of the run's shape.
+        """
+        try:
+            image = np.asarray(self._images[index])
+        except Exception as error:  # a user's sequence may raise anything
+            raise InvalidInputError(
+                f"image {index} cannot be read: {type(error).__name__}: {error}"
+            ) from error
+        if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
+            raise InvalidInputError(
+                f"image {index} must be uint8 of shape (H, W, C), got {image.dtype} of shape {image.shape}"
+                f"{_float_hint(image)}"
+            )
+        if self.shape is not None and image.shape != self.shape:
+            raise InvalidInputError(
+                f"image {index} must have the shape of the first, {self.shape}, got {image.shape}; attack images "
+                "of another shape in a run of their own"
+            )
+        return np.ascontiguousarray(image)
+
+
+class StreamIds:
+    """Names the random stream of each image after the image, not after its place.
+
+    So a shuffled or split set gives every image the same search. Copies of one image get different names by a
+    running number, in the order in which they are read.
+    """
+
+    def __init__(self, given: ArrayLike | None, num_images: int) -> None:
+        """Take the user's ids, or none.
+
+        Args:
+            given: Integers of 0..2**32 - 1, (N,), or None to name images after their bytes.
+            num_images: N.
+
+        Raises:
+            InvalidInputError: Ids of another kind, number or range.
+        """
+        self._given: NDArray[np.int64] | None = None
+        self._copies: Counter[bytes] = Counter()
+        if given is None:
+            return
+        ids = np.asarray(given)
+        if ids.dtype.kind not in "iu" or ids.shape != (num_images,):
+            raise InvalidInputError(
+                f"ids must be integers of shape ({num_images},), got {ids.dtype} of shape {ids.shape}"
+            )
+        if int(ids.min()) < 0 or int(ids.max()) >= 2**32:
+            raise InvalidInputError(f"ids must be in 0..2**32 - 1, got {ids.min()}..{ids.max()}")
+        self._given = ids.astype(np.int64)
+
+    def name(self, index: int, image: Image) -> int:
+        """Return the id of image `index`; to be called once per image, in order."""
+        if self._given is not None:
+            return int(self._given[index])
+        digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+        copy = self._copies[digest]
+        self._copies[digest] += 1
+        named = hashlib.blake2b(digest + copy.to_bytes(8, "little"), digest_size=4).digest()
+        return int.from_bytes(named, "little")
+
+
+def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
+    """Return the user's labels as int64, (N,), or None.
+
+    Raises:
+        InvalidInputError: They are not integers of 0 or more, one per image.
+    """
+    if labels is None:
+        return None
+    given = np.asarray(labels)
+    if given.dtype.kind not in "iu" or given.shape != (num_images,):
+        raise InvalidInputError(
+            f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
+            f"{given.shape}"
+        )
+    if int(given.min()) < 0:
+        raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
+    return given.astype(np.int64)
+
+
+def check_label_range(labels: Classes | None, num_classes: int) -> None:
+    """Check all labels once the oracle has told its number of classes.
+
+    Raises:
+        InvalidInputError: A label is not below it.
+    """
+    if labels is not None and int(labels.max()) >= num_classes:
+        row = int(np.argmax(labels >= num_classes))
+        raise InvalidInputError(
+            f"labels must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, got "
+            f"{labels[row]} for image {row}"
+        )
+
+
+def _describe_array(images: NDArray[Any]) -> str:
+    text = f"images must be uint8 of shape (N, H, W, C), got {images.dtype} of shape {images.shape}"
+    if images.dtype == np.uint8 and images.ndim == 3:
+        return f"{text}; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
+    return text + _float_hint(images)
+
+
+def _float_hint(images: NDArray[Any]) -> str:
+    if images.dtype.kind != "f" or images.size == 0:
+        return ""
+    if float(images.max()) <= 1.0:
+        return "; convert with (images * 255).round().astype('uint8') if they lie in [0, 1]"
+    return "; convert with images.round().astype('uint8') if they lie in [0, 255]"

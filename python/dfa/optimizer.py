@@ -1,0 +1,152 @@
+"""The optimizer's configuration: named parts of RACOS, and the paper's choice of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias, get_args
+
+from dfa import _core
+from dfa.errors import InvalidInputError
+from dfa.objectives import LOG, PAPER, Objective
+
+Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
+Shape: TypeAlias = Literal["scattered", "window"]
+Values: TypeAlias = Literal["uniform", "extremes"]
+Start: TypeAlias = Literal["uniform", "stripes"]
+Domain: TypeAlias = Literal["ball", "valid"]
+Ties: TypeAlias = Literal["older", "newer"]
+
+PAPER_SHARE: Final = 600 / (299 * 299 * 3)
+"""The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Racos:
+    """How candidates are made, and which of them are kept.
+
+    `Racos()` is the default of `dfa.run`; `Racos.paper()` is Algorithm 1 of the paper with its Table 5. Every
+    part can be set alone.
+
+    Attributes:
+        samples: s, candidates per iteration, and negatives in the population.
+        positives: k, the best members, from which candidates descend.
+        shape: Which coordinates of the parent a candidate changes: "scattered" distinct ones, or those of one
+            square "window".
+        coordinates: |Y| of scattered changes: a number of coordinates, or a share of them, in (0, 1).
+        window_share: Share of the image's area that a window covers at first, in (0, 1].
+        window_halvings: Numbers of answered candidates at which that share halves, ascending. They do not
+            depend on the budget, so a longer run begins like a shorter one.
+        values: "uniform" integers within the bounds, or their "extremes" (in a window one choice per channel).
+        region: What the negatives teach (line 13): "ordered" RACOS cuts after which no negative lies inside,
+            one cut "per_coordinate" and negative, or "none".
+        start: The first s + k candidates: "uniform", or vertical "stripes" at the extremes.
+        domain: "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
+            perturbations that need no clamping.
+        ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.
+        max_iterations: T, or None for no limit beside the budget.
+        objective: The dissatisfaction degree that goes with it, unless `dfa.run` is given another.
+
+    Raises:
+        InvalidInputError: A value is out of range, or a name unknown.
+    """
+
+    samples: int = 1
+    positives: int = 1
+    shape: Shape = "window"
+    coordinates: int | float = PAPER_SHARE
+    window_share: float = 0.1
+    window_halvings: tuple[int, ...] = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
+    values: Values = "extremes"
+    region: Region = "none"
+    start: Start = "stripes"
+    domain: Domain = "valid"
+    ties: Ties = "newer"
+    max_iterations: int | None = None
+    objective: Objective = LOG
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("samples", "positives"):
+            _require_integer(name, getattr(self, name), 1)
+        if self.max_iterations is not None:
+            _require_integer("max_iterations", self.max_iterations, 1)
+        _require_name("shape", self.shape, get_args(Shape))
+        _require_name("values", self.values, get_args(Values))
+        _require_name("region", self.region, get_args(Region))
+        _require_name("start", self.start, get_args(Start))
+        _require_name("domain", self.domain, get_args(Domain))
+        _require_name("ties", self.ties, get_args(Ties))
+        is_share = isinstance(self.coordinates, float) and 0 < self.coordinates < 1
+        if not is_share:
+            _require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1)
+        if not 0 < self.window_share <= 1:
+            raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
+        for halving in self.window_halvings:
+            _require_integer("each of window_halvings", halving, 1)
+        if list(self.window_halvings) != sorted(self.window_halvings):
+            raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
+        if not isinstance(self.objective, Objective):
+            raise InvalidInputError(
+                f"objective must be a dfa.Objective here, got {self.objective!r}; a bare function goes to dfa.run"
+            )
+
+    @classmethod
+    def paper(cls, *, targeted: bool = False, coordinates: int | float = PAPER_SHARE) -> Racos:
+        """Return Algorithm 1 of the paper with the settings of Table 5.
+
+        Args:
+            targeted: s = 10 as in the paper's targeted attacks, instead of 3.
+            coordinates: |Y|. The default is 2 at 28x28 and 600 at 299x299x3; the paper also takes 600 at
+                224x224x3, and 200 against the HGD defence.
+
+        Source:
+            Paper, Algorithm 1 and Table 5. Line 13, "refine the search space", is read as the strict cut of
+            RACOS for ordered dimensions; other readings need as many queries.
+        """
+        return cls(
+            samples=10 if targeted else 3,
+            positives=2,
+            shape="scattered",
+            coordinates=coordinates,
+            values="uniform",
+            region="ordered",
+            start="uniform",
+            domain="ball",
+            ties="older",
+            max_iterations=10_000,
+            objective=PAPER,
+        )
+
+    @property
+    def population(self) -> int:
+        """Members of the population, s + k, which is also the number of candidates of the start."""
+        return self.samples + self.positives
+
+    def configure(self, num_coordinates: int) -> _core.Config:
+        """Return the core's configuration for images of H * W * C coordinates."""
+        coordinates = self.coordinates
+        if isinstance(coordinates, float):
+            coordinates = max(1, round(coordinates * num_coordinates))
+        return _core.Config(
+            samples=self.samples,
+            positives=self.positives,
+            coordinates=coordinates,
+            region=getattr(_core.Region, self.region.upper()),
+            shape=getattr(_core.Shape, self.shape.upper()),
+            values=getattr(_core.Values, self.values.upper()),
+            start=getattr(_core.Start, self.start.upper()),
+            domain=getattr(_core.Domain, self.domain.upper()),
+            ties=getattr(_core.Ties, self.ties.upper()),
+            window_share=self.window_share,
+            window_halvings=list(self.window_halvings),
+        )
+
+
+def _require_integer(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+        raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
+def _require_name(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")

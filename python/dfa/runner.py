@@ -1,0 +1,576 @@
+"""The loop: keeps the oracle's batches full from a window of active images, until every image has its record.
+
+Two half-windows take turns. While the oracle answers one half's batch in a thread of its own, this thread
+scores, ranks and proposes for the other, so the device need not wait. An image whose search ends leaves at
+once and the next one enters.
+
+An iteration of an image is the unit: all its candidates are sent, also after the first adversarial one, even if
+they fall into different batches. So results do not depend on the batch size.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm.auto import tqdm
+
+from dfa import _core
+from dfa.errors import InvalidInputError, Interrupted, ObjectiveError, OracleError
+from dfa.inputs import Inputs, StreamIds, check_label_range
+from dfa.objectives import measure, predicted
+from dfa.optimizer import Racos
+from dfa.oracle.base import Oracle
+from dfa.oracle.gate import Gate, Purpose
+from dfa.results import AdversarialImages, Profile, Record, Result, Status
+from dfa.space import BoundBall
+from dfa.targets import Targets, resolve
+from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
+
+Part: TypeAlias = Literal["propose", "wait", "score", "update"]
+
+_NO_IMAGE = -1
+_NO_HIT = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, with every argument checked.
+
+    Attributes:
+        oracle: What is attacked.
+        inputs: The images.
+        ids: Names their random streams.
+        labels: int64, (N,), or None for the oracle's own answers.
+        targets: Class ids, a rank, or None in an untargeted run.
+        ball: The allowed perturbations.
+        optimizer: How candidates are made.
+        degree: The dissatisfaction degree function of the run.
+        max_queries: Budget per image, attack queries sent.
+        max_seconds: Time per image from its first query on, or None.
+        batch_size: The most images per call of the oracle.
+        seed: 0..2**64 - 1.
+        threads: Threads of the core.
+        shows_progress: Draw a progress bar where the error stream is a terminal.
+        config: What the result records of the run's settings.
+    """
+
+    oracle: Oracle
+    inputs: Inputs
+    ids: StreamIds
+    labels: Classes | None
+    targets: Targets
+    ball: BoundBall
+    optimizer: Racos
+    degree: DegreeFunction
+    max_queries: int
+    max_seconds: float | None
+    batch_size: int
+    seed: int
+    threads: int
+    shows_progress: bool
+    config: dict[str, Any]
+
+
+def attack(plan: Plan) -> Result:
+    """Attack every image of the plan.
+
+    Raises:
+        OracleError: The oracle failed or its answer cannot be used. `.result` holds what was found before.
+        ObjectiveError: The degree function failed. `.result` likewise.
+        Interrupted: On KeyboardInterrupt. `.result` likewise.
+        InvalidInputError: A label, target or rank does not fit the number of classes the oracle turned out to have.
+    """
+    run = _Run(plan)
+    try:
+        return run.finish()
+    except (OracleError, ObjectiveError) as error:
+        error.result = run.partial_result(f"the run ended: {error}")
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "interrupted; what was finished is in the `result` of this error",
+            result=run.partial_result("the run was interrupted"),
+        ) from error
+
+
+@dataclass
+class _Job:
+    """An image ready to be attacked."""
+
+    draft: Record
+    image: Image
+    goal: int  # the class that the degree function is given: the target, or the original class
+
+
+@dataclass
+class _Found:
+    """An image for which the search claims success, not yet confirmed."""
+
+    draft: Record
+    adversarial: Image
+
+
+@dataclass
+class _Round:
+    """One batch on its way to the oracle and back."""
+
+    places: NDArray[np.int64]
+    candidates: NDArray[np.int64]
+    answer: Future[Scores]
+
+
+@dataclass
+class _Search:
+    """What a half-window remembers of one image beside its arrays."""
+
+    job: _Job
+    adversarial: Image | None = None
+    trace: list[tuple[int, float]] = field(default_factory=list)
+
+
+class _Half:
+    """Half of the window: places for active images, a batch buffer, and at most one batch under way.
+
+    The arrays have one entry per place, so that what happens for every row of every batch is a few NumPy calls.
+    """
+
+    def __init__(self, optimizer: Racos, batch: _core.Batch, batch_size: int, shape: tuple[int, int, int]) -> None:
+        capacity = math.ceil(batch_size / optimizer.samples)
+        self.batch = batch
+        self.batch_size = batch_size
+        self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
+        self.round: _Round | None = None
+        self.searches: list[_Search | None] = [None] * capacity
+        self.index = np.full(capacity, _NO_IMAGE, dtype=np.int64)
+        self.slot = np.zeros(capacity, dtype=np.int64)
+        self.goal = np.zeros(capacity, dtype=np.int64)
+        self.iteration = np.zeros(capacity, dtype=np.int64)
+        self.size = np.zeros(capacity, dtype=np.int64)  # candidates of this iteration that the budget allows
+        self.asked = np.zeros(capacity, dtype=np.int64)
+        self.told = np.zeros(capacity, dtype=np.int64)
+        self.spent = np.zeros(capacity, dtype=np.int64)  # queries sent in earlier iterations
+        self.hit = np.full(capacity, _NO_HIT, dtype=np.int64)  # first adversarial candidate of this iteration
+        self.best = np.full(capacity, np.inf, dtype=np.float64)
+        self.started = np.zeros(capacity, dtype=np.float64)
+        self.seconds = np.zeros(capacity, dtype=np.float64)
+        self._turn = 0
+        self._order = np.arange(capacity)
+
+    def free_places(self) -> NDArray[np.int64]:
+        return np.flatnonzero(self.index == _NO_IMAGE)
+
+    def is_empty(self) -> bool:
+        return bool((self.index == _NO_IMAGE).all())
+
+    def admit(self, place: int, job: _Job, slot: int, size: int) -> None:
+        self.searches[place] = _Search(job)
+        self.index[place] = job.draft.index
+        self.slot[place] = slot
+        self.goal[place] = job.goal
+        self.size[place] = size
+        self.iteration[place] = self.asked[place] = self.told[place] = self.spent[place] = 0
+        self.hit[place] = _NO_HIT
+        self.best[place] = np.inf
+        self.started[place] = time.monotonic()
+        self.seconds[place] = 0.0
+
+    def dismiss(self, place: int) -> _Search:
+        search = self.searches[place]
+        assert search is not None
+        self.batch.remove(int(self.slot[place]))
+        self.searches[place] = None
+        self.index[place] = _NO_IMAGE
+        self.size[place] = self.asked[place] = self.told[place] = 0
+        return search
+
+    def propose(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Fill the buffer with as many candidates as it holds; return place and candidate of each row."""
+        # The place after the last one served goes first, so a batch too small for all places starves none.
+        order = np.roll(self._order, -self._turn)
+        wanted = (self.size - self.asked)[order]
+        before = np.cumsum(wanted) - wanted
+        taken = np.clip(self.batch_size - before, 0, wanted)
+        short = np.flatnonzero(taken < wanted)
+        self._turn = int(order[short[0]]) if short.size else 0
+        places = np.repeat(order, taken)
+        starts = np.repeat(np.cumsum(taken) - taken, taken)
+        candidates = self.asked[places] + np.arange(len(places)) - starts
+        self.batch.ask(self.slot[places], candidates, self.images)
+        self.asked[order] += taken
+        return places, candidates
+
+    def record_degrees(
+        self, places: NDArray[np.int64], candidates: NDArray[np.int64], degrees: Degrees
+    ) -> NDArray[np.int64]:
+        """Tell the core, keep improvements and first hits; return the places whose iteration is complete."""
+        for row in np.flatnonzero(degrees < self.best[places]):
+            place = places[row]
+            if degrees[row] < self.best[place]:
+                self.best[place] = degrees[row]
+                search = self.searches[place]
+                assert search is not None
+                search.trace.append((int(self.spent[place] + candidates[row]) + 1, float(degrees[row])))
+                # Rows of a place are in candidate order, so the first degree of 0 is the first hit.
+                if degrees[row] == 0.0:
+                    self.hit[place] = candidates[row]
+                    search.adversarial = self.images[row].copy()
+        self.batch.tell(self.slot[places], candidates, degrees)
+        np.add.at(self.told, places, 1)
+        touched = np.unique(places)
+        return touched[self.told[touched] == self.size[touched]]
+
+
+class _Run:
+    """The state of one run."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        num_images = plan.inputs.num_images
+        self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
+        self._records: list[Record | None] = [None] * num_images
+        self._images = AdversarialImages(num_images)
+        self._profile = Profile()
+        self._started = time.perf_counter()
+        self._last_answer = self._started
+        self._next_input = 0
+        self._ready: deque[_Job] = deque()
+        self._found: list[_Found] = []
+        assert plan.inputs.shape is not None
+        self._shape = plan.inputs.shape
+        config = plan.optimizer.configure(math.prod(self._shape))
+        self._batch_size = min(plan.batch_size, num_images * plan.optimizer.population)
+        self._halves = [
+            _Half(
+                plan.optimizer,
+                _core.Batch(config, self._shape, plan.seed, plan.threads),
+                self._batch_size,
+                self._shape,
+            )
+            for _ in range(2)
+        ]
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
+        self._bar = tqdm(
+            total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True
+        )
+
+    def finish(self) -> Result:
+        """Run to the end."""
+        try:
+            self._gate.prepare(self._shape, self._batch_size)
+            self._loop()
+        finally:
+            # An oracle call under way cannot be stopped; everything after it can.
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._bar.close()
+        return self._result()
+
+    def partial_result(self, reason: str) -> Result:
+        """Return the result with a record for every image, unfinished ones included."""
+        for found in self._found:
+            self._keep_unconfirmed(found.draft, found.adversarial, reason)
+        self._found.clear()
+        for half in self._halves:
+            for place in np.flatnonzero(half.index != _NO_IMAGE):
+                draft = self._draft_of(half, int(place))
+                search = half.searches[place]
+                assert search is not None
+                if search.adversarial is not None:
+                    draft = replace(draft, queries=int(half.spent[place] + half.hit[place]) + 1)
+                    self._keep_unconfirmed(draft, search.adversarial, reason)
+                else:
+                    self._records[draft.index] = replace(draft, status=Status.UNFINISHED, reason=reason)
+        for job in self._ready:
+            self._records[job.draft.index] = replace(job.draft, status=Status.UNFINISHED, reason=reason)
+        for index, record in enumerate(self._records):
+            if record is None:
+                self._records[index] = Record(
+                    index=index, id=0, status=Status.UNFINISHED, reason=reason, label=self._label(index)
+                )
+        return self._result()
+
+    def _loop(self) -> None:
+        while True:
+            for half in self._halves:
+                self._take_answer(half)
+                self._refill(half)
+                self._send(half)
+            if all(half.round is None and half.is_empty() for half in self._halves):
+                break
+        self._confirm_found()
+
+    def _take_answer(self, half: _Half) -> None:
+        """Wait for the half's batch, score it, and retire the images whose search ends with it."""
+        if half.round is None:
+            return
+        with self._timing("wait"):
+            scores = half.round.answer.result()
+        places, candidates = half.round.places, half.round.candidates
+        half.round = None
+        with self._timing("score"):
+            degrees = measure(self._plan.degree, scores, half.goal[places])
+            self._check_zero_degrees(degrees, scores, half, places)
+        with self._timing("update"):
+            complete = half.record_degrees(places, candidates, degrees)
+            now = time.perf_counter()
+            np.add.at(half.seconds, places, (now - self._last_answer) / len(places))
+            self._last_answer = now
+            for place in complete[self._is_finished(half, complete)]:
+                self._retire(half, int(place))
+            going_on = complete[half.index[complete] != _NO_IMAGE]
+            half.size[going_on] = np.minimum(
+                self._plan.optimizer.samples, self._plan.max_queries - half.spent[going_on]
+            )
+            half.asked[going_on] = half.told[going_on] = 0
+
+    def _check_zero_degrees(
+        self, degrees: Degrees, scores: Scores, half: _Half, places: NDArray[np.int64]
+    ) -> None:
+        """Refuse a degree of 0 for an image that is not adversarial, which would end its search for nothing."""
+        zero = np.flatnonzero(degrees == 0.0)
+        if not zero.size:
+            return
+        classes = predicted(scores[zero])
+        goals = half.goal[places[zero]]
+        is_adversarial = classes == goals if self._is_targeted else classes != goals
+        if not is_adversarial.all():
+            row = int(np.argmin(is_adversarial))
+            wanted = f"the target {goals[row]}" if self._is_targeted else f"another than {goals[row]}"
+            raise ObjectiveError(
+                f"the degree function must return 0 only for adversarial images; it returned 0 for a candidate of "
+                f"image {half.index[places[zero[row]]]} whose class is {classes[row]}, where {wanted} was wanted"
+            )
+
+    def _is_finished(self, half: _Half, complete: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Close the iteration of these places; tell which of their searches end with it."""
+        half.spent[complete] += half.size[complete]
+        finished = half.hit[complete] != _NO_HIT
+        finished |= half.spent[complete] >= self._plan.max_queries
+        if self._plan.optimizer.max_iterations is not None:
+            finished |= half.iteration[complete] >= self._plan.optimizer.max_iterations
+        if self._plan.max_seconds is not None:
+            finished |= time.monotonic() - half.started[complete] >= self._plan.max_seconds
+        half.iteration[complete[~finished]] += 1
+        return finished
+
+    def _retire(self, half: _Half, place: int) -> None:
+        draft = self._draft_of(half, place)
+        has_hit = half.hit[place] != _NO_HIT
+        if has_hit:
+            # Sent counts the whole iteration; the paper's count stops at the first hit in it.
+            queries = int(half.spent[place] - half.size[place] + half.hit[place]) + 1
+            draft = replace(draft, queries=queries, found=True)
+        search = half.dismiss(place)
+        if has_hit:
+            assert search.adversarial is not None
+            self._found.append(_Found(draft, search.adversarial))
+            return
+        if draft.queries_sent >= self._plan.max_queries:
+            reason = "query budget"
+        elif half.iteration[place] == self._plan.optimizer.max_iterations:
+            reason = "iterations"
+        else:
+            reason = "time"
+        self._settle(replace(draft, status=Status.FAILURE, reason=reason))
+
+    def _refill(self, half: _Half) -> None:
+        """Let waiting images into the half's free places."""
+        free = half.free_places()
+        for place in free:
+            if not self._ready:
+                self._read_more()
+            if not self._ready:
+                return
+            job = self._ready.popleft()
+            slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index))
+            half.admit(int(place), job, slot, self._plan.optimizer.population)
+
+    def _send(self, half: _Half) -> None:
+        if half.is_empty():
+            # The only moment at which the oracle has nothing better to do.
+            return
+        with self._timing("propose"):
+            places, candidates = half.propose()
+        images = half.images[: len(places)]
+        answer = self._executor.submit(self._gate.ask, images, half.index[places], Purpose.ATTACK)
+        half.round = _Round(places, candidates, answer)
+        self._profile.batches += 1
+        self._profile.rows_sent += len(places)
+        self._profile.rows_capacity += self._batch_size
+        if len(self._found) >= self._batch_size:
+            self._confirm_found()
+
+    def _read_more(self) -> None:
+        """Read images and ask for their clean predictions, a batch at a time, until one is ready or none is left."""
+        while not self._ready and self._next_input < self._plan.inputs.num_images:
+            drafts, images = self._read_batch()
+            if images:
+                self._ask_clean(drafts, images)
+
+    def _read_batch(self) -> tuple[list[Record], list[Image]]:
+        drafts: list[Record] = []
+        images: list[Image] = []
+        while len(images) < self._batch_size and self._next_input < self._plan.inputs.num_images:
+            index = self._next_input
+            self._next_input += 1
+            try:
+                image = self._plan.inputs.load(index)
+            except InvalidInputError as error:
+                # One unreadable file of a folder must not cost the others their results.
+                self._settle(
+                    Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=self._label(index))
+                )
+                continue
+            images.append(image)
+            drafts.append(
+                Record(
+                    index=index,
+                    id=self._plan.ids.name(index, image),
+                    status=Status.UNFINISHED,
+                    label=self._label(index),
+                )
+            )
+        return drafts, images
+
+    def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
+        indices = np.array([draft.index for draft in drafts], dtype=np.int64)
+        scores = self._ask_aside(np.stack(images), indices, Purpose.CLEAN)
+        check_label_range(self._plan.labels, scores.shape[1])
+        goals = resolve(self._plan.targets, scores, indices)
+        for row, class_before in enumerate(predicted(scores).tolist()):
+            draft = replace(
+                drafts[row],
+                class_before=class_before,
+                probability_before=float(scores[row, class_before]),
+                target=None if goals is None else int(goals[row]),
+            )
+            if draft.label is not None and draft.label != class_before:
+                self._settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
+            elif draft.target == class_before:
+                self._settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
+            else:
+                goal = class_before if draft.target is None else draft.target
+                self._ready.append(_Job(draft, images[row], goal))
+
+    def _confirm_found(self) -> None:
+        """Ask again, apart from the search, about the images for which it claims success."""
+        while self._found:
+            batch = self._found[: self._batch_size]
+            indices = np.array([found.draft.index for found in batch], dtype=np.int64)
+            images = np.stack([found.adversarial for found in batch])
+            scores = self._ask_aside(images, indices, Purpose.VERIFICATION)
+            del self._found[: len(batch)]
+            for row, class_after in enumerate(predicted(scores).tolist()):
+                self._confirm(batch[row], class_after, float(scores[row, class_after]))
+
+    def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
+        draft = replace(
+            self._measure_distances(found.draft, found.adversarial),
+            class_after=class_after,
+            probability_after=probability_after,
+        )
+        wanted = draft.target if self._is_targeted else draft.class_before
+        is_adversarial = (class_after == wanted) == self._is_targeted
+        if is_adversarial:
+            self._images.put(draft.index, found.adversarial)
+            self._settle(replace(draft, status=Status.SUCCESS, verified=True))
+        else:
+            # The oracle contradicts itself: randomised, or dependent on what else is in the batch.
+            self._settle(replace(draft, status=Status.FAILURE, reason="not verified"))
+
+    def _measure_distances(self, draft: Record, adversarial: Image) -> Record:
+        original = self._plan.inputs.load(draft.index)
+        difference = adversarial.astype(np.int64) - original
+        assert (np.abs(difference) <= self._plan.ball.epsilon(draft.index)).all()
+        return replace(
+            draft,
+            l0=int(np.count_nonzero(difference)),
+            l2=float(np.sqrt((difference * difference).sum())),
+            linf=int(np.abs(difference).max()),
+        )
+
+    def _keep_unconfirmed(self, draft: Record, adversarial: Image, reason: str) -> None:
+        self._images.put(draft.index, adversarial)
+        self._records[draft.index] = replace(
+            self._measure_distances(draft, adversarial),
+            status=Status.UNFINISHED,
+            found=True,
+            reason=f"found but not verified: {reason}",
+        )
+
+    def _draft_of(self, half: _Half, place: int) -> Record:
+        """Return the record of a search as far as it has got."""
+        search = half.searches[place]
+        assert search is not None
+        index = int(half.index[place])
+        sent = int(self._gate.sent[index])
+        return replace(
+            search.job.draft,
+            queries=sent,
+            queries_sent=sent,
+            seconds=float(half.seconds[place]),
+            degree=None if math.isinf(half.best[place]) else float(half.best[place]),
+            trace=tuple(search.trace),
+        )
+
+    def _settle(self, record: Record) -> None:
+        self._records[record.index] = record
+        self._bar.update()
+
+    def _ask_aside(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> Scores:
+        """Ask something that is no attack query, behind the batch that may be under way."""
+        return self._executor.submit(self._gate.ask, images, indices, purpose).result()
+
+    def _label(self, index: int) -> int | None:
+        return None if self._plan.labels is None else int(self._plan.labels[index])
+
+    @property
+    def _is_targeted(self) -> bool:
+        return self._plan.targets is not None
+
+    @contextmanager
+    def _timing(self, part: Part) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            setattr(self._profile, part, getattr(self._profile, part) + time.perf_counter() - started)
+
+    def _result(self) -> Result:
+        profile = self._profile
+        profile.wall = time.perf_counter() - self._started
+        profile.oracle = self._gate.seconds[Purpose.ATTACK]
+        profile.other = profile.wall - profile.propose - profile.wait - profile.score - profile.update
+        profile.clean = self._gate.counts[Purpose.CLEAN]
+        profile.verification = self._gate.counts[Purpose.VERIFICATION]
+        records = [record for record in self._records if record is not None]
+        return Result(
+            records=records,
+            images=self._images,
+            profile=profile,
+            config=self._plan.config,
+            oracle=self._plan.oracle,
+            originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load),
+        )
+
+
+@dataclass(frozen=True)
+class _Originals:
+    """The run's images as a sequence, through the checks of `Inputs`."""
+
+    num_images: int
+    load: Callable[[int], Image]
+
+    def __len__(self) -> int:
+        return self.num_images
+
+    def __getitem__(self, index: int, /) -> Image:
+        return self.load(index)

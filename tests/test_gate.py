@@ -77,9 +77,7 @@ def test_the_budget_may_be_used_up_but_not_passed():
 
     gate = gate_to(count, num_images=3, max_queries=3)
     ask(gate, 0, 1, 1, 1)
-    with pytest.raises(
-        BudgetExceededError, match="image 1 may be asked 3 times, and this batch would make it 4"
-    ):
+    with pytest.raises(BudgetExceededError, match="image 1 may be asked 3 times, and this batch would make it 4"):
         ask(gate, 0, 1, 2)
     assert gate.sent.tolist() == [1, 3, 0]
     assert gate.counts[Purpose.ATTACK] == 4
@@ -255,9 +253,7 @@ def test_softmax_leaves_the_oracles_array_alone():
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_logits_must_be_finite(bad):
-    with pytest.raises(
-        OracleError, match=r"finite scores; it gave -?(nan|inf) for class 1 in row 0 \(image 4\)"
-    ):
+    with pytest.raises(OracleError, match=r"finite scores; it gave -?(nan|inf) for class 1 in row 0 \(image 4\)"):
         ask(gate_to([[0.0, bad]], returns="logits"), 4)
 
 
@@ -339,9 +335,7 @@ def test_preparing_goes_through_the_gate_and_is_no_query():
 
 def test_an_oracle_that_cannot_get_ready_is_named_and_chained():
     gate = Gate(Preparing(MemoryError("too big")), num_images=1, max_queries=1)
-    with pytest.raises(
-        OracleError, match=r"'preparing' could not get ready .* MemoryError: too big"
-    ) as caught:
+    with pytest.raises(OracleError, match=r"'preparing' could not get ready .* MemoryError: too big") as caught:
         gate.prepare((2, 2, 1), 64)
     assert isinstance(caught.value.__cause__, MemoryError)
     gate = Gate(Preparing(InvalidInputError("wrong size")), num_images=1, max_queries=1)

@@ -191,9 +191,7 @@ def test_measure_chains_what_the_function_raised():
     def my_degree(scores, ids):
         raise KeyError("lost")
 
-    with pytest.raises(
-        ObjectiveError, match=r"my_degree failed on scores of shape \(2, 2\): KeyError"
-    ) as caught:
+    with pytest.raises(ObjectiveError, match=r"my_degree failed on scores of shape \(2, 2\): KeyError") as caught:
         measure(my_degree, np.ones((2, 2)), classes(0, 1))
     assert isinstance(caught.value.__cause__, KeyError)
     assert caught.value.result is None

@@ -115,9 +115,7 @@ def test_an_oracle_passes_through():
     assert as_oracle(oracle) is oracle
 
 
-@pytest.mark.parametrize(
-    "arguments", [{"returns": "logits"}, {"preprocess": lambda batch: batch}, {"tolerance": 0.1}]
-)
+@pytest.mark.parametrize("arguments", [{"returns": "logits"}, {"preprocess": lambda batch: batch}, {"tolerance": 0.1}])
 def test_an_oracle_refuses_arguments_that_it_would_ignore(arguments):
     with pytest.raises(InvalidInputError, match="on the CallableOracle itself"):
         as_oracle(CallableOracle(half), **arguments)

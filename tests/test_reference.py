@@ -50,7 +50,7 @@ def words(*values: int) -> tuple[Callable[[], int], list[int]]:
 
 
 def cube(m: int, epsilon: int) -> Space:
-    return Space((-epsilon,) * m, (epsilon,) * m, tuple(range(m)))
+    return Space((1, m, 1), (-epsilon,) * m, (epsilon,) * m, tuple(range(m)))
 
 
 def quantised_sum(image: np.ndarray) -> float:
@@ -253,7 +253,7 @@ def test_a_candidate_by_hand_in_the_region_per_coordinate() -> None:
 
 @pytest.mark.parametrize("coordinates", [2, 3, 100])
 def test_only_free_coordinates_are_drawn_and_all_where_more_are_asked_for(coordinates: int) -> None:
-    space = Space((0, -3, 0, -3), (0, 3, 0, 3), (1, 3))
+    space = Space((1, 4, 1), (0, -3, 0, -3), (0, 3, 0, 3), (1, 3))
     stream = Scripted([(1, 0), (1, 0), (2, 0), (7, 6), (7, 4)])  # parent, Y twice, values
     settings = Settings(coordinates=coordinates, region="none")
     assert draw_candidate(stream, space, settings, [(0, 0, 0, 0)], []) == (0, 3, 0, 1)

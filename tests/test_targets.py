@@ -85,9 +85,7 @@ def test_only_integers_are_class_ids(targets, message):
         parse(targets, num_images=3)
 
 
-@pytest.mark.parametrize(
-    ("targets", "shape"), [([1, 2], r"\(2,\)"), ([[1], [2], [0]], r"\(3, 1\)"), ([1], r"\(1,\)")]
-)
+@pytest.mark.parametrize(("targets", "shape"), [([1, 2], r"\(2,\)"), ([[1], [2], [0]], r"\(3, 1\)"), ([1], r"\(1,\)")])
 def test_there_is_one_class_id_per_image(targets, shape):
     with pytest.raises(InvalidInputError, match=rf"one per image, shape \(3,\), got shape {shape}"):
         parse(targets, num_images=3)

@@ -1,5 +1,6 @@
 // The only file that knows Python: converts arguments, releases the GIL, calls the core. No logic.
 
+#include <pybind11/native_enum.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -172,19 +173,31 @@ py::dict build_info() {
 PYBIND11_MODULE(_core, module) {
   module.doc() = "Integer black-box optimizer for many images at once: ask for uint8 candidates, tell their degrees.";
 
-  py::enum_<dfa::Region>(module, "Region")
+  py::native_enum<dfa::Region>(module, "Region", "enum.Enum")
       .value("NONE", dfa::Region::kNone)
       .value("ORDERED", dfa::Region::kOrdered)
-      .value("PER_COORDINATE", dfa::Region::kPerCoordinate);
-  py::enum_<dfa::Shape>(module, "Shape")
+      .value("PER_COORDINATE", dfa::Region::kPerCoordinate)
+      .finalize();
+  py::native_enum<dfa::Shape>(module, "Shape", "enum.Enum")
       .value("SCATTERED", dfa::Shape::kScattered)
-      .value("WINDOW", dfa::Shape::kWindow);
-  py::enum_<dfa::Values>(module, "Values")
+      .value("WINDOW", dfa::Shape::kWindow)
+      .finalize();
+  py::native_enum<dfa::Values>(module, "Values", "enum.Enum")
       .value("UNIFORM", dfa::Values::kUniform)
-      .value("EXTREMES", dfa::Values::kExtremes);
-  py::enum_<dfa::Start>(module, "Start").value("UNIFORM", dfa::Start::kUniform).value("STRIPES", dfa::Start::kStripes);
-  py::enum_<dfa::Domain>(module, "Domain").value("BALL", dfa::Domain::kBall).value("VALID", dfa::Domain::kValid);
-  py::enum_<dfa::Ties>(module, "Ties").value("OLDER", dfa::Ties::kOlder).value("NEWER", dfa::Ties::kNewer);
+      .value("EXTREMES", dfa::Values::kExtremes)
+      .finalize();
+  py::native_enum<dfa::Start>(module, "Start", "enum.Enum")
+      .value("UNIFORM", dfa::Start::kUniform)
+      .value("STRIPES", dfa::Start::kStripes)
+      .finalize();
+  py::native_enum<dfa::Domain>(module, "Domain", "enum.Enum")
+      .value("BALL", dfa::Domain::kBall)
+      .value("VALID", dfa::Domain::kValid)
+      .finalize();
+  py::native_enum<dfa::Ties>(module, "Ties", "enum.Enum")
+      .value("OLDER", dfa::Ties::kOlder)
+      .value("NEWER", dfa::Ties::kNewer)
+      .finalize();
 
   py::class_<dfa::Config>(module, "Config")
       .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates, dfa::Region region,

@@ -1,19 +1,127 @@
+import enum
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
 
-class _Choice:
-    __members__: ClassVar[dict[str, _Choice]]
-    @property
-    def name(self) -> str: ...
-    @property
-    def value(self) -> int: ...
+_Shape: TypeAlias = tuple[int, int, int]
+_Radius: TypeAlias = int | RadiusMap
 
-class Region:
-    NONE: ClassVar[Region]
-    ORDERED: ClassVar[Region]
-    PER_COORDINATE: ClassVar[Region]
+class Region(enum.Enum):
+    NONE = 0
+    ORDERED = 1
+    PER_COORDINATE = 2
+
+class Shape(enum.Enum):
+    SCATTERED = 0
+    WINDOW = 1
+
+class Values(enum.Enum):
+    UNIFORM = 0
+    EXTREMES = 1
+
+class Start(enum.Enum):
+    UNIFORM = 0
+    STRIPES = 1
+
+class Domain(enum.Enum):
+    BALL = 0
+    VALID = 1
+
+class Ties(enum.Enum):
+    OLDER = 0
+    NEWER = 1
+
+class Config:
+    """Everything that decides a trajectory beside the image, its id, the seed and the degrees."""
+
+    def __init__(
+        self,
+        *,
+        samples: int,
+        positives: int,
+        coordinates: int,
+        region: Region,
+        shape: Shape,
+        values: Values,
+        start: Start,
+        domain: Domain,
+        ties: Ties,
+        window_share: float,
+        window_halvings: Sequence[int],
+    ) -> None: ...
+    @property
+    def population(self) -> int:
+        """Members of the population, samples + positives."""
+
+class RadiusMap:
+    """A radius for every coordinate, which images may share; 0 keeps the coordinate as it is."""
+
+    def __init__(self, radii: NDArray[np.uint8]) -> None: ...
+
+class Batch:
+    """Searches on many images at once. A slot holds one search; a freed slot is used again."""
+
+    def __init__(self, config: Config, shape: _Shape, seed: int, threads: int) -> None: ...
+    def add(self, original: NDArray[np.uint8], image_id: int, radius: _Radius) -> int:
+        """Start a search around an image, uint8 (H, W, C), and return its slot."""
+
+    def remove(self, slot: int) -> None:
+        """Forget a search."""
+
+    def ask(self, slots: NDArray[np.int64], candidates: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
+        """Write candidate `candidates[i]` of the search in `slots[i]` into `images[i]`; releases the GIL."""
+
+    def tell(
+        self, slots: NDArray[np.int64], candidates: NDArray[np.int64], degrees: NDArray[np.float64]
+    ) -> None:
+        """Record one degree per row; iterations that are complete advance. Nothing changes if a row is refused."""
+
+    def iteration(self, slot: int) -> int:
+        """Return the number of the current iteration; 0 is the start."""
+
+    def iteration_size(self, slot: int) -> int:
+        """Return the number of candidates in the current iteration."""
+
+    def population(
+        self, slot: int
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint64], list[NDArray[np.int16] | None]]:
+        """Return degrees, births and vectors in rank order; None for negatives that no region reads."""
+
+    def save(self, slot: int) -> bytes:
+        """Return the exact state of a search. Candidates asked but not told are not part of it."""
+
+    def load(self, state: bytes) -> int:
+        """Continue a search that `save` described, and return its slot."""
+
+    def __len__(self) -> int: ...
+
+class Stream:
+    """The random words of one candidate: Philox4x32-10, counter (block, candidate, iteration, image)."""
+
+    def __init__(self, seed: int, image_id: int, iteration: int, candidate: int) -> None: ...
+    def next(self) -> int:
+        """Return the next word, 0..2**32 - 1."""
+
+    def below(self, n: int) -> int:
+        """Return an unbiased integer in 0..n-1."""
+
+def philox(counter: Sequence[int], key: Sequence[int]) -> list[int]:
+    """Return one Philox4x32-10 block."""
+
+def draw_from(
+    config: Config,
+    shape: _Shape,
+    original: NDArray[np.uint8],
+    radius: _Radius,
+    members: NDArray[np.int32],
+    seed: int,
+    count: int,
+) -> NDArray[np.int32]:
+    """Draw candidates of iteration 1 from a population given in rank order: for studies of the sampler."""
+
+def build_info() -> dict[str, Any]:
+    """Return compiler, build type and OpenMP version of the core."""

@@ -180,8 +180,7 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
         answer: Any = np.asarray(function(scores, classes))
     except Exception as error:
         raise ObjectiveError(
-            f"the degree function {name} failed on scores of shape {scores.shape}: "
-            f"{type(error).__name__}: {error}"
+            f"the degree function {name} failed on scores of shape {scores.shape}: {type(error).__name__}: {error}"
         ) from error
     if answer.shape != classes.shape:
         raise ObjectiveError(
@@ -189,9 +188,7 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
             f"it gave shape {answer.shape}"
         )
     if answer.dtype.kind not in "fiu":
-        raise ObjectiveError(
-            f"the degree function {name} must give real numbers; it gave dtype {answer.dtype}"
-        )
+        raise ObjectiveError(f"the degree function {name} must give real numbers; it gave dtype {answer.dtype}")
     degrees: Degrees = answer.astype(np.float64, copy=False)
     # Two reductions and no temporary; a NaN makes the first comparison false.
     if degrees.size and not (degrees.min() >= 0.0 and degrees.max() < np.inf):
@@ -215,9 +212,7 @@ def _top_two(scores: Scores, labels: Classes) -> tuple[Degrees, Degrees]:
 
 def _log_ratio(larger: Degrees, smaller: Degrees) -> Degrees:
     """Return log(larger) - log(smaller), with 0 counted as the smallest positive normal double."""
-    difference: Degrees = np.log(np.maximum(larger, SMALLEST_DEGREE)) - np.log(
-        np.maximum(smaller, SMALLEST_DEGREE)
-    )
+    difference: Degrees = np.log(np.maximum(larger, SMALLEST_DEGREE)) - np.log(np.maximum(smaller, SMALLEST_DEGREE))
     return difference
 
 

@@ -226,7 +226,8 @@ class _Half:
         self.batch.tell(self.slot[places], candidates, degrees)
         np.add.at(self.told, places, 1)
         touched = np.unique(places)
-        return touched[self.told[touched] == self.size[touched]]
+        complete: NDArray[np.int64] = touched[self.told[touched] == self.size[touched]]
+        return complete
 
 
 class _Run:
@@ -352,7 +353,7 @@ class _Run:
     def _is_finished(self, half: _Half, complete: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Close the iteration of these places; tell which of their searches end with it."""
         half.spent[complete] += half.size[complete]
-        finished = half.hit[complete] != _NO_HIT
+        finished: NDArray[np.bool_] = half.hit[complete] != _NO_HIT
         finished |= half.spent[complete] >= self._plan.max_queries
         if self._plan.optimizer.max_iterations is not None:
             finished |= half.iteration[complete] >= self._plan.optimizer.max_iterations

@@ -93,9 +93,7 @@ def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes 
     outside = (given < 0) | (given > np.iinfo(np.int64).max)
     if np.any(outside):
         row = int(np.argmax(outside))
-        raise InvalidInputError(
-            f"targets must be class ids of 0 or more, got {given.flat[row]}{_at(given, row)}"
-        )
+        raise InvalidInputError(f"targets must be class ids of 0 or more, got {given.flat[row]}{_at(given, row)}")
     classes: Classes = np.broadcast_to(given.astype(np.int64), (num_images,)).copy()
     if given.ndim and labels is not None and np.any(classes == labels):
         row = int(np.argmax(classes == labels))
@@ -124,9 +122,7 @@ def resolve(targets: Targets, clean_scores: Scores, indices: Indices) -> Classes
     num_classes = clean_scores.shape[1]
     if isinstance(targets, Rank):
         if targets.j > num_classes:
-            raise InvalidInputError(
-                f"rank {targets.j} does not exist: the oracle knows {num_classes} classes"
-            )
+            raise InvalidInputError(f"rank {targets.j} does not exist: the oracle knows {num_classes} classes")
         # Sorting -scores, and not scores backwards, keeps the smaller id first on ties.
         order = np.argsort(-clean_scores, axis=1, kind="stable")
         return order[:, targets.j - 1].astype(np.int64)

@@ -10,6 +10,7 @@ AAAI 2016) for line 13. "Line n" below is a line of Algorithm 1.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -33,11 +34,20 @@ class Settings:
     positives: int = 2
     """k: the best members, from which candidates are made."""
     coordinates: int = 2
-    """|Y|: coordinates that a candidate draws anew (all free ones where there are fewer)."""
+    """|Y| where it is scattered: coordinates that a candidate draws anew (all free ones where there are fewer)."""
     region: Literal["none", "ordered", "per_coordinate"] = "ordered"
     """How line 13 refines the search space."""
+    shape: Literal["scattered", "window"] = "scattered"
+    """Y is a set of single coordinates, or all those of one square window of the image."""
+    window_share: float = 0.1
+    """Share of the image's area that a window covers at first."""
+    window_halvings: tuple[int, ...] = ()
+    """Numbers of told candidates at which that share halves."""
     values: Literal["uniform", "extremes"] = "uniform"
-    """What a value is drawn from: all integers between its bounds, or the two bounds."""
+    """What a value is drawn from: all integers between its bounds, or the two bounds. A window draws the side of
+    its extremes once per channel."""
+    start: Literal["uniform", "stripes"] = "uniform"
+    """What line 1 draws: a value per coordinate, or a side per column and channel."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -48,6 +58,8 @@ class Settings:
 class Space:
     """The search space Delta: inclusive bounds for each coordinate, and the coordinates that may move."""
 
+    shape: tuple[int, int, int]
+    """Height, width and channels: coordinate p is (row, column, channel) in C order."""
     lower: Vector
     upper: Vector
     free: tuple[int, ...]
@@ -65,16 +77,18 @@ class Member:
 
 def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
     """The L-infinity ball around `image`; epsilon in grey levels, one or (H, W, C) of them (0 = masked)."""
+    height, width, channels = image.shape
+    shape = (height, width, channels)
     original = [int(value) for value in image.ravel()]
     radii = [int(value) for value in np.broadcast_to(epsilon, image.shape).ravel()]
     free = tuple(p for p, radius in enumerate(radii) if radius > 0)
     if not free or min(radii) < 0 or max(radii) > 255:
         raise ValueError("epsilon must be 0..255 everywhere and positive somewhere")
     if domain == "ball":
-        return Space(tuple(-e for e in radii), tuple(radii), free)
+        return Space(shape, tuple(-e for e in radii), tuple(radii), free)
     lower = tuple(max(-e, -d) for e, d in zip(radii, original, strict=True))
     upper = tuple(min(e, 255 - d) for e, d in zip(radii, original, strict=True))
-    return Space(lower, upper, free)
+    return Space(shape, lower, upper, free)
 
 
 def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
@@ -84,9 +98,16 @@ def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
     return np.array(clamped, dtype=np.uint8).reshape(image.shape)
 
 
-def draw_start(stream: Stream, space: Space) -> Vector:
-    """Line 1: one perturbation, uniform in the search space."""
+def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
+    """Line 1: one perturbation, uniform in the search space or vertical stripes at its bounds."""
     vector = [0] * len(space.lower)
+    if settings.start == "stripes":
+        _, width, channels = space.shape
+        sides = [[stream.below(2) for _ in range(channels)] for _ in range(width)]
+        for p in space.free:
+            side = sides[p // channels % width][p % channels]
+            vector[p] = space.upper[p] if side else space.lower[p]
+        return tuple(vector)
     for p in space.free:
         vector[p] = space.lower[p] + stream.below(space.upper[p] - space.lower[p] + 1)
     return tuple(vector)
@@ -154,37 +175,79 @@ def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
     return picked
 
 
+def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> int:
+    """The side of the window once `told` candidates have been told, in pixels."""
+    height, width, _ = shape
+    halvings = sum(told >= halving for halving in settings.window_halvings)
+    side = math.floor(math.sqrt(settings.window_share / 2**halvings * height * width) + 0.5)
+    return min(max(side, 1), height, width)
+
+
+def draw_window(stream: Stream, space: Space, side: int) -> list[int]:
+    """The free coordinates of a square of the image, row by row."""
+    height, width, channels = space.shape
+    top = stream.below(height - side + 1)
+    left = stream.below(width - side + 1)
+    inside = [
+        (row * width + column) * channels + channel
+        for row in range(top, top + side)
+        for column in range(left, left + side)
+        for channel in range(channels)
+    ]
+    return [p for p in inside if (space.lower[p], space.upper[p]) != (0, 0)]
+
+
 def draw_candidate(
-    stream: Stream, space: Space, settings: Settings, positives: Sequence[Vector], negatives: Sequence[Vector]
+    stream: Stream,
+    space: Space,
+    settings: Settings,
+    positives: Sequence[Vector],
+    negatives: Sequence[Vector],
+    told: int = 0,
 ) -> Vector:
-    """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order."""
+    """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order.
+
+    `told` is the number of candidates that were told in the iterations before this one.
+    """
     parent = positives[stream.below(len(positives))]  # line 15: delta'
     lower, upper = list(space.lower), list(space.upper)
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
-    count = min(settings.coordinates, len(space.free))
-    subset = [space.free[i] for i in draw_subset(stream, count, len(space.free))]  # line 15: Y
+    sides: list[int] = []
+    if settings.shape == "window":  # line 15: Y
+        subset = draw_window(stream, space, window_side(settings, space.shape, told))
+        if settings.values == "extremes":
+            sides = [stream.below(2) for _ in range(space.shape[2])]
+    else:
+        count = min(settings.coordinates, len(space.free))
+        subset = [space.free[i] for i in draw_subset(stream, count, len(space.free))]
     candidate = list(parent)
     for p in subset:  # line 15: v_p
         low, high = lower[p], upper[p]
         if settings.region == "per_coordinate":
             low, high = coordinate_region(stream, (low, high), p, parent, negatives)  # line 13
-        if settings.values == "extremes":
-            candidate[p] = high if stream.below(2) else low
-        else:
+        if settings.values == "uniform":
             candidate[p] = low + stream.below(high - low + 1)
+        else:
+            side = sides[p % space.shape[2]] if sides else stream.below(2)
+            candidate[p] = high if side else low
     return tuple(candidate)  # line 16: delta''
 
 
 def propose(
-    stream: Stream, space: Space, settings: Settings, positives: Sequence[Vector], negatives: Sequence[Vector]
+    stream: Stream,
+    space: Space,
+    settings: Settings,
+    positives: Sequence[Vector],
+    negatives: Sequence[Vector],
+    told: int = 0,
 ) -> Vector:
     """One candidate that equals no positive, unless all attempts fail: a small space may hold none."""
-    candidate = draw_candidate(stream, space, settings, positives, negatives)
+    candidate = draw_candidate(stream, space, settings, positives, negatives, told)
     for _ in range(ATTEMPTS - 1):
         if candidate not in positives:
             break
-        candidate = draw_candidate(stream, space, settings, positives, negatives)
+        candidate = draw_candidate(stream, space, settings, positives, negatives, told)
     return candidate
 
 
@@ -234,10 +297,10 @@ class Racos:
         """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
         stream = Stream(self.seed, self.image_id, self.iteration, i)
         if self.iteration == 0:
-            return draw_start(stream, self.space)
+            return draw_start(stream, self.space, self.settings)
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        return propose(stream, self.space, self.settings, positives, negatives)
+        return propose(stream, self.space, self.settings, positives, negatives, self._births)
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""

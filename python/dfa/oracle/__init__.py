@@ -53,9 +53,7 @@ def as_oracle(
         return model
     # A class is callable too, but calling it makes a model instead of asking one.
     if isinstance(model, type):
-        raise InvalidInputError(
-            f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it"
-        )
+        raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
     if _descends_from(model, "keras", "Model"):
         return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
@@ -73,6 +71,5 @@ def as_oracle(
 def _descends_from(model: object, package: str, class_name: str) -> bool:
     """Tell whether `model` descends from a class of a package, without importing the package to find out."""
     return any(
-        base.__name__ == class_name and base.__module__.partition(".")[0] == package
-        for base in type(model).__mro__
+        base.__name__ == class_name and base.__module__.partition(".")[0] == package for base in type(model).__mro__
     )

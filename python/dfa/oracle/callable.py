@@ -63,9 +63,7 @@ class CallableOracle(Oracle):
             InvalidInputError: If an argument is not what it should be.
         """
         if not callable(function):
-            raise InvalidInputError(
-                f"a callable oracle needs a function of a batch, got {type(function).__name__}"
-            )
+            raise InvalidInputError(f"a callable oracle needs a function of a batch, got {type(function).__name__}")
         self.returns = ScoreKind.of(returns)
         self.tolerance = checked_tolerance(tolerance)
         self.name = name_of(function) if name is None else name

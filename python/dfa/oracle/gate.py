@@ -51,9 +51,7 @@ class Gate:
             InvalidInputError: If either number is negative.
         """
         if num_images < 0 or max_queries < 0:
-            raise InvalidInputError(
-                f"num_images and max_queries must be 0 or more, got {num_images} and {max_queries}"
-            )
+            raise InvalidInputError(f"num_images and max_queries must be 0 or more, got {num_images} and {max_queries}")
         self.sent: Indices = np.zeros(num_images, dtype=np.int64)
         self.counts: dict[Purpose, int] = dict.fromkeys(Purpose, 0)
         self.calls: dict[Purpose, int] = dict.fromkeys(Purpose, 0)
@@ -127,9 +125,7 @@ class Gate:
     def _spend(self, indices: Indices) -> None:
         """Add one attack query per row to the books, or none at all where the budget does not allow it."""
         if indices.min() < 0 or indices.max() >= len(self.sent):
-            raise InvalidInputError(
-                f"indices must be 0..{len(self.sent) - 1}, got {indices.min()}..{indices.max()}"
-            )
+            raise InvalidInputError(f"indices must be 0..{len(self.sent) - 1}, got {indices.min()}..{indices.max()}")
         np.add.at(self.sent, indices, 1)
         sent = self.sent[indices]
         if sent.max() > self.max_queries:

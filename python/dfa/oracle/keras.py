@@ -21,6 +21,8 @@ from dfa.oracle.base import (
 )
 from dfa.types import Images
 
+_BACKENDS = ("tensorflow", "jax", "torch")
+
 _STEP = 4
 """Between one static batch size and the next: few enough compilations, and at most this much padding."""
 
@@ -75,7 +77,7 @@ class KerasOracle(Oracle):
         Raises:
             InvalidInputError: If `model` is not a built Keras 3 model with one input and one output of shape
                 (batch, K), or another argument is not what it should be.
-            MissingDependencyError: If Keras is not installed.
+            MissingDependencyError: If Keras 3 is not installed.
         """
         self._keras = _import_keras()
         _check_model(self._keras, model)
@@ -157,11 +159,7 @@ class KerasOracle(Oracle):
         size = min(size for size in self._sizes if size >= len(rows))
         if size == len(rows):
             return rows
-        if (
-            self._padded.shape[1:] != rows.shape[1:]
-            or self._padded.dtype != rows.dtype
-            or len(self._padded) < size
-        ):
+        if self._padded.shape[1:] != rows.shape[1:] or self._padded.dtype != rows.dtype or len(self._padded) < size:
             # Made once and for the largest size: at 299x299x3 a new one per batch costs more than the copy.
             self._padded = np.zeros((self._sizes[0], *rows.shape[1:]), dtype=rows.dtype)
         padded = self._padded[:size]
@@ -188,13 +186,8 @@ class KerasOracle(Oracle):
                 return self._compile_tensorflow(shape, dtype)
             case "jax":
                 return self._compile_jax()
-            case "torch":
+            case _:
                 return self._compile_torch()
-            case other:
-                raise InvalidInputError(
-                    f"Keras runs on {other!r}, and dfa knows the backends tensorflow, jax and torch; set "
-                    "KERAS_BACKEND to one of these before Keras is imported"
-                )
 
     def _compile_tensorflow(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> _Compiled:
         """Return the model as one graph for every batch size."""
@@ -264,7 +257,7 @@ _ONE_OUTPUT = (
 
 
 def _import_keras() -> Any:
-    """Return the module keras, of version 3."""
+    """Return the module keras, of version 3 and on a backend that this module knows."""
     try:
         keras = importlib.import_module("keras")
     except ImportError as error:
@@ -275,6 +268,11 @@ def _import_keras() -> Any:
         raise MissingDependencyError(
             f"a Keras oracle needs Keras 3, found {keras.__version__}: pip install 'keras>=3', or pass a "
             "function that calls the model"
+        )
+    if keras.backend.backend() not in _BACKENDS:
+        raise InvalidInputError(
+            f"Keras runs on {keras.backend.backend()!r}, and a Keras oracle knows {', '.join(_BACKENDS)}; set "
+            "KERAS_BACKEND to one of these before Keras is imported"
         )
     return keras
 
@@ -328,9 +326,7 @@ def _fits(given: tuple[int | None, ...], expected: tuple[int | None, ...]) -> bo
     )
 
 
-def _traced_shape(
-    keras: Any, preprocess: Preprocess, shape: tuple[int, int, int]
-) -> tuple[int | None, ...] | None:
+def _traced_shape(keras: Any, preprocess: Preprocess, shape: tuple[int, int, int]) -> tuple[int | None, ...] | None:
     """Return the shape of one preprocessed image, or None where `preprocess` cannot run on the device."""
     try:
         image = keras.KerasTensor((None, *shape), dtype="float32")

@@ -1,0 +1,65 @@
+# make demo   attack a real classifier: pictures and figures in runs/demo
+# make test   everything that continuous integration runs
+# make format make the sources look as `make test` wants them
+
+PYTHON ?= python3
+VENV ?= .venv
+DATA ?= ../shared/data
+BIN := $(abspath $(VENV))/bin
+SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml README.md -type f -not -name '*.pyc')
+CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
+PRESETS := tests sanitized serial
+
+.PHONY: demo test lint types cpp-tests python-tests format clean
+
+demo: $(VENV)/demo-installed
+	$(BIN)/python -m dfa.demo --out runs/demo
+
+test: lint types cpp-tests python-tests
+
+lint: $(VENV)/tools-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run -Werror $(CPP)
+
+types: $(VENV)/wheel-installed
+	$(BIN)/mypy
+	# From elsewhere, so that the installed package is looked at and not the sources.
+	cd $(VENV) && $(BIN)/python -m mypy.stubtest dfa._core --allowlist $(CURDIR)/tests/stubtest-allowlist.txt
+
+cpp-tests: $(VENV)/tools-installed
+	set -e; export PATH="$(BIN):$$PATH"; for preset in $(PRESETS); do \
+	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset; done
+
+python-tests: $(VENV)/wheel-installed
+	$(BIN)/python -m pytest --data $(DATA)
+
+format: $(VENV)/tools-installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
+
+clean:
+	rm -rf build dist $(VENV)
+
+$(VENV)/created:
+	$(PYTHON) -m venv $(VENV)
+	# Dependency groups need pip 25.1.
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	touch $@
+
+$(VENV)/demo-installed: $(VENV)/created $(SOURCES)
+	$(BIN)/python -m pip install --quiet '.[demo]'
+	touch $@
+
+$(VENV)/tools-installed: $(VENV)/created pyproject.toml
+	$(BIN)/python -m pip install --quiet --group test --group backends
+	touch $@
+
+# The wheel is tested, not the tree.
+$(VENV)/wheel-installed: $(VENV)/tools-installed $(SOURCES)
+	rm -rf dist
+	DFA_WARNINGS_AS_ERRORS=ON $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m pip install --quiet "$$(ls dist/*.whl)[demo,pandas]"
+	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
+	touch $@

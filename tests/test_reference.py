@@ -20,12 +20,15 @@ from reference.racos import (
     Settings,
     Space,
     draw_candidate,
+    draw_start,
     draw_subset,
+    draw_window,
     make_space,
     minimise,
     ordered_region,
     propose,
     render,
+    window_side,
 )
 from reference.textbook import PROBLEMS, distribution, sample
 
@@ -176,6 +179,16 @@ def test_start_draws_the_free_coordinates_in_order() -> None:
         assert search.candidate(i) == (stream.below(7) - 3, 0, stream.below(3) - 2)
 
 
+def test_start_in_stripes_draws_a_side_per_column_and_channel() -> None:
+    """Also for a column that is masked throughout, so that a mask moves no stripe."""
+    image = np.array([[[0, 9], [9, 9], [9, 255]], [[250, 9], [9, 9], [9, 0]]], dtype=np.uint8)
+    radii = np.array([[[7, 7], [0, 0], [7, 7]], [[7, 0], [0, 0], [7, 7]]])
+    stream = Scripted([(2, 1), (2, 0), (2, 1), (2, 1), (2, 0), (2, 1)])
+    drawn = draw_start(stream, make_space(image, radii, "valid"), Settings(start="stripes"))
+    assert drawn == (7, -7, 0, 0, -7, 0, 5, 0, 0, 0, -7, 7)
+    assert stream.left == []
+
+
 # The draws of one candidate
 
 
@@ -191,9 +204,7 @@ def test_region_holds_the_parent_and_no_negative() -> None:
     rng = random.Random(1)
     for trial in range(300):
         space = cube(m := rng.randint(1, 12), epsilon := rng.randint(1, 4))
-        parent, *negatives = (
-            tuple(rng.randint(-epsilon, epsilon) for _ in range(m)) for _ in range(rng.randint(1, 6))
-        )
+        parent, *negatives = (tuple(rng.randint(-epsilon, epsilon) for _ in range(m)) for _ in range(rng.randint(1, 6)))
         lower, upper = ordered_region(Stream(trial, 0, 1, 0), space, parent, [*negatives, parent])
 
         def inside(x: tuple[int, ...], low: list[int] = lower, high: list[int] = upper) -> bool:
@@ -267,6 +278,65 @@ def test_extremes_are_the_bounds_of_the_region() -> None:
         assert draw_candidate(Scripted(draws), cube(1, 9), settings, [(0,)], [(7,)]) == (expected,)
 
 
+def test_the_side_of_a_window_follows_its_share_of_the_area() -> None:
+    settings = Settings(window_share=0.1, window_halvings=(10, 50, 50))
+    # 0.1 * 784 = 78.4, then 39.2, then 9.8
+    assert [window_side(settings, (28, 28, 1), told) for told in (0, 9, 10, 49, 50, 51)] == [9, 9, 6, 6, 3, 3]
+    assert window_side(settings, (30, 3, 3), 0) == 3  # no wider than the image
+    assert window_side(Settings(window_share=1e-6), (28, 28, 1), 0) == 1
+    assert window_side(Settings(window_share=1.0), (28, 28, 1), 0) == 28
+    assert window_side(Settings(window_share=0.0625), (10, 10, 1), 0) == 3  # 2.5 is rounded up
+
+
+@pytest.mark.parametrize(
+    ("top", "left", "expected"), [(0, 0, [0, 1, 2, 3, 7, 8]), (1, 0, [7, 8, 12, 14]), (1, 1, [8, 10, 11, 14, 16, 17])]
+)
+def test_a_window_holds_its_free_coordinates_row_by_row(top: int, left: int, expected: list[int]) -> None:
+    masked = np.ones((3, 3, 2), int)
+    masked.flat[[6, 9, 13, 15]] = 0
+    space = make_space(np.zeros((3, 3, 2), np.uint8), masked, "ball")
+    stream = Scripted([(2, top), (2, left)])
+    assert draw_window(stream, space, 2) == expected
+    assert stream.left == []
+
+
+def test_a_candidate_by_hand_in_a_window() -> None:
+    """Extremes take one side per channel, within bounds that differ by coordinate."""
+    image = np.array([[[0, 9], [255, 9]], [[250, 9], [9, 2]]], dtype=np.uint8)
+    space = make_space(image, 7, "valid")
+    parent = (1,) * 8
+    settings = Settings(region="none", shape="window", values="extremes", window_share=0.25)
+    window = [(1, 0), (2, 1), (2, 0)]  # parent, row, column
+    stream = Scripted([*window, (2, 1), (2, 0)])  # a side per channel
+    assert draw_candidate(stream, space, settings, [parent], []) == (1, 1, 1, 1, 5, -7, 1, 1)
+    assert stream.left == []
+    uniform = replace(settings, values="uniform")
+    stream = Scripted([*window, (13, 3), (15, 14)])  # a value per coordinate: of -7..5 and of -7..7
+    assert draw_candidate(stream, space, uniform, [parent], []) == (1, 1, 1, 1, -4, 7, 1, 1)
+    assert stream.left == []
+    # Cut against the negative, the upper bounds of the two coordinates are 1 and 0.
+    cuts = replace(settings, region="per_coordinate")
+    stream = Scripted([*window, (2, 1), (2, 0), (2, 1), (1, 0)])  # the cuts come after the sides
+    assert draw_candidate(stream, space, cuts, [(0,) * 8], [(0, 0, 0, 0, 2, 1, 0, 0)]) == (0, 0, 0, 0, 1, -7, 0, 0)
+    assert stream.left == []
+
+
+def test_the_window_shrinks_with_the_candidates_told() -> None:
+    image = np.full((8, 8, 1), 100, np.uint8)
+    settings = Settings(region="none", shape="window", window_share=1.0, window_halvings=(8, 11, 11))
+    search = Racos(image, 50, settings, seed=5)
+    sizes = []
+    for _ in range(5):
+        parents = [np.array(member.vector) for member in search.positives]
+        for i in range(search.pending if parents else 0):
+            sizes.append(min(int((np.array(search.candidate(i)) != parent).sum()) for parent in parents))
+        search.tell([0.0] * search.pending)
+    # 5 are told before the first iteration, 8 before the second, 11 before the third.
+    assert min(sizes[:3]) > 36
+    assert 16 < min(sizes[3:6]) <= max(sizes[3:6]) <= 36
+    assert max(sizes[6:]) <= 9
+
+
 def test_copies_of_positives_are_thrown_back_a_bounded_number_of_times() -> None:
     space = cube(1, 1)
     settings = Settings(coordinates=1, region="none")
@@ -303,8 +373,7 @@ def proposals(name: str, count: int, **changes: Any) -> Counter[tuple[int, ...]]
     space = cube(len(problem.positives[0]), problem.epsilon)
     settings = replace(Settings(coordinates=problem.coordinates), **changes)
     return Counter(
-        propose(Stream(2020, 0, 1, i), space, settings, problem.positives, problem.negatives)
-        for i in range(count)
+        propose(Stream(2020, 0, 1, i), space, settings, problem.positives, problem.negatives) for i in range(count)
     )
 
 

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from numpy.typing import NDArray
+
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import check_folder, plain, read_image
 from dfa.oracle import Oracle, as_oracle
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, summarise
 from dfa.types import Images
-from numpy.typing import NDArray
 
 SHAPE = (6, 5, 1)
 
@@ -380,12 +381,8 @@ class TestSave:
         assert [entry["png_verified"] for entry in entries] == [None, True, None, None, True]
         assert [entry["file"] for entry in entries][3:] == [None, "images/000004.png"]
 
-    @pytest.mark.parametrize(
-        ("channels", "suffix"), [(1, "png"), (2, "npy"), (3, "png"), (4, "png"), (7, "npy")]
-    )
-    def test_any_number_of_channels_is_written_without_loss(
-        self, tmp_path: Path, channels: int, suffix: str
-    ) -> None:
+    @pytest.mark.parametrize(("channels", "suffix"), [(1, "png"), (2, "npy"), (3, "png"), (4, "png"), (7, "npy")])
+    def test_any_number_of_channels_is_written_without_loss(self, tmp_path: Path, channels: int, suffix: str) -> None:
         shape = (6, 5, channels)
         result = make_result(shape)
         report = result.save(tmp_path)
@@ -532,9 +529,7 @@ class TestSave:
         )
         assert read_json(tmp_path)["complete"] is True
 
-    def test_a_file_that_differs_from_memory_is_refuted(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_file_that_differs_from_memory_is_refuted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def lossy(path: Path) -> NDArray[np.uint8]:
             image = read_image(path)
             if path.name == "000004.png":
@@ -563,9 +558,7 @@ class TestSave:
             return by_first_value(batch)
 
         result = make_result(config={"batch_size": 1})
-        with pytest.raises(
-            OracleError, match=r"files are written, but 1 of them .*the device is gone"
-        ) as caught:
+        with pytest.raises(OracleError, match=r"files are written, but 1 of them .*the device is gone") as caught:
             result.save(tmp_path, oracle=failing)
         assert caught.value.result is result
         document = read_json(tmp_path)
@@ -622,9 +615,7 @@ class TestFolder:
     def test_a_second_run_in_the_same_folder_is_refused_without_overwrite(self, tmp_path: Path) -> None:
         make_result().save(tmp_path)
         before = (tmp_path / "results.json").read_bytes()
-        with pytest.raises(
-            StoreError, match=r"must not hold a saved result, and holds one; .*overwrite=True"
-        ):
+        with pytest.raises(StoreError, match=r"must not hold a saved result, and holds one; .*overwrite=True"):
             Result([], AdversarialImages(0)).save(tmp_path)
         assert (tmp_path / "results.json").read_bytes() == before
 
@@ -653,9 +644,7 @@ class TestFolder:
 
     @pytest.mark.parametrize("overwrite", [False, True])
     @pytest.mark.parametrize("name", ["images/000001.png", "records.csv"])
-    def test_files_that_no_save_wrote_are_never_touched(
-        self, tmp_path: Path, name: str, overwrite: bool
-    ) -> None:
+    def test_files_that_no_save_wrote_are_never_touched(self, tmp_path: Path, name: str, overwrite: bool) -> None:
         (tmp_path / "images").mkdir()
         (tmp_path / name).write_bytes(b"mine")
         with pytest.raises(StoreError, match=r"without a results\.json.*choose another folder"):
@@ -680,9 +669,7 @@ class TestFolder:
         make_result().save(tmp_path)
         assert (tmp_path / "contact-sheet.png").read_bytes() == b"x"
 
-    @pytest.mark.parametrize(
-        "make", [lambda path: path / "file" / "run", lambda _: Path("/proc/no/such/place")]
-    )
+    @pytest.mark.parametrize("make", [lambda path: path / "file" / "run", lambda _: Path("/proc/no/such/place")])
     def test_a_folder_that_cannot_be_made_is_an_error_that_says_so(
         self, tmp_path: Path, make: Callable[[Path], Path]
     ) -> None:

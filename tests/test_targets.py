@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from dfa.errors import InvalidInputError
 from dfa.targets import Rank, parse, rank, resolve
 

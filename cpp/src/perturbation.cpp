@@ -85,49 +85,88 @@ std::int32_t value_at(const DenseVector& base, const Edits& edits, std::uint32_t
   return base[coordinate];
 }
 
-Edits overlay(const DenseVector& base, const Edits& parent, const Edits& child) {
-  Edits result;
-  result.reserve(parent.size() + child.size());
-  auto p = parent.begin();
-  for (const Edit& edit : child) {
-    while (p != parent.end() && p->coordinate < edit.coordinate) {
-      result.push_back(*p++);
-    }
-    if (p != parent.end() && p->coordinate == edit.coordinate) {
-      ++p;
-    }
-    if (base[edit.coordinate] != edit.value) {
-      result.push_back(edit);
-    }
+// The merges below step without branches that depend on the data: which of two random coordinates is smaller cannot be
+// predicted, and a wrong guess costs more than a step.
+
+Edits overlay(const Edits& parent, const Edits& child) {
+  Edits result(parent.size() + child.size());
+  std::size_t i = 0;
+  std::size_t j = 0;
+  std::size_t n = 0;
+  while (i < parent.size() && j < child.size()) {
+    const Edit& old = parent[i];
+    const Edit& edit = child[j];
+    const bool takes_child = edit.coordinate <= old.coordinate;
+    result[n] = takes_child ? edit : old;
+    n += !takes_child || edit.value != edit.base_value ? 1U : 0U;
+    i += old.coordinate <= edit.coordinate ? 1U : 0U;
+    j += takes_child ? 1U : 0U;
   }
-  result.insert(result.end(), p, parent.end());
+  for (; i < parent.size(); ++i) {
+    result[n++] = parent[i];
+  }
+  for (; j < child.size(); ++j) {
+    result[n] = child[j];
+    n += child[j].value != child[j].base_value ? 1U : 0U;
+  }
+  result.resize(n);
   return result;
 }
 
-std::vector<std::uint32_t> differences(const Edits& a, const Edits& b) {
-  std::vector<std::uint32_t> result;
-  result.reserve(a.size() + b.size());
-  auto i = a.begin();
-  auto j = b.begin();
-  while (i != a.end() && j != b.end()) {
-    if (i->coordinate < j->coordinate) {
-      result.push_back((i++)->coordinate);
-    } else if (j->coordinate < i->coordinate) {
-      result.push_back((j++)->coordinate);
-    } else {
-      if (i->value != j->value) {
-        result.push_back(i->coordinate);
-      }
-      ++i;
-      ++j;
-    }
+Edits rebased(const Edits& edits, const Edits& moved) {
+  const auto follow = [](const Edit& move) {
+    return Edit{move.coordinate, move.base_value, move.value, move.base_pixel, move.pixel};
+  };
+  Edits result(edits.size() + moved.size());
+  std::size_t i = 0;
+  std::size_t j = 0;
+  std::size_t n = 0;
+  while (i < edits.size() && j < moved.size()) {
+    const Edit& own = edits[i];
+    const Edit& move = moved[j];
+    const bool takes_own = own.coordinate <= move.coordinate;
+    const bool is_both = own.coordinate == move.coordinate;
+    Edit edit = takes_own ? own : follow(move);
+    edit.base_value = is_both ? move.value : edit.base_value;
+    edit.base_pixel = is_both ? move.pixel : edit.base_pixel;
+    result[n] = edit;
+    n += edit.value != edit.base_value ? 1U : 0U;
+    i += takes_own ? 1U : 0U;
+    j += move.coordinate <= own.coordinate ? 1U : 0U;
   }
-  for (; i != a.end(); ++i) {
-    result.push_back(i->coordinate);
+  for (; i < edits.size(); ++i) {
+    result[n++] = edits[i];
   }
-  for (; j != b.end(); ++j) {
-    result.push_back(j->coordinate);
+  for (; j < moved.size(); ++j) {
+    result[n++] = follow(moved[j]);
   }
+  result.resize(n);
+  return result;
+}
+
+std::vector<Departure> departures(const Edits& a, const Edits& b) {
+  std::vector<Departure> result(a.size() + b.size());
+  std::size_t i = 0;
+  std::size_t j = 0;
+  std::size_t n = 0;
+  while (i < a.size() && j < b.size()) {
+    const Edit& edit_a = a[i];
+    const Edit& edit_b = b[j];
+    const bool takes_a = edit_a.coordinate <= edit_b.coordinate;
+    const bool takes_b = edit_b.coordinate <= edit_a.coordinate;
+    const Edit& edit = takes_a ? edit_a : edit_b;
+    result[n] = {edit.coordinate, takes_a ? edit_a.value : edit.base_value, takes_b ? edit_b.value : edit.base_value};
+    n += result[n].value_a != result[n].value_b ? 1U : 0U;
+    i += takes_a ? 1U : 0U;
+    j += takes_b ? 1U : 0U;
+  }
+  for (; i < a.size(); ++i) {
+    result[n++] = {a[i].coordinate, a[i].value, a[i].base_value};
+  }
+  for (; j < b.size(); ++j) {
+    result[n++] = {b[j].coordinate, b[j].base_value, b[j].value};
+  }
+  result.resize(n);
   return result;
 }
 

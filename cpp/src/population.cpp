@@ -39,8 +39,8 @@ bool Population::ranks_before(double degree_a, std::uint64_t birth_a, double deg
 Difference Population::difference(const Ball& ball, const Member& a, const Member& b) const {
   Difference result;
   if (a.family == b.family) {
-    result.coordinates = differences(a.edits, b.edits);
-    result.count = result.coordinates.size();
+    result.departures = departures(a.edits, b.edits);
+    result.count = result.departures.size();
     result.is_listed = 4 * result.count < ball.free_count();
     return result;
   }
@@ -72,8 +72,10 @@ Difference Population::difference(const Ball& ball, const Member& a, const Membe
     // Independent starts that agree on three quarters of the coordinates: only small or hand-made spaces get here.
     for (std::uint32_t f = 0; f < ball.free_count(); ++f) {
       const std::uint32_t p = ball.free_coordinate(f);
-      if (value(a, p) != value(b, p)) {
-        result.coordinates.push_back(p);
+      const std::int32_t value_a = value(a, p);
+      const std::int32_t value_b = value(b, p);
+      if (value_a != value_b) {
+        result.departures.push_back({p, static_cast<std::int16_t>(value_a), static_cast<std::int16_t>(value_b)});
       }
     }
   }
@@ -118,7 +120,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
       } else {
         const Member& parent = members_[arrival.parent];
         member.family = parent.family;
-        member.edits = overlay(family(parent).base, parent.edits, *arrival.edits);
+        member.edits = overlay(parent.edits, *arrival.edits);
       }
     }
     next.push_back(std::move(member));
@@ -135,7 +137,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
   if (has_new_family) {
     count_base_differences();
   }
-  rebase(ball);
+  rebase();
   render_positives(ball);
 }
 
@@ -146,21 +148,26 @@ void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::
   }
   members_ = std::move(members);
   for (std::size_t rank = 0; rank < members_.size(); ++rank) {
-    const Member& member = members_[rank];
+    Member& member = members_[rank];
     const bool has_vector = member.family != Member::kNoVector;
     if (has_vector && (member.family < 0 || static_cast<std::size_t>(member.family) >= families_.size())) {
       throw std::invalid_argument("saved state names a family that is not in it");
     }
-    if (!has_vector && rank < config_.positives) {
+    if (!has_vector && (rank < config_.positives || !member.edits.empty())) {
       throw std::invalid_argument("saved state lacks the vector of a positive");
     }
     if (rank > 0 && !ranks_before(members_[rank - 1].degree, members_[rank - 1].birth, member.degree, member.birth)) {
       throw std::invalid_argument("saved state holds members out of order");
     }
+    for (Edit& edit : member.edits) {
+      edit.base_value = static_cast<std::int16_t>(family(member).base[edit.coordinate]);
+      edit.pixel = ball.pixel(edit.coordinate, edit.value);
+      edit.base_pixel = ball.pixel(edit.coordinate, edit.base_value);
+    }
   }
   drop_empty_families();
   count_base_differences();
-  rebase(ball);
+  rebase();
   render_positives(ball);
 }
 
@@ -220,7 +227,7 @@ void Population::count_base_differences() {
   }
 }
 
-void Population::rebase(const Ball& ball) {
+void Population::rebase() {
   std::vector<bool> has_best(families_.size(), false);
   for (Member& member : members_) {
     if (member.family == Member::kNoVector) {
@@ -229,40 +236,21 @@ void Population::rebase(const Ball& ball) {
     const auto f = static_cast<std::size_t>(member.family);
     if (!has_best[f]) {
       has_best[f] = true;
-      rebase_family(ball, f, member);
+      rebase_family(f, member);
     }
   }
 }
 
-void Population::rebase_family(const Ball& ball, std::size_t f, Member& best) {
+void Population::rebase_family(std::size_t f, Member& best) {
   if (best.edits.empty()) {
     return;
   }
   DenseVector& base = families_[f].base;
   const Edits moved = std::exchange(best.edits, {});
   for (Member& member : members_) {
-    if (&member == &best || member.family != best.family) {
-      continue;
+    if (&member != &best && member.family == best.family) {
+      member.edits = rebased(member.edits, moved);
     }
-    // Where the base moves, a member that followed it keeps the old value as an edit of its own.
-    Edits edits;
-    edits.reserve(member.edits.size() + moved.size());
-    auto own = member.edits.begin();
-    for (const Edit& move : moved) {
-      while (own != member.edits.end() && own->coordinate < move.coordinate) {
-        edits.push_back(*own++);
-      }
-      if (own != member.edits.end() && own->coordinate == move.coordinate) {
-        if (own->value != move.value) {
-          edits.push_back(*own);
-        }
-        ++own;
-      } else {
-        edits.push_back({move.coordinate, base[move.coordinate]});
-      }
-    }
-    edits.insert(edits.end(), own, member.edits.end());
-    member.edits = std::move(edits);
   }
   if (!base_differences_.empty()) {
     for (std::size_t g = 0; g < families_.size(); ++g) {
@@ -272,7 +260,7 @@ void Population::rebase_family(const Ball& ball, std::size_t f, Member& best) {
       std::uint64_t count = base_differences_[f][g];
       for (const Edit& move : moved) {
         const std::int32_t other = families_[g].base[move.coordinate];
-        count -= base[move.coordinate] != other ? 1U : 0U;
+        count -= move.base_value != other ? 1U : 0U;
         count += move.value != other ? 1U : 0U;
       }
       base_differences_[f][g] = count;
@@ -283,7 +271,7 @@ void Population::rebase_family(const Ball& ball, std::size_t f, Member& best) {
   for (const Edit& move : moved) {
     base.set(move.coordinate, move.value);
     if (!image.empty()) {
-      image[move.coordinate] = ball.pixel(move.coordinate, move.value);
+      image[move.coordinate] = move.pixel;
     }
   }
 }

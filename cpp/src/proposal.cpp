@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+
+#include "dfa/platform.hpp"
 
 namespace dfa {
 namespace {
@@ -45,6 +48,11 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
   sample_distinct(ball.free_count(), n, stream, scratch);
   const bool is_narrowed = meets_cuts(ball, scratch);
   unpick_all(scratch);
+  // What rendering will read here and there has left the caches since this image's last turn. Asked for now, it is back
+  // by the time the parent's image has been copied.
+  for (const std::uint32_t index : scratch.indices) {
+    DFA_PREFETCH(ball.original().data() + ball.free_coordinate(index));
+  }
   proposal.edits.resize(n);
   for (std::uint32_t i = 0; i < n; ++i) {
     const std::uint32_t p = ball.free_coordinate(scratch.indices[i]);
@@ -52,7 +60,7 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
     if (config.region == Region::kPerCoordinate) {
       bounds = cut_coordinate(context.population, proposal.parent, p, bounds, stream);
     }
-    proposal.edits[i] = {p, draw_value(config.values, bounds, stream)};
+    proposal.edits[i] = {p, static_cast<std::int16_t>(draw_value(config.values, bounds, stream)), 0, 0, 0};
   }
 }
 
@@ -85,7 +93,7 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
         const std::int32_t value = config.values == Values::kExtremes
                                        ? (picks_high[channel] != 0 ? bounds.high : bounds.low)
                                        : stream.between(bounds.low, bounds.high);
-        proposal.edits.push_back({p, value});
+        proposal.edits.push_back({p, static_cast<std::int16_t>(value), 0, 0, 0});
       }
     }
   }
@@ -175,6 +183,27 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
     if (!equals_positive(context, proposal)) {
       return;
     }
+  }
+}
+
+void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image) {
+  const Member& parent = population[proposal.parent];
+  const Family& family = population.family(parent);
+  std::memcpy(image, family.image.data(), ball.size());
+  for (Edit& edit : proposal.edits) {
+    const std::int32_t original = ball.original()[edit.coordinate];
+    edit.base_pixel = image[edit.coordinate];
+    // Between the ends of the grey scale nothing was clamped, and the base need not be looked up, which would cost a
+    // page of its own for nearly every edit.
+    const bool is_clamped = edit.base_pixel == 0 || edit.base_pixel == 255;
+    edit.base_value = static_cast<std::int16_t>(is_clamped ? family.base[edit.coordinate] : edit.base_pixel - original);
+    edit.pixel = static_cast<std::uint8_t>(std::clamp(original + edit.value, 0, 255));
+  }
+  for (const Edit& edit : parent.edits) {
+    image[edit.coordinate] = edit.pixel;
+  }
+  for (const Edit& edit : proposal.edits) {
+    image[edit.coordinate] = edit.pixel;
   }
 }
 

@@ -94,12 +94,12 @@ Member load_member(const Ball& ball, StateReader& in) {
   const auto count = in.get<std::uint32_t>();
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto coordinate = in.get<std::uint32_t>();
-    const std::int32_t value = in.get<std::int16_t>();
+    const auto value = in.get<std::int16_t>();
     check_value(ball, coordinate, value);
     if (!member.edits.empty() && member.edits.back().coordinate >= coordinate) {
       throw std::invalid_argument("saved state holds edits out of order");
     }
-    member.edits.push_back({coordinate, value});
+    member.edits.push_back({coordinate, value, 0, 0, 0});
   }
   return member;
 }
@@ -166,18 +166,11 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   candidate.is_drawn = true;
 }
 
-void Racos::render(const Candidate& candidate, std::uint8_t* image) const {
+void Racos::render(Candidate& candidate, std::uint8_t* image) const {
   if (iteration_ == 0) {
     candidate.whole.render(ball_, image);
-    return;
-  }
-  const Member& parent = population_[candidate.proposal.parent];
-  std::memcpy(image, population_.family(parent).image.data(), ball_.size());
-  for (const Edit& edit : parent.edits) {
-    image[edit.coordinate] = ball_.pixel(edit.coordinate, edit.value);
-  }
-  for (const Edit& edit : candidate.proposal.edits) {
-    image[edit.coordinate] = ball_.pixel(edit.coordinate, edit.value);
+  } else {
+    render_proposal(ball_, population_, candidate.proposal, image);
   }
 }
 
@@ -233,7 +226,12 @@ void Racos::advance(Scratch& scratch) {
     if (is_full && candidate.degree > population_[population_.size() - 1].degree) {
       continue;
     }
-    draw(i, scratch);  // drawn already, unless the state was loaded after the candidate had been told
+    if (!candidate.is_drawn) {
+      // The state was loaded after the candidate had been told.
+      draw(i, scratch);
+      scratch.image.resize(ball_.size());
+      render(candidate, scratch.image.data());
+    }
     if (iteration_ == 0) {
       arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
     } else {
@@ -270,7 +268,7 @@ std::string Racos::save() const {
     out.put(static_cast<std::uint32_t>(member.edits.size()));
     for (const Edit& edit : member.edits) {
       out.put(edit.coordinate);
-      out.put(static_cast<std::int16_t>(edit.value));
+      out.put(edit.value);
     }
   }
   for (const Candidate& candidate : candidates_) {

@@ -3,6 +3,34 @@
 #include <algorithm>
 
 namespace dfa {
+namespace {
+
+// Draws a coordinate at which two members differ, where most do.
+Departure draw_departure(const Ball& ball, const Population& population, const Member& a, const Member& b,
+                         Stream& stream) {
+  for (;;) {
+    const std::uint32_t coordinate = ball.free_coordinate(stream.below(ball.free_count()));
+    const std::int32_t value_a = population.value(a, coordinate);
+    const std::int32_t value_b = population.value(b, coordinate);
+    if (value_a != value_b) {
+      return {coordinate, static_cast<std::int16_t>(value_a), static_cast<std::int16_t>(value_b)};
+    }
+  }
+}
+
+// What a negative holds at a coordinate where the positive holds `inside`.
+std::int32_t value_of(const Population& population, const Difference& difference, const Member& negative,
+                      std::uint32_t coordinate, std::int32_t inside) {
+  if (!difference.is_listed) {
+    return population.value(negative, coordinate);
+  }
+  const auto found =
+      std::lower_bound(difference.departures.begin(), difference.departures.end(), coordinate,
+                       [](const Departure& departure, std::uint32_t p) { return departure.coordinate < p; });
+  return found != difference.departures.end() && found->coordinate == coordinate ? found->value_b : inside;
+}
+
+}  // namespace
 
 Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate) {
   for (const Cut& cut : cuts) {
@@ -37,23 +65,22 @@ void cut_ordered(const Ball& ball, const Population& population, std::size_t pos
       ++chosen;
     }
     const Difference& difference = to_negatives[active[chosen]];
-    const Member& minus = population[k + active[chosen]];
-    std::uint32_t coordinate = 0;
+    Departure departure{};
     if (difference.is_listed) {
-      coordinate = difference.coordinates[static_cast<std::size_t>(offset)];
+      departure = difference.departures[static_cast<std::size_t>(offset)];
     } else {
-      do {
-        coordinate = ball.free_coordinate(stream.below(ball.free_count()));
-      } while (population.value(minus, coordinate) == population.value(plus, coordinate));
+      departure = draw_departure(ball, population, plus, population[k + active[chosen]], stream);
     }
 
+    const std::uint32_t coordinate = departure.coordinate;
+    const std::int32_t inside = departure.value_a;
+    const std::int32_t outside = departure.value_b;
+    // The negative is still inside the bounds, so the cut tightens them whatever it draws.
     Bounds bounds = bounds_in(ball, cuts, coordinate);
-    const std::int32_t inside = population.value(plus, coordinate);
-    const std::int32_t outside = population.value(minus, coordinate);
     if (inside < outside) {
-      bounds.high = std::min(bounds.high, stream.between(inside, outside - 1));
+      bounds.high = stream.between(inside, outside - 1);
     } else {
-      bounds.low = std::max(bounds.low, stream.between(outside + 1, inside));
+      bounds.low = stream.between(outside + 1, inside);
     }
     const auto known =
         std::find_if(cuts.begin(), cuts.end(), [coordinate](const Cut& cut) { return cut.coordinate == coordinate; });
@@ -64,7 +91,8 @@ void cut_ordered(const Ball& ball, const Population& population, std::size_t pos
     }
     active.erase(std::remove_if(active.begin(), active.end(),
                                 [&](std::size_t n) {
-                                  const std::int32_t v = population.value(population[k + n], coordinate);
+                                  const std::int32_t v =
+                                      value_of(population, to_negatives[n], population[k + n], coordinate, inside);
                                   return v < bounds.low || v > bounds.high;
                                 }),
                  active.end());

@@ -275,9 +275,7 @@ def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall
     true_success_rate = _ratio(len(successes), len(attacked))
     queries = np.array([record.queries for record in successes], dtype=np.float64)
     costs = [
-        record.queries
-        if record.verified
-        else max(record.queries_sent, max_queries if max_queries is not None else 0)
+        record.queries if record.verified else max(record.queries_sent, max_queries if max_queries is not None else 0)
         for record in attacked
     ]
 
@@ -348,9 +346,7 @@ class AdversarialImages(ImagesByIndex):
     the number of images. Reading one gives a copy that the caller may change.
     """
 
-    def __init__(
-        self, num_images: int, *, memory_limit: int = 256 * 2**20, folder: str | Path | None = None
-    ) -> None:
+    def __init__(self, num_images: int, *, memory_limit: int = 256 * 2**20, folder: str | Path | None = None) -> None:
         """Hold nothing yet.
 
         Args:
@@ -391,9 +387,7 @@ class AdversarialImages(ImagesByIndex):
         if self._shape is None:
             self._shape = (image.shape[0], image.shape[1], image.shape[2])
         if image.shape != self._shape:
-            raise InvalidInputError(
-                f"all images of a run must have one shape, here {self._shape}, got {image.shape}"
-            )
+            raise InvalidInputError(f"all images of a run must have one shape, here {self._shape}, got {image.shape}")
         with self._lock:
             slot = int(self._slots[index])
             if slot < 0:
@@ -472,9 +466,7 @@ class SaveReport:
         """Return one line."""
         text = f"{self.written:,} images in {self.folder}, {self.verified:,} verified from their files"
         if self.refuted:
-            text += (
-                f", {len(self.refuted):,} refuted (first: image {self.refuted[0][0]}, {self.refuted[0][1]})"
-            )
+            text += f", {len(self.refuted):,} refuted (first: image {self.refuted[0][0]}, {self.refuted[0][1]})"
         return text + (f", {self.unchecked:,} not checked" if self.unchecked else "")
 
 
@@ -526,16 +518,12 @@ class Result:
                 f"{saved.get('version')!r}; read it with the dfa that wrote it"
             )
         if saved.get("complete") is not True:
-            raise StoreError(
-                f"{folder} must hold a complete result, and its saving was cut off; save the result again"
-            )
+            raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
         try:
             return cls(
                 records=[_record(entry) for entry in saved["records"]],
                 images=_SavedImages(folder, [entry["file"] for entry in saved["records"]]),
-                profile=Profile(
-                    **{entry.name: saved["profile"][entry.name] for entry in dataclasses.fields(Profile)}
-                ),
+                profile=Profile(**{entry.name: saved["profile"][entry.name] for entry in dataclasses.fields(Profile)}),
                 config=saved["config"],
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -607,9 +595,7 @@ class Result:
         frame: pd.DataFrame = pd.DataFrame(columns)
         return frame
 
-    def save(
-        self, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False
-    ) -> SaveReport:
+    def save(self, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False) -> SaveReport:
         """Write images and records to a folder, read every image back, and ask the oracle about it.
 
         Writes `images/<index>.png` (lossless; `.npy` where a PNG cannot hold the number of channels),
@@ -740,9 +726,7 @@ class Result:
             folder=folder,
             written=len(saved),
             verified=len(verified),
-            refuted=tuple(
-                (image.index, image.problem) for image in saved.values() if image.verified is False
-            ),
+            refuted=tuple((image.index, image.problem) for image in saved.values() if image.verified is False),
             unchecked=unchecked,
             TSR=math.nan
             if unchecked

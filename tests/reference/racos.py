@@ -186,6 +186,7 @@ def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> i
 def draw_window(stream: Stream, space: Space, side: int) -> list[int]:
     """The free coordinates of a square of the image, row by row."""
     height, width, channels = space.shape
+    free = set(space.free)
     top = stream.below(height - side + 1)
     left = stream.below(width - side + 1)
     inside = [
@@ -194,7 +195,7 @@ def draw_window(stream: Stream, space: Space, side: int) -> list[int]:
         for column in range(left, left + side)
         for channel in range(channels)
     ]
-    return [p for p in inside if (space.lower[p], space.upper[p]) != (0, 0)]
+    return [p for p in inside if p in free]
 
 
 def draw_candidate(
@@ -304,9 +305,7 @@ class Racos:
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""
-        return np.stack(
-            [render(self.image, self.candidate(i)) for i in range(self.pending)]
-        )  # lines 2, 12-19
+        return np.stack([render(self.image, self.candidate(i)) for i in range(self.pending)])  # lines 2, 12-19
 
     def tell(self, degrees: Sequence[float] | NDArray[np.float64]) -> None:
         """Take one dissatisfaction degree per candidate and go on to the next iteration."""

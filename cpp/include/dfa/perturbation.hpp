@@ -34,10 +34,15 @@ class DenseVector {
   std::vector<std::int16_t> wide_;
 };
 
-/// One coordinate and the value it takes.
+/// A coordinate at which a vector departs from its base: the perturbations and pixel values of both. Carrying the
+/// base's side keeps selection and region from reading whole vectors, which a window of large images evicts from every
+/// cache.
 struct Edit {
   std::uint32_t coordinate;
-  std::int32_t value;
+  std::int16_t value;
+  std::int16_t base_value;
+  std::uint8_t pixel;
+  std::uint8_t base_pixel;
 };
 
 /// Edits with ascending coordinates, each at most once.
@@ -47,10 +52,21 @@ using Edits = std::vector<Edit>;
 std::int32_t value_at(const DenseVector& base, const Edits& edits, std::uint32_t coordinate);
 
 /// Parent's edits overlaid by a child's, without those that equal the base.
-Edits overlay(const DenseVector& base, const Edits& parent, const Edits& child);
+Edits overlay(const Edits& parent, const Edits& child);
 
-/// Coordinates, ascending, at which "base with a" and "base with b" differ. Neither may hold an edit equal to the base.
-std::vector<std::uint32_t> differences(const Edits& a, const Edits& b);
+/// A member's edits on a base that takes the edits `moved`. Where only the base moves, the member keeps what it held as
+/// an edit of its own; where it already holds the new value, it loses its edit.
+Edits rebased(const Edits& edits, const Edits& moved);
+
+/// A coordinate at which two vectors differ, and what each holds there.
+struct Departure {
+  std::uint32_t coordinate;
+  std::int16_t value_a;
+  std::int16_t value_b;
+};
+
+/// Where "base with a" and "base with b" differ, ascending. Neither may hold an edit equal to the base.
+std::vector<Departure> departures(const Edits& a, const Edits& b);
 
 /// Sorts edits by coordinate in O(n); the coordinates are distinct and below `size`.
 void sort_by_coordinate(Edits& edits, Edits& scratch, std::size_t size);

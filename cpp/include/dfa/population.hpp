@@ -31,8 +31,8 @@ struct Member {
 /// Where two members differ, as the region needs it.
 struct Difference {
   std::uint64_t count = 0;
-  bool is_listed = false;                  ///< false: so many that drawing a coordinate at random finds one soon
-  std::vector<std::uint32_t> coordinates;  ///< ascending, when listed
+  bool is_listed = false;             ///< false: so many that drawing a coordinate at random finds one soon
+  std::vector<Departure> departures;  ///< ascending, when listed; value_a is the first member's
 };
 
 /// A candidate that joins: a whole vector (iteration 0), or its parent's rank and the sorted edits on it.
@@ -70,8 +70,8 @@ class Population {
  private:
   bool ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const;
   void drop_empty_families();
-  void rebase(const Ball& ball);
-  void rebase_family(const Ball& ball, std::size_t family, Member& best);
+  void rebase();
+  void rebase_family(std::size_t family, Member& best);
   void render_positives(const Ball& ball);
   void count_base_differences();
   std::uint64_t base_difference(std::size_t f, std::size_t g) const;

@@ -13,6 +13,7 @@
 namespace dfa {
 
 /// A candidate of iteration 1 or later: a positive and the values that Y takes, in the order in which Y was drawn.
+/// Drawing sets coordinates and values; rendering the rest.
 struct Proposal {
   std::size_t parent = 0;
   Edits edits;
@@ -24,6 +25,7 @@ struct Scratch {
   std::vector<std::uint32_t> indices;
   Cuts cuts;
   Edits sorting;
+  std::vector<std::uint8_t> image;
 };
 
 /// What all proposals of one iteration of one image read.
@@ -45,6 +47,9 @@ void draw_start(const Config& config, const ImageShape& shape, const Ball& ball,
 /// Draws one candidate (lines 13 to 16). A candidate that equals a positive is drawn again, a bounded number of times:
 /// a small space may hold no new point.
 void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal);
+
+/// Writes a proposal's image, m bytes, and completes its edits.
+void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image);
 
 /// Side of the square window after `told` candidates.
 std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told);

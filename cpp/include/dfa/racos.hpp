@@ -62,7 +62,7 @@ class Racos {
   };
 
   void draw(std::uint32_t candidate, Scratch& scratch);
-  void render(const Candidate& candidate, std::uint8_t* image) const;
+  void render(Candidate& candidate, std::uint8_t* image) const;
   void begin_iteration();
   std::uint64_t first_birth() const;
   ProposalContext context() const;

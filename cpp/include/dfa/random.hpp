@@ -51,9 +51,9 @@ class Stream {
     return low + static_cast<std::int32_t>(below(static_cast<std::uint32_t>(high - low) + 1U));
   }
 
- private:
   static constexpr std::size_t kMaxBlocks = 16;
 
+ private:
   void refill();
 
   StreamId id_;

@@ -87,7 +87,7 @@ class KerasOracle(Oracle):
         self._model = model
         self._preprocess = checked_preprocess(preprocess)
         self._on_host: Preprocess | None = None
-        self._compiled: _Compiled | None = None
+        self._compiled: dict[tuple[Any, ...], _Compiled] = {}
         self._sizes: tuple[int, ...] = ()
         self._padded: NDArray[Any] = np.empty(0, dtype=np.uint8)
 
@@ -118,7 +118,6 @@ class KerasOracle(Oracle):
             )
         fixed = None if expected is None else expected[0]
         self._sizes = static_sizes(batch_size) if fixed is None else (fixed,)
-        self._compiled = None
 
     def scores(self, images: Images) -> NDArray[Any]:
         """Return what the model answers: float32 (or float64, if the model is), (n, K).
@@ -135,9 +134,11 @@ class KerasOracle(Oracle):
             batch: NDArray[Any] = np.ascontiguousarray(images)
         else:
             batch = np.ascontiguousarray(self._on_host(images.astype(np.float32, order="C")))
-        if self._compiled is None:
-            self._compiled = self._compile(batch.shape[1:], batch.dtype)
-        ask, wants_few_sizes = self._compiled
+        # Kept from run to run, since a run, its saving and the next run of the same images all prepare.
+        kind = (batch.shape[1:], batch.dtype, self._on_host is None)
+        if kind not in self._compiled:
+            self._compiled[kind] = self._compile(batch.shape[1:], batch.dtype)
+        ask, wants_few_sizes = self._compiled[kind]
         if not wants_few_sizes and _input_batch(self._model) is None:
             return ask(batch)
         answers = [ask(self._pad(rows))[: len(rows)] for rows in _chunks(batch, self._sizes[0])]
@@ -214,8 +215,7 @@ class KerasOracle(Oracle):
 
         # The values are arguments: as constants they would be built into every program, and folded at length.
         pure = jax.jit(forward)
-        values = [variable.value for variable in variables]
-        return _Compiled(lambda batch: np.asarray(pure(values, batch)), True)
+        return _Compiled(lambda batch: np.asarray(pure([v.value for v in variables], batch)), True)
 
     def _compile_torch(self) -> _Compiled:
         """Return the model run eagerly, without gradients, on the device that holds its weights."""

@@ -1,0 +1,196 @@
+"""Attack queries per second over the images per second that the same oracle answers when nothing attacks it.
+
+The bare oracle is asked through the same adapter, in one thread, without gate, about a ready batch of uint8 images,
+with as many rows as the attack's batches hold. Every repeat is bare, attack, bare, and the attack is held against the
+mean of the two bare rates beside it. The attack is the paper's setting with a cap on the queries per image, low enough
+that most images reach it: the window then empties all at once, and the tail of half-empty batches stays short.
+Occupancy says what it cost: rows sent over rows that the batches could have held.
+
+The 299x299x3 oracle is a function that returns the same probabilities for every image, at no cost; it has no bare rate
+worth the name, so only its queries per second and its profile are given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import numpy as np
+from common import load_images, load_model, make_parser, print_table, write_report
+from numpy.typing import NDArray
+
+import dfa
+
+_PARTS = ("propose", "wait", "score", "update", "other")
+
+
+@dataclass(frozen=True)
+class Case:
+    """An oracle, and what it is asked about.
+
+    Attributes:
+        name: In the table.
+        load: From the arguments to the oracle and the images, uint8, (N, H, W, C).
+        epsilon: Grey levels.
+        optimizer: The attack's setting.
+        batch_size: Rows of a batch.
+        generations: How many times the window fills and empties; images are repeated to make up the number.
+        is_free: The oracle costs nothing.
+    """
+
+    name: str
+    load: Callable[[argparse.Namespace], tuple[dfa.Oracle, NDArray[np.uint8]]]
+    epsilon: int
+    optimizer: dfa.Racos = field(default_factory=dfa.Racos.paper)
+    batch_size: int = 256
+    generations: int = 4
+    is_free: bool = False
+
+
+def load_lenet(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+    """Return LeNet-1 and MNIST."""
+    model = load_model(arguments.data, "lenet1.keras")
+    return dfa.as_oracle(model), load_images(arguments.data, "mnist_test2000.npz").images
+
+
+def load_mobilenet(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+    """Return MobileNetV1-160 and the ImageNet pictures."""
+    model = load_model(arguments.data, "mobilenet_v1_160.keras")
+    return dfa.as_oracle(model), load_images(arguments.data, "imagenet100_160.npz").images
+
+
+def load_free(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+    """Return an oracle that costs nothing, and noise."""
+    answer = np.tile([0.75, 0.25], (4096, 1))
+    images = np.random.default_rng(0).integers(0, 256, (172, 299, 299, 3), dtype=np.uint8)
+    return dfa.as_oracle(lambda batch: answer[: len(batch)]), images
+
+
+CASES = [
+    Case("LeNet-1", load_lenet, epsilon=64, generations=12),
+    Case("MobileNetV1-160", load_mobilenet, epsilon=10, batch_size=128),
+    Case("free 299x299x3", load_free, epsilon=10, optimizer=dfa.Racos.paper(coordinates=600), is_free=True),
+]
+_BARS = {"LeNet-1": 0.85, "MobileNetV1-160": 0.95}
+
+
+def time_bare(oracle: dfa.Oracle, batch: NDArray[np.uint8], seconds: float) -> float:
+    """Return images per second of the oracle alone."""
+    oracle.scores(batch)
+    calls = 0
+    started = time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        np.asarray(oracle.scores(batch))
+        calls += 1
+    return calls * len(batch) / elapsed
+
+
+def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Let the bare oracle and the attack take turns; return the figures."""
+    oracle, pool = case.load(arguments)
+    batch_size = arguments.batch_size or case.batch_size
+    window = 2 * math.ceil(batch_size / case.optimizer.samples)
+    images = pool[np.arange(case.generations * window) % len(pool)]
+    batch = np.ascontiguousarray(images[:batch_size])
+    oracle.prepare(batch.shape[1:], batch_size)
+    rate = time_bare(oracle, batch, 1.0)
+    if case.is_free:
+        rate = min(rate, 20_000.0)
+    # Whole iterations, so that none is cut short by the cap.
+    iterations = max(1, round(rate * arguments.seconds / len(images)) // case.optimizer.samples)
+    max_queries = case.optimizer.population + iterations * case.optimizer.samples
+
+    repeats = []
+    for _ in range(arguments.repeats):
+        before = time_bare(oracle, batch, arguments.seconds / 4)
+        profile = dfa.run(
+            oracle,
+            images,
+            epsilon=case.epsilon,
+            optimizer=case.optimizer,
+            max_queries=max_queries,
+            batch_size=batch_size,
+            threads=arguments.threads,
+            progress=False,
+        ).profile
+        after = time_bare(oracle, batch, arguments.seconds / 4)
+        repeats.append(
+            {
+                "bare_before": before,
+                "bare_after": after,
+                "attack": profile.queries_per_second,
+                "utilisation": profile.queries_per_second / ((before + after) / 2),
+                "profile": profile.as_dict(),
+            }
+        )
+        print(f"{case.name}: bare {before:,.0f}/s, attack {profile.queries_per_second:,.0f}/s, bare {after:,.0f}/s")
+
+    def middle(figure: Callable[[dict[str, Any]], float]) -> float:
+        return median(figure(repeat) for repeat in repeats)
+
+    def share(part: str) -> float:
+        return middle(lambda repeat: repeat["profile"][part] / repeat["profile"]["wall"])
+
+    return {
+        "case": case.name,
+        "is_free": case.is_free,
+        "images": len(images),
+        "batch_size": batch_size,
+        "max_queries": max_queries,
+        "bare": middle(lambda r: (r["bare_before"] + r["bare_after"]) / 2),
+        "attack": middle(lambda r: r["attack"]),
+        "utilisation": middle(lambda r: r["utilisation"]),
+        "occupancy": middle(lambda r: r["profile"]["occupancy"]),
+        "wall": middle(lambda r: r["profile"]["wall"]),
+        "shares": {part: share(part) for part in (*_PARTS, "oracle")},
+        "bar": _BARS.get(case.name),
+        "repeats": repeats,
+    }
+
+
+def main() -> None:
+    """Measure every case and print the table."""
+    parser = make_parser("throughput", __doc__.splitlines()[0], repeats=5)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--seconds", type=float, default=12.0, help="that one attack should last, about")
+    parser.add_argument("--batch-size", type=int, help="rows of a batch, instead of each case's own")
+    parser.add_argument("--threads", type=int, help="of the core")
+    arguments = parser.parse_args()
+    results = [measure(case, arguments) for case in CASES if arguments.only in case.name]
+    print(__doc__)
+    print_table(
+        ["queries/s", "bare", "attack", "utilisation", "occupancy", "batch", "images", "cap", "seconds"],
+        (
+            [
+                r["case"],
+                "-" if r["is_free"] else f"{r['bare']:,.0f}",
+                f"{r['attack']:,.0f}",
+                "-" if r["is_free"] else f"{r['utilisation']:.3f}",
+                f"{r['occupancy']:.3f}",
+                r["batch_size"],
+                r["images"],
+                r["max_queries"],
+                f"{r['wall']:.1f}",
+            ]
+            for r in results
+        ),
+    )
+    print("\nShares of the attack's wall time; the oracle works beside the main thread, whose shares sum to 1.")
+    print_table(
+        ["main thread", *_PARTS, "oracle"],
+        ([r["case"], *(f"{r['shares'][part]:.3f}" for part in (*_PARTS, "oracle"))] for r in results),
+    )
+    for result in results:
+        if result["bar"] is not None:
+            verdict = "met" if result["utilisation"] >= result["bar"] else "MISSED"
+            print(f"bar: {result['case']}: utilisation at least {result['bar']}: {result['utilisation']:.3f}, {verdict}")
+    write_report(arguments.out, arguments, results)
+
+
+if __name__ == "__main__":
+    main()

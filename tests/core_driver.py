@@ -1,0 +1,85 @@
+"""What the tests of the core share: its configuration from the reference's settings, and whole iterations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa import _core
+from reference.racos import Settings
+
+Images = NDArray[np.uint8]
+Epsilon = int | NDArray[np.uint8]
+
+DEFAULT = Settings(
+    samples=1,
+    positives=1,
+    coordinates=2,
+    region="none",
+    shape="window",
+    window_share=0.1,
+    window_halvings=(10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000),
+    values="extremes",
+    start="stripes",
+    domain="valid",
+    ties="newer",
+)
+"""What `dfa.run` uses unless told otherwise. The default of `Settings` itself is the paper's."""
+
+
+def config_of(settings: Settings) -> _core.Config:
+    return _core.Config(
+        samples=settings.samples,
+        positives=settings.positives,
+        coordinates=settings.coordinates,
+        region=getattr(_core.Region, settings.region.upper()),
+        shape=getattr(_core.Shape, settings.shape.upper()),
+        values=getattr(_core.Values, settings.values.upper()),
+        start=getattr(_core.Start, settings.start.upper()),
+        domain=getattr(_core.Domain, settings.domain.upper()),
+        ties=getattr(_core.Ties, settings.ties.upper()),
+        window_share=settings.window_share,
+        window_halvings=settings.window_halvings,
+    )
+
+
+def radius_of(epsilon: Epsilon) -> int | _core.RadiusMap:
+    return epsilon if isinstance(epsilon, int) else _core.RadiusMap(epsilon)
+
+
+def make_batch(settings: Settings, image: Images, *, seed: int = 1, threads: int = 1) -> _core.Batch:
+    """An empty batch for images of this shape."""
+    return _core.Batch(config_of(settings), image.shape, seed, threads)
+
+
+def ask(batch: _core.Batch, rows: Sequence[tuple[int, int]], shape: tuple[int, ...]) -> Images:
+    """The images of (slot, candidate) rows."""
+    # Not zeros: a pixel that the core forgets to write must not look like a black one.
+    images = np.full((len(rows), *shape), 0xA5, np.uint8)
+    slots, candidates = np.array(rows, np.int64).reshape(-1, 2).T.copy()
+    batch.ask(slots, candidates, images)
+    return images
+
+
+def tell(batch: _core.Batch, rows: Sequence[tuple[int, int]], degrees: Sequence[float]) -> None:
+    slots, candidates = np.array(rows, np.int64).reshape(-1, 2).T.copy()
+    batch.tell(slots, candidates, np.array(degrees, np.float64))
+
+
+def rows_of(batch: _core.Batch, slot: int) -> list[tuple[int, int]]:
+    """All candidates of the slot's current iteration."""
+    return [(slot, i) for i in range(batch.iteration_size(slot))]
+
+
+Population = list[tuple[float, int, list[int] | None]]
+
+
+def population_of(batch: _core.Batch, slot: int) -> Population:
+    """(degree, birth, vector) in rank order; no vector for a negative that no region reads."""
+    degrees, births, vectors = batch.population(slot)
+    return [
+        (degree, birth, None if vector is None else vector.tolist())
+        for degree, birth, vector in zip(degrees.tolist(), births.tolist(), vectors, strict=True)
+    ]

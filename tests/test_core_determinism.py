@@ -1,0 +1,345 @@
+"""A trajectory depends on the image, its id, the seed and the degrees: on nothing else, and not on a restart."""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+
+from core_driver import (
+    DEFAULT,
+    Epsilon,
+    Images,
+    Population,
+    ask,
+    config_of,
+    make_batch,
+    population_of,
+    radius_of,
+    rows_of,
+    tell,
+)
+from dfa import _core
+from reference.racos import Settings
+
+SETTINGS = {
+    "default": DEFAULT,
+    "paper": Settings(),
+    "large y": Settings(samples=4, coordinates=90, region="ordered"),
+    "per coordinate": Settings(samples=5, positives=3, coordinates=7, region="per_coordinate", ties="newer"),
+    "no region": Settings(samples=4, positives=3, coordinates=5, region="none", values="extremes", start="stripes"),
+    "ordered windows": Settings(shape="window", window_share=0.3, window_halvings=(9,), domain="valid"),
+}
+EPSILONS: dict[str, Any] = {
+    "narrow": 10,
+    "wide": 200,
+    "masked": np.random.default_rng(0).integers(0, 256, (9, 8, 3)).astype(np.uint8) // 3 * 3 % 254,
+}
+
+
+def picture(size: tuple[int, int, int], seed: int = 0) -> Images:
+    return np.random.default_rng(seed).integers(0, 256, size).astype(np.uint8)
+
+
+def degree_of(image: Images) -> float:
+    """Exact, and coarse enough for ties."""
+    return float(int((image.astype(np.int64) * (np.arange(image.size).reshape(image.shape) % 5)).sum()) // 64)
+
+
+def degrees_of(images: Images) -> list[float]:
+    return [degree_of(image) for image in images]
+
+
+Step = tuple[bytes, Population]
+
+
+def run_alone(
+    settings: Settings, image: Images, epsilon: Epsilon, iterations: int, *, seed: int = 1, image_id: int = 0
+) -> list[Step]:
+    """One image by itself, all candidates of an iteration in one call: the images and the population of each."""
+    batch = make_batch(settings, image, seed=seed)
+    slot = batch.add(image, image_id, radius_of(epsilon))
+    steps = []
+    for _ in range(iterations):
+        images = ask(batch, rows_of(batch, slot), image.shape)
+        tell(batch, rows_of(batch, slot), degrees_of(images))
+        steps.append((images.tobytes(), population_of(batch, slot)))
+    return steps
+
+
+# Threads
+
+CROWDS = {
+    # Above a megabyte per ask, and per tell after the start.
+    "large images": ((64, 64, 3), Settings(coordinates=40), 24, 3),
+    "large windows": ((64, 64, 3), replace(DEFAULT, samples=3, positives=2), 24, 3),
+    # Above a megabyte per tell in every iteration, where one counts with the size of the population.
+    "large populations": ((6, 6, 2), Settings(samples=300, positives=4, coordinates=9, region="none"), 60, 3),
+}
+
+
+def run_crowd(name: str, threads: int) -> list[Any]:
+    """Many images at once, the candidates of all of them in one call."""
+    size, settings, count, iterations = CROWDS[name]
+    batch = _core.Batch(config_of(settings), size, 5, threads)
+    images = [picture(size, i) for i in range(count)]
+    slots = [batch.add(image, i, 10 if i % 2 else 200) for i, image in enumerate(images)]
+    seen: list[Any] = []
+    weights = np.arange(images[0].size, dtype=np.int64).reshape(size) % 5
+    for _ in range(iterations):
+        rows = [row for slot in slots for row in rows_of(batch, slot)]
+        candidates = ask(batch, rows, size)
+        assert 2 * candidates.nbytes >= 1 << 20
+        degrees = [float(total // 64) for total in np.tensordot(candidates, weights, axes=3).tolist()]
+        tell(batch, rows, degrees)
+        seen.append(candidates.tobytes())
+    return [seen, [batch.save(slot) for slot in slots]]
+
+
+@pytest.mark.parametrize("name", CROWDS)
+def test_threads_change_nothing(name: str) -> None:
+    single = run_crowd(name, 1)
+    assert run_crowd(name, 2) == single
+    assert run_crowd(name, 7) == single
+
+
+@pytest.mark.skipif(not _core.build_info()["openmp"], reason="the core was built without OpenMP")
+@pytest.mark.parametrize("name", CROWDS)
+def test_threads_are_used_where_they_are_tested(name: str) -> None:
+    """Seven threads mean six more in the pool of a thread that has none yet."""
+    new: list[set[int]] = []
+
+    def count() -> None:
+        before = thread_ids()
+        run_crowd(name, 7)
+        new.append(thread_ids() - before)
+
+    def thread_ids() -> set[int]:
+        return {thread.id for thread in psutil.Process().threads()}
+
+    thread = threading.Thread(target=count)
+    thread.start()
+    thread.join()
+    assert len(new[0]) >= 6
+
+
+# Order, groups and neighbours
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_order_and_grouping_of_ask_and_tell_change_nothing(name: str, epsilon: str) -> None:
+    settings, image = SETTINGS[name], picture((9, 8, 3))
+    batch = make_batch(settings, image)
+    slot = batch.add(image, 0, radius_of(EPSILONS[epsilon]))
+    rng = random.Random(3)
+    for expected_images, expected_population in run_alone(settings, image, EPSILONS[epsilon], 8):
+        rows = rows_of(batch, slot)
+        asked = {}
+        # Every candidate at least twice: alone, backwards; then in shuffled groups.
+        for row in reversed(rows):
+            asked[row] = ask(batch, [row], image.shape)[0]
+        shuffled = rng.sample(rows, len(rows))
+        split = rng.randint(0, len(rows))
+        for group in (shuffled[:split], shuffled[split:]):
+            for row, candidate in zip(group, ask(batch, group, image.shape), strict=True):
+                assert np.array_equal(candidate, asked[row])
+        assert b"".join(asked[row].tobytes() for row in rows) == expected_images
+        for group in (shuffled[:split], shuffled[split:]):
+            tell(batch, group, [degree_of(asked[row]) for row in group])
+        assert population_of(batch, slot) == expected_population
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_neighbours_in_the_batch_change_nothing(name: str) -> None:
+    settings = SETTINGS[name]
+    image, other = picture((9, 8, 3)), picture((9, 8, 3), 1)
+    batch = make_batch(settings, image)
+    rng = random.Random(4)
+    gone = batch.add(other, 7, 30)
+    neighbour = batch.add(other, 7, 99)
+    tell(batch, rows_of(batch, gone), degrees_of(ask(batch, rows_of(batch, gone), image.shape)))
+    batch.remove(gone)
+    slot = batch.add(image, 0, 10)
+    assert slot == gone  # the freed slot, of which nothing must be left
+    for expected_images, expected_population in run_alone(settings, image, 10, 8):
+        own = rows_of(batch, slot)
+        theirs = rows_of(batch, neighbour)
+        rows = rng.sample(own + theirs, len(own + theirs))
+        asked = dict(zip(rows, ask(batch, rows, image.shape), strict=True))
+        assert b"".join(asked[row].tobytes() for row in own) == expected_images
+        told = own + theirs[: rng.randint(0, 1)]
+        tell(batch, told, [degree_of(asked[row]) for row in told])
+        if len(told) > len(own):
+            batch.remove(neighbour)
+            neighbour = batch.add(other, rng.randint(0, 9), 99)
+        assert population_of(batch, slot) == expected_population
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -> None:
+    image = picture((9, 8, 3))
+    places = [(seed, 0) for seed in (0, 1, 1 << 32, 2**64 - 1)] + [(0, 1), (0, 1 << 16), (0, 2**32 - 1)]
+    runs = [run_alone(SETTINGS[name], image, 10, 2, seed=seed, image_id=image_id) for seed, image_id in places]
+    for iteration in range(2):
+        assert len({run[iteration][0] for run in runs}) == len(places)
+    assert run_alone(SETTINGS[name], image, 10, 2, seed=0, image_id=0) == runs[0]
+
+
+# Save and load
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_search_saved_anywhere_goes_on_as_if_it_had_not_been(name: str, epsilon: str) -> None:
+    """Before the start, within it, within later iterations, with some told, some asked, some neither."""
+    settings, image = SETTINGS[name], picture((9, 8, 3))
+    expected = run_alone(settings, image, EPSILONS[epsilon], 6, seed=2**64 - 1, image_id=2**32 - 1)
+    batch = make_batch(settings, image, seed=2**64 - 1)
+    slot = batch.add(image, 2**32 - 1, radius_of(EPSILONS[epsilon]))
+    rng = random.Random(5)
+    for expected_images, expected_population in expected:
+        size = batch.iteration_size(slot)
+        images = {}
+        for i in rng.sample(range(size), size):
+            batch, slot = reload(settings, image, batch, slot, rng)
+            images[i] = ask(batch, [(slot, i)], image.shape)[0]
+            if rng.random() < 0.3:  # a candidate asked before a restart must be asked again
+                batch, slot = reload(settings, image, batch, slot, rng)
+                assert np.array_equal(ask(batch, [(slot, i)], image.shape)[0], images[i])
+            tell(batch, [(slot, i)], [degree_of(images[i])])
+        assert b"".join(images[i].tobytes() for i in range(size)) == expected_images
+        assert population_of(batch, slot) == expected_population
+
+
+def reload(
+    settings: Settings, image: Images, batch: _core.Batch, slot: int, rng: random.Random
+) -> tuple[_core.Batch, int]:
+    """The search in a new batch, which has another seed and another number of slots."""
+    state = batch.save(slot)
+    assert batch.save(slot) == state
+    other = make_batch(settings, image, seed=rng.getrandbits(64))
+    for _ in range(rng.randint(0, 2)):
+        other.add(image, 3, 5)
+    loaded = other.load(state)
+    assert other.save(loaded) == state
+    assert other.iteration(loaded) == batch.iteration(slot)
+    assert population_of(other, loaded) == population_of(batch, slot)
+    return other, loaded
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_saved_search_and_the_one_it_came_from_go_on_alike(name: str) -> None:
+    """Saving changes nothing, and told candidates can be asked again after loading."""
+    settings, image = SETTINGS[name], picture((9, 8, 3))
+    batch = make_batch(settings, image)
+    slot = batch.add(image, 1, 60)
+    for iteration in range(5):
+        rows = rows_of(batch, slot)
+        images = ask(batch, rows, image.shape)
+        told = rows[: len(rows) // 2]
+        tell(batch, told, degrees_of(images[: len(told)]))
+        copy = batch.load(batch.save(slot))
+        assert batch.iteration(copy) == iteration
+        assert np.array_equal(ask(batch, rows_of(batch, copy), image.shape), images)
+        left = [(which, i) for which in (slot, copy) for _, i in rows[len(told) :]]
+        tell(batch, left, degrees_of(images[len(told) :]) * 2)
+        assert batch.save(copy) == batch.save(slot)
+        batch.remove(copy)
+
+
+def saved_state(settings: Settings = SETTINGS["paper"]) -> tuple[_core.Batch, bytes]:
+    """A batch with one search in its second iteration, and that search's state."""
+    image = picture((3, 2, 2))
+    batch = make_batch(settings, image)
+    slot = batch.add(image, 0, 60)
+    for _ in range(2):
+        rows = rows_of(batch, slot)
+        tell(batch, rows, degrees_of(ask(batch, rows, image.shape)))
+    ask(batch, rows_of(batch, slot), image.shape)
+    tell(batch, [(slot, 1)], [0.5])
+    return batch, batch.save(slot)
+
+
+def test_every_damaged_byte_of_a_state_is_noticed() -> None:
+    batch, state = saved_state()
+    for i in range(len(state)):
+        damaged = bytearray(state)
+        damaged[i] ^= 1 << i % 8
+        expected = "not a saved state" if i < 4 else "has version" if i < 8 else "is damaged"
+        with pytest.raises(ValueError, match=expected):
+            batch.load(bytes(damaged))
+    assert len(batch) == 1
+    assert batch.save(batch.load(state)) == state
+
+
+def test_every_truncated_state_is_refused() -> None:
+    batch, state = saved_state()
+    for size in range(len(state)):
+        with pytest.raises(ValueError, match="truncated" if size < 16 else "is damaged"):
+            batch.load(state[:size])
+    for more in (b"\0", state, b"\0" * 8):
+        with pytest.raises(ValueError, match="is damaged"):
+            batch.load(state + more)
+    assert len(batch) == 1
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    batch, state = saved_state()
+    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 1"):
+        batch.load(state[:4] + b"\xff\0\0\0" + state[8:])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"samples": 4},
+        {"positives": 3},
+        {"samples": 2, "positives": 3},
+        {"coordinates": 3},
+        {"region": "none"},
+        {"region": "per_coordinate"},
+        {"shape": "window"},
+        {"values": "extremes"},
+        {"start": "stripes"},
+        {"domain": "valid"},
+        {"ties": "newer"},
+        {"window_share": 0.2},
+        {"window_halvings": (3,)},
+    ],
+    ids=str,
+)
+def test_a_state_of_another_configuration_is_refused(change: dict[str, Any]) -> None:
+    _, state = saved_state()
+    other = _core.Batch(config_of(replace(SETTINGS["paper"], **change)), (3, 2, 2), 1, 1)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load(state)
+    assert len(other) == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2), (3, 2, 1), (12, 1, 1), (4, 4, 4)])
+def test_a_state_of_another_image_shape_is_refused(shape: tuple[int, int, int]) -> None:
+    _, state = saved_state()
+    other = _core.Batch(config_of(SETTINGS["paper"]), shape, 1, 1)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load(state)
+
+
+def test_halvings_are_part_of_the_state() -> None:
+    _, state = saved_state(replace(SETTINGS["paper"], window_halvings=(5, 9)))
+    for halvings in ((), (5,), (5, 8), (5, 9, 9)):
+        other = _core.Batch(config_of(replace(SETTINGS["paper"], window_halvings=halvings)), (3, 2, 2), 1, 1)
+        with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+            other.load(state)
+
+
+@pytest.mark.parametrize("other", [None, "DFAS", 3])
+def test_only_bytes_can_be_loaded(other: Any) -> None:
+    batch, _ = saved_state()
+    with pytest.raises(TypeError, match="incompatible function arguments"):
+        batch.load(other)

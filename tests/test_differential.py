@@ -1,0 +1,258 @@
+"""The core equals the plain reference: every image, every vector, every rank of whole trajectories, exactly."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dfa
+from core_driver import DEFAULT, Epsilon, Images, ask, config_of, population_of, radius_of, rows_of, tell
+from dfa import _core
+from reference.philox import WORD, Stream, philox4x32
+from reference.racos import Racos, Settings
+
+Degree = Callable[[Images], float]
+
+
+def follow(
+    image: Images,
+    epsilon: Epsilon,
+    settings: Settings,
+    degree: Degree,
+    iterations: int,
+    *,
+    seed: int = 1,
+    image_id: int = 0,
+    config: _core.Config | None = None,
+) -> Racos:
+    """Run the core beside the reference and compare everything in every iteration; the finished reference."""
+    search = Racos(image, epsilon, settings, seed=seed, image_id=image_id)
+    batch = _core.Batch(config or config_of(settings), image.shape, seed, 1)
+    slot = batch.add(image, image_id, radius_of(epsilon))
+    for iteration in range(iterations):
+        assert batch.iteration(slot) == iteration
+        assert batch.iteration_size(slot) == search.pending
+        rows = rows_of(batch, slot)
+        expected = search.ask()
+        assert np.array_equal(ask(batch, rows, image.shape), expected), f"images of iteration {iteration}"
+        degrees = [degree(candidate) for candidate in expected]
+        tell(batch, rows, degrees)
+        search.tell(degrees)
+        assert population_of(batch, slot) == [
+            # Where no region reads the negatives, the core keeps their degrees only.
+            (m.degree, m.birth, None if settings.region == "none" and m in search.negatives else list(m.vector))
+            for m in search.population
+        ], f"population after iteration {iteration}"
+    return search
+
+
+# Random streams
+
+
+@pytest.mark.parametrize("key", [(0, 0), (WORD - 1, WORD - 1), (0xA4093822, 0x299F31D0)])
+@pytest.mark.parametrize("counter", [(0, 0, 0, 0), (WORD - 1,) * 4, (1, 2, 3, 4), (WORD - 1, 0, 7, 1 << 31)])
+def test_philox_is_the_reference(counter: tuple[int, int, int, int], key: tuple[int, int]) -> None:
+    assert tuple(_core.philox(counter, key)) == philox4x32(counter, key)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [(0, 0, 0, 0), (2**64 - 1, WORD - 1, WORD - 1, WORD - 1), (1 << 32, 1, 0, 0), (7, 0, 1, 2)],
+)
+def test_streams_are_the_reference(place: tuple[int, int, int, int]) -> None:
+    core, reference = _core.Stream(*place), Stream(*place)
+    # Long enough for every size of refill, and many times for the largest.
+    assert [core.next() for _ in range(700)] == [reference.next() for _ in range(700)]
+    bounds = [1, 2, 3, 255, 511, 784, 2**22 + 1, 2**31, 2**31 + 1, 3 * 2**30 + 1, WORD - 1]
+    for n in bounds * 30:
+        assert core.below(n) == reference.below(n)
+    assert core.next() == reference.next()
+
+
+# Trajectories over all parts, in small spaces
+
+SWITCHES: dict[str, list[Any]] = {
+    "region": ["none", "ordered", "per_coordinate"],
+    "shape": ["scattered", "window"],
+    "values": ["uniform", "extremes"],
+    "start": ["uniform", "stripes"],
+    "domain": ["ball", "valid"],
+    "ties": ["older", "newer"],
+}
+OTHERS: dict[str, list[Any]] = {
+    "samples": [1, 2, 3, 6],
+    "positives": [1, 2, 4],
+    "coordinates": ["one", "two", "half", "all", "too many"],
+    "window": [(0.1, ()), (0.3, (4, 9, 9, 40)), (1.0, (12,)), (1e-9, (1,))],
+    "size": [(1, 1, 1), (1, 1, 3), (2, 3, 1), (1, 9, 2), (4, 4, 3), (7, 3, 2), (12, 10, 1)],
+    "pixels": ["edges", "any"],
+    "epsilon": [1, 64, 127, 128, 255, "mask", "narrow mask", "one free"],
+    "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
+    "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
+    "image_id": [0, 5, WORD - 1],
+}
+VARIANTS = 3
+
+
+def make_cases() -> list[dict[str, Any]]:
+    """Every combination of the switches, each with some values of the others, as evenly used as can be."""
+    rng = random.Random(20)
+    combinations = [dict(zip(SWITCHES, c, strict=True)) for c in itertools.product(*SWITCHES.values())] * VARIANTS
+    columns = {}
+    for name, values in OTHERS.items():
+        column = (values * (len(combinations) // len(values) + 1))[: len(combinations)]
+        rng.shuffle(column)
+        columns[name] = column
+    return [switches | {name: columns[name][i] for name in OTHERS} for i, switches in enumerate(combinations)]
+
+
+CASES = make_cases()
+
+
+@dataclass(frozen=True)
+class Degrees:
+    """A degree that depends on every pixel, in one of several grains."""
+
+    kind: str
+    original: Images
+
+    def __call__(self, image: Images) -> float:
+        weights = np.arange(image.size).reshape(image.shape) % 7 + 1
+        total = int((weights * image.astype(np.int64)).sum())
+        if self.kind == "fine":
+            return total / 256
+        if self.kind == "coarse":
+            return float(total // 512)
+        if self.kind == "constant":
+            return 0.25
+        if self.kind == "signed zeros":
+            return [0.0, -0.0, 0.5][total % 3]
+        return [float("inf"), float("-inf"), 1.0, -1e308][total % 4]
+
+
+def make_epsilon(kind: Any, size: tuple[int, int, int], rng: np.random.Generator) -> Epsilon:
+    if isinstance(kind, int):
+        return kind
+    levels = {"mask": [0, 1, 64, 127, 128, 255], "narrow mask": [0, 0, 3, 127], "one free": [0]}[kind]
+    radii = rng.choice(np.array(levels, np.uint8), size=size)
+    radii.flat[int(rng.integers(radii.size))] = 9
+    return radii
+
+
+@pytest.mark.parametrize("number", range(len(CASES)))
+def test_small_trajectories_are_the_reference(number: int) -> None:
+    case = CASES[number]
+    rng = np.random.default_rng(number)
+    size = case["size"]
+    pixels = [0, 1, 254, 255] if case["pixels"] == "edges" else range(256)
+    image = rng.choice(np.array(pixels, np.uint8), size=size)
+    counts = {"one": 1, "two": 2, "half": max(1, image.size // 2), "all": image.size, "too many": 1000}
+    share, halvings = case["window"]
+    settings = Settings(
+        **{name: case[name] for name in [*SWITCHES, "samples", "positives"]},
+        coordinates=counts[case["coordinates"]],
+        window_share=share,
+        window_halvings=halvings,
+    )
+    epsilon = make_epsilon(case["epsilon"], size, rng)
+    degree = Degrees(case["degree"], image)
+    follow(image, epsilon, settings, degree, 20, seed=case["seed"], image_id=case["image_id"])
+
+
+def test_the_small_trajectories_cover_every_pair_of_values() -> None:
+    factors = SWITCHES | OTHERS
+    seen = {((a, repr(case[a])), (b, repr(case[b]))) for case in CASES for a, b in itertools.combinations(factors, 2)}
+    for a, b in itertools.combinations(factors, 2):
+        for x, y in itertools.product(factors[a], factors[b]):
+            assert ((a, repr(x)), (b, repr(y))) in seen
+
+
+# Trajectories that small cases do not reach
+
+
+def photo(size: tuple[int, int, int], seed: int = 3) -> Images:
+    """Black, white and everything between, as MNIST has them."""
+    return np.random.default_rng(seed).choice(np.array([0] * 9 + [255] * 3 + [1, 127, 128, 250], np.uint8), size=size)
+
+
+def distance(target: Images, grain: int) -> Degree:
+    """Falls for a long time, so that populations turn over; `grain` makes ties."""
+    goal = target.astype(np.int64)
+    return lambda image: float(np.abs(image.astype(np.int64) - goal).sum() // grain)
+
+
+@pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
+@pytest.mark.parametrize("grain", [1, 40])
+def test_long_trajectories_in_which_starts_die_out_are_the_reference(region: Any, grain: int) -> None:
+    image = photo((8, 8, 1))
+    settings = Settings(samples=4, positives=3, coordinates=3, region=region)
+    search = follow(image, 64, settings, distance(photo((8, 8, 1), 4), grain), 250)
+    assert all(member.birth >= 7 for member in search.population)
+
+
+@pytest.mark.parametrize("ties", ["older", "newer"])
+@pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
+def test_a_space_without_a_new_point_is_the_reference(ties: Any, region: Any) -> None:
+    """All attempts fail once the positives hold every point; then copies of positives are accepted."""
+    image = np.array([[[100]]], np.uint8)
+    settings = Settings(samples=2, positives=12, coordinates=1, region=region, ties=ties)
+    search = follow(image, 1, settings, lambda x: 1.0, 30)
+    assert {member.vector for member in search.positives} == {(-1,), (0,), (1,)}
+
+
+@pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_large_y_is_the_reference(region: Any, masked: bool) -> None:
+    """More edits than are sorted by comparison, in a space that needs two passes of counting."""
+    image = photo((24, 24, 3))
+    rng = np.random.default_rng(6)
+    epsilon: Epsilon = rng.integers(0, 12, image.shape).astype(np.uint8) if masked else 10
+    settings = Settings(coordinates=150, region=region)
+    follow(image, epsilon, settings, distance(photo((24, 24, 3), 7), 1), 25, seed=2**63)
+
+
+@pytest.mark.parametrize("targeted", [False, True])
+def test_the_papers_setting_at_28x28_is_the_reference(targeted: bool) -> None:
+    image = photo((28, 28, 1))
+    racos = dfa.Racos.paper(targeted=targeted)
+    settings = Settings(samples=10 if targeted else 3)  # whose other defaults are the paper's
+    assert settings.coordinates == 2
+    degree = distance(photo((28, 28, 1), 8), 64)
+    follow(image, 64, settings, degree, 60, image_id=17, config=racos.configure(image.size))
+
+
+@pytest.mark.parametrize("size", [(28, 28, 1), (16, 20, 3)])
+def test_the_default_setting_is_the_reference(size: tuple[int, int, int]) -> None:
+    """Long enough for several halvings of the window."""
+    image = photo(size)
+    racos = dfa.Racos()
+    for field in fields(Settings):
+        if field.name != "coordinates":  # of scattered changes only
+            assert getattr(racos, field.name) == getattr(DEFAULT, field.name)
+    follow(image, 10, DEFAULT, distance(photo(size, 9), 256), 230, config=racos.configure(image.size))
+
+
+def test_two_images_of_one_batch_are_their_references() -> None:
+    """Asked and told together, in turns, each with its own epsilon and id."""
+    images = [photo((5, 5, 2), 1), photo((5, 5, 2), 2)]
+    radii: list[Epsilon] = [127, np.random.default_rng(1).integers(0, 256, (5, 5, 2)).astype(np.uint8)]
+    settings = Settings(coordinates=4)
+    batch = _core.Batch(config_of(settings), (5, 5, 2), 9, 1)
+    slots = [batch.add(image, 40 + i, radius_of(radii[i])) for i, image in enumerate(images)]
+    searches = [Racos(image, radii[i], settings, seed=9, image_id=40 + i) for i, image in enumerate(images)]
+    for _ in range(20):
+        rows = [(slot, i) for i in range(batch.iteration_size(slots[0])) for slot in slots]
+        got = ask(batch, rows, (5, 5, 2))
+        degrees = [float(image.astype(np.int64).sum() // 8) for image in got]
+        for which, search in enumerate(searches):
+            assert np.array_equal(got[which::2], search.ask())
+            search.tell(degrees[which::2])
+        tell(batch, rows, degrees)
+        for slot, search in zip(slots, searches, strict=True):
+            assert population_of(batch, slot) == [(m.degree, m.birth, list(m.vector)) for m in search.population]

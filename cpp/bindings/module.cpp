@@ -250,6 +250,9 @@ PYBIND11_MODULE(_core, module) {
           "save", [](const dfa::Batch& batch, std::size_t slot) { return py::bytes(batch.save(slot)); }, "slot"_a)
       .def(
           "load", [](dfa::Batch& batch, const py::bytes& state) { return batch.load(std::string(state)); }, "state"_a)
+      .def("save_all", [](const dfa::Batch& batch) { return py::bytes(batch.save_all()); })
+      .def(
+          "load_all", [](dfa::Batch& batch, const py::bytes& state) { batch.load_all(std::string(state)); }, "state"_a)
       .def("__len__", &dfa::Batch::size);
 
   py::class_<dfa::Stream>(module, "Stream")

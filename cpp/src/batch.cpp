@@ -133,6 +133,44 @@ void Batch::tell(const std::vector<Row>& rows, const double* degrees) {
                [&](std::size_t i, std::size_t thread) { complete[i]->advance(scratch_[thread]); });
 }
 
+std::string Batch::save_all() const {
+  StateWriter out;
+  out.put(static_cast<std::uint64_t>(searches_.size()));
+  for (const std::unique_ptr<Racos>& search : searches_) {
+    const std::string bytes = search ? search->save() : std::string();
+    out.put(static_cast<std::uint64_t>(bytes.size()));
+    out.put_bytes(bytes.data(), bytes.size());
+  }
+  return out.bytes();
+}
+
+void Batch::load_all(const std::string& bytes) {
+  if (num_searches_ != 0) {
+    throw std::logic_error("a saved batch needs an empty one, this holds " + std::to_string(num_searches_) +
+                           " searches");
+  }
+  StateReader in(bytes);
+  const auto num_slots = in.get<std::uint64_t>();
+  std::vector<std::unique_ptr<Racos>> searches;
+  std::vector<std::size_t> free_slots;
+  for (std::uint64_t slot = 0; slot < num_slots; ++slot) {
+    const auto size = in.get<std::uint64_t>();
+    if (size == 0) {
+      free_slots.push_back(searches.size());
+      searches.push_back(nullptr);
+    } else {
+      searches.push_back(
+          std::make_unique<Racos>(Racos::load(config_, shape_, std::string(in.take(size), size))));
+    }
+  }
+  if (!in.is_at_end()) {
+    throw std::invalid_argument("saved batch is longer than its contents");
+  }
+  num_searches_ = searches.size() - free_slots.size();
+  searches_ = std::move(searches);
+  free_slots_ = std::move(free_slots);
+}
+
 std::size_t Batch::load(const std::string& bytes) { return place(Racos::load(config_, shape_, bytes)); }
 
 }  // namespace dfa

@@ -97,6 +97,12 @@ class Batch:
     def load(self, state: bytes) -> int:
         """Continue a search that `save` described, and return its slot."""
 
+    def save_all(self) -> bytes:
+        """Return the exact state of all searches, with their slots."""
+
+    def load_all(self, state: bytes) -> None:
+        """Fill an empty batch with the searches that `save_all` described, in their slots."""
+
     def __len__(self) -> int: ...
 
 class Stream:

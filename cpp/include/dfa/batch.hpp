@@ -38,6 +38,12 @@ class Batch {
   /// Adds the search that save() described and returns its slot.
   std::size_t load(const std::string& bytes);
 
+  /// The exact state of all searches, with their slots.
+  std::string save_all() const;
+  /// Fills a batch that holds no search with those that save_all() described, in their slots. Throws std::logic_error
+  /// if the batch holds one, std::invalid_argument for bytes it cannot use; then it stays empty.
+  void load_all(const std::string& bytes);
+
  private:
   Racos& checked(std::size_t slot) const;
   std::size_t place(Racos search);

@@ -15,39 +15,38 @@ from numpy.typing import NDArray
 from dfa import demo
 from dfa.demo import Recipe, attacks, cache_file, choose_examples, draw_contact_sheet, format_table, load_digits, main
 from dfa.errors import MissingDependencyError
+from dfa.optimizer import Racos
 from dfa.results import AdversarialImages, Profile, Record, Result, Status
+from dfa.targets import rank
 
 SMALL = Recipe(epochs=2)
 
 
-def make_result(successes: list[bool], queries: int = 40) -> Result:
-    """Return a run in which the given images were broken, and image 0 is skipped if there are four or more."""
-    images = AdversarialImages(len(successes))
+def make_result(outcomes: list[bool | None], queries: int = 40) -> Result:
+    """Return a run in which an image was broken (True), was not (False), or was skipped (None)."""
+    images = AdversarialImages(len(outcomes))
     records = []
-    for index, is_success in enumerate(successes):
-        if is_success:
+    for index, outcome in enumerate(outcomes):
+        if outcome:
             images.put(index, np.full((28, 28, 1), 7 * index, dtype=np.uint8))
-            records.append(
-                Record(
-                    index,
-                    index,
-                    Status.SUCCESS,
-                    class_before=1,
-                    class_after=2,
-                    probability_before=0.9,
-                    probability_after=0.6,
-                    found=True,
-                    verified=True,
-                    queries=queries,
-                    queries_sent=queries,
-                )
+            record = Record(
+                index,
+                index,
+                Status.SUCCESS,
+                class_before=1,
+                class_after=2,
+                probability_before=0.9,
+                probability_after=0.6,
+                found=True,
+                verified=True,
+                queries=queries,
+                queries_sent=queries,
             )
+        elif outcome is None:
+            record = Record(index, index, Status.SKIPPED, "misclassified")
         else:
-            records.append(
-                Record(
-                    index, index, Status.FAILURE, "query budget", class_before=1, probability_before=0.9, queries=100
-                )
-            )
+            record = Record(index, index, Status.FAILURE, class_before=1, probability_before=0.9, queries=100)
+        records.append(record)
     profile = Profile(wall=2.0, oracle=1.5, rows_sent=5000, rows_capacity=5000, batches=20)
     return Result(records, images, profile, {"max_queries": 1000})
 
@@ -63,14 +62,22 @@ def keras() -> None:
     pytest.importorskip("tensorflow", reason="the demo trains with Keras")
 
 
+def test_the_attacks_are_the_papers_and_the_default_untargeted_and_at_the_fourth_class() -> None:
+    paper, default, paper_targeted, default_targeted = attacks()
+    assert paper.optimizer == Racos.paper()
+    assert paper_targeted.optimizer == Racos.paper(targeted=True)
+    assert default.optimizer == default_targeted.optimizer == Racos()
+    assert [attack.targets for attack in attacks()] == [None, None, rank(4), rank(4)]
+
+
 class TestTable:
     def test_every_attack_is_a_line_with_its_figures(self) -> None:
-        rows = [(attack, make_result([True, True, False, True])) for attack in attacks()]
+        rows = [(attack, make_result([True, True, False, True, None])) for attack in attacks()]
         lines = format_table(rows).splitlines()
         assert lines[0].split() == list(demo._HEADINGS)
         assert lines[2].split() == [
             *("paper", "untargeted", "1,000", "75.0", "%", "40.0", "40.0"),
-            # (3 * 40 + 1000) / 4 queries, 2 s for 4 images, 5000 queries in 2 s, 1.5 s of 2 in the oracle
+            # (3 * 40 + 1000) / 4 queries, 2 s for the 4 attacked images, 5000 queries in 2 s, 1.5 s of 2 in the oracle
             *("280.0", "0.5000", "2,500", "75", "%"),
         ]
         assert [line.split()[:2] for line in lines[2:6]] == [
@@ -98,6 +105,10 @@ class TestExamples:
     def test_classes_repeat_only_when_there_are_no_others(self) -> None:
         labels = np.array([3, 3, 1])
         assert choose_examples(labels, [make_result([True] * 3)], 3) == [2, 0, 1]
+        assert choose_examples(np.array([0, 0, 3, 1]), [make_result([True] * 4)], 3) == [0, 3, 2]
+
+    def test_they_are_ordered_by_class(self) -> None:
+        assert choose_examples(np.array([0, 0, 1]), [make_result([True] * 3)], 3) == [0, 1, 2]
 
     def test_what_no_attack_broke_is_not_shown(self) -> None:
         labels = np.array([3, 1, 0])
@@ -119,6 +130,16 @@ class TestContactSheet:
         for grey in (0, 21, 128 + 2 * 21):  # the original, the adversarial image, the difference
             assert (picture == grey).all(axis=2).sum() >= area
 
+    def test_an_attack_is_named_with_its_figures(self) -> None:
+        paper, _, _, default_targeted = attacks()
+        result = make_result([True, False, None])
+        assert demo.section_title(paper, result) == (
+            "Untargeted, the paper's setting: 50 % of 2 digits, median 40 queries"
+        )
+        assert demo.section_title(default_targeted, make_result([False])) == (
+            "Targeted at the 4th likeliest class, the default: 0 % of 1 digits"
+        )
+
     def test_it_can_be_drawn_when_nothing_was_found(self) -> None:
         rows = [(attack, make_result([False] * 4)) for attack in attacks()]
         assert draw_contact_sheet(self.ORIGINALS, rows, []).height > 0
@@ -132,7 +153,9 @@ class TestDigits:
         assert digits.train_images.shape == (1297, 28, 28, 1)
         assert digits.test_images.shape == (500, 28, 28, 1)
         assert digits.test_images.dtype == np.uint8
-        assert (digits.test_images.min(), digits.test_images.max()) == (0, 255)
+        # Full ink is full white, and not only where the interpolation overshoots.
+        assert (digits.test_images == 0).mean() > 0.1
+        assert (digits.test_images == 255).mean() > 0.1
         assert set(digits.test_labels.tolist()) == set(range(10))
 
     def test_no_digit_is_trained_and_tested_on(self) -> None:
@@ -199,6 +222,10 @@ def test_the_whole_demo_runs_and_a_second_time_from_the_cache(
         assert attack["files"]["verified"] == attack["summary"]["verified"]
         assert Result.load(out / attack["name"]).summary().total == 6
     assert document["attacks"][1]["summary"]["verified"] > 0
+    paper, targeted = Result.load(out / "paper-targeted"), Result.load(out / "default-targeted")
+    assert paper.config["optimizer"]["samples"] == 10
+    assert targeted.config["optimizer"]["samples"] == Racos().samples
+    assert all(record.target is not None for record in targeted.records if record.status is not Status.SKIPPED)
     assert (out / "contact-sheet.png").stat().st_size > 1000
 
     def refuse(*_: object, **__: object) -> None:

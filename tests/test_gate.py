@@ -215,6 +215,11 @@ def test_an_entry_above_one_is_refused_even_where_the_row_sums_to_one():
         ask(gate_to(answer), 0)
 
 
+def test_an_entry_below_zero_is_refused_even_where_the_row_sums_to_one():
+    with pytest.raises(OracleError, match=r"within \[0, 1\]; it gave -0.1 for class 0"):
+        ask(gate_to([[-0.1, 0.5, 0.6]]), 0)
+
+
 def test_rounding_errors_are_tolerated_and_negative_ones_lifted_to_zero():
     answer = np.array([[-1e-7, 1.0000002, 0.0], [0.3334, 0.3334, 0.3334]])
     scores = ask(gate_to(answer), 0, 1)
@@ -261,6 +266,13 @@ def test_logits_must_be_finite(bad):
 def test_probabilities_under_the_name_of_logits_are_refused_at_the_first_answer():
     with pytest.raises(OracleError, match=r"looks like probabilities.* returns='probabilities'"):
         ask(gate_to([[0.1, 0.9], [0.5, 0.5]], returns="logits"), 0, 1)
+
+
+def test_logits_are_only_suspected_at_the_first_answer():
+    answers = iter([[[3.0, -2.0]], [[0.5, 0.5]]])
+    gate = gate_to(lambda batch: next(answers), returns="logits")
+    ask(gate, 0)
+    np.testing.assert_array_equal(ask(gate, 0), [[0.5, 0.5]])
 
 
 def test_logits_that_happen_to_lie_between_zero_and_one_are_logits():

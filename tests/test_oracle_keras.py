@@ -198,6 +198,8 @@ def test_prepare_may_be_left_out_and_called_again(model):
     np.testing.assert_allclose(oracle.scores(batch), expected(model, batch), rtol=1e-5, atol=1e-7)
     oracle.prepare(SHAPE, 2)
     np.testing.assert_allclose(oracle.scores(batch), expected(model, batch), rtol=1e-5, atol=1e-7)
+    with pytest.raises(InvalidInputError, match=r"the images have \(8, 6, 1\)"):
+        KerasOracle(model).scores(images(2, (8, 6, 1)))
 
 
 def test_images_may_be_a_read_only_view(model, oracle):
@@ -311,8 +313,10 @@ def test_half_precision_scores_come_back_as_float32(dtype):
 
 def test_a_model_of_one_batch_size_is_asked_in_that_size():
     keras.utils.set_random_seed(1)
-    layers = keras.layers
-    model = keras.Sequential([keras.Input(batch_shape=(4, *SHAPE)), layers.Flatten(), layers.Dense(5, "softmax")])
+    inputs = keras.Input(batch_shape=(4, *SHAPE))
+    # Holds for no other batch size.
+    flat = keras.ops.reshape(inputs, (4, -1))
+    model = keras.Model(inputs, keras.layers.Dense(5, activation="softmax")(flat))
     oracle = KerasOracle(model)
     oracle.prepare(SHAPE, BATCH)
     batch = images(7)

@@ -55,16 +55,31 @@ class TestSheet:
             enlarged = np.broadcast_to(image.repeat(2, axis=0).repeat(2, axis=1), (CELL, CELL, 3))
             assert holds(picture, enlarged)
 
+    def test_a_row_covers_no_other(self) -> None:
+        sheet = Sheet("title", "text", num_columns=1, cell=28)
+        images = [random_image(3, seed) for seed in range(2)]
+        for image in images:
+            sheet.add_row("row", [image], [("caption",)])
+        picture = drawn(sheet)
+        assert all(holds(picture, image) for image in images)
+
     def test_an_image_that_is_not_there_leaves_an_empty_frame(self) -> None:
         def row(image: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
             sheet = Sheet("title", "text", num_columns=1, cell=CELL)
             sheet.add_row("row", [image], [("3  50 %", "4  60 %")])
             return drawn(sheet)
 
+        def row_without_images() -> NDArray[np.uint8]:
+            sheet = Sheet("title", "text", num_columns=1, cell=CELL)
+            sheet.add_row("row", [], [])
+            return drawn(sheet)
+
         empty, full = row(None), row(np.zeros((28, 28, 1), dtype=np.uint8))
         assert empty.shape == full.shape
         assert (full == 0).all(axis=2).sum() >= CELL * CELL
         assert (empty == 0).all(axis=2).sum() == 0
+        # It says so: beside the title, the text and the label there is a text in the frame.
+        assert (empty < 200).all(axis=2).sum() > (row_without_images() < 200).all(axis=2).sum()
         # A second caption, in red, says what an image became: without an image there is none.
         red = (190, 30, 45)
         assert (full == red).all(axis=2).any()

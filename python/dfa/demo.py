@@ -288,11 +288,7 @@ def draw_contact_sheet(
         [(_class_text(clean[i].class_before, clean[i].probability_before),) for i in examples],
     )
     for attack, result in rows:
-        summary = result.summary()
-        sheet.add_section(
-            f"{_SECTIONS[attack.setting, attack.goal]}: {100 * summary.TSR:.0f} % of {summary.attacked:,} digits"
-            + (f", median {summary.queries_median:,.0f} queries" if summary.verified else "")
-        )
+        sheet.add_section(section_title(attack, result))
         found = [result.images[i] for i in examples]
         records = [result.records[i] for i in examples]
         sheet.add_row(
@@ -317,12 +313,13 @@ def draw_contact_sheet(
     return sheet.draw()
 
 
-_SECTIONS = {
-    ("paper", "untargeted"): "Untargeted, the paper's setting",
-    ("default", "untargeted"): "Untargeted, the default",
-    ("paper", "targeted"): f"Targeted at the {TARGET_RANK}th likeliest class, the paper's setting",
-    ("default", "targeted"): f"Targeted at the {TARGET_RANK}th likeliest class, the default",
-}
+def section_title(attack: Attack, result: Result) -> str:
+    """Return what the contact sheet says of an attack."""
+    aim = "Untargeted" if attack.targets is None else f"Targeted at the {attack.targets.j}th likeliest class"
+    setting = {"paper": "the paper's setting", "default": "the default"}[attack.setting]
+    summary = result.summary()
+    title = f"{aim}, {setting}: {100 * summary.TSR:.0f} % of {summary.attacked:,} digits"
+    return f"{title}, median {summary.queries_median:,.0f} queries" if summary.verified else title
 
 
 def _class_text(number: int | None, probability: float | None) -> str:

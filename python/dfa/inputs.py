@@ -47,7 +47,7 @@ class Inputs:
         self.shape = (first.shape[0], first.shape[1], first.shape[2])
 
     def load(self, index: int) -> Image:
-        """Return image `index`: uint8, (H, W, C), C-contiguous.
+        """Return a copy of image `index`: uint8, (H, W, C), C-contiguous.
 
         Raises:
             InvalidInputError: It cannot be read, or is not a uint8 image of the run's shape.
@@ -68,7 +68,8 @@ class Inputs:
                 f"image {index} must have the shape of the first, {self.shape}, got {image.shape}; attack images "
                 "of another shape in a run of their own"
             )
-        return np.ascontiguousarray(image)
+        # A copy: a sequence may hand out the same memory for every image.
+        return np.array(image, order="C")
 
 
 class StreamIds:

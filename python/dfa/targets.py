@@ -31,7 +31,7 @@ class Rank:
 
     def __post_init__(self) -> None:
         """Check the rank."""
-        if isinstance(self.j, bool) or not isinstance(self.j, int | np.integer) or self.j < 2:
+        if not isinstance(self.j, int | np.integer) or self.j < 2:
             raise InvalidInputError(
                 f"rank must be an integer of 2 or more (1 is the class the image already has), got {self.j!r}"
             )
@@ -94,7 +94,7 @@ def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes 
     if np.any(outside):
         row = int(np.argmax(outside))
         raise InvalidInputError(f"targets must be class ids of 0 or more, got {given.flat[row]}{_at(given, row)}")
-    classes: Classes = np.broadcast_to(given.astype(np.int64), (num_images,)).copy()
+    classes: Classes = np.broadcast_to(given.astype(np.int64), (num_images,))
     if given.ndim and labels is not None and np.any(classes == labels):
         row = int(np.argmax(classes == labels))
         raise InvalidInputError(

@@ -148,10 +148,15 @@ def test_labels_that_make_no_sense_are_refused(labels, message):
     refuse(message, IMAGES, labels)
 
 
-@pytest.mark.parametrize("label", [10, 10**6, 2**63, 2**64 - 1])
+@pytest.mark.parametrize("label", [10, 10**6])
 def test_a_label_beyond_the_classes_is_refused_once_they_are_known(label):
-    labels = np.array([*CLASSES[:3], label], dtype=np.uint64)
-    refuse(r"labels must be class ids( 0\.\.9, since the oracle knows 10 classes)?.*got", IMAGES, labels, asked=4)
+    message = rf"labels must be class ids 0\.\.9, since the oracle knows 10 classes, got {label} for image 3"
+    refuse(message, IMAGES, [*CLASSES[:3], label], asked=4)
+
+
+@pytest.mark.parametrize("label", [2**63, 2**64 - 1])
+def test_a_label_beyond_every_integer_type_does_not_become_another_one(label):
+    refuse(f"labels must be class ids .*got {label}", IMAGES, np.array([*CLASSES[:3], label], dtype=np.uint64))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +219,7 @@ def test_a_bad_class_of_the_last_image_shows_at_the_first_batch():
             r"max_queries must be at least the population of 5 \(samples \+ positives\).*got 4",
         ),
         ({"max_queries": 11, "optimizer": dfa.Racos.paper(targeted=True)}, "the population of 12"),
-        ({"max_queries": 0}, "max_queries must be an integer of at least 1, got 0"),
+        ({"max_queries": 0}, "max_queries must be an integer .*got 0"),
         ({"max_queries": -5}, "max_queries must be an integer .*got -5"),
         ({"max_queries": 100.0}, r"max_queries must be an integer .*got 100\.0"),
         ({"max_queries": True}, "max_queries must be an integer .*got True"),
@@ -287,7 +292,10 @@ def test_an_optimizer_that_makes_no_sense_is_refused(changes, message):
 
 
 def test_an_optimizer_that_the_core_cannot_run_is_refused_as_such():
-    refuse("samples must be", optimizer=dfa.Racos(samples=2**20 + 1), max_queries=2**30)
+    oracle = Recorder(CLASSIFIER)
+    with pytest.raises(dfa.InvalidInputError, match="samples must be"):
+        dfa.run(oracle, IMAGES, optimizer=dfa.Racos(samples=2**20 + 1), max_queries=2**30)
+    assert oracle.num_images == 0
 
 
 # ---------------------------------------------------------------------------------------------- oracle

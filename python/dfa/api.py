@@ -175,7 +175,7 @@ def _save_partial(error: OracleError | ObjectiveError | Interrupted, store: Path
             records=partial.records, images=partial.images, profile=partial.profile, config=partial.config
         ).save(store, overwrite=overwrite)
     except StoreError as store_error:
-        error.add_note(f"The partial result could not be saved either: {store_error}")
+        error.args = (f"{error}; and the partial result could not be saved either: {store_error}",)
 
 
 def _checked_optimizer(optimizer: Racos | None) -> Racos:

@@ -137,8 +137,7 @@ class Twin {
                                         [p](const dfa::Edit& edit) { return edit.coordinate == p; });
       if (!is_known) {
         const dfa::Bounds bounds = ball_.bounds(p);
-        proposal.edits.push_back(
-            {p, static_cast<std::int16_t>(stream.between(bounds.low, bounds.high)), 0, 0, 0});
+        proposal.edits.push_back({p, static_cast<std::int16_t>(stream.between(bounds.low, bounds.high)), 0, 0, 0});
       }
     }
     return proposal;

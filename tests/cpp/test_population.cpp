@@ -98,7 +98,7 @@ void check_invariants(const dfa::Population& population, const dfa::Ball& ball) 
     REQUIRE(f < population.num_families());
     const dfa::Family& family = population.family(member);
     // The base is the family's best member, and edits ascend and differ from the base, which they know.
-    CHECK(member.edits.empty() >= !has_best[f]);
+    CHECK((has_best[f] || member.edits.empty()));
     has_best[f] = true;
     for (std::size_t i = 0; i < member.edits.size(); ++i) {
       const dfa::Edit& edit = member.edits[i];

@@ -87,12 +87,12 @@ TEST_CASE("the number of threads changes nothing") {
     dfa::Config config;
     config.region = region;
     config.coordinates = 50;
-    const auto large = run(config, {50, 50, 3}, 30, 1);
-    CHECK(run(config, {50, 50, 3}, 30, 2) == large);
-    CHECK(run(config, {50, 50, 3}, 30, 7) == large);
+    const auto large = run(config, {50, 50, 3}, 24, 1);
+    CHECK(run(config, {50, 50, 3}, 24, 2) == large);
+    CHECK(run(config, {50, 50, 3}, 24, 7) == large);
   }
   dfa::Config config;  // whose tells are worth sharing in every iteration
-  config.region = dfa::Region::kPerCoordinate;
+  config.region = dfa::Region::kNone;
   config.samples = 400;
   config.positives = 5;
   const auto many = run(config, {5, 5, 1}, 55, 1);

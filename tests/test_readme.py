@@ -1,0 +1,37 @@
+"""The README's example and the package's own are run as they stand."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+import dfa
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    results = doctest.testfile(str(README), module_relative=False)
+    assert results.attempted >= 10
+    assert results.failed == 0
+
+
+def test_the_example_of_the_package_runs() -> None:
+    results = doctest.testmod(dfa)
+    assert results.attempted >= 5
+    assert results.failed == 0
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README.read_text())
+    missing = [link for link in links if "://" not in link and not (README.parent / link).exists()]
+    assert not missing
+    assert len(links) >= 4
+
+
+def test_the_readme_has_no_blank_to_fill_in() -> None:
+    assert "@@" not in README.read_text()

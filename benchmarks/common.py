@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 import dfa
 from dfa import _core
 
-_DEFAULT_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
-
 
 class ImageSet(NamedTuple):
     """Images of one data file.
@@ -48,10 +46,8 @@ def make_parser(name: str, description: str | None, *, repeats: int | None = Non
         description: First line of the help.
         repeats: Default of `--repeats`; None leaves that option out.
     """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=_DEFAULT_DATA, help="folder of images and models")
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of images and models")
     parser.add_argument(
         "--out", type=Path, default=Path("runs") / "benchmarks" / f"{name}.json", help="where the JSON goes"
     )
@@ -81,9 +77,7 @@ def load_model(data: Path, name: str) -> Any:
     try:
         keras = importlib.import_module("keras")
     except ImportError as error:
-        raise MissingInputError(
-            "this benchmark needs Keras and a backend: pip install '.[tensorflow]'"
-        ) from error
+        raise MissingInputError("this benchmark needs Keras and a backend: pip install '.[tensorflow]'") from error
     return keras.models.load_model(path)
 
 
@@ -119,7 +113,9 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     cells = [list(headers), *([str(cell) for cell in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
     for row in cells:
-        first, *others = (cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        first, *others = (
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         print("  ".join([first, *others]).rstrip(), flush=True)
 
 
@@ -146,7 +142,9 @@ def _machine() -> dict[str, Any]:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        names = [line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
+        names = [
+            line.partition(":")[2].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
+        ]
         model = names[0] if names else model
     return {
         "cpu": model,

@@ -27,16 +27,32 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import numpy as np
-from common import make_parser, print_table, write_report
 from numpy.typing import NDArray
 
 import dfa
+from common import make_parser, print_table, write_report
 from dfa import _core
 
 _ENTER_AT_FIRST, _ENTER_AT_LAST = 0.5, 0.2
 _SHARE_OF_POSITIVES = 0.5
 _WARM_UP = 30
 _NUMPY_IMAGES = 16
+_HEADERS = [
+    "candidates/s",
+    "core",
+    "ask us",
+    "tell us",
+    "memcpy",
+    "of memcpy",
+    "ask alone",
+    "2 threads",
+    "x core",
+    "x memcpy",
+    "of memcpy",
+    "NumPy",
+    "x NumPy",
+    "entered",
+]
 _BARS = {"299x299x3, |Y| = 200, paper": {"utilisation": 0.8, "speedup": 1.5}}
 
 
@@ -96,6 +112,7 @@ class Degrees:
     """
 
     def __init__(self, optimizer: dfa.Racos, num_images: int, seed: int) -> None:
+        """Draw the degrees of the start."""
         self._rng = np.random.default_rng(seed)
         self._samples = optimizer.samples
         self._positives = optimizer.positives
@@ -177,9 +194,7 @@ def time_core(
     return Timing(ask / number, tell / number)
 
 
-def time_copy(
-    case: Case, originals: NDArray[np.uint8], buffer: NDArray[np.uint8], steps: int, threads: int
-) -> float:
+def time_copy(case: Case, originals: NDArray[np.uint8], buffer: NDArray[np.uint8], steps: int, threads: int) -> float:
     """Run a block of bare copies; return seconds per image."""
     num_images, samples = len(originals), case.optimizer.samples
     sources = originals.reshape(num_images, 1, -1)
@@ -201,6 +216,7 @@ class NumpySearch:
     """The step as one would write it in NumPy, for one image."""
 
     def __init__(self, case: Case, original: NDArray[np.uint8], degrees: NDArray[np.float64]) -> None:
+        """Draw a population for degrees already known, float64, (s + k,)."""
         self._rng = np.random.default_rng(0)
         self._optimizer = case.optimizer
         self._epsilon = case.epsilon
@@ -209,9 +225,7 @@ class NumpySearch:
         self._high = np.minimum(case.epsilon, 255 - self._original)
         self._told = len(degrees)
         self._children: list[NDArray[np.int16]] = []
-        whole = [
-            self._rng.integers(-case.epsilon, case.epsilon + 1, original.shape, dtype=np.int16) for _ in degrees
-        ]
+        whole = [self._rng.integers(-case.epsilon, case.epsilon + 1, original.shape, dtype=np.int16) for _ in degrees]
         self._population = sorted(zip(degrees.tolist(), whole, strict=True), key=lambda member: member[0])
 
     def ask(self, row: NDArray[np.uint8]) -> None:
@@ -247,9 +261,7 @@ class NumpySearch:
         child[window] = np.where(picks_high, self._high[window], self._low[window])
 
 
-def time_numpy(
-    case: Case, originals: NDArray[np.uint8], buffer: NDArray[np.uint8], script: Script
-) -> Timing:
+def time_numpy(case: Case, originals: NDArray[np.uint8], buffer: NDArray[np.uint8], script: Script) -> Timing:
     """Run a block of the NumPy version."""
     samples = case.optimizer.samples
     searches = [NumpySearch(case, *pair) for pair in zip(originals, script.start, strict=True)]
@@ -308,6 +320,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
             "tell": middle(lambda b: 1e6 * b["core_1"].tell),
         },
         "utilisation": middle(lambda b: b["memcpy_1"] / b["core_1"].step),
+        "utilisation_of_ask": middle(lambda b: b["memcpy_1"] / b["core_1"].ask),
         "utilisation_2": middle(lambda b: b["memcpy_2"] / b["core_2"].step),
         "speedup": middle(lambda b: b["core_1"].step / b["core_2"].step),
         "memcpy_speedup": middle(lambda b: b["memcpy_1"] / b["memcpy_2"]),
@@ -332,8 +345,7 @@ def main() -> None:
         results.append(measure(case, arguments))
     print(__doc__)
     print_table(
-        ["candidates/s", "core", "ask us", "tell us", "memcpy", "of memcpy", "2 threads", "x core", "x memcpy"]
-        + ["of memcpy", "NumPy", "x NumPy", "entered"],
+        _HEADERS,
         (
             [
                 r["case"],
@@ -342,6 +354,7 @@ def main() -> None:
                 f"{r['microseconds']['tell']:.2f}",
                 f"{r['candidates_per_second']['memcpy, 1 thread']:,.0f}",
                 f"{r['utilisation']:.2f}",
+                f"{r['utilisation_of_ask']:.2f}",
                 f"{r['candidates_per_second']['core, 2 threads']:,.0f}",
                 f"{r['speedup']:.2f}",
                 f"{r['memcpy_speedup']:.2f}",

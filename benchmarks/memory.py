@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import make_parser, print_table, write_report
 from numpy.typing import NDArray
 
 import dfa
+from common import make_parser, print_table, write_report
 
 _SETTINGS = {"paper": dfa.Racos.paper(coordinates=600), "default": dfa.Racos()}
 _BAR = 1e9
@@ -30,6 +30,7 @@ class LazyImages:
     """Images that exist only while somebody holds them: noise, uint8, (H, W, C)."""
 
     def __init__(self, number: int, shape: tuple[int, int, int]) -> None:
+        """Make nothing yet."""
         self._number = number
         self._shape = shape
 

@@ -17,9 +17,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from common import load_images, load_model, make_parser, print_table, write_report
-
 import dfa
+from common import load_images, load_model, make_parser, print_table, write_report
 
 _ITERATIONS = 10_000
 _OPTIMIZERS = ("paper", "default")

@@ -63,10 +63,15 @@ class Recorder:
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
         self.batches: list[Images] = []
+        self.is_busy = False
 
     def __call__(self, images: Images) -> Any:
-        self.batches.append(images.copy())
-        return self._ask(images)
+        self.is_busy = True
+        try:
+            self.batches.append(images.copy())
+            return self._ask(images)
+        finally:
+            self.is_busy = False
 
     @property
     def num_images(self) -> int:

@@ -76,8 +76,8 @@ def run_alone(
 
 CROWDS = {
     # Above a megabyte per ask, and per tell after the start.
-    "large images": ((64, 64, 3), Settings(coordinates=40), 24, 3),
-    "large windows": ((64, 64, 3), replace(DEFAULT, samples=3, positives=2), 24, 3),
+    "large images": ((80, 80, 3), Settings(coordinates=40), 16, 3),
+    "large windows": ((80, 80, 3), replace(DEFAULT, samples=3, positives=2), 16, 3),
     # Above a megabyte per tell in every iteration, where one counts with the size of the population.
     "large populations": ((6, 6, 2), Settings(samples=300, positives=4, coordinates=9, region="none"), 60, 3),
 }
@@ -251,6 +251,87 @@ def test_a_saved_search_and_the_one_it_came_from_go_on_alike(name: str) -> None:
         tell(batch, left, degrees_of(images[len(told) :]) * 2)
         assert batch.save(copy) == batch.save(slot)
         batch.remove(copy)
+
+
+def mixed_batch(settings: Settings, image: Images) -> tuple[_core.Batch, dict[int, int]]:
+    """Searches at different points, with free slots between and after them; how many candidates each was told."""
+    batch = make_batch(settings, image)
+    told = {}
+    for slot in range(6):
+        batch.add(image, slot, 20 + slot)
+        for _ in range(slot % 3):
+            rows = rows_of(batch, slot)
+            tell(batch, rows, degrees_of(ask(batch, rows, image.shape)))
+        some = rows_of(batch, slot)[: batch.iteration_size(slot) // 2]
+        tell(batch, some, degrees_of(ask(batch, some, image.shape)))
+        told[slot] = len(some)
+    for slot in (1, 5, 3):
+        batch.remove(slot)
+        del told[slot]
+    return batch, told
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_batch_saved_as_a_whole_goes_on_as_if_it_had_not_been(name: str) -> None:
+    settings, image = SETTINGS[name], picture((9, 8, 3))
+    batch, told = mixed_batch(settings, image)
+    other = make_batch(settings, image, seed=99)
+    other.remove(other.add(image, 0, 9))  # an empty batch need not be new
+    state = batch.save_all()
+    other.load_all(state)
+    assert other.save_all() == batch.save_all() == state
+    assert len(other) == len(told) == 3
+    for free in (1, 3, 5, 6):
+        with pytest.raises(ValueError, match=f"slot {free} holds no search"):
+            other.save(free)
+    for _ in range(3):
+        for slot, skipped in told.items():
+            rows = rows_of(batch, slot)
+            images = ask(batch, rows, image.shape)
+            assert np.array_equal(ask(other, rows, image.shape), images)
+            for which in (batch, other):
+                tell(which, rows[skipped:], degrees_of(images[skipped:]))
+            assert other.iteration(slot) == batch.iteration(slot)
+        assert other.save_all() == batch.save_all()
+        told = dict.fromkeys(told, 0)
+    assert {other.add(image, 9, 9) for _ in range(4)} == {1, 3, 5, 6}  # the free slots, then a new one
+    assert len(other) == 7
+
+
+def test_a_damaged_batch_is_refused_and_leaves_an_empty_one() -> None:
+    settings, image = SETTINGS["paper"], picture((3, 2, 2))
+    state = mixed_batch(settings, image)[0].save_all()
+    other = make_batch(settings, image)
+    expected = r"truncated|damaged|not a saved state|has version|longer than its contents"
+    for i in range(len(state)):
+        damaged = bytearray(state)
+        damaged[i] ^= 1 << i % 8
+        with pytest.raises(ValueError, match=expected):
+            other.load_all(bytes(damaged))
+    for size in range(len(state)):
+        with pytest.raises(ValueError, match=expected):
+            other.load_all(state[:size])
+    with pytest.raises(ValueError, match="saved batch is longer than its contents"):
+        other.load_all(state + b"\0")
+    assert len(other) == 0
+    other.load_all(state)
+    assert other.save_all() == state
+
+
+def test_a_batch_of_another_configuration_or_in_use_is_refused() -> None:
+    settings, image = SETTINGS["paper"], picture((3, 2, 2))
+    state = mixed_batch(settings, image)[0].save_all()
+    other = make_batch(replace(settings, samples=4), image)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load_all(state)
+    assert len(other) == 0
+    used = make_batch(settings, image)
+    used.add(image, 0, 9)
+    before = used.save_all()
+    with pytest.raises(RuntimeError, match="a saved batch needs an empty one, this holds 1 searches"):
+        used.load_all(state)
+    assert used.save_all() == before
+    assert make_batch(settings, image).save_all() == bytes(8)
 
 
 def saved_state(settings: Settings = SETTINGS["paper"]) -> tuple[_core.Batch, bytes]:

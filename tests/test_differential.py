@@ -217,6 +217,14 @@ def test_large_y_is_the_reference(region: Any, masked: bool) -> None:
     follow(image, epsilon, settings, distance(photo((24, 24, 3), 7), 1), 25, seed=2**63)
 
 
+@pytest.mark.parametrize("region", ["none", "ordered"])
+def test_a_large_image_is_the_reference(region: Any) -> None:
+    """Too large to be copied in one piece."""
+    image = photo((80, 80, 3))
+    settings = Settings(coordinates=400, region=region)
+    follow(image, 10, settings, distance(photo((80, 80, 3), 10), 1), 8)
+
+
 @pytest.mark.parametrize("targeted", [False, True])
 def test_the_papers_setting_at_28x28_is_the_reference(targeted: bool) -> None:
     image = photo((28, 28, 1))
@@ -227,15 +235,15 @@ def test_the_papers_setting_at_28x28_is_the_reference(targeted: bool) -> None:
     follow(image, 64, settings, degree, 60, image_id=17, config=racos.configure(image.size))
 
 
-@pytest.mark.parametrize("size", [(28, 28, 1), (16, 20, 3)])
-def test_the_default_setting_is_the_reference(size: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize(("size", "iterations"), [((28, 28, 1), 230), ((16, 20, 3), 230), ((80, 80, 3), 12)], ids=str)
+def test_the_default_setting_is_the_reference(size: tuple[int, int, int], iterations: int) -> None:
     """Long enough for several halvings of the window."""
     image = photo(size)
     racos = dfa.Racos()
     for field in fields(Settings):
         if field.name != "coordinates":  # of scattered changes only
             assert getattr(racos, field.name) == getattr(DEFAULT, field.name)
-    follow(image, 10, DEFAULT, distance(photo(size, 9), 256), 230, config=racos.configure(image.size))
+    follow(image, 10, DEFAULT, distance(photo(size, 9), 256), iterations, config=racos.configure(image.size))
 
 
 def test_two_images_of_one_batch_are_their_references() -> None:

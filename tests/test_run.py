@@ -387,6 +387,16 @@ def test_the_oracle_answers_one_half_of_the_window_while_the_other_is_scored():
     assert all(in_time)
 
 
+def test_a_batch_too_small_for_all_candidates_serves_the_images_in_turn():
+    # Two images with three candidates each share a batch of four.
+    oracle = Recorder(never)
+    dfa.run(oracle, IMAGES[:4], epsilon=EPSILON, optimizer=dfa.Racos.paper(), max_queries=90, batch_size=4)
+    oracle.batches = oracle.batches[: len(oracle.batches) // 2]
+    asked = [len(oracle.around(image, EPSILON)) for image in IMAGES[:4]]
+    assert max(asked) - min(asked) <= dfa.Racos.paper().population
+    assert min(asked) > 20
+
+
 def test_an_objective_is_told_the_original_classes_or_the_targets():
     seen = []
 

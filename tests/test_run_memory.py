@@ -23,7 +23,7 @@ class Images:
         image = np.full((224, 224, 3), 20 + index % 200, dtype=np.uint8)
         image[1, 1] = index // 65536, index // 256 % 256, index % 256
         # What the oracle looks at, and here also whether it can be deceived.
-        image[0, 0, 0] = 100 if index % 100 < successes else 200
+        image[0, 0, 0] = 100 if index * successes % 100 < successes else 200
         return image
 
 def oracle(images):
@@ -59,7 +59,7 @@ def peak_of(number, *, successes, optimizer="default", batch_size=256):
     )
     peak, num_successes, num_attacked = json.loads(done.stdout)
     assert num_attacked == number
-    assert num_successes == sum(index % 100 < successes for index in range(number))
+    assert num_successes == number * successes // 100
     return peak
 
 
@@ -69,7 +69,7 @@ def test_the_peak_does_not_grow_with_the_number_of_images(optimizer):
     # result keeps them in memory.
     few, many = (peak_of(number, successes=20, optimizer=optimizer, batch_size=8) for number in (120, 300))
     kept, all_of_them = (IMAGE * share * (300 - 120) for share in (0.2, 1.0))
-    assert many - few < kept + 0.4 * all_of_them
+    assert many - few < kept + 0.3 * all_of_them
 
 
 def test_ten_thousand_images_would_stay_below_a_gigabyte():

@@ -159,8 +159,7 @@ void Batch::load_all(const std::string& bytes) {
       free_slots.push_back(searches.size());
       searches.push_back(nullptr);
     } else {
-      searches.push_back(
-          std::make_unique<Racos>(Racos::load(config_, shape_, std::string(in.take(size), size))));
+      searches.push_back(std::make_unique<Racos>(Racos::load(config_, shape_, std::string(in.take(size), size))));
     }
   }
   if (!in.is_at_end()) {

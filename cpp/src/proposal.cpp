@@ -10,6 +10,7 @@ namespace dfa {
 namespace {
 
 constexpr int kMaxAttempts = 16;
+constexpr std::size_t kPieceBytes = 16384;
 
 bool is_picked(const Scratch& scratch, std::uint32_t index) {
   return ((scratch.picked[index / 64U] >> (index % 64U)) & 1U) != 0;
@@ -62,6 +63,7 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
     }
     proposal.edits[i] = {p, static_cast<std::int16_t>(draw_value(config.values, bounds, stream)), 0, 0, 0};
   }
+  sort_by_coordinate(proposal.edits, scratch.sorting, ball.size());
 }
 
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
@@ -172,7 +174,7 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
     proposal.parent = stream.below(num_positives);
     scratch.cuts.clear();
     if (context.config.region == Region::kOrdered) {
-      cut_ordered(context.ball, context.population, proposal.parent, context.differences[proposal.parent], stream,
+      cut_ordered(context.ball, context.population, proposal.parent, context.comparisons[proposal.parent], stream,
                   scratch.cuts);
     }
     if (context.config.shape == Shape::kWindow) {
@@ -189,21 +191,28 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
 void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image) {
   const Member& parent = population[proposal.parent];
   const Family& family = population.family(parent);
-  std::memcpy(image, family.image.data(), ball.size());
-  for (Edit& edit : proposal.edits) {
-    const std::int32_t original = ball.original()[edit.coordinate];
-    edit.base_pixel = image[edit.coordinate];
-    // Between the ends of the grey scale nothing was clamped, and the base need not be looked up, which would cost a
-    // page of its own for nearly every edit.
-    const bool is_clamped = edit.base_pixel == 0 || edit.base_pixel == 255;
-    edit.base_value = static_cast<std::int16_t>(is_clamped ? family.base[edit.coordinate] : edit.base_pixel - original);
-    edit.pixel = static_cast<std::uint8_t>(std::clamp(original + edit.value, 0, 255));
-  }
-  for (const Edit& edit : parent.edits) {
-    image[edit.coordinate] = edit.pixel;
-  }
-  for (const Edit& edit : proposal.edits) {
-    image[edit.coordinate] = edit.pixel;
+  auto own = proposal.edits.begin();
+  auto inherited = parent.edits.begin();
+  // A piece at a time, so that edits find in the nearest cache what has just been copied.
+  for (std::size_t start = 0; start < ball.size(); start += kPieceBytes) {
+    const std::size_t end = std::min(ball.size(), start + kPieceBytes);
+    std::memcpy(image + start, family.image.data() + start, end - start);
+    const auto first_own = own;
+    for (; own != proposal.edits.end() && own->coordinate < end; ++own) {
+      const std::int32_t original = ball.original()[own->coordinate];
+      own->base_pixel = image[own->coordinate];
+      // Between the ends of the grey scale nothing was clamped, and the base need not be looked up.
+      const bool is_clamped = own->base_pixel == 0 || own->base_pixel == 255;
+      own->base_value =
+          static_cast<std::int16_t>(is_clamped ? family.base[own->coordinate] : own->base_pixel - original);
+      own->pixel = static_cast<std::uint8_t>(std::clamp(original + own->value, 0, 255));
+    }
+    for (; inherited != parent.edits.end() && inherited->coordinate < end; ++inherited) {
+      image[inherited->coordinate] = inherited->pixel;
+    }
+    for (auto edit = first_own; edit != own; ++edit) {
+      image[edit->coordinate] = edit->pixel;
+    }
   }
 }
 

@@ -125,7 +125,7 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
-ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, differences_, window_side_}; }
+ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, comparisons_, window_side_}; }
 
 void Racos::begin_iteration() {
   candidates_.resize(iteration_size());
@@ -142,14 +142,36 @@ void Racos::begin_iteration() {
     window_side_ = dfa::window_side(config_, shape_, first_birth());
   }
   if (config_.region == Region::kOrdered) {
-    const std::size_t k = population_.num_positives();
-    differences_.assign(k, {});
-    for (std::size_t a = 0; a < k; ++a) {
-      for (std::size_t n = k; n < population_.size(); ++n) {
-        differences_[a].push_back(population_.difference(ball_, population_[a], population_[n]));
+    compare_members();
+  }
+}
+
+void Racos::compare_members() {
+  const std::size_t k = population_.num_positives();
+  std::vector<std::vector<Comparison>> comparisons(k);
+  for (std::size_t a = 0; a < k; ++a) {
+    for (std::size_t n = k; n < population_.size(); ++n) {
+      const Member& positive = population_[a];
+      const Member& negative = population_[n];
+      // Vectors never change, so most of what was compared for the last iteration holds for this one.
+      Comparison* known = find_comparison(positive.birth, negative.birth);
+      comparisons[a].push_back(known != nullptr ? std::move(*known)
+                                                : Comparison{positive.birth, negative.birth,
+                                                             population_.difference(ball_, positive, negative)});
+    }
+  }
+  comparisons_ = std::move(comparisons);
+}
+
+Comparison* Racos::find_comparison(std::uint64_t positive_birth, std::uint64_t negative_birth) {
+  for (std::vector<Comparison>& row : comparisons_) {
+    for (Comparison& comparison : row) {
+      if (comparison.positive_birth == positive_birth && comparison.negative_birth == negative_birth) {
+        return &comparison;
       }
     }
   }
+  return nullptr;
 }
 
 void Racos::draw(std::uint32_t index, Scratch& scratch) {
@@ -219,7 +241,6 @@ void Racos::advance(Scratch& scratch) {
   std::vector<Arrival> arrivals;
   arrivals.reserve(candidates_.size());
   const std::uint64_t birth = first_birth();
-  // Edits are sorted only for candidates that can still enter the population.
   const bool is_full = population_.size() == config_.population();
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
@@ -235,7 +256,6 @@ void Racos::advance(Scratch& scratch) {
     if (iteration_ == 0) {
       arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
     } else {
-      sort_by_coordinate(candidate.proposal.edits, scratch.sorting, ball_.size());
       arrivals.push_back({candidate.degree, birth + i, nullptr, candidate.proposal.parent, &candidate.proposal.edits});
     }
   }

@@ -114,8 +114,6 @@ class Twin {
     for (auto& [degree, proposal] : candidates) {
       std::vector<std::uint8_t> image(ball_.size());
       dfa::render_proposal(ball_, population, proposal, image.data());
-      std::sort(proposal.edits.begin(), proposal.edits.end(),
-                [](const dfa::Edit& a, const dfa::Edit& b) { return a.coordinate < b.coordinate; });
       arrivals.push_back({degree, births_, nullptr, proposal.parent, &proposal.edits});
       Whole whole = before[proposal.parent].values;
       for (const dfa::Edit& edit : proposal.edits) {
@@ -127,7 +125,7 @@ class Twin {
     select();
   }
 
-  /// A random proposal of `n` coordinates (some perhaps twice: then the first counts), unchanged values among them.
+  /// A random proposal of at most `n` coordinates, unchanged values among them.
   dfa::Proposal random_proposal(std::size_t n, dfa::Stream& stream) const {
     dfa::Proposal proposal;
     proposal.parent = stream.below(static_cast<std::uint32_t>(population.num_positives()));
@@ -140,6 +138,8 @@ class Twin {
         proposal.edits.push_back({p, static_cast<std::int16_t>(stream.between(bounds.low, bounds.high)), 0, 0, 0});
       }
     }
+    std::sort(proposal.edits.begin(), proposal.edits.end(),
+              [](const dfa::Edit& a, const dfa::Edit& b) { return a.coordinate < b.coordinate; });
     return proposal;
   }
 

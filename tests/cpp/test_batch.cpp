@@ -179,6 +179,33 @@ TEST_CASE("a loaded search keeps the seed it was saved with and takes a free slo
   CHECK(other.size() == 2);
 }
 
+TEST_CASE("a batch saved as a whole comes back with its slots, free ones too") {
+  dfa::Batch batch(dfa::Config(), kSmall, 1, 1);
+  for (std::uint32_t i = 0; i < 4; ++i) {
+    batch.add(make_ball(kSmall, i), i);
+  }
+  const Rows rows = all_rows(batch, {2});
+  tell(batch, rows, sums(ask(batch, rows), kSmall.size()));
+  batch.remove(1);
+  const std::string state = batch.save_all();
+
+  dfa::Batch other(dfa::Config(), kSmall, 2, 1);
+  CHECK_THROWS_AS(other.load_all(state.substr(0, state.size() - 1)), std::invalid_argument);
+  CHECK_THROWS_AS(other.load_all(std::string(8, '\xFF')), std::invalid_argument);
+  CHECK_THROWS_WITH_AS(other.load_all(state + "x"), "saved batch is longer than its contents", std::invalid_argument);
+  CHECK(other.size() == 0);
+  other.load_all(state);
+  CHECK(other.size() == 3);
+  CHECK(other.save_all() == state);
+  CHECK(states(other, {0, 2, 3}) == states(batch, {0, 2, 3}));
+  CHECK(ask(other, all_rows(other, {0, 2, 3})) == ask(batch, all_rows(batch, {0, 2, 3})));
+  CHECK_THROWS_WITH_AS(other.search(1), "slot 1 holds no search", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(other.load_all(state), "a saved batch needs an empty one, this holds 3 searches",
+                       std::logic_error);
+  CHECK(other.add(make_ball(kSmall, 7), 7) == 1);
+  CHECK(other.add(make_ball(kSmall, 7), 7) == 4);
+}
+
 TEST_CASE("batches of nothing are refused") {
   CHECK_THROWS_WITH_AS(dfa::Batch(dfa::Config(), kSmall, 1, 0), "threads must be at least 1, got 0",
                        std::invalid_argument);

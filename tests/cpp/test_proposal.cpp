@@ -166,6 +166,8 @@ TEST_CASE("scattered proposals change distinct free coordinates within the bound
           }
           REQUIRE(changed.size() == std::min(coordinates, scene.ball.free_count()));
           REQUIRE(proposal.edits.size() == changed.size());
+          REQUIRE(std::is_sorted(proposal.edits.begin(), proposal.edits.end(),
+                                 [](const dfa::Edit& a, const dfa::Edit& b) { return a.coordinate < b.coordinate; }));
           REQUIRE(is_cleared(scratch));
           for (std::size_t rank = 0; rank < config.positives; ++rank) {
             REQUIRE(applied(scene, proposal) != scene.twin.reference[rank].values);
@@ -342,6 +344,36 @@ TEST_CASE("a rendered proposal is its parent's image with the edits, which then 
         }
         scene.twin.grow(std::move(candidates));
       }
+    }
+  }
+}
+
+TEST_CASE("a proposal of a large image is rendered whole, at the ends of what is copied at a time too") {
+  dfa::Stream stream = support::numbers(71);
+  dfa::Config config;
+  config.positives = 3;
+  // More than two pieces of a power of two, and a rest.
+  for (const std::uint32_t size : {16384U, 16385U, 40000U}) {
+    Scene scene(config, {size, 1, 1}, 100, stream);
+    for (int iteration = 0; iteration < 8; ++iteration) {
+      std::vector<std::pair<double, dfa::Proposal>> candidates;
+      for (std::uint32_t i = 0; i < config.samples; ++i) {
+        dfa::Proposal proposal;
+        proposal.parent = stream.below(3);
+        // Both sides of every multiple of 1024, so that whatever the piece its ends are among them; and from candidate
+        // to candidate different ones, so that some are the parent's and some the candidate's own.
+        for (std::uint32_t p = 0; p < size; ++p) {
+          if ((p % 1024 == 0 || p % 1024 == 1023 || p + 1 == size) && stream.below(2) == 0) {
+            proposal.edits.push_back({p, static_cast<std::int16_t>(stream.between(-100, 100)), 0, 0, 0});
+          }
+        }
+        std::vector<std::uint8_t> image(size, 77);
+        dfa::render_proposal(scene.ball, scene.twin.population, proposal, image.data());
+        CHECK(image == support::image_of(scene.ball, applied(scene, proposal)));
+        const double degree = scene.twin.reference.back().degree - 1.0 + stream.between(0, 2);
+        candidates.emplace_back(degree, std::move(proposal));
+      }
+      scene.twin.grow(std::move(candidates));
     }
   }
 }

@@ -12,8 +12,8 @@
 
 namespace dfa {
 
-/// A candidate of iteration 1 or later: a positive and the values that Y takes, in the order in which Y was drawn.
-/// Drawing sets coordinates and values; rendering the rest.
+/// A candidate of iteration 1 or later: a positive and the values that Y takes. Drawing sets coordinates, ascending,
+/// and values; rendering the rest.
 struct Proposal {
   std::size_t parent = 0;
   Edits edits;
@@ -34,7 +34,7 @@ struct ProposalContext {
   const ImageShape& shape;
   const Ball& ball;
   const Population& population;
-  const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
+  const std::vector<std::vector<Comparison>>& comparisons;  ///< [positive][negative], for Region::kOrdered
   std::uint32_t window_side;                                ///< for Shape::kWindow
 };
 

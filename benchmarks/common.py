@@ -168,4 +168,4 @@ def _plain(value: Any) -> Any:
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, bool | int | str):
         return value
-    return str(value)
+    return str(getattr(value, "__qualname__", value))

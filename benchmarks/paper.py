@@ -13,6 +13,7 @@ rate counts it.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -162,8 +163,9 @@ def print_row(row: dict[str, Any]) -> None:
             f"{row['experiment']}: {setting} on {row['model']}",
             summary["attacked"],
             *(_percent(summary[rate]) for rate in ("SR", "TSR", "GAP")),
-            f"{summary['ATC']:.2f}",
-            *(f"{summary[number]:,.0f}" for number in ("queries_mean", "queries_median")),
+            _number(summary["ATC"], 2),
+            _number(summary["queries_mean"]),
+            _number(summary["queries_median"]),
             f"{summary['max_queries']:,}",
             f"{summary['wall']:,.0f}",
         ]
@@ -180,7 +182,11 @@ def print_row(row: dict[str, Any]) -> None:
 
 
 def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"
+    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
+
+
+def _number(value: float, digits: int = 0) -> str:
+    return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def main() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import random
 import threading
 from dataclasses import replace
@@ -191,6 +193,24 @@ def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -
     assert run_alone(SETTINGS[name], image, 10, 2, seed=0, image_id=0) == runs[0]
 
 
+# SHA-256 of what `run_alone` gives below. A new value means that recorded runs can no longer be repeated.
+GOLDEN = {
+    "default": "27e0f190638e16a4",
+    "paper": "a185f4e4421a076c",
+    "large y": "509cef05daa5742f",
+    "per coordinate": "2a2547bd67a84995",
+    "no region": "714e4b9da863c242",
+    "ordered windows": "29260f671760a104",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_trajectories_are_those_of_earlier_versions(name: str) -> None:
+    image = (np.arange(216) * 37 % 256).astype(np.uint8).reshape(9, 8, 3)
+    steps = run_alone(SETTINGS[name], image, 60, 12, seed=2026, image_id=5)
+    assert hashlib.sha256(repr(steps).encode()).hexdigest()[:16] == GOLDEN[name]
+
+
 # Save and load
 
 
@@ -374,6 +394,34 @@ def test_a_state_of_another_version_is_refused() -> None:
     batch, state = saved_state()
     with pytest.raises(ValueError, match="saved state has version 255, this build reads version 1"):
         batch.load(state[:4] + b"\xff\0\0\0" + state[8:])
+
+
+def test_a_state_of_version_1_is_still_understood() -> None:
+    """As it was written when version 1 was new, in the third iteration with one of two candidates told."""
+    image = (np.arange(6) * 50).astype(np.uint8).reshape(3, 2, 1)
+    batch = make_batch(Settings(samples=2, positives=1, window_halvings=(7,)), image)
+    slot = batch.load(STATE_OF_VERSION_1)
+    assert batch.iteration(slot) == 3
+    assert population_of(batch, slot) == [
+        (21.0, 1, [10, 0, -15, -2, -16, 7]),
+        (21.0, 3, [8, 0, -15, -2, -16, 13]),
+        (21.0, 4, [10, 0, -15, -2, -16, -10]),
+    ]
+    assert ask(batch, [(slot, 0), (slot, 1)], image.shape).reshape(2, 6).tolist() == [
+        [10, 51, 85, 148, 184, 255],
+        [10, 50, 85, 148, 193, 250],
+    ]
+    with pytest.raises(RuntimeError, match="told twice"):
+        tell(batch, [(slot, 1)], [0.25])
+    tell(batch, [(slot, 0)], [0.5])
+    assert [(degree, birth) for degree, birth, _ in population_of(batch, slot)] == [(0.25, 8), (0.5, 7), (21.0, 1)]
+
+
+STATE_OF_VERSION_1 = base64.b64decode(
+    "REZBUwEAAAACAAAAAQAAAAIAAAABAAAAAACamZmZmZm5PwEAAAAHAAAAAAAAAAMAAAACAAAAAQAAAAUAAAAAAACABgAAAAMAAAAAMmSWyPoU"
+    "AQAAAAoAAADx//7/8P8HAAMAAAAAAAAAAAA1QAEAAAAAAAAAAAAAAAAAAAAAAAAAAAA1QAMAAAAAAAAAAAAAAAIAAAAAAAAACAAFAAAADQAA"
+    "AAAAAAA1QAQAAAAAAAAAAAAAAAEAAAAFAAAA9v8AAAAAAAAAAAABAAAAAAAA0D/EIEwqp103Bg=="
+)
 
 
 @pytest.mark.parametrize(

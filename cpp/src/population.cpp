@@ -38,6 +38,8 @@ bool Population::ranks_before(double degree_a, std::uint64_t birth_a, double deg
 
 Difference Population::difference(const Ball& ball, const Member& a, const Member& b) const {
   Difference result;
+  result.birth_a = a.birth;
+  result.birth_b = b.birth;
   if (a.family == b.family) {
     result.departures = departures(a.edits, b.edits);
     result.count = result.departures.size();

@@ -174,7 +174,7 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
     proposal.parent = stream.below(num_positives);
     scratch.cuts.clear();
     if (context.config.region == Region::kOrdered) {
-      cut_ordered(context.ball, context.population, proposal.parent, context.comparisons[proposal.parent], stream,
+      cut_ordered(context.ball, context.population, proposal.parent, context.differences[proposal.parent], stream,
                   scratch.cuts);
     }
     if (context.config.shape == Shape::kWindow) {

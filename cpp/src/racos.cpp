@@ -125,7 +125,7 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
-ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, comparisons_, window_side_}; }
+ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, differences_, window_side_}; }
 
 void Racos::begin_iteration() {
   candidates_.resize(iteration_size());
@@ -148,26 +148,23 @@ void Racos::begin_iteration() {
 
 void Racos::compare_members() {
   const std::size_t k = population_.num_positives();
-  std::vector<std::vector<Comparison>> comparisons(k);
+  std::vector<std::vector<Difference>> differences(k);
   for (std::size_t a = 0; a < k; ++a) {
     for (std::size_t n = k; n < population_.size(); ++n) {
-      const Member& positive = population_[a];
-      const Member& negative = population_[n];
       // Vectors never change, so most of what was compared for the last iteration holds for this one.
-      Comparison* known = find_comparison(positive.birth, negative.birth);
-      comparisons[a].push_back(known != nullptr ? std::move(*known)
-                                                : Comparison{positive.birth, negative.birth,
-                                                             population_.difference(ball_, positive, negative)});
+      Difference* known = find_difference(population_[a].birth, population_[n].birth);
+      differences[a].push_back(known != nullptr ? std::move(*known)
+                                                : population_.difference(ball_, population_[a], population_[n]));
     }
   }
-  comparisons_ = std::move(comparisons);
+  differences_ = std::move(differences);
 }
 
-Comparison* Racos::find_comparison(std::uint64_t positive_birth, std::uint64_t negative_birth) {
-  for (std::vector<Comparison>& row : comparisons_) {
-    for (Comparison& comparison : row) {
-      if (comparison.positive_birth == positive_birth && comparison.negative_birth == negative_birth) {
-        return &comparison;
+Difference* Racos::find_difference(std::uint64_t birth_a, std::uint64_t birth_b) {
+  for (std::vector<Difference>& row : differences_) {
+    for (Difference& difference : row) {
+      if (difference.birth_a == birth_a && difference.birth_b == birth_b) {
+        return &difference;
       }
     }
   }

@@ -42,29 +42,29 @@ Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate) {
 }
 
 void cut_ordered(const Ball& ball, const Population& population, std::size_t positive,
-                 const std::vector<Comparison>& to_negatives, Stream& stream, Cuts& cuts) {
+                 const std::vector<Difference>& to_negatives, Stream& stream, Cuts& cuts) {
   cuts.clear();
   const std::size_t k = population.num_positives();
   const Member& plus = population[positive];
   std::vector<std::size_t> active;
   active.reserve(to_negatives.size());
   for (std::size_t n = 0; n < to_negatives.size(); ++n) {
-    if (to_negatives[n].difference.count != 0) {
+    if (to_negatives[n].count != 0) {
       active.push_back(n);
     }
   }
   while (!active.empty()) {
     std::uint64_t total = 0;
     for (const std::size_t n : active) {
-      total += to_negatives[n].difference.count;
+      total += to_negatives[n].count;
     }
     std::uint64_t offset = stream.below(static_cast<std::uint32_t>(total));
     std::size_t chosen = 0;
-    while (offset >= to_negatives[active[chosen]].difference.count) {
-      offset -= to_negatives[active[chosen]].difference.count;
+    while (offset >= to_negatives[active[chosen]].count) {
+      offset -= to_negatives[active[chosen]].count;
       ++chosen;
     }
-    const Difference& difference = to_negatives[active[chosen]].difference;
+    const Difference& difference = to_negatives[active[chosen]];
     Departure departure{};
     if (difference.is_listed) {
       departure = difference.departures[static_cast<std::size_t>(offset)];
@@ -91,8 +91,8 @@ void cut_ordered(const Ball& ball, const Population& population, std::size_t pos
     }
     active.erase(std::remove_if(active.begin(), active.end(),
                                 [&](std::size_t n) {
-                                  const std::int32_t v = value_of(population, to_negatives[n].difference,
-                                                                  population[k + n], coordinate, inside);
+                                  const std::int32_t v =
+                                      value_of(population, to_negatives[n], population[k + n], coordinate, inside);
                                   return v < bounds.low || v > bounds.high;
                                 }),
                  active.end());

@@ -28,11 +28,13 @@ struct Member {
   static constexpr std::int32_t kNoVector = -1;
 };
 
-/// Where two members differ, as the region needs it.
+/// Where two members, a and b, differ, as the region needs it.
 struct Difference {
+  std::uint64_t birth_a = 0;  ///< births name vectors for good
+  std::uint64_t birth_b = 0;
   std::uint64_t count = 0;
   bool is_listed = false;             ///< false: so many that drawing a coordinate at random finds one soon
-  std::vector<Departure> departures;  ///< ascending, when listed; value_a is the first member's
+  std::vector<Departure> departures;  ///< ascending, when listed; value_a is a's
 };
 
 /// A candidate that joins: a whole vector (iteration 0), or its parent's rank and the sorted edits on it.

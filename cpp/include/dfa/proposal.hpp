@@ -34,7 +34,7 @@ struct ProposalContext {
   const ImageShape& shape;
   const Ball& ball;
   const Population& population;
-  const std::vector<std::vector<Comparison>>& comparisons;  ///< [positive][negative], for Region::kOrdered
+  const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
   std::uint32_t window_side;                                ///< for Shape::kWindow
 };
 

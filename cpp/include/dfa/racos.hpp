@@ -65,7 +65,7 @@ class Racos {
   void render(Candidate& candidate, std::uint8_t* image) const;
   void begin_iteration();
   void compare_members();
-  Comparison* find_comparison(std::uint64_t positive_birth, std::uint64_t negative_birth);
+  Difference* find_difference(std::uint64_t birth_a, std::uint64_t birth_b);
   std::uint64_t first_birth() const;
   ProposalContext context() const;
 
@@ -76,7 +76,7 @@ class Racos {
   std::uint32_t image_id_;
   std::uint32_t iteration_ = 0;
   Population population_;
-  std::vector<std::vector<Comparison>> comparisons_;
+  std::vector<std::vector<Difference>> differences_;
   std::uint32_t window_side_ = 0;
   std::vector<Candidate> candidates_;
   std::size_t num_told_ = 0;

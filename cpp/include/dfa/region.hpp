@@ -18,13 +18,6 @@ struct Cut {
 };
 using Cuts = std::vector<Cut>;
 
-/// The difference of a positive (a) to a negative (b), under their births, which name vectors for good.
-struct Comparison {
-  std::uint64_t positive_birth;
-  std::uint64_t negative_birth;
-  Difference difference;
-};
-
 /// The bounds of a coordinate inside the region.
 Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate);
 
@@ -35,9 +28,9 @@ Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate);
 /// which is the law of the textbook loop conditioned on the draws that cut. A negative that equals the positive can
 /// never be cut off and is left out.
 ///
-/// @param to_negatives comparison of the positive to each negative, in rank order
+/// @param to_negatives difference of the positive to each negative, in rank order
 void cut_ordered(const Ball& ball, const Population& population, std::size_t positive,
-                 const std::vector<Comparison>& to_negatives, Stream& stream, Cuts& cuts);
+                 const std::vector<Difference>& to_negatives, Stream& stream, Cuts& cuts);
 
 /// One cut of the given bounds against every negative at one coordinate (the reading "respectively" of line 14).
 Bounds cut_coordinate(const Population& population, std::size_t positive, std::uint32_t coordinate, Bounds bounds,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.errors import Interrupted, InvalidInputError, ObjectiveError, OracleError, StoreError
+from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.folder import check_folder
 from dfa.inputs import Inputs, StreamIds, parse_labels
 from dfa.objectives import Objective
@@ -102,7 +102,7 @@ def run(
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
     model = as_oracle(oracle)
-    _require_integer("max_queries", max_queries, 1)
+    _require_integer("max_queries", max_queries, 1, 2**62)
     if max_queries < optimizer.population:
         raise InvalidInputError(
             f"max_queries must be at least the population of {optimizer.population} (samples + positives), which is "
@@ -115,13 +115,14 @@ def run(
     if threads is None:
         threads = min(_MOST_THREADS, _available_cores())
     _require_integer("threads", threads, 1, 1024)
+    stream_ids = StreamIds(ids, num_images)
     if store is not None:
         store = check_folder(store, overwrite=overwrite)
 
     plan = Plan(
         oracle=model,
         inputs=inputs,
-        ids=StreamIds(ids, num_images),
+        ids=stream_ids,
         labels=parsed_labels,
         targets=parsed_targets,
         ball=ball,
@@ -158,24 +159,33 @@ def run(
         return attack(plan)
     try:
         result = attack(plan)
-    except (OracleError, ObjectiveError, Interrupted) as error:
+    except (DfaError, Interrupted) as error:
         _save_partial(error, store, overwrite=overwrite)
         raise
-    result.save(store, overwrite=overwrite)
+    try:
+        result.save(store, overwrite=overwrite)
+    except DfaError as error:
+        error.result = result
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "interrupted while saving; what was found is in the `result` of this error", result=result
+        ) from error
     return result
 
 
-def _save_partial(error: OracleError | ObjectiveError | Interrupted, store: Path, *, overwrite: bool) -> None:
+def _save_partial(error: DfaError | Interrupted, store: Path, *, overwrite: bool) -> None:
     """Save what a run had found when it ended; the oracle is not asked again."""
     partial: Result | None = error.result
     if partial is None:
         return
     try:
-        Result(
-            records=partial.records, images=partial.images, profile=partial.profile, config=partial.config
-        ).save(store, overwrite=overwrite)
+        Result(records=partial.records, images=partial.images, profile=partial.profile, config=partial.config).save(
+            store, overwrite=overwrite
+        )
     except StoreError as store_error:
-        error.args = (f"{error}; and the partial result could not be saved either: {store_error}",)
+        # Not add_note, which Python 3.10 does not have.
+        error.args = (f"{error}; the partial result could not be saved either: {store_error}",)
 
 
 def _checked_optimizer(optimizer: Racos | None) -> Racos:

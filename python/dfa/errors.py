@@ -14,7 +14,13 @@ PartialResult: TypeAlias = Any
 
 
 class DfaError(Exception):
-    """Any error that dfa raises on purpose, `Interrupted` excepted."""
+    """Any error that dfa raises on purpose, `Interrupted` excepted.
+
+    Attributes:
+        result: What a run had found when this ended it (a `Result`), or None where no run was under way.
+    """
+
+    result: PartialResult = None
 
 
 class InvalidInputError(DfaError, ValueError):

@@ -55,9 +55,7 @@ class Inputs:
         try:
             image = np.asarray(self._images[index])
         except Exception as error:  # a user's sequence may raise anything
-            raise InvalidInputError(
-                f"image {index} cannot be read: {type(error).__name__}: {error}"
-            ) from error
+            raise InvalidInputError(f"image {index} cannot be read: {type(error).__name__}: {error}") from error
         if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
             raise InvalidInputError(
                 f"image {index} must be uint8 of shape (H, W, C), got {image.dtype} of shape {image.shape}"
@@ -93,7 +91,7 @@ class StreamIds:
         self._copies: Counter[bytes] = Counter()
         if given is None:
             return
-        ids = np.asarray(given)
+        ids = as_array(given)
         if ids.dtype.kind not in "iu" or ids.shape != (num_images,):
             raise InvalidInputError(
                 f"ids must be integers of shape ({num_images},), got {ids.dtype} of shape {ids.shape}"
@@ -121,7 +119,7 @@ def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
     """
     if labels is None:
         return None
-    given = np.asarray(labels)
+    given = as_array(labels)
     if given.dtype.kind not in "iu" or given.shape != (num_images,):
         raise InvalidInputError(
             f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
@@ -129,6 +127,9 @@ def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
         )
     if int(given.min()) < 0:
         raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
+    if int(given.max()) > np.iinfo(np.int64).max:
+        # It would wrap in the conversion below and come out as another class.
+        raise InvalidInputError(f"labels must be class ids of the oracle, got {given.max()}")
     return given.astype(np.int64)
 
 
@@ -144,6 +145,14 @@ def check_label_range(labels: Classes | None, num_classes: int) -> None:
             f"labels must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, got "
             f"{labels[row]} for image {row}"
         )
+
+
+def as_array(values: ArrayLike) -> NDArray[Any]:
+    """Return an array; one of objects where NumPy cannot make a table of them (a ragged list, say)."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0, dtype=object)
 
 
 def _describe_array(images: NDArray[Any]) -> str:

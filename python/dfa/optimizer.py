@@ -67,7 +67,7 @@ class Racos:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("samples", "positives"):
-            _require_integer(name, getattr(self, name), 1)
+            _require_integer(name, getattr(self, name), 1, 2**20)
         if self.max_iterations is not None:
             _require_integer("max_iterations", self.max_iterations, 1)
         _require_name("shape", self.shape, get_args(Shape))
@@ -142,8 +142,8 @@ class Racos:
         )
 
 
-def _require_integer(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+def _require_integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from dfa import _core
-from dfa.errors import InvalidInputError, Interrupted, ObjectiveError, OracleError
+from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
 from dfa.optimizer import Racos
@@ -38,7 +38,6 @@ from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
 Part: TypeAlias = Literal["propose", "wait", "score", "update"]
 
 _NO_IMAGE = -1
-_NO_HIT = np.iinfo(np.int64).max
 
 
 @dataclass(frozen=True)
@@ -92,7 +91,7 @@ def attack(plan: Plan) -> Result:
     run = _Run(plan)
     try:
         return run.finish()
-    except (OracleError, ObjectiveError) as error:
+    except DfaError as error:
         error.result = run.partial_result(f"the run ended: {error}")
         raise
     except KeyboardInterrupt as error:
@@ -116,6 +115,7 @@ class _Found:
     """An image for which the search claims success, not yet confirmed."""
 
     draft: Record
+    original: Image
     adversarial: Image
 
 
@@ -129,11 +129,19 @@ class _Round:
 
 
 @dataclass
+class _Hit:
+    """The first adversarial candidate of an image."""
+
+    queries: int
+    adversarial: Image
+
+
+@dataclass
 class _Search:
     """What a half-window remembers of one image beside its arrays."""
 
     job: _Job
-    adversarial: Image | None = None
+    hit: _Hit | None = None
     trace: list[tuple[int, float]] = field(default_factory=list)
 
 
@@ -143,8 +151,7 @@ class _Half:
     The arrays have one entry per place, so that what happens for every row of every batch is a few NumPy calls.
     """
 
-    def __init__(self, optimizer: Racos, batch: _core.Batch, batch_size: int, shape: tuple[int, int, int]) -> None:
-        capacity = math.ceil(batch_size / optimizer.samples)
+    def __init__(self, capacity: int, batch: _core.Batch, batch_size: int, shape: tuple[int, int, int]) -> None:
         self.batch = batch
         self.batch_size = batch_size
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
@@ -158,7 +165,7 @@ class _Half:
         self.asked = np.zeros(capacity, dtype=np.int64)
         self.told = np.zeros(capacity, dtype=np.int64)
         self.spent = np.zeros(capacity, dtype=np.int64)  # queries sent in earlier iterations
-        self.hit = np.full(capacity, _NO_HIT, dtype=np.int64)  # first adversarial candidate of this iteration
+        self.has_hit = np.zeros(capacity, dtype=np.bool_)
         self.best = np.full(capacity, np.inf, dtype=np.float64)
         self.started = np.zeros(capacity, dtype=np.float64)
         self.seconds = np.zeros(capacity, dtype=np.float64)
@@ -173,24 +180,21 @@ class _Half:
 
     def admit(self, place: int, job: _Job, slot: int, size: int) -> None:
         self.searches[place] = _Search(job)
-        self.index[place] = job.draft.index
         self.slot[place] = slot
         self.goal[place] = job.goal
         self.size[place] = size
         self.iteration[place] = self.asked[place] = self.told[place] = self.spent[place] = 0
-        self.hit[place] = _NO_HIT
+        self.has_hit[place] = False
         self.best[place] = np.inf
         self.started[place] = time.monotonic()
         self.seconds[place] = 0.0
+        self.index[place] = job.draft.index
 
-    def dismiss(self, place: int) -> _Search:
-        search = self.searches[place]
-        assert search is not None
-        self.batch.remove(int(self.slot[place]))
-        self.searches[place] = None
+    def dismiss(self, place: int) -> None:
         self.index[place] = _NO_IMAGE
+        self.searches[place] = None
+        self.batch.remove(int(self.slot[place]))
         self.size[place] = self.asked[place] = self.told[place] = 0
-        return search
 
     def propose(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Fill the buffer with as many candidates as it holds; return place and candidate of each row."""
@@ -218,11 +222,12 @@ class _Half:
                 self.best[place] = degrees[row]
                 search = self.searches[place]
                 assert search is not None
-                search.trace.append((int(self.spent[place] + candidates[row]) + 1, float(degrees[row])))
+                queries = int(self.spent[place] + candidates[row]) + 1
+                search.trace.append((queries, float(degrees[row])))
                 # Rows of a place are in candidate order, so the first degree of 0 is the first hit.
                 if degrees[row] == 0.0:
-                    self.hit[place] = candidates[row]
-                    search.adversarial = self.images[row].copy()
+                    search.hit = _Hit(queries, self.images[row].copy())
+                    self.has_hit[place] = True
         self.batch.tell(self.slot[places], candidates, degrees)
         np.add.at(self.told, places, 1)
         touched = np.unique(places)
@@ -248,20 +253,17 @@ class _Run:
         assert plan.inputs.shape is not None
         self._shape = plan.inputs.shape
         config = plan.optimizer.configure(math.prod(self._shape))
-        self._batch_size = min(plan.batch_size, num_images * plan.optimizer.population)
+        # Images enough to fill a batch with one iteration each; few images are shared out between the halves.
+        capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
+        self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
         self._halves = [
             _Half(
-                plan.optimizer,
-                _core.Batch(config, self._shape, plan.seed, plan.threads),
-                self._batch_size,
-                self._shape,
+                capacity, _core.Batch(config, self._shape, plan.seed, plan.threads), self._batch_size, self._shape
             )
             for _ in range(2)
         ]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
-        self._bar = tqdm(
-            total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True
-        )
+        self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True)
 
     def finish(self) -> Result:
         """Run to the end."""
@@ -276,21 +278,20 @@ class _Run:
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
-        for found in self._found:
-            self._keep_unconfirmed(found.draft, found.adversarial, reason)
-        self._found.clear()
         for half in self._halves:
             for place in np.flatnonzero(half.index != _NO_IMAGE):
-                draft = self._draft_of(half, int(place))
                 search = half.searches[place]
                 assert search is not None
-                if search.adversarial is not None:
-                    draft = replace(draft, queries=int(half.spent[place] + half.hit[place]) + 1)
-                    self._keep_unconfirmed(draft, search.adversarial, reason)
+                draft = self._draft_of(half, int(place))
+                if search.hit is not None:
+                    self._found.append(_Found(draft, search.job.image, search.hit.adversarial))
                 else:
-                    self._records[draft.index] = replace(draft, status=Status.UNFINISHED, reason=reason)
+                    self._settle_as_unfinished(draft, reason)
+        for found in self._found:
+            self._keep_unconfirmed(found, reason)
+        self._found.clear()
         for job in self._ready:
-            self._records[job.draft.index] = replace(job.draft, status=Status.UNFINISHED, reason=reason)
+            self._settle_as_unfinished(job.draft, reason)
         for index, record in enumerate(self._records):
             if record is None:
                 self._records[index] = Record(
@@ -332,9 +333,7 @@ class _Run:
             )
             half.asked[going_on] = half.told[going_on] = 0
 
-    def _check_zero_degrees(
-        self, degrees: Degrees, scores: Scores, half: _Half, places: NDArray[np.int64]
-    ) -> None:
+    def _check_zero_degrees(self, degrees: Degrees, scores: Scores, half: _Half, places: NDArray[np.int64]) -> None:
         """Refuse a degree of 0 for an image that is not adversarial, which would end its search for nothing."""
         zero = np.flatnonzero(degrees == 0.0)
         if not zero.size:
@@ -353,7 +352,7 @@ class _Run:
     def _is_finished(self, half: _Half, complete: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Close the iteration of these places; tell which of their searches end with it."""
         half.spent[complete] += half.size[complete]
-        finished: NDArray[np.bool_] = half.hit[complete] != _NO_HIT
+        finished: NDArray[np.bool_] = half.has_hit[complete]
         finished |= half.spent[complete] >= self._plan.max_queries
         if self._plan.optimizer.max_iterations is not None:
             finished |= half.iteration[complete] >= self._plan.optimizer.max_iterations
@@ -364,15 +363,11 @@ class _Run:
 
     def _retire(self, half: _Half, place: int) -> None:
         draft = self._draft_of(half, place)
-        has_hit = half.hit[place] != _NO_HIT
-        if has_hit:
-            # Sent counts the whole iteration; the paper's count stops at the first hit in it.
-            queries = int(half.spent[place] - half.size[place] + half.hit[place]) + 1
-            draft = replace(draft, queries=queries, found=True)
-        search = half.dismiss(place)
-        if has_hit:
-            assert search.adversarial is not None
-            self._found.append(_Found(draft, search.adversarial))
+        search = half.searches[place]
+        assert search is not None
+        if search.hit is not None:
+            self._found.append(_Found(draft, search.job.image, search.hit.adversarial))
+            half.dismiss(place)
             return
         if draft.queries_sent >= self._plan.max_queries:
             reason = "query budget"
@@ -381,6 +376,7 @@ class _Run:
         else:
             reason = "time"
         self._settle(replace(draft, status=Status.FAILURE, reason=reason))
+        half.dismiss(place)
 
     def _refill(self, half: _Half) -> None:
         """Let waiting images into the half's free places."""
@@ -468,16 +464,14 @@ class _Run:
             indices = np.array([found.draft.index for found in batch], dtype=np.int64)
             images = np.stack([found.adversarial for found in batch])
             scores = self._ask_aside(images, indices, Purpose.VERIFICATION)
-            del self._found[: len(batch)]
             for row, class_after in enumerate(predicted(scores).tolist()):
                 self._confirm(batch[row], class_after, float(scores[row, class_after]))
+            del self._found[: len(batch)]
 
     def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
-        draft = replace(
-            self._measure_distances(found.draft, found.adversarial),
-            class_after=class_after,
-            probability_after=probability_after,
-        )
+        draft = replace(_with_distances(found), class_after=class_after, probability_after=probability_after)
+        difference = np.abs(found.adversarial.astype(np.int16) - found.original)
+        assert (difference <= self._plan.ball.epsilon(draft.index)).all()
         wanted = draft.target if self._is_targeted else draft.class_before
         is_adversarial = (class_after == wanted) == self._is_targeted
         if is_adversarial:
@@ -487,25 +481,18 @@ class _Run:
             # The oracle contradicts itself: randomised, or dependent on what else is in the batch.
             self._settle(replace(draft, status=Status.FAILURE, reason="not verified"))
 
-    def _measure_distances(self, draft: Record, adversarial: Image) -> Record:
-        original = self._plan.inputs.load(draft.index)
-        difference = adversarial.astype(np.int64) - original
-        assert (np.abs(difference) <= self._plan.ball.epsilon(draft.index)).all()
-        return replace(
-            draft,
-            l0=int(np.count_nonzero(difference)),
-            l2=float(np.sqrt((difference * difference).sum())),
-            linf=int(np.abs(difference).max()),
-        )
+    def _settle_as_unfinished(self, draft: Record, reason: str) -> None:
+        if self._records[draft.index] is None:
+            self._records[draft.index] = replace(draft, status=Status.UNFINISHED, reason=reason)
 
-    def _keep_unconfirmed(self, draft: Record, adversarial: Image, reason: str) -> None:
-        self._images.put(draft.index, adversarial)
-        self._records[draft.index] = replace(
-            self._measure_distances(draft, adversarial),
-            status=Status.UNFINISHED,
-            found=True,
-            reason=f"found but not verified: {reason}",
-        )
+    def _keep_unconfirmed(self, found: _Found, reason: str) -> None:
+        if self._records[found.draft.index] is None:
+            try:
+                self._images.put(found.draft.index, found.adversarial)
+                what = "found but not verified"
+            except StoreError as error:
+                what = f"found but not kept ({error})"
+            self._settle_as_unfinished(_with_distances(found), f"{what}: {reason}")
 
     def _draft_of(self, half: _Half, place: int) -> Record:
         """Return the record of a search as far as it has got."""
@@ -515,8 +502,9 @@ class _Run:
         sent = int(self._gate.sent[index])
         return replace(
             search.job.draft,
-            queries=sent,
+            queries=sent if search.hit is None else search.hit.queries,
             queries_sent=sent,
+            found=search.hit is not None,
             seconds=float(half.seconds[place]),
             degree=None if math.isinf(half.best[place]) else float(half.best[place]),
             trace=tuple(search.trace),
@@ -561,6 +549,17 @@ class _Run:
             oracle=self._plan.oracle,
             originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load),
         )
+
+
+def _with_distances(found: _Found) -> Record:
+    """Return the record with what the search changed, measured on the uint8 images."""
+    difference = found.adversarial.astype(np.int64) - found.original
+    return replace(
+        found.draft,
+        l0=int(np.count_nonzero(difference)),
+        l2=float(np.sqrt((difference * difference).sum())),
+        linf=int(np.abs(difference).max()),
+    )
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,10 @@ def _checked(epsilon: Any, num_images: int, shape: tuple[int, int, int]) -> NDAr
         f"epsilon must be in grey levels: one integer of 1..255, one per image ({num_images},), one per coordinate "
         f"{shape} or both {(num_images, *shape)}"
     )
-    array = np.asarray(epsilon)
+    try:
+        array = np.asarray(epsilon)
+    except ValueError as error:  # a ragged list
+        raise InvalidInputError(f"{wanted}; {error}") from error
     if array.dtype.kind not in "iu":
         hint = ""
         if array.dtype.kind == "f" and array.ndim == 0:

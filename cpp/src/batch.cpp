@@ -124,10 +124,12 @@ void Batch::tell(const std::vector<Row>& rows, const double* degrees) {
       complete.push_back(&search);
     }
   }
-  // A search reads and writes a few times |Y| values, except after iteration 0, when it sorts out whole vectors.
+  // After iteration 0 whole vectors are sorted out; later, each of the population's vectors is compared and merged a
+  // few times, edit by edit.
+  const std::size_t num_changed = config_.shape == Shape::kWindow ? shape_.size() / 16 : config_.coordinates;
   std::size_t bytes = 0;
   for (const Racos* search : complete) {
-    bytes += search->iteration() == 0 ? 2 * config_.population() * shape_.size() : 64 * config_.population();
+    bytes += config_.population() * (search->iteration() == 0 ? 2 * shape_.size() : 8 * sizeof(Edit) * num_changed);
   }
   parallel_for(complete.size(), threads_, bytes,
                [&](std::size_t i, std::size_t thread) { complete[i]->advance(scratch_[thread]); });

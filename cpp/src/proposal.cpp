@@ -6,11 +6,45 @@
 
 #include "dfa/platform.hpp"
 
+#ifdef DFA_HAS_SSE2
+#include <emmintrin.h>
+#endif
+
 namespace dfa {
 namespace {
 
 constexpr int kMaxAttempts = 16;
-constexpr std::size_t kPieceBytes = 16384;
+
+#ifdef DFA_HAS_SSE2
+
+// From this size on, an image is written past the caches: a batch of such images does not fit into them, and an
+// ordinary store would read each line from memory before overwriting all of it.
+constexpr std::size_t kStreamBytes = 65536;
+
+void copy_image(std::uint8_t* to, const std::uint8_t* from, std::size_t size) {
+  if (size < kStreamBytes) {
+    std::memcpy(to, from, size);
+    return;
+  }
+  constexpr std::size_t kWidth = sizeof(__m128i);
+  const std::size_t head = (kWidth - reinterpret_cast<std::uintptr_t>(to) % kWidth) % kWidth;
+  std::memcpy(to, from, head);
+  const std::size_t num_whole = (size - head) / kWidth;
+  auto* aligned_to = reinterpret_cast<__m128i*>(to + head);
+  const auto* unaligned_from = reinterpret_cast<const __m128i*>(from + head);
+  for (std::size_t i = 0; i < num_whole; ++i) {
+    _mm_stream_si128(aligned_to + i, _mm_loadu_si128(unaligned_from + i));
+  }
+  _mm_sfence();
+  const std::size_t done = head + num_whole * kWidth;
+  std::memcpy(to + done, from + done, size - done);
+}
+
+#else
+
+void copy_image(std::uint8_t* to, const std::uint8_t* from, std::size_t size) { std::memcpy(to, from, size); }
+
+#endif
 
 bool is_picked(const Scratch& scratch, std::uint32_t index) {
   return ((scratch.picked[index / 64U] >> (index % 64U)) & 1U) != 0;
@@ -191,28 +225,18 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
 void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image) {
   const Member& parent = population[proposal.parent];
   const Family& family = population.family(parent);
-  auto own = proposal.edits.begin();
-  auto inherited = parent.edits.begin();
-  // A piece at a time, so that edits find in the nearest cache what has just been copied.
-  for (std::size_t start = 0; start < ball.size(); start += kPieceBytes) {
-    const std::size_t end = std::min(ball.size(), start + kPieceBytes);
-    std::memcpy(image + start, family.image.data() + start, end - start);
-    const auto first_own = own;
-    for (; own != proposal.edits.end() && own->coordinate < end; ++own) {
-      const std::int32_t original = ball.original()[own->coordinate];
-      own->base_pixel = image[own->coordinate];
-      // Between the ends of the grey scale nothing was clamped, and the base need not be looked up.
-      const bool is_clamped = own->base_pixel == 0 || own->base_pixel == 255;
-      own->base_value =
-          static_cast<std::int16_t>(is_clamped ? family.base[own->coordinate] : own->base_pixel - original);
-      own->pixel = static_cast<std::uint8_t>(std::clamp(original + own->value, 0, 255));
-    }
-    for (; inherited != parent.edits.end() && inherited->coordinate < end; ++inherited) {
-      image[inherited->coordinate] = inherited->pixel;
-    }
-    for (auto edit = first_own; edit != own; ++edit) {
-      image[edit->coordinate] = edit->pixel;
-    }
+  copy_image(image, family.image.data(), ball.size());
+  for (const Edit& edit : parent.edits) {
+    image[edit.coordinate] = edit.pixel;
+  }
+  for (Edit& edit : proposal.edits) {
+    const std::int32_t original = ball.original()[edit.coordinate];
+    edit.base_pixel = family.image[edit.coordinate];
+    // Between the ends of the grey scale nothing was clamped, and the base need not be looked up.
+    const bool is_clamped = edit.base_pixel == 0 || edit.base_pixel == 255;
+    edit.base_value = static_cast<std::int16_t>(is_clamped ? family.base[edit.coordinate] : edit.base_pixel - original);
+    edit.pixel = static_cast<std::uint8_t>(std::clamp(original + edit.value, 0, 255));
+    image[edit.coordinate] = edit.pixel;
   }
 }
 

@@ -170,7 +170,7 @@ class _Half:
         self.started = np.zeros(capacity, dtype=np.float64)
         self.seconds = np.zeros(capacity, dtype=np.float64)
         self._turn = 0
-        self._order = np.arange(capacity)
+        self._cycle = np.tile(np.arange(capacity), 2)
 
     def free_places(self) -> NDArray[np.int64]:
         return np.flatnonzero(self.index == _NO_IMAGE)
@@ -199,12 +199,13 @@ class _Half:
     def propose(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Fill the buffer with as many candidates as it holds; return place and candidate of each row."""
         # The place after the last one served goes first, so a batch too small for all places starves none.
-        order = np.roll(self._order, -self._turn)
+        order = self._cycle[self._turn : self._turn + len(self.index)]
         wanted = (self.size - self.asked)[order]
         before = np.cumsum(wanted) - wanted
         taken = np.clip(self.batch_size - before, 0, wanted)
         short = np.flatnonzero(taken < wanted)
-        self._turn = int(order[short[0]]) if short.size else 0
+        if short.size:
+            self._turn = int(order[short[0]])
         places = np.repeat(order, taken)
         starts = np.repeat(np.cumsum(taken) - taken, taken)
         candidates = self.asked[places] + np.arange(len(places)) - starts
@@ -216,23 +217,24 @@ class _Half:
         self, places: NDArray[np.int64], candidates: NDArray[np.int64], degrees: Degrees
     ) -> NDArray[np.int64]:
         """Tell the core, keep improvements and first hits; return the places whose iteration is complete."""
-        for row in np.flatnonzero(degrees < self.best[places]):
-            place = places[row]
-            if degrees[row] < self.best[place]:
-                self.best[place] = degrees[row]
-                search = self.searches[place]
-                assert search is not None
-                queries = int(self.spent[place] + candidates[row]) + 1
-                search.trace.append((queries, float(degrees[row])))
-                # Rows of a place are in candidate order, so the first degree of 0 is the first hit.
-                if degrees[row] == 0.0:
-                    search.hit = _Hit(queries, self.images[row].copy())
-                    self.has_hit[place] = True
+        rows = np.flatnonzero(degrees < self.best[places])
+        queries = self.spent[places[rows]] + candidates[rows] + 1
+        for row, place, query, degree in zip(
+            rows.tolist(), places[rows].tolist(), queries.tolist(), degrees[rows].tolist(), strict=True
+        ):
+            search = self.searches[place]
+            assert search is not None
+            # Rows of a place are in candidate order: an earlier one may have improved as much, or hit first.
+            if search.trace and degree >= search.trace[-1][1]:
+                continue
+            search.trace.append((query, degree))
+            if degree == 0.0:
+                search.hit = _Hit(query, self.images[row].copy())
+                self.has_hit[place] = True
+        np.minimum.at(self.best, places[rows], degrees[rows])
         self.batch.tell(self.slot[places], candidates, degrees)
         np.add.at(self.told, places, 1)
-        touched = np.unique(places)
-        complete: NDArray[np.int64] = touched[self.told[touched] == self.size[touched]]
-        return complete
+        return np.flatnonzero((self.told == self.size) & (self.size > 0))
 
 
 class _Run:
@@ -469,17 +471,25 @@ class _Run:
             del self._found[: len(batch)]
 
     def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
-        draft = replace(_with_distances(found), class_after=class_after, probability_after=probability_after)
+        draft = found.draft
         difference = np.abs(found.adversarial.astype(np.int16) - found.original)
         assert (difference <= self._plan.ball.epsilon(draft.index)).all()
         wanted = draft.target if self._is_targeted else draft.class_before
         is_adversarial = (class_after == wanted) == self._is_targeted
         if is_adversarial:
             self._images.put(draft.index, found.adversarial)
-            self._settle(replace(draft, status=Status.SUCCESS, verified=True))
-        else:
-            # The oracle contradicts itself: randomised, or dependent on what else is in the batch.
-            self._settle(replace(draft, status=Status.FAILURE, reason="not verified"))
+        # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
+        self._settle(
+            replace(
+                draft,
+                status=Status.SUCCESS if is_adversarial else Status.FAILURE,
+                reason="" if is_adversarial else "not verified",
+                verified=is_adversarial,
+                class_after=class_after,
+                probability_after=probability_after,
+                **_distances(found),
+            )
+        )
 
     def _settle_as_unfinished(self, draft: Record, reason: str) -> None:
         if self._records[draft.index] is None:
@@ -492,7 +502,7 @@ class _Run:
                 what = "found but not verified"
             except StoreError as error:
                 what = f"found but not kept ({error})"
-            self._settle_as_unfinished(_with_distances(found), f"{what}: {reason}")
+            self._settle_as_unfinished(replace(found.draft, **_distances(found)), f"{what}: {reason}")
 
     def _draft_of(self, half: _Half, place: int) -> Record:
         """Return the record of a search as far as it has got."""
@@ -506,7 +516,7 @@ class _Run:
             queries_sent=sent,
             found=search.hit is not None,
             seconds=float(half.seconds[place]),
-            degree=None if math.isinf(half.best[place]) else float(half.best[place]),
+            degree=search.trace[-1][1] if search.trace else None,
             trace=tuple(search.trace),
         )
 
@@ -551,15 +561,14 @@ class _Run:
         )
 
 
-def _with_distances(found: _Found) -> Record:
-    """Return the record with what the search changed, measured on the uint8 images."""
+def _distances(found: _Found) -> dict[str, Any]:
+    """Return what the search changed, measured on the uint8 images, as fields of a record."""
     difference = found.adversarial.astype(np.int64) - found.original
-    return replace(
-        found.draft,
-        l0=int(np.count_nonzero(difference)),
-        l2=float(np.sqrt((difference * difference).sum())),
-        linf=int(np.abs(difference).max()),
-    )
+    return {
+        "l0": int(np.count_nonzero(difference)),
+        "l2": float(np.sqrt((difference * difference).sum())),
+        "linf": int(np.abs(difference).max()),
+    }
 
 
 @dataclass(frozen=True)

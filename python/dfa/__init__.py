@@ -1,14 +1,14 @@
 """Adversarial images by querying alone: a derivative-free attack that searches 8-bit integers.
 
-    >>> import numpy as np
-    >>> import dfa
-    >>> def brightness(images):  # a toy oracle: class 1 where the image is bright
-    ...     bright = images.mean(axis=(1, 2, 3)) / 255
-    ...     return np.stack([1 - bright, bright], axis=1)
-    >>> images = np.full((4, 8, 8, 1), 125, dtype=np.uint8)
-    >>> result = dfa.run(brightness, images, epsilon=10, progress=False)
-    >>> result.summary().TSR
-    1.0
+>>> import numpy as np
+>>> import dfa
+>>> def brightness(images):  # a toy oracle: class 1 where the image is bright
+...     bright = images.mean(axis=(1, 2, 3)) / 255
+...     return np.stack([1 - bright, bright], axis=1)
+>>> images = np.full((4, 8, 8, 1), 125, dtype=np.uint8)
+>>> result = dfa.run(brightness, images, epsilon=10, progress=False)
+>>> result.summary().TSR
+1.0
 """
 
 from __future__ import annotations

@@ -75,9 +75,7 @@ class Batch:
     def ask(self, slots: NDArray[np.int64], candidates: NDArray[np.int64], images: NDArray[np.uint8]) -> None:
         """Write candidate `candidates[i]` of the search in `slots[i]` into `images[i]`; releases the GIL."""
 
-    def tell(
-        self, slots: NDArray[np.int64], candidates: NDArray[np.int64], degrees: NDArray[np.float64]
-    ) -> None:
+    def tell(self, slots: NDArray[np.int64], candidates: NDArray[np.int64], degrees: NDArray[np.float64]) -> None:
         """Record one degree per row; iterations that are complete advance. Nothing changes if a row is refused."""
 
     def iteration(self, slot: int) -> int:
@@ -86,9 +84,7 @@ class Batch:
     def iteration_size(self, slot: int) -> int:
         """Return the number of candidates in the current iteration."""
 
-    def population(
-        self, slot: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.uint64], list[NDArray[np.int16] | None]]:
+    def population(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.uint64], list[NDArray[np.int16] | None]]:
         """Return degrees, births and vectors in rank order; None for negatives that no region reads."""
 
     def save(self, slot: int) -> bytes:

@@ -259,9 +259,7 @@ class _Run:
         capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
         self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
         self._halves = [
-            _Half(
-                capacity, _core.Batch(config, self._shape, plan.seed, plan.threads), self._batch_size, self._shape
-            )
+            _Half(capacity, _core.Batch(config, self._shape, plan.seed, plan.threads), self._batch_size, self._shape)
             for _ in range(2)
         ]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")

@@ -107,9 +107,7 @@ def _box_distribution(problem: Problem, parent: Vector) -> dict[Box, float]:
     while states:
         after: dict[tuple[Box, frozenset[int]], float] = defaultdict(float)
         for (box, active), mass in states.items():
-            pairs = [
-                (j, i) for i in active for j in range(len(parent)) if problem.negatives[i][j] != parent[j]
-            ]
+            pairs = [(j, i) for i in active for j in range(len(parent)) if problem.negatives[i][j] != parent[j]]
             if not pairs:
                 finished[box] += mass
             for j, i in pairs:

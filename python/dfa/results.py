@@ -346,7 +346,7 @@ class AdversarialImages(ImagesByIndex):
     the number of images. Reading one gives a copy that the caller may change.
     """
 
-    def __init__(self, num_images: int, *, memory_limit: int = 256 * 2**20, folder: str | Path | None = None) -> None:
+    def __init__(self, num_images: int, *, memory_limit: int = 128 * 2**20, folder: str | Path | None = None) -> None:
         """Hold nothing yet.
 
         Args:

@@ -32,7 +32,7 @@ cpp-tests: $(VENV)/tools-installed
 	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset; done
 
 python-tests: $(VENV)/wheel-installed
-	$(BIN)/python -m pytest --data $(DATA)
+	$(BIN)/python -m pytest tests --data=$(DATA)
 
 format: $(VENV)/tools-installed
 	$(BIN)/ruff check --fix .

@@ -78,8 +78,8 @@ def run_alone(
 
 CROWDS = {
     # Above a megabyte per ask, and per tell after the start.
-    "large images": ((80, 80, 3), Settings(coordinates=40), 16, 3),
-    "large windows": ((80, 80, 3), replace(DEFAULT, samples=3, positives=2), 16, 3),
+    "large images": ((151, 149, 3), Settings(coordinates=40), 8, 3),
+    "large windows": ((151, 149, 3), replace(DEFAULT, samples=3, positives=2), 8, 3),
     # Above a megabyte per tell in every iteration, where one counts with the size of the population.
     "large populations": ((6, 6, 2), Settings(samples=300, positives=4, coordinates=9, region="none"), 60, 3),
 }

@@ -20,23 +20,29 @@ constexpr int kMaxAttempts = 16;
 // From this size on, an image is written past the caches: a batch of such images does not fit into them, and an
 // ordinary store would read each line from memory before overwriting all of it.
 constexpr std::size_t kStreamBytes = 65536;
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kPrefetchBytes = 2048;
 
 void copy_image(std::uint8_t* to, const std::uint8_t* from, std::size_t size) {
   if (size < kStreamBytes) {
     std::memcpy(to, from, size);
     return;
   }
-  constexpr std::size_t kWidth = sizeof(__m128i);
-  const std::size_t head = (kWidth - reinterpret_cast<std::uintptr_t>(to) % kWidth) % kWidth;
+  const std::size_t head = (kLine - reinterpret_cast<std::uintptr_t>(to) % kLine) % kLine;
   std::memcpy(to, from, head);
-  const std::size_t num_whole = (size - head) / kWidth;
-  auto* aligned_to = reinterpret_cast<__m128i*>(to + head);
-  const auto* unaligned_from = reinterpret_cast<const __m128i*>(from + head);
-  for (std::size_t i = 0; i < num_whole; ++i) {
-    _mm_stream_si128(aligned_to + i, _mm_loadu_si128(unaligned_from + i));
+  const std::size_t num_lines = (size - head) / kLine;
+  for (std::size_t i = 0; i < num_lines; ++i) {
+    const std::size_t at = head + i * kLine;
+    // The processor's own prefetching stops at the end of a page.
+    DFA_PREFETCH(from + at + kPrefetchBytes);
+    const auto* source = reinterpret_cast<const __m128i*>(from + at);
+    auto* target = reinterpret_cast<__m128i*>(to + at);
+    for (std::size_t part = 0; part < kLine / sizeof(__m128i); ++part) {
+      _mm_stream_si128(target + part, _mm_loadu_si128(source + part));
+    }
   }
   _mm_sfence();
-  const std::size_t done = head + num_whole * kWidth;
+  const std::size_t done = head + num_lines * kLine;
   std::memcpy(to + done, from + done, size - done);
 }
 

@@ -87,9 +87,9 @@ TEST_CASE("the number of threads changes nothing") {
     dfa::Config config;
     config.region = region;
     config.coordinates = 50;
-    const auto large = run(config, {50, 50, 3}, 24, 1);
-    CHECK(run(config, {50, 50, 3}, 24, 2) == large);
-    CHECK(run(config, {50, 50, 3}, 24, 7) == large);
+    const auto large = run(config, {149, 149, 3}, 6, 1);
+    CHECK(run(config, {149, 149, 3}, 6, 2) == large);
+    CHECK(run(config, {149, 149, 3}, 6, 7) == large);
   }
   dfa::Config config;  // whose tells are worth sharing in every iteration
   config.region = dfa::Region::kNone;

@@ -348,28 +348,26 @@ TEST_CASE("a rendered proposal is its parent's image with the edits, which then 
   }
 }
 
-TEST_CASE("a proposal of a large image is rendered whole, at the ends of what is copied at a time too") {
+TEST_CASE("a proposal of a large image is rendered whole, wherever it is written, and nothing beside it") {
+  // Large images are copied in another way than small ones: both sides of that limit, and places of every alignment.
   dfa::Stream stream = support::numbers(71);
   dfa::Config config;
   config.positives = 3;
-  // More than two pieces of a power of two, and a rest.
-  for (const std::uint32_t size : {16384U, 16385U, 40000U}) {
+  for (const std::uint32_t size : {1000U, 65535U, 65536U, 70001U}) {
+    CAPTURE(size);
     Scene scene(config, {size, 1, 1}, 100, stream);
-    for (int iteration = 0; iteration < 8; ++iteration) {
+    for (std::size_t offset = 0; offset < 20; ++offset) {
+      CAPTURE(offset);
       std::vector<std::pair<double, dfa::Proposal>> candidates;
       for (std::uint32_t i = 0; i < config.samples; ++i) {
-        dfa::Proposal proposal;
-        proposal.parent = stream.below(3);
-        // Both sides of every multiple of 1024, so that whatever the piece its ends are among them; and from candidate
-        // to candidate different ones, so that some are the parent's and some the candidate's own.
-        for (std::uint32_t p = 0; p < size; ++p) {
-          if ((p % 1024 == 0 || p % 1024 == 1023 || p + 1 == size) && stream.below(2) == 0) {
-            proposal.edits.push_back({p, static_cast<std::int16_t>(stream.between(-100, 100)), 0, 0, 0});
-          }
-        }
-        std::vector<std::uint8_t> image(size, 77);
-        dfa::render_proposal(scene.ball, scene.twin.population, proposal, image.data());
-        CHECK(image == support::image_of(scene.ball, applied(scene, proposal)));
+        dfa::Proposal proposal = scene.twin.random_proposal(40, stream);
+        std::vector<std::uint8_t> room(size + 50, 77);
+        dfa::render_proposal(scene.ball, scene.twin.population, proposal, room.data() + offset);
+        std::vector<std::uint8_t> expected(offset, 77);
+        const std::vector<std::uint8_t> image = support::image_of(scene.ball, applied(scene, proposal));
+        expected.insert(expected.end(), image.begin(), image.end());
+        expected.resize(size + 50, 77);
+        CHECK(room == expected);
         const double degree = scene.twin.reference.back().degree - 1.0 + stream.between(0, 2);
         candidates.emplace_back(degree, std::move(proposal));
       }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,6 @@ from dfa.runner import Plan, attack
 from dfa.space import LinfBall
 from dfa.targets import Rank, parse
 from dfa.types import DegreeFunction, ImageSequence
-
-_MOST_THREADS = 8
-"""The core needs microseconds per candidate; more threads than this only take from the oracle."""
-
 
 def run(
     oracle: Any,
@@ -73,7 +68,8 @@ def run(
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
-        threads: Threads of the C++ core. None: one per available core, at most 8.
+        threads: Threads of the C++ core. None: 1, which proposes tens of thousands of 299x299x3 images per second and
+            leaves the other cores to the oracle.
         progress: Show a progress bar where the error stream is a terminal.
         store: A folder to save the result to, also when the run is cut short. Checked before the first query.
         overwrite: Replace a result saved there before.
@@ -112,8 +108,7 @@ def run(
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")
     _require_integer("batch_size", batch_size, 1)
     _require_integer("seed", seed, 0, 2**64 - 1)
-    if threads is None:
-        threads = min(_MOST_THREADS, _available_cores())
+    threads = 1 if threads is None else threads
     _require_integer("threads", threads, 1, 1024)
     stream_ids = StreamIds(ids, num_images)
     if store is not None:
@@ -214,8 +209,3 @@ def _require_integer(name: str, value: object, least: int, most: int | None = No
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
-
-def _available_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

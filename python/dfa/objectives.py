@@ -204,10 +204,10 @@ def _top_two(scores: Scores, labels: Classes) -> tuple[Degrees, Degrees]:
     """Return the largest and the second largest score of each row; `labels` says where the largest is."""
     rows = np.arange(len(scores))
     top = scores[rows, labels]
-    # A copy with the top masked costs two passes; np.partition costs several at K = 1000.
+    # A copy with the top masked costs two passes; np.partition costs many at K = 1000.
     rest = scores.copy()
     rest[rows, labels] = -np.inf
-    return top, rest.max(axis=1)
+    return top, rest[rows, rest.argmax(axis=1)]
 
 
 def _log_ratio(larger: Degrees, smaller: Degrees) -> Degrees:

@@ -191,7 +191,9 @@ def test_a_radius_of_another_type_is_refused(radius: Any) -> None:
         batch.add(IMAGE, 0, radius)
 
 
-@pytest.mark.parametrize(("radii", "count"), [(np.ones(23, np.uint8), 23), (np.ones(0, np.uint8), 0), (None, 0)])
+@pytest.mark.parametrize(
+    ("radii", "count"), [(np.ones(23, np.uint8), 23), (np.ones(25, np.uint8), 25), (np.ones(0, np.uint8), 0), (None, 0)]
+)
 def test_radii_for_another_number_of_coordinates_are_refused(radii: Any, count: int) -> None:
     batch = make_batch(PAPER, IMAGE)
     radius: Any = None if radii is None else _core.RadiusMap(radii)

@@ -34,7 +34,7 @@ void copy_image(std::uint8_t* to, const std::uint8_t* from, std::size_t size) {
   for (std::size_t i = 0; i < num_lines; ++i) {
     const std::size_t at = head + i * kLine;
     // The processor's own prefetching stops at the end of a page.
-    DFA_PREFETCH(from + at + kPrefetchBytes);
+    DFA_PREFETCH(from + std::min(at + kPrefetchBytes, size - 1));
     const auto* source = reinterpret_cast<const __m128i*>(from + at);
     auto* target = reinterpret_cast<__m128i*>(to + at);
     for (std::size_t part = 0; part < kLine / sizeof(__m128i); ++part) {

@@ -219,7 +219,7 @@ void Racos::tell(std::uint32_t index, double degree) {
     throw std::invalid_argument("a degree must be a number, got NaN for " +
                                 describe_candidate(index, iteration_, candidates_.size()));
   }
-  candidate.degree = degree;
+  candidate.degree = degree + 0.0;  // turns -0.0 into 0.0
   candidate.is_told = true;
   ++num_told_;
 }

@@ -63,7 +63,10 @@ class RadiusMap:
     def __init__(self, radii: NDArray[np.uint8]) -> None: ...
 
 class Batch:
-    """Searches on many images at once. A slot holds one search; a freed slot is used again."""
+    """Searches on many images at once. A slot holds one search; a freed slot is used again.
+
+    A batch is for one Python thread at a time: `ask` and `tell` release the GIL, and do not lock the batch.
+    """
 
     def __init__(self, config: Config, shape: _Shape, seed: int, threads: int) -> None: ...
     def add(self, original: NDArray[np.uint8], image_id: int, radius: _Radius) -> int:

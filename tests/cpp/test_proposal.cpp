@@ -356,17 +356,17 @@ TEST_CASE("a proposal of a large image is rendered whole, wherever it is written
   for (const std::uint32_t size : {1000U, 65535U, 65536U, 70001U}) {
     CAPTURE(size);
     Scene scene(config, {size, 1, 1}, 100, stream);
-    for (std::size_t offset = 0; offset < 20; ++offset) {
+    for (const std::size_t offset : {0U, 1U, 15U, 16U, 17U, 31U, 32U, 33U, 47U, 48U, 49U, 63U}) {
       CAPTURE(offset);
       std::vector<std::pair<double, dfa::Proposal>> candidates;
       for (std::uint32_t i = 0; i < config.samples; ++i) {
         dfa::Proposal proposal = scene.twin.random_proposal(40, stream);
-        std::vector<std::uint8_t> room(size + 50, 77);
+        std::vector<std::uint8_t> room(size + 100, 77);
         dfa::render_proposal(scene.ball, scene.twin.population, proposal, room.data() + offset);
         std::vector<std::uint8_t> expected(offset, 77);
         const std::vector<std::uint8_t> image = support::image_of(scene.ball, applied(scene, proposal));
         expected.insert(expected.end(), image.begin(), image.end());
-        expected.resize(size + 50, 77);
+        expected.resize(size + 100, 77);
         CHECK(room == expected);
         const double degree = scene.twin.reference.back().degree - 1.0 + stream.between(0, 2);
         candidates.emplace_back(degree, std::move(proposal));

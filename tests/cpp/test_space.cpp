@@ -90,6 +90,8 @@ TEST_CASE("balls without a free coordinate or with radii of another image are re
   CHECK_THROWS_AS(Ball({}, 1, Domain::kBall), std::invalid_argument);
   CHECK_THROWS_WITH_AS(Ball({1, 2}, radii({1}), Domain::kBall), "expected one radius per coordinate (2), got 1",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(Ball({1, 2}, radii({1, 1, 1}), Domain::kBall), "expected one radius per coordinate (2), got 3",
+                       std::invalid_argument);
   CHECK_THROWS_WITH_AS(Ball({1, 2}, nullptr, Domain::kBall), "expected one radius per coordinate (2), got 0",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(Ball({1, 2}, radii({0, 0}), Domain::kBall), "every radius is 0: no coordinate may change",

@@ -15,7 +15,7 @@ namespace dfa {
 /// from that best one and never to the size of the image.
 struct Family {
   DenseVector base;
-  std::vector<std::uint8_t> image;  ///< the rendered base; empty while no positive belongs to the family
+  std::vector<std::uint8_t> image;  ///< the rendered base, once a positive has belonged to the family
 };
 
 struct Member {

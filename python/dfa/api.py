@@ -23,6 +23,7 @@ from dfa.space import LinfBall
 from dfa.targets import Rank, parse
 from dfa.types import DegreeFunction, ImageSequence
 
+
 def run(
     oracle: Any,
     images: ImageSequence | NDArray[np.uint8],
@@ -208,4 +209,3 @@ def _require_integer(name: str, value: object, least: int, most: int | None = No
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-

@@ -15,14 +15,14 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import dfa
 from common import load_images, load_model, make_parser, print_table, write_report
 
 _ITERATIONS = 10_000
-_OPTIMIZERS = ("paper", "default")
+_OPTIMIZERS = ("paper", "default", "paper-log")
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,11 @@ class Experiment:
     published: tuple[Published, ...]
 
     def optimizer(self, name: str) -> dfa.Racos:
-        """Return the paper's setting or the default."""
+        """Return the paper's setting, the default, or the paper's setting with the log degree."""
         if name == "default":
             return dfa.Racos()
-        return dfa.Racos.paper(targeted=self.rank is not None, coordinates=self.coordinates)
+        paper = dfa.Racos.paper(targeted=self.rank is not None, coordinates=self.coordinates)
+        return replace(paper, objective=dfa.objectives.LOG) if name == "paper-log" else paper
 
     @property
     def budget(self) -> int:
@@ -196,7 +197,7 @@ def main() -> None:
         "--only", nargs="+", choices=list(EXPERIMENTS), default=list(EXPERIMENTS), help="experiments to run"
     )
     parser.add_argument(
-        "--optimizers", nargs="+", choices=_OPTIMIZERS, default=list(_OPTIMIZERS), help="settings to run"
+        "--optimizers", nargs="+", choices=_OPTIMIZERS, default=["paper", "default"], help="settings to run"
     )
     parser.add_argument("--lenet-images", type=int, default=200, help="the first of MNIST's test set")
     parser.add_argument("--mobilenet-images", type=int, default=100, help="the first of the 100 pictures")

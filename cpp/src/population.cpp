@@ -104,7 +104,10 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
 
   // A negative is never promoted later, so where no region reads negatives their vectors need not be kept.
   const bool keeps_negatives = config_.region != Region::kNone;
+  // Where only the best member has a vector, that is the base itself, which then changes in place.
+  const bool is_alone = config_.positives == 1 && !keeps_negatives;
   bool has_new_family = false;
+  const Rectangle* repainted = nullptr;
   std::vector<Member> next;
   next.reserve(order.size());
   // Children copy from their parents, so parents move only after the last child is made.
@@ -117,12 +120,18 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
       const Arrival& arrival = arrivals[ranked.index - members_.size()];
       if (arrival.whole != nullptr) {
         member.family = static_cast<std::int32_t>(families_.size());
-        families_.push_back({*arrival.whole, {}});
+        families_.push_back({std::move(*arrival.whole), {}});
         has_new_family = true;
       } else {
         const Member& parent = members_[arrival.parent];
         member.family = parent.family;
-        member.edits = overlay(parent.edits, *arrival.edits);
+        if (arrival.rectangle == nullptr) {
+          member.edits = overlay(parent.edits, *arrival.edits);
+        } else if (is_alone) {
+          repainted = arrival.rectangle;
+        } else {
+          member.edits = overlay(parent.edits, arrival.rectangle->edits(ball, family(parent).base));
+        }
       }
     }
     next.push_back(std::move(member));
@@ -136,6 +145,11 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
   }
   members_ = std::move(next);
   drop_empty_families();
+  if (repainted != nullptr) {
+    Family& own = families_.front();
+    repainted->write(ball, own.base);
+    repainted->paint(ball, own.image.data());
+  }
   if (has_new_family) {
     count_base_differences();
   }

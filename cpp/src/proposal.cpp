@@ -106,6 +106,22 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
   sort_by_coordinate(proposal.edits, scratch.sorting, ball.size());
 }
 
+void draw_rectangle(const ProposalContext& context, Stream& stream, Proposal& proposal) {
+  const ImageShape& shape = context.shape;
+  const std::uint32_t height = context.window_side;
+  const std::uint32_t width = context.window_side;
+  const std::uint32_t top = stream.below(shape.height - height + 1);
+  const std::uint32_t left = stream.below(shape.width - width + 1);
+  Rectangle& rectangle = proposal.rectangle;
+  place(shape, top, left, height, width, rectangle);
+  for (std::uint32_t channel = 0; channel < shape.channels; ++channel) {
+    rectangle.picks_high[channel] = stream.below(2) != 0 ? 0xff : 0;
+  }
+  for (std::uint32_t i = shape.channels; i < rectangle.length; ++i) {
+    rectangle.picks_high[i] = rectangle.picks_high[i - shape.channels];
+  }
+}
+
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const Config& config = context.config;
   const Ball& ball = context.ball;
@@ -141,26 +157,50 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
   }
 }
 
-bool equals_member(const ProposalContext& context, const Proposal& proposal, std::size_t rank) {
-  const Population& population = context.population;
-  const Member& member = population[rank];
-  // Most candidates differ from a member at the first coordinate looked at.
-  const bool agrees_on_edits = std::all_of(proposal.edits.begin(), proposal.edits.end(), [&](const Edit& edit) {
-    return population.value(member, edit.coordinate) == edit.value;
-  });
-  if (!agrees_on_edits || rank == proposal.parent) {
-    return agrees_on_edits;
+// Calls visit(coordinate, value) for what a proposal changes, in order, until it returns false; whether it never did.
+template <typename Visit>
+bool visit_changes(const Ball& ball, const Proposal& proposal, Visit&& visit) {
+  const Rectangle& rectangle = proposal.rectangle;
+  for (std::uint32_t row = 0; row < rectangle.height; ++row) {
+    for (std::uint32_t column = 0; column < rectangle.length; ++column) {
+      const std::uint32_t p = rectangle.start(row) + column;
+      if (!visit(p, rectangle.value(ball, p, column))) {
+        return false;
+      }
+    }
   }
-  const Member& parent = population[proposal.parent];
-  const auto healed = std::count_if(proposal.edits.begin(), proposal.edits.end(), [&](const Edit& edit) {
-    return population.value(parent, edit.coordinate) != edit.value;
-  });
-  return static_cast<std::uint64_t>(healed) == population.difference(context.ball, parent, member).count;
+  return std::all_of(proposal.edits.begin(), proposal.edits.end(),
+                     [&](const Edit& edit) { return visit(edit.coordinate, edit.value); });
 }
 
-bool equals_positive(const ProposalContext& context, const Proposal& proposal) {
+bool equals_member(const ProposalContext& context, const Proposal& proposal, std::size_t rank, Scratch& scratch) {
+  const Population& population = context.population;
+  const Member& member = population[rank];
+  if (!proposal.rectangle.is_empty() && member.edits.empty()) {
+    const Family& family = population.family(member);
+    if (!holds(context.ball, family.base, family.image.data(), proposal.rectangle, scratch.row)) {
+      return false;
+    }
+  } else if (!visit_changes(context.ball, proposal, [&](std::uint32_t p, std::int32_t value) {
+               return population.value(member, p) == value;
+             })) {
+    return false;
+  }
+  if (rank == proposal.parent) {
+    return true;
+  }
+  const Member& parent = population[proposal.parent];
+  std::uint64_t healed = 0;
+  visit_changes(context.ball, proposal, [&](std::uint32_t p, std::int32_t value) {
+    healed += population.value(parent, p) != value ? 1U : 0U;
+    return true;
+  });
+  return healed == population.difference(context.ball, parent, member).count;
+}
+
+bool equals_positive(const ProposalContext& context, const Proposal& proposal, Scratch& scratch) {
   for (std::size_t rank = 0; rank < context.population.num_positives(); ++rank) {
-    if (equals_member(context, proposal, rank)) {
+    if (equals_member(context, proposal, rank, scratch)) {
       return true;
     }
   }
@@ -217,12 +257,14 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
       cut_ordered(context.ball, context.population, proposal.parent, context.differences[proposal.parent], stream,
                   scratch.cuts);
     }
-    if (context.config.shape == Shape::kWindow) {
+    if (draws_rectangles(context.config)) {
+      draw_rectangle(context, stream, proposal);
+    } else if (context.config.shape == Shape::kWindow) {
       draw_window(context, stream, scratch, proposal);
     } else {
       draw_scattered(context, stream, scratch, proposal);
     }
-    if (!equals_positive(context, proposal)) {
+    if (!equals_positive(context, proposal, scratch)) {
       return;
     }
   }
@@ -235,6 +277,7 @@ void render_proposal(const Ball& ball, const Population& population, Proposal& p
   for (const Edit& edit : parent.edits) {
     image[edit.coordinate] = edit.pixel;
   }
+  proposal.rectangle.paint(ball, image);
   for (Edit& edit : proposal.edits) {
     const std::int32_t original = ball.original()[edit.coordinate];
     edit.base_pixel = family.image[edit.coordinate];

@@ -208,13 +208,14 @@ void Racos::ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image) 
 }
 
 void Racos::tell(std::uint32_t index, double degree) {
+  // What was told before the state was saved is told, and not drawn.
+  if (index < candidates_.size() && candidates_[index].is_told) {
+    throw std::logic_error("told twice: " + describe_candidate(index, iteration_, candidates_.size()));
+  }
   if (index >= candidates_.size() || !candidates_[index].is_drawn) {
     throw std::logic_error("told before asked: " + describe_candidate(index, iteration_, candidates_.size()));
   }
   Candidate& candidate = candidates_[index];
-  if (candidate.is_told) {
-    throw std::logic_error("told twice: " + describe_candidate(index, iteration_, candidates_.size()));
-  }
   if (std::isnan(degree)) {
     throw std::invalid_argument("a degree must be a number, got NaN for " +
                                 describe_candidate(index, iteration_, candidates_.size()));
@@ -247,13 +248,17 @@ void Racos::advance(Scratch& scratch) {
     if (!candidate.is_drawn) {
       // The state was loaded after the candidate had been told.
       draw(i, scratch);
-      scratch.image.resize(ball_.size());
-      render(candidate, scratch.image.data());
+      if (!candidate.proposal.edits.empty()) {
+        scratch.image.resize(ball_.size());
+        render(candidate, scratch.image.data());
+      }
     }
     if (iteration_ == 0) {
       arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
     } else {
-      arrivals.push_back({candidate.degree, birth + i, nullptr, candidate.proposal.parent, &candidate.proposal.edits});
+      const Proposal& proposal = candidate.proposal;
+      arrivals.push_back({candidate.degree, birth + i, nullptr, proposal.parent, &proposal.edits,
+                          proposal.rectangle.is_empty() ? nullptr : &proposal.rectangle});
     }
   }
   population_.merge(ball_, arrivals);
@@ -387,6 +392,13 @@ std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, co
     Stream stream({seed, 0, 1, i});
     draw_proposal(search.context(), stream, scratch, proposal);
     std::vector<std::int32_t> vector = members[proposal.parent];
+    const Rectangle& rectangle = proposal.rectangle;
+    for (std::uint32_t row = 0; row < rectangle.height; ++row) {
+      for (std::uint32_t column = 0; column < rectangle.length; ++column) {
+        const std::uint32_t p = rectangle.start(row) + column;
+        vector[p] = rectangle.value(search.ball_, p, column);
+      }
+    }
     for (const Edit& edit : proposal.edits) {
       vector[edit.coordinate] = edit.value;
     }

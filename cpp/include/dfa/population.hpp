@@ -6,6 +6,7 @@
 
 #include "dfa/config.hpp"
 #include "dfa/perturbation.hpp"
+#include "dfa/rectangle.hpp"
 #include "dfa/space.hpp"
 
 namespace dfa {
@@ -37,13 +38,15 @@ struct Difference {
   std::vector<Departure> departures;  ///< ascending, when listed; value_a is a's
 };
 
-/// A candidate that joins: a whole vector (iteration 0), or its parent's rank and the sorted edits on it.
+/// A candidate that joins: a whole vector (iteration 0), which is taken, or its parent's rank and what changes of it,
+/// which is sorted edits or a rectangle.
 struct Arrival {
   double degree;
   std::uint64_t birth;
-  const DenseVector* whole;
+  DenseVector* whole;
   std::size_t parent;
   const Edits* edits;
+  const Rectangle* rectangle = nullptr;
 };
 
 /// The best s + k evaluated candidates of one image, sorted by degree, then age (paper, Algorithm 1, lines 9, 10, 21).

@@ -7,16 +7,18 @@
 #include "dfa/config.hpp"
 #include "dfa/population.hpp"
 #include "dfa/random.hpp"
+#include "dfa/rectangle.hpp"
 #include "dfa/region.hpp"
 #include "dfa/space.hpp"
 
 namespace dfa {
 
-/// A candidate of iteration 1 or later: a positive and the values that Y takes. Drawing sets coordinates, ascending,
-/// and values; rendering the rest.
+/// A candidate of iteration 1 or later: a positive and the values that Y takes. A window of extremes within no region
+/// is a rectangle, anything else edits. Drawing sets their coordinates, ascending, and values; rendering the rest.
 struct Proposal {
   std::size_t parent = 0;
   Edits edits;
+  Rectangle rectangle;
 };
 
 /// Memory that one thread reuses from candidate to candidate.
@@ -26,6 +28,7 @@ struct Scratch {
   Cuts cuts;
   Edits sorting;
   std::vector<std::uint8_t> image;
+  std::vector<std::uint8_t> row;
 };
 
 /// What all proposals of one iteration of one image read.
@@ -47,6 +50,11 @@ void draw_start(const Config& config, const ImageShape& shape, const Ball& ball,
 /// Draws one candidate (lines 13 to 16). A candidate that equals a positive is drawn again, a bounded number of times:
 /// a small space may hold no new point.
 void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal);
+
+/// Whether proposals of this configuration are rectangles.
+inline bool draws_rectangles(const Config& config) {
+  return config.shape == Shape::kWindow && config.values == Values::kExtremes && config.region == Region::kNone;
+}
 
 /// Writes a proposal's image, m bytes, and completes its edits.
 void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image);

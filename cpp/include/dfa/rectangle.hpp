@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "dfa/perturbation.hpp"
+#include "dfa/space.hpp"
+
+namespace dfa {
+
+/// A rectangle of the image, all channels, in which every coordinate takes an end of its bounds: per channel the upper
+/// or the lower one. It stands for as many edits as it has free coordinates, and costs a few words.
+struct Rectangle {
+  std::uint32_t first = 0;   ///< coordinate of its top left corner
+  std::uint32_t height = 0;  ///< in rows; 0: there is no rectangle
+  std::uint32_t length = 0;  ///< coordinates in one of its rows
+  std::uint32_t stride = 0;  ///< coordinates in a row of the image
+  /// One row's choices: 0xff where the upper end is taken, 0 where the lower one.
+  std::vector<std::uint8_t> picks_high;
+
+  bool is_empty() const { return height == 0; }
+  /// Coordinate at which its row starts.
+  std::uint32_t start(std::uint32_t row) const { return first + row * stride; }
+  /// Value at a coordinate of the rectangle, `column` coordinates into its row.
+  std::int32_t value(const Ball& ball, std::uint32_t coordinate, std::uint32_t column) const {
+    const Bounds bounds = ball.bounds(coordinate);
+    return picks_high[column] != 0 ? bounds.high : bounds.low;
+  }
+
+  /// Writes the pixels of one row, `length` bytes.
+  void paint_row(const Ball& ball, std::uint32_t row, std::uint8_t* pixels) const;
+  /// Paints it into a whole image.
+  void paint(const Ball& ball, std::uint8_t* image) const;
+  /// Writes its values into a whole vector.
+  void write(const Ball& ball, DenseVector& vector) const;
+  /// The same as edits on a base.
+  Edits edits(const Ball& ball, const DenseVector& base) const;
+};
+
+/// The rectangle of rows top..top+height-1 and columns left..left+width-1; its choices are yet to be set.
+void place(const ImageShape& shape, std::uint32_t top, std::uint32_t left, std::uint32_t height, std::uint32_t width,
+           Rectangle& rectangle);
+
+/// Whether a vector, and the image that shows it, hold the rectangle already. The first row that differs ends it.
+bool holds(const Ball& ball, const DenseVector& vector, const std::uint8_t* image, const Rectangle& rectangle,
+           std::vector<std::uint8_t>& scratch);
+
+}  // namespace dfa

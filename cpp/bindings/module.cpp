@@ -8,12 +8,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "dfa/batch.hpp"
+#include "dfa/places.hpp"
 #include "dfa/random.hpp"
 
 namespace py = pybind11;
@@ -21,9 +24,43 @@ using namespace pybind11::literals;
 
 namespace {
 
-// Without `forcecast` NumPy refuses a dtype that would lose values, instead of converting it.
+/// A C-contiguous array. What is passed for it is converted where that cannot lose values, and refused otherwise.
 template <typename T>
-using Array = py::array_t<T, py::array::c_style>;
+class Array : public py::array_t<T, py::array::c_style> {
+ public:
+  using Base = py::array_t<T, py::array::c_style>;
+  using Base::Base;
+  Array(Base base) : Base(std::move(base)) {}  // NOLINT: an array is one
+};
+
+}  // namespace
+
+// pybind11's own caster hands a Python list to NumPy with the wanted dtype, which cuts floats to integers. An array of
+// the list's own dtype, without `forcecast`, is held to the rule of safe casts.
+template <typename T>
+struct pybind11::detail::pyobject_caster<Array<T>> {
+  PYBIND11_TYPE_CASTER(Array<T>, handle_type_name<typename Array<T>::Base>::name);
+
+  bool load(handle source, bool convert) {
+    if (!convert && !Array<T>::Base::check_(source)) {
+      return false;
+    }
+    const auto own = array::ensure(source);
+    if (!own) {
+      return false;
+    }
+    auto converted = Array<T>::Base::ensure(own);
+    if (!converted) {
+      return false;
+    }
+    value = Array<T>(std::move(converted));
+    return true;
+  }
+
+  static handle cast(const handle& array, return_value_policy, handle) { return array.inc_ref(); }
+};
+
+namespace {
 
 using ShapeTuple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
 using Radius = std::variant<std::uint8_t, std::shared_ptr<dfa::RadiusMap>>;
@@ -105,6 +142,63 @@ void tell(dfa::Batch& batch, const Array<std::int64_t>& slots, const Array<std::
   const double* data = degrees.data();
   const py::gil_scoped_release release;  // the core touches no Python object
   batch.tell(rows, data);
+}
+
+std::uint8_t* checked_images(const dfa::Places& places, const Array<std::uint8_t>& images) {
+  const dfa::ImageShape& shape = places.shape();
+  if (images.ndim() != 4 || images.shape(0) < static_cast<py::ssize_t>(places.batch_size()) ||
+      images.shape(1) != shape.height || images.shape(2) != shape.width || images.shape(3) != shape.channels) {
+    throw std::invalid_argument("images must hold at least " + std::to_string(places.batch_size()) +
+                                " rows of shape (" + std::to_string(shape.height) + "," + std::to_string(shape.width) +
+                                "," + std::to_string(shape.channels) + "), got " + describe(images));
+  }
+  return const_cast<std::uint8_t*>(images.data());
+}
+
+py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
+  std::uint8_t* data = checked_images(places, images);
+  if (!images.writeable()) {
+    throw std::invalid_argument("images must be writeable");
+  }
+  {
+    const py::gil_scoped_release release;  // the core touches no Python object
+    places.propose(data);
+  }
+  Array<std::int64_t> indices(static_cast<py::ssize_t>(places.num_rows()));
+  Array<std::int64_t> goals(static_cast<py::ssize_t>(places.num_rows()));
+  places.describe_rows(indices.mutable_data(), goals.mutable_data());
+  return py::make_tuple(indices, goals);
+}
+
+std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees,
+                                     const Array<std::uint8_t>& images, double seconds, double now) {
+  if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(places.num_rows())) {
+    throw std::invalid_argument("expected one degree per row, (" + std::to_string(places.num_rows()) + ",), got " +
+                                describe(degrees));
+  }
+  const std::uint8_t* data = checked_images(places, images);
+  const double* values = degrees.data();
+  const py::gil_scoped_release release;  // the core touches no Python object
+  return places.tell(values, data, seconds, now);
+}
+
+std::vector<std::pair<std::uint64_t, double>> trace(const dfa::Places& places, std::size_t place) {
+  std::vector<std::pair<std::uint64_t, double>> pairs;
+  for (const dfa::Improvement& improvement : places.trace(place)) {
+    pairs.emplace_back(improvement.query, improvement.degree);
+  }
+  return pairs;
+}
+
+py::object hit(const dfa::Places& places, std::size_t place) {
+  const std::vector<std::uint8_t>& pixels = places.hit(place);
+  if (pixels.empty()) {
+    return py::none();
+  }
+  const dfa::ImageShape& shape = places.shape();
+  Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
+  std::copy(pixels.begin(), pixels.end(), image.mutable_data());
+  return std::move(image);
 }
 
 py::tuple population(const dfa::Batch& batch, std::size_t slot) {
@@ -254,6 +348,24 @@ PYBIND11_MODULE(_core, module) {
       .def(
           "load_all", [](dfa::Batch& batch, const py::bytes& state) { batch.load_all(std::string(state)); }, "state"_a)
       .def("__len__", &dfa::Batch::size);
+
+  py::class_<dfa::Places>(module, "Places")
+      .def(py::init([](dfa::Batch& batch, std::size_t capacity, std::size_t batch_size, std::uint64_t max_queries,
+                       std::optional<std::uint64_t> max_iterations) {
+             dfa::Limits limits;
+             limits.queries = max_queries;
+             limits.iterations = max_iterations.value_or(limits.iterations);
+             return std::make_unique<dfa::Places>(batch, capacity, batch_size, limits);
+           }),
+           py::keep_alive<1, 2>(), "batch"_a, "capacity"_a, "batch_size"_a, "max_queries"_a, "max_iterations"_a)
+      .def("admit", &dfa::Places::admit, "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
+      .def("dismiss", &dfa::Places::dismiss, "place"_a)
+      .def("propose", &propose, "images"_a.noconvert())
+      .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
+      .def("iteration", &dfa::Places::iteration, "place"_a)
+      .def("seconds", &dfa::Places::seconds, "place"_a)
+      .def("trace", &trace, "place"_a)
+      .def("hit", &hit, "place"_a);
 
   py::class_<dfa::Stream>(module, "Stream")
       .def(py::init([](std::uint64_t seed, std::uint32_t image, std::uint32_t iteration, std::uint32_t candidate) {

@@ -104,6 +104,53 @@ class Batch:
 
     def __len__(self) -> int: ...
 
+class Places:
+    """Places for active images: fills batches with candidates of their searches in turn, and books the answers.
+
+    One batch of rows at a time is under way, from `propose` to `tell`; both release the GIL.
+    """
+
+    def __init__(
+        self, batch: Batch, capacity: int, batch_size: int, max_queries: int, max_iterations: int | None
+    ) -> None:
+        """Keep `capacity` places for searches of `batch`, held to limits per image."""
+
+    def admit(self, place: int, slot: int, image: int, goal: int, deadline: float) -> None:
+        """Give a free place to a search that has just begun; it ends with the iteration told at `deadline` or later.
+
+        `image` and `goal` are given back with every row of it.
+        """
+
+    def dismiss(self, place: int) -> None:
+        """Free a place and remove its search."""
+
+    def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
+
+    def tell(
+        self, degrees: NDArray[np.float64], images: NDArray[np.uint8], seconds: float, now: float
+    ) -> list[int]:
+        """Record a degree per row and keep the images of first hits; return the places whose searches end.
+
+        Args:
+            degrees: float64, one per row that `propose` chose; 0 is a hit.
+            images: What `propose` wrote.
+            seconds: Added to the place of every row.
+            now: The time, in the unit of the deadlines.
+        """
+
+    def iteration(self, place: int) -> int:
+        """Return the number of the current iteration, or of the last one of a search that ended; 0 is the start."""
+
+    def seconds(self, place: int) -> float:
+        """Return the sum of what `tell` added to the place."""
+
+    def trace(self, place: int) -> list[tuple[int, float]]:
+        """Return, for each candidate better than all before it, the queries that it took and its degree."""
+
+    def hit(self, place: int) -> NDArray[np.uint8] | None:
+        """Return the first adversarial image, or None before there is one."""
+
 class Stream:
     """The random words of one candidate: Philox4x32-10, counter (block, candidate, iteration, image)."""
 

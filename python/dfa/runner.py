@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -36,8 +36,6 @@ from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
 
 Part: TypeAlias = Literal["propose", "wait", "score", "update"]
-
-_NO_IMAGE = -1
 
 
 @dataclass(frozen=True)
@@ -123,118 +121,34 @@ class _Found:
 class _Round:
     """One batch on its way to the oracle and back."""
 
-    places: NDArray[np.int64]
-    candidates: NDArray[np.int64]
+    indices: NDArray[np.int64]  # the image of each row
+    goals: Classes
     answer: Future[Scores]
 
 
-@dataclass
-class _Hit:
-    """The first adversarial candidate of an image."""
-
-    queries: int
-    adversarial: Image
-
-
-@dataclass
-class _Search:
-    """What a half-window remembers of one image beside its arrays."""
-
-    job: _Job
-    hit: _Hit | None = None
-    trace: list[tuple[int, float]] = field(default_factory=list)
-
-
 class _Half:
-    """Half of the window: places for active images, a batch buffer, and at most one batch under way.
+    """Half of the window: places for active images, a batch buffer, and at most one batch under way."""
 
-    The arrays have one entry per place, so that what happens for every row of every batch is a few NumPy calls.
-    """
-
-    def __init__(self, capacity: int, batch: _core.Batch, batch_size: int, shape: tuple[int, int, int]) -> None:
-        self.batch = batch
-        self.batch_size = batch_size
+    def __init__(self, plan: Plan, capacity: int, batch_size: int, shape: tuple[int, int, int]) -> None:
+        config = plan.optimizer.configure(math.prod(shape))
+        self.batch = _core.Batch(config, shape, plan.seed, plan.threads)
+        self.places = _core.Places(
+            self.batch, capacity, batch_size, plan.max_queries, plan.optimizer.max_iterations
+        )
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
         self.round: _Round | None = None
-        self.searches: list[_Search | None] = [None] * capacity
-        self.index = np.full(capacity, _NO_IMAGE, dtype=np.int64)
-        self.slot = np.zeros(capacity, dtype=np.int64)
-        self.goal = np.zeros(capacity, dtype=np.int64)
-        self.iteration = np.zeros(capacity, dtype=np.int64)
-        self.size = np.zeros(capacity, dtype=np.int64)  # candidates of this iteration that the budget allows
-        self.asked = np.zeros(capacity, dtype=np.int64)
-        self.told = np.zeros(capacity, dtype=np.int64)
-        self.spent = np.zeros(capacity, dtype=np.int64)  # queries sent in earlier iterations
-        self.has_hit = np.zeros(capacity, dtype=np.bool_)
-        self.best = np.full(capacity, np.inf, dtype=np.float64)
-        self.started = np.zeros(capacity, dtype=np.float64)
-        self.seconds = np.zeros(capacity, dtype=np.float64)
-        self._turn = 0
-        self._cycle = np.tile(np.arange(capacity), 2)
-
-    def free_places(self) -> NDArray[np.int64]:
-        return np.flatnonzero(self.index == _NO_IMAGE)
+        self.jobs: list[_Job | None] = [None] * capacity
 
     def is_empty(self) -> bool:
-        return bool((self.index == _NO_IMAGE).all())
+        return all(job is None for job in self.jobs)
 
-    def admit(self, place: int, job: _Job, slot: int, size: int) -> None:
-        self.searches[place] = _Search(job)
-        self.slot[place] = slot
-        self.goal[place] = job.goal
-        self.size[place] = size
-        self.iteration[place] = self.asked[place] = self.told[place] = self.spent[place] = 0
-        self.has_hit[place] = False
-        self.best[place] = np.inf
-        self.started[place] = time.monotonic()
-        self.seconds[place] = 0.0
-        self.index[place] = job.draft.index
+    def taken(self) -> Iterator[tuple[int, _Job]]:
+        """Return the places that are not free, with their jobs."""
+        return ((place, job) for place, job in enumerate(self.jobs) if job is not None)
 
     def dismiss(self, place: int) -> None:
-        self.index[place] = _NO_IMAGE
-        self.searches[place] = None
-        self.batch.remove(int(self.slot[place]))
-        self.size[place] = self.asked[place] = self.told[place] = 0
-
-    def propose(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Fill the buffer with as many candidates as it holds; return place and candidate of each row."""
-        # The place after the last one served goes first, so a batch too small for all places starves none.
-        order = self._cycle[self._turn : self._turn + len(self.index)]
-        wanted = (self.size - self.asked)[order]
-        before = np.cumsum(wanted) - wanted
-        taken = np.clip(self.batch_size - before, 0, wanted)
-        short = np.flatnonzero(taken < wanted)
-        if short.size:
-            self._turn = int(order[short[0]])
-        places = np.repeat(order, taken)
-        starts = np.repeat(np.cumsum(taken) - taken, taken)
-        candidates = self.asked[places] + np.arange(len(places)) - starts
-        self.batch.ask(self.slot[places], candidates, self.images)
-        self.asked[order] += taken
-        return places, candidates
-
-    def record_degrees(
-        self, places: NDArray[np.int64], candidates: NDArray[np.int64], degrees: Degrees
-    ) -> NDArray[np.int64]:
-        """Tell the core, keep improvements and first hits; return the places whose iteration is complete."""
-        rows = np.flatnonzero(degrees < self.best[places])
-        queries = self.spent[places[rows]] + candidates[rows] + 1
-        for row, place, query, degree in zip(
-            rows.tolist(), places[rows].tolist(), queries.tolist(), degrees[rows].tolist(), strict=True
-        ):
-            search = self.searches[place]
-            assert search is not None
-            # Rows of a place are in candidate order: an earlier one may have improved as much, or hit first.
-            if search.trace and degree >= search.trace[-1][1]:
-                continue
-            search.trace.append((query, degree))
-            if degree == 0.0:
-                search.hit = _Hit(query, self.images[row].copy())
-                self.has_hit[place] = True
-        np.minimum.at(self.best, places[rows], degrees[rows])
-        self.batch.tell(self.slot[places], candidates, degrees)
-        np.add.at(self.told, places, 1)
-        return np.flatnonzero((self.told == self.size) & (self.size > 0))
+        self.jobs[place] = None
+        self.places.dismiss(place)
 
 
 class _Run:
@@ -254,14 +168,10 @@ class _Run:
         self._found: list[_Found] = []
         assert plan.inputs.shape is not None
         self._shape = plan.inputs.shape
-        config = plan.optimizer.configure(math.prod(self._shape))
         # Images enough to fill a batch with one iteration each; few images are shared out between the halves.
         capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
         self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
-        self._halves = [
-            _Half(capacity, _core.Batch(config, self._shape, plan.seed, plan.threads), self._batch_size, self._shape)
-            for _ in range(2)
-        ]
+        self._halves = [_Half(plan, capacity, self._batch_size, self._shape) for _ in range(2)]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
         self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True)
 
@@ -279,12 +189,11 @@ class _Run:
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
         for half in self._halves:
-            for place in np.flatnonzero(half.index != _NO_IMAGE):
-                search = half.searches[place]
-                assert search is not None
-                draft = self._draft_of(half, int(place))
-                if search.hit is not None:
-                    self._found.append(_Found(draft, search.job.image, search.hit.adversarial))
+            for place, job in half.taken():
+                draft = self._draft_of(half, place, job)
+                adversarial = half.places.hit(place)
+                if adversarial is not None:
+                    self._found.append(_Found(draft, job.image, adversarial))
                 else:
                     self._settle_as_unfinished(draft, reason)
         for found in self._found:
@@ -315,63 +224,48 @@ class _Run:
             return
         with self._timing("wait"):
             scores = half.round.answer.result()
-        places, candidates = half.round.places, half.round.candidates
+        indices, goals = half.round.indices, half.round.goals
         half.round = None
         with self._timing("score"):
-            degrees = measure(self._plan.degree, scores, half.goal[places])
-            self._check_zero_degrees(degrees, scores, half, places)
+            degrees = measure(self._plan.degree, scores, goals)
+            self._check_zero_degrees(degrees, scores, indices, goals)
         with self._timing("update"):
-            complete = half.record_degrees(places, candidates, degrees)
             now = time.perf_counter()
-            np.add.at(half.seconds, places, (now - self._last_answer) / len(places))
+            share = (now - self._last_answer) / len(degrees)
             self._last_answer = now
-            for place in complete[self._is_finished(half, complete)]:
-                self._retire(half, int(place))
-            going_on = complete[half.index[complete] != _NO_IMAGE]
-            half.size[going_on] = np.minimum(
-                self._plan.optimizer.samples, self._plan.max_queries - half.spent[going_on]
-            )
-            half.asked[going_on] = half.told[going_on] = 0
+            for place in half.places.tell(degrees, half.images, share, time.monotonic()):
+                self._retire(half, place)
 
-    def _check_zero_degrees(self, degrees: Degrees, scores: Scores, half: _Half, places: NDArray[np.int64]) -> None:
+    def _check_zero_degrees(
+        self, degrees: Degrees, scores: Scores, indices: NDArray[np.int64], all_goals: Classes
+    ) -> None:
         """Refuse a degree of 0 for an image that is not adversarial, which would end its search for nothing."""
         zero = np.flatnonzero(degrees == 0.0)
         if not zero.size:
             return
         classes = predicted(scores[zero])
-        goals = half.goal[places[zero]]
+        goals = all_goals[zero]
         is_adversarial = classes == goals if self._is_targeted else classes != goals
         if not is_adversarial.all():
             row = int(np.argmin(is_adversarial))
             wanted = f"the target {goals[row]}" if self._is_targeted else f"another than {goals[row]}"
             raise ObjectiveError(
                 f"the degree function must return 0 only for adversarial images; it returned 0 for a candidate of "
-                f"image {half.index[places[zero[row]]]} whose class is {classes[row]}, where {wanted} was wanted"
+                f"image {indices[zero[row]]} whose class is {classes[row]}, where {wanted} was wanted"
             )
 
-    def _is_finished(self, half: _Half, complete: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Close the iteration of these places; tell which of their searches end with it."""
-        half.spent[complete] += half.size[complete]
-        finished: NDArray[np.bool_] = half.has_hit[complete]
-        finished |= half.spent[complete] >= self._plan.max_queries
-        if self._plan.optimizer.max_iterations is not None:
-            finished |= half.iteration[complete] >= self._plan.optimizer.max_iterations
-        if self._plan.max_seconds is not None:
-            finished |= time.monotonic() - half.started[complete] >= self._plan.max_seconds
-        half.iteration[complete[~finished]] += 1
-        return finished
-
     def _retire(self, half: _Half, place: int) -> None:
-        draft = self._draft_of(half, place)
-        search = half.searches[place]
-        assert search is not None
-        if search.hit is not None:
-            self._found.append(_Found(draft, search.job.image, search.hit.adversarial))
+        job = half.jobs[place]
+        assert job is not None
+        draft = self._draft_of(half, place, job)
+        adversarial = half.places.hit(place)
+        if adversarial is not None:
+            self._found.append(_Found(draft, job.image, adversarial))
             half.dismiss(place)
             return
         if draft.queries_sent >= self._plan.max_queries:
             reason = "query budget"
-        elif half.iteration[place] == self._plan.optimizer.max_iterations:
+        elif half.places.iteration(place) == self._plan.optimizer.max_iterations:
             reason = "iterations"
         else:
             reason = "time"
@@ -380,27 +274,29 @@ class _Run:
 
     def _refill(self, half: _Half) -> None:
         """Let waiting images into the half's free places."""
-        free = half.free_places()
-        for place in free:
+        for place, occupant in enumerate(half.jobs):
+            if occupant is not None:
+                continue
             if not self._ready:
                 self._read_more()
             if not self._ready:
                 return
             job = self._ready.popleft()
             slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index))
-            half.admit(int(place), job, slot, self._plan.optimizer.population)
+            deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
+            half.places.admit(place, slot, job.draft.index, job.goal, deadline)
+            half.jobs[place] = job
 
     def _send(self, half: _Half) -> None:
         if half.is_empty():
             # The only moment at which the oracle has nothing better to do.
             return
         with self._timing("propose"):
-            places, candidates = half.propose()
-        images = half.images[: len(places)]
-        answer = self._executor.submit(self._gate.ask, images, half.index[places], Purpose.ATTACK)
-        half.round = _Round(places, candidates, answer)
+            indices, goals = half.places.propose(half.images)
+        answer = self._executor.submit(self._gate.ask, half.images[: len(indices)], indices, Purpose.ATTACK)
+        half.round = _Round(indices, goals, answer)
         self._profile.batches += 1
-        self._profile.rows_sent += len(places)
+        self._profile.rows_sent += len(indices)
         self._profile.rows_capacity += self._batch_size
         if len(self._found) >= self._batch_size:
             self._confirm_found()
@@ -502,20 +398,20 @@ class _Run:
                 what = f"found but not kept ({error})"
             self._settle_as_unfinished(replace(found.draft, **_distances(found)), f"{what}: {reason}")
 
-    def _draft_of(self, half: _Half, place: int) -> Record:
+    def _draft_of(self, half: _Half, place: int, job: _Job) -> Record:
         """Return the record of a search as far as it has got."""
-        search = half.searches[place]
-        assert search is not None
-        index = int(half.index[place])
-        sent = int(self._gate.sent[index])
+        sent = int(self._gate.sent[job.draft.index])
+        trace = tuple(half.places.trace(place))
+        found = half.places.hit(place) is not None
         return replace(
-            search.job.draft,
-            queries=sent if search.hit is None else search.hit.queries,
+            job.draft,
+            # Improvements end with the first hit.
+            queries=trace[-1][0] if found else sent,
             queries_sent=sent,
-            found=search.hit is not None,
-            seconds=float(half.seconds[place]),
-            degree=search.trace[-1][1] if search.trace else None,
-            trace=tuple(search.trace),
+            found=found,
+            seconds=half.places.seconds(place),
+            degree=trace[-1][1] if trace else None,
+            trace=trace,
         )
 
     def _settle(self, record: Record) -> None:

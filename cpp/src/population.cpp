@@ -85,13 +85,8 @@ Difference Population::difference(const Ball& ball, const Member& a, const Membe
 }
 
 void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
-  struct Ranked {
-    double degree;
-    std::uint64_t birth;
-    std::size_t index;  // a member's, or members_.size() + an arrival's
-  };
-  std::vector<Ranked> order;
-  order.reserve(members_.size() + arrivals.size());
+  std::vector<Ranked>& order = order_;
+  order.clear();
   for (std::size_t i = 0; i < members_.size(); ++i) {
     order.push_back({members_[i].degree, members_[i].birth, i});
   }
@@ -108,8 +103,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
   const bool is_alone = config_.positives == 1 && !keeps_negatives;
   bool has_new_family = false;
   const Rectangle* repainted = nullptr;
-  std::vector<Member> next;
-  next.reserve(order.size());
+  std::vector<Member>& next = next_;
   // Children copy from their parents, so parents move only after the last child is made.
   for (std::size_t rank = 0; rank < order.size(); ++rank) {
     const Ranked& ranked = order[rank];
@@ -143,7 +137,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
       next[rank].edits = std::move(old.edits);
     }
   }
-  members_ = std::move(next);
+  members_.swap(next);
   drop_empty_families();
   if (repainted != nullptr) {
     Family& own = families_.front();
@@ -155,6 +149,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
   }
   rebase();
   render_positives(ball);
+  next.clear();
 }
 
 void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members) {
@@ -188,6 +183,9 @@ void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::
 }
 
 void Population::drop_empty_families() {
+  if (families_.size() == 1 && !members_.empty()) {
+    return;  // the best member always has a vector
+  }
   std::vector<std::int32_t> renamed(families_.size(), Member::kNoVector);
   std::vector<std::size_t> kept;
   for (Member& member : members_) {
@@ -244,14 +242,14 @@ void Population::count_base_differences() {
 }
 
 void Population::rebase() {
-  std::vector<bool> has_best(families_.size(), false);
+  has_best_.assign(families_.size(), 0);
   for (Member& member : members_) {
     if (member.family == Member::kNoVector) {
       continue;
     }
     const auto f = static_cast<std::size_t>(member.family);
-    if (!has_best[f]) {
-      has_best[f] = true;
+    if (has_best_[f] == 0) {
+      has_best_[f] = 1;
       rebase_family(f, member);
     }
   }

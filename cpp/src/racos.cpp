@@ -147,28 +147,46 @@ void Racos::begin_iteration() {
 }
 
 void Racos::compare_members() {
+  // Vectors never change, so most of what was compared for the last iteration holds for this one. Members that stay
+  // keep their order, and those born since are known by their births, so walking both lists side by side finds it.
+  constexpr std::size_t kUnknown = std::numeric_limits<std::size_t>::max();
+  const std::uint64_t born_since = first_birth() - config_.samples;
   const std::size_t k = population_.num_positives();
-  std::vector<std::vector<Difference>> differences(k);
-  for (std::size_t a = 0; a < k; ++a) {
-    for (std::size_t n = k; n < population_.size(); ++n) {
-      // Vectors never change, so most of what was compared for the last iteration holds for this one.
-      Difference* known = find_difference(population_[a].birth, population_[n].birth);
-      differences[a].push_back(known != nullptr ? std::move(*known)
-                                                : population_.difference(ball_, population_[a], population_[n]));
-    }
-  }
-  differences_ = std::move(differences);
-}
-
-Difference* Racos::find_difference(std::uint64_t birth_a, std::uint64_t birth_b) {
-  for (std::vector<Difference>& row : differences_) {
-    for (Difference& difference : row) {
-      if (difference.birth_a == birth_a && difference.birth_b == birth_b) {
-        return &difference;
+  last_differences_.swap(differences_);
+  differences_.resize(k);
+  std::vector<std::size_t> columns(population_.size() - k, kUnknown);
+  if (!last_differences_.empty()) {
+    const std::vector<Difference>& last = last_differences_.front();
+    std::size_t next = 0;
+    for (std::size_t n = 0; n < columns.size(); ++n) {
+      const std::uint64_t birth = population_[k + n].birth;
+      // One that was a positive stands nowhere in the list; there are k of them at most.
+      for (std::size_t i = next; birth < born_since && i < last.size(); ++i) {
+        if (last[i].birth_b == birth) {
+          columns[n] = i;
+          next = i + 1;
+          break;
+        }
       }
     }
   }
-  return nullptr;
+  std::size_t next = 0;
+  for (std::size_t a = 0; a < k; ++a) {
+    const Member& plus = population_[a];
+    while (plus.birth < born_since && next < last_differences_.size() &&
+           last_differences_[next].front().birth_a != plus.birth) {
+      ++next;
+    }
+    const bool is_known = plus.birth < born_since && next < last_differences_.size();
+    differences_[a].clear();
+    for (std::size_t n = 0; n < columns.size(); ++n) {
+      if (is_known && columns[n] != kUnknown) {
+        differences_[a].push_back(std::move(last_differences_[next][columns[n]]));
+      } else {
+        differences_[a].push_back(population_.difference(ball_, plus, population_[k + n]));
+      }
+    }
+  }
 }
 
 void Racos::draw(std::uint32_t index, Scratch& scratch) {
@@ -236,8 +254,8 @@ void Racos::advance(Scratch& scratch) {
                            " is not complete: " + std::to_string(num_told_) + " of " +
                            std::to_string(candidates_.size()) + " candidates told");
   }
-  std::vector<Arrival> arrivals;
-  arrivals.reserve(candidates_.size());
+  std::vector<Arrival>& arrivals = scratch.arrivals;
+  arrivals.clear();
   const std::uint64_t birth = first_birth();
   const bool is_full = population_.size() == config_.population();
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {

@@ -82,6 +82,35 @@ inline std::vector<std::uint8_t> image_of(const dfa::Ball& ball, const Whole& wh
   return image;
 }
 
+/// A parent's values with what a proposal changes of them.
+inline Whole applied(const dfa::Ball& ball, Whole whole, const dfa::Proposal& proposal) {
+  const dfa::Rectangle& rectangle = proposal.rectangle;
+  for (std::uint32_t row = 0; row < rectangle.height; ++row) {
+    for (std::uint32_t column = 0; column < rectangle.length; ++column) {
+      const std::uint32_t p = rectangle.first + row * rectangle.stride + column;
+      whole[p] = rectangle.picks_high[column] != 0 ? ball.bounds(p).high : ball.bounds(p).low;
+    }
+  }
+  for (const dfa::Edit& edit : proposal.edits) {
+    whole[edit.coordinate] = edit.value;
+  }
+  return whole;
+}
+
+/// A random rectangle of the image, one side per channel.
+inline dfa::Rectangle random_rectangle(const dfa::ImageShape& shape, dfa::Stream& stream) {
+  dfa::Rectangle rectangle;
+  const std::uint32_t height = 1 + stream.below(shape.height);
+  const std::uint32_t width = 1 + stream.below(shape.width);
+  dfa::place(shape, stream.below(shape.height - height + 1), stream.below(shape.width - width + 1), height, width,
+             rectangle);
+  for (std::uint32_t i = 0; i < rectangle.length; ++i) {
+    const bool is_high = i < shape.channels ? stream.below(2) != 0 : rectangle.picks_high[i - shape.channels] != 0;
+    rectangle.picks_high[i] = is_high ? 0xff : 0;
+  }
+  return rectangle;
+}
+
 struct WholeMember {
   double degree;
   std::uint64_t birth;
@@ -114,12 +143,9 @@ class Twin {
     for (auto& [degree, proposal] : candidates) {
       std::vector<std::uint8_t> image(ball_.size());
       dfa::render_proposal(ball_, population, proposal, image.data());
-      arrivals.push_back({degree, births_, nullptr, proposal.parent, &proposal.edits});
-      Whole whole = before[proposal.parent].values;
-      for (const dfa::Edit& edit : proposal.edits) {
-        whole[edit.coordinate] = edit.value;
-      }
-      reference.push_back({degree, births_++, std::move(whole)});
+      arrivals.push_back({degree, births_, nullptr, proposal.parent, &proposal.edits,
+                          proposal.rectangle.is_empty() ? nullptr : &proposal.rectangle});
+      reference.push_back({degree, births_++, applied(ball_, before[proposal.parent].values, proposal)});
     }
     population.merge(ball_, arrivals);
     select();

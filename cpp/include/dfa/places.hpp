@@ -21,8 +21,8 @@ struct Improvement {
   double degree;
 };
 
-/// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and books
-/// what is told of them. One batch of rows at a time is under way.
+/// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and
+/// books what is told of them. One batch of rows at a time is under way.
 class Places {
  public:
   /// Keeps a reference to `batch`, which holds the searches.
@@ -46,9 +46,9 @@ class Places {
   std::size_t batch_size() const { return batch_size_; }
   const ImageShape& shape() const { return batch_.shape(); }
 
-  /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote, of
-  /// which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the next
-  /// begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
+  /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote,
+  /// of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the
+  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }

@@ -73,6 +73,12 @@ class Population {
   void restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members);
 
  private:
+  struct Ranked {
+    double degree;
+    std::uint64_t birth;
+    std::size_t index;  // a member's, or members_.size() + an arrival's
+  };
+
   bool ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const;
   void drop_empty_families();
   void rebase();
@@ -84,6 +90,10 @@ class Population {
   Config config_;
   std::vector<Member> members_;
   std::vector<Family> families_;
+  // What merge() needs, kept for its memory: searches of small images spend their time in such blocks.
+  std::vector<Ranked> order_;
+  std::vector<Member> next_;
+  std::vector<std::uint8_t> has_best_;
   // [f][g]: number of coordinates at which the bases of two families differ, kept up to date by rebasing. Empty where
   // no region asks for it in every iteration.
   std::vector<std::vector<std::uint64_t>> base_differences_;

@@ -29,6 +29,7 @@ struct Scratch {
   Edits sorting;
   std::vector<std::uint8_t> image;
   std::vector<std::uint8_t> row;
+  std::vector<Arrival> arrivals;
 };
 
 /// What all proposals of one iteration of one image read.

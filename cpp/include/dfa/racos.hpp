@@ -65,7 +65,6 @@ class Racos {
   void render(Candidate& candidate, std::uint8_t* image) const;
   void begin_iteration();
   void compare_members();
-  Difference* find_difference(std::uint64_t birth_a, std::uint64_t birth_b);
   std::uint64_t first_birth() const;
   ProposalContext context() const;
 
@@ -77,6 +76,7 @@ class Racos {
   std::uint32_t iteration_ = 0;
   Population population_;
   std::vector<std::vector<Difference>> differences_;
+  std::vector<std::vector<Difference>> last_differences_;  // of the iteration before; kept for its memory
   std::uint32_t window_side_ = 0;
   std::vector<Candidate> candidates_;
   std::size_t num_told_ = 0;

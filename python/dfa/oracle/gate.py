@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from enum import Enum
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError
 from dfa.oracle.base import Oracle, ScoreKind
@@ -28,7 +29,8 @@ class Gate:
     """Asks an oracle, and counts, times and checks every answer.
 
     A query is one image sent to the oracle. It counts from the moment it is sent, whether or not the oracle
-    answers. `ask` is to be called from one thread at a time.
+    answers. `ask` is `send` and then `check`. `send` is to be called from one thread at a time; `check` may run
+    beside it in another, so that the oracle need not wait for it.
 
     Attributes:
         sent: int64, (N,): attack queries sent so far per image of the run; read it, never write it.
@@ -98,6 +100,13 @@ class Gate:
             InvalidInputError: If images and indices do not fit together; then nothing was sent.
             OracleError: If the oracle fails, or its answer cannot be used.
         """
+        return self.check(self.send(images, indices, purpose), indices)
+
+    def send(self, images: Images, indices: Indices, purpose: Purpose) -> NDArray[Any]:
+        """Return the oracle's answer to a batch, counted and timed, but not yet checked.
+
+        Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
+        """
         num_rows = len(images)
         if images.dtype != np.uint8 or indices.shape != (num_rows,):
             raise InvalidInputError(
@@ -105,15 +114,28 @@ class Gate:
                 f"{images.dtype} images of shape {images.shape} and indices of shape {indices.shape}"
             )
         if num_rows == 0:
-            return np.empty((0, self.num_classes or 0), dtype=np.float64)
+            return np.empty((0, 0), dtype=np.float64)
         if purpose is Purpose.ATTACK:
             self._spend(indices)
         self.counts[purpose] += num_rows
         self.calls[purpose] += 1
-        answer = self._answer(images, purpose)
-        self._check_form(answer, num_rows)
         # Always a copy: an oracle may answer in memory that it uses again for the next batch.
-        scores: Scores = np.array(answer, dtype=np.float64, order="C")
+        return np.array(self._answer(images, purpose), order="C")
+
+    def check(self, answer: NDArray[Any], indices: Indices) -> Scores:
+        """Return the probabilities that an answer of `send` holds, as `ask` returns them.
+
+        Args:
+            answer: What `send` returned; it belongs to the gate from now on.
+            indices: Those given to `send`.
+
+        Raises:
+            OracleError: If the answer cannot be used.
+        """
+        if len(indices) == 0:
+            return np.empty((0, self.num_classes or 0), dtype=np.float64)
+        self._check_form(answer, len(indices))
+        scores: Scores = answer.astype(np.float64, copy=False)
         if self._oracle.returns is ScoreKind.LOGITS:
             self._check_logits(scores, indices)
             probabilities = _softmax(scores)

@@ -367,6 +367,28 @@ def test_rows_of_another_shape_are_refused(slots: np.ndarray, candidates: np.nda
         batch.tell(slots, candidates, np.zeros(2))
 
 
+def test_lists_of_floats_are_refused_and_not_cut_to_integers() -> None:
+    batch, slots = started()
+    before = states(batch, slots)
+    images = np.zeros((1, *SIZE), np.uint8)
+    calls: list[Callable[[], Any]] = [
+        lambda: batch.ask([0.9], integers(0), images),  # type: ignore[arg-type]
+        lambda: batch.ask(integers(0), [0.9], images),  # type: ignore[arg-type]
+        lambda: batch.tell([0.9], integers(0), np.zeros(1)),  # type: ignore[arg-type]
+        lambda: batch.tell(integers(0), [0.9], np.zeros(1)),  # type: ignore[arg-type]
+        lambda: batch.add((IMAGE + 0.5).tolist(), 0, 20),
+        lambda: _core.RadiusMap([1.5, 2.5]),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(TypeError, match=NO_MATCH):
+            call()
+    assert not images.any()
+    assert states(batch, slots) == before
+    # What loses nothing is taken.
+    batch.ask([0], integers(0).astype(np.int32), images)  # type: ignore[arg-type]
+    assert np.array_equal(images, ask(batch, [(0, 0)], SIZE))
+
+
 def test_rows_that_are_no_integers_are_refused() -> None:
     batch, _ = started()
     images = np.zeros((1, *SIZE), np.uint8)
@@ -404,6 +426,15 @@ def test_a_refused_tell_changes_nothing(name: str) -> None:
     other, _ = started()
     tell(other, good, [1.0, 2.0])
     assert states(batch, slots) == states(other, slots)
+
+
+def test_a_candidate_told_before_its_state_was_saved_is_told_twice_after() -> None:
+    batch, slots = started()
+    loaded = batch.load(batch.save(slots[1]))
+    with pytest.raises(RuntimeError, match="told twice: candidate 1 of iteration 0"):
+        tell(batch, [(loaded, 1)], [0.5])
+    with pytest.raises(RuntimeError, match="told before asked: candidate 0 of iteration 0"):
+        tell(batch, [(loaded, 0)], [0.5])
 
 
 def test_a_tell_refused_after_it_completed_an_iteration_changes_nothing() -> None:
@@ -519,3 +550,35 @@ def test_draws_from_an_impossible_population_are_refused() -> None:
         draw_from(zeros, shape=(4, 3, 1))
     with pytest.raises(ValueError, match=r"radius must be in 1\.\.255 grey levels, got 0"):
         draw_from(zeros, radius=0)
+
+
+# Places
+
+
+def test_a_buffer_that_does_not_hold_a_whole_batch_is_refused_by_places() -> None:
+    batch = make_batch(PAPER, IMAGE)
+    places = _core.Places(batch, 2, 3, 100, None)
+    places.admit(0, batch.add(IMAGE, 0, 20), 4, 7, float("inf"))
+    whole = np.zeros((3, *SIZE), np.uint8)
+    readonly = whole.copy()
+    readonly.flags.writeable = False
+    for images, error, message in [
+        (whole[:2], ValueError, r"images must hold at least 3 rows of shape \(4,3,2\), got \(2,4,3,2,\)"),
+        (readonly, ValueError, "images must be writeable"),
+        (whole.astype(np.int8), TypeError, NO_MATCH),
+    ]:
+        with pytest.raises(error, match=message):
+            places.propose(images)
+    indices, goals = places.propose(whole)
+    assert (indices.tolist(), goals.tolist()) == ([4] * 3, [7] * 3)
+    with pytest.raises(ValueError, match=r"expected one degree per row, \(3,\), got \(2,\)"):
+        places.tell(np.zeros(2), whole, 0.0, 0.0)
+    assert places.hit(0) is None
+    assert places.tell(np.array([1.0, 0.0, 2.0]), whole, 0.25, 0.0) == []  # in the middle of an iteration
+    hit = places.hit(0)
+    assert hit is not None
+    assert np.array_equal(hit, whole[1])
+    assert places.trace(0) == [(1, 1.0), (2, 0.0)]
+    assert places.seconds(0) == 0.75
+    with pytest.raises(ValueError, match="there are 2 places, got place 2"):
+        places.trace(2)

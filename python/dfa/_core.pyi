@@ -127,9 +127,7 @@ class Places:
     def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
 
-    def tell(
-        self, degrees: NDArray[np.float64], images: NDArray[np.uint8], seconds: float, now: float
-    ) -> list[int]:
+    def tell(self, degrees: NDArray[np.float64], images: NDArray[np.uint8], seconds: float, now: float) -> list[int]:
         """Record a degree per row and keep the images of first hits; return the places whose searches end.
 
         Args:

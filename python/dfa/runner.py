@@ -132,9 +132,7 @@ class _Half:
     def __init__(self, plan: Plan, capacity: int, batch_size: int, shape: tuple[int, int, int]) -> None:
         config = plan.optimizer.configure(math.prod(shape))
         self.batch = _core.Batch(config, shape, plan.seed, plan.threads)
-        self.places = _core.Places(
-            self.batch, capacity, batch_size, plan.max_queries, plan.optimizer.max_iterations
-        )
+        self.places = _core.Places(self.batch, capacity, batch_size, plan.max_queries, plan.optimizer.max_iterations)
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity

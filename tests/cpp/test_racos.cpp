@@ -246,6 +246,22 @@ TEST_CASE("a search loaded at any point is the search that was saved") {
   }
 }
 
+TEST_CASE("a large population is compared with what the last iteration knew, as if all were compared anew") {
+  // 90,000 pairs an iteration: a search through all of them for each would take a minute.
+  dfa::Config config;
+  config.samples = 300;
+  config.positives = 300;
+  dfa::Racos search = make(config, 120);
+  for (int iteration = 0; iteration < 8; ++iteration) {
+    run_iteration(search);
+    dfa::Racos fresh = dfa::Racos::load(config, kShape, search.save());  // which knows nothing
+    for (const std::uint32_t candidate : {0U, 1U, 150U, 299U}) {
+      CHECK(ask(search, candidate) == ask(fresh, candidate));
+    }
+  }
+  CHECK(search.population()[0].birth >= 600);
+}
+
 TEST_CASE("a state whose checksum is right but whose contents are not is refused") {
   dfa::Config config;
   config.samples = 2;

@@ -24,7 +24,7 @@ LAYERS = [
     ["errors"],
     ["types"],
     ["objectives"],
-    ["optimizer", "space", "targets", "inputs"],
+    ["optimizer", "space", "targets", "inputs", "generations"],
     ["oracle.base"],
     ["oracle.callable", "oracle.keras"],
     ["oracle", "oracle.gate", "folder"],
@@ -35,7 +35,7 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
-KNOW_THE_CORE = {"optimizer", "space", "runner", "api", ""}
+KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
 OPTIONAL = {"keras", "tensorflow", "torch", "jax", "pandas", "sklearn"}
 
 

@@ -15,6 +15,7 @@
 #include <variant>
 #include <vector>
 
+#include "dfa/archive.hpp"
 #include "dfa/batch.hpp"
 #include "dfa/places.hpp"
 #include "dfa/random.hpp"
@@ -279,10 +280,12 @@ PYBIND11_MODULE(_core, module) {
   py::native_enum<dfa::Values>(module, "Values", "enum.Enum")
       .value("UNIFORM", dfa::Values::kUniform)
       .value("EXTREMES", dfa::Values::kExtremes)
+      .value("TEXTURES", dfa::Values::kTextures)
       .finalize();
   py::native_enum<dfa::Start>(module, "Start", "enum.Enum")
       .value("UNIFORM", dfa::Start::kUniform)
       .value("STRIPES", dfa::Start::kStripes)
+      .value("TEXTURES", dfa::Start::kTextures)
       .finalize();
   py::native_enum<dfa::Domain>(module, "Domain", "enum.Enum")
       .value("BALL", dfa::Domain::kBall)
@@ -296,7 +299,7 @@ PYBIND11_MODULE(_core, module) {
   py::class_<dfa::Config>(module, "Config")
       .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates, dfa::Region region,
                        dfa::Shape shape, dfa::Values values, dfa::Start start, dfa::Domain domain, dfa::Ties ties,
-                       double window_share, std::vector<std::uint64_t> window_halvings) {
+                       double window_share, std::vector<std::uint64_t> window_halvings, std::uint32_t starts) {
              dfa::Config config{samples,
                                 positives,
                                 coordinates,
@@ -307,17 +310,31 @@ PYBIND11_MODULE(_core, module) {
                                 domain,
                                 ties,
                                 window_share,
-                                std::move(window_halvings)};
+                                std::move(window_halvings),
+                                starts};
              dfa::validate(config);
              return config;
            }),
            py::kw_only(), "samples"_a, "positives"_a, "coordinates"_a, "region"_a, "shape"_a, "values"_a, "start"_a,
-           "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a)
+           "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a, "starts"_a)
       .def_property_readonly("population", &dfa::Config::population);
 
   py::class_<dfa::RadiusMap, std::shared_ptr<dfa::RadiusMap>>(module, "RadiusMap")
       .def(py::init([](const Array<std::uint8_t>& radii) { return std::make_shared<dfa::RadiusMap>(to_bytes(radii)); }),
            "radii"_a);
+
+  py::class_<dfa::Plan>(module, "Plan").def_property_readonly("num_starts", [](const dfa::Plan& plan) {
+    return plan.starts.size();
+  });
+  py::class_<dfa::Lesson>(module, "Lesson").def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries);
+  py::class_<dfa::Archive>(module, "Archive")
+      .def(py::init<std::size_t>(), "num_coordinates"_a)
+      .def("plan", &dfa::Archive::plan, "goal"_a, "scale"_a)
+      .def("learn", &dfa::Archive::learn, "goal"_a, "lesson"_a)
+      .def("save", [](const dfa::Archive& archive) { return py::bytes(archive.save()); })
+      .def_static(
+          "load", [](const py::bytes& state) { return dfa::Archive::load(std::string(state)); }, "state"_a)
+      .def("__len__", &dfa::Archive::size);
 
   py::class_<dfa::Batch>(module, "Batch")
       .def(py::init([](const dfa::Config& config, const ShapeTuple& shape, std::uint64_t seed, int threads) {
@@ -326,10 +343,14 @@ PYBIND11_MODULE(_core, module) {
            "config"_a, "shape"_a, "seed"_a, "threads"_a)
       .def(
           "add",
-          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Radius& radius) {
-            return batch.add(to_ball(batch.shape(), original, radius, batch.config().domain), image_id);
+          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Radius& radius,
+             const dfa::Plan* plan) {
+            dfa::Ball ball = to_ball(batch.shape(), original, radius, batch.config().domain);
+            return plan == nullptr ? batch.add(std::move(ball), image_id) : batch.add(std::move(ball), image_id, *plan);
           },
-          "original"_a, "image_id"_a, "radius"_a)
+          "original"_a, "image_id"_a, "radius"_a, "plan"_a = nullptr)
+      .def(
+          "lesson", [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).lesson(); }, "slot"_a)
       .def("remove", &dfa::Batch::remove, "slot"_a)
       .def("ask", &ask, "slots"_a, "candidates"_a, "images"_a.noconvert())
       .def("tell", &tell, "slots"_a, "candidates"_a, "degrees"_a)
@@ -363,6 +384,7 @@ PYBIND11_MODULE(_core, module) {
       .def("propose", &propose, "images"_a.noconvert())
       .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
       .def("iteration", &dfa::Places::iteration, "place"_a)
+      .def("spent", &dfa::Places::spent, "place"_a)
       .def("seconds", &dfa::Places::seconds, "place"_a)
       .def("trace", &trace, "place"_a)
       .def("hit", &hit, "place"_a);
@@ -387,5 +409,6 @@ PYBIND11_MODULE(_core, module) {
   module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "radius"_a, "members"_a, "seed"_a,
              "count"_a);
   module.def("build_info", &build_info);
+  module.attr("NUM_TEXTURED_STARTS") = dfa::kNumTexturedStarts;
   module.attr("__version__") = DFA_VERSION;
 }

@@ -57,6 +57,10 @@ std::size_t Batch::add(Ball ball, std::uint32_t image_id) {
   return place(Racos(config_, shape_, std::move(ball), seed_, image_id));
 }
 
+std::size_t Batch::add(Ball ball, std::uint32_t image_id, Plan plan) {
+  return place(Racos(config_, shape_, std::move(ball), seed_, image_id, std::move(plan)));
+}
+
 std::size_t Batch::place(Racos search) {
   auto owned = std::make_unique<Racos>(std::move(search));
   ++num_searches_;

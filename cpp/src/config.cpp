@@ -3,6 +3,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "dfa/texture.hpp"
+
 namespace dfa {
 namespace {
 
@@ -22,6 +24,13 @@ void validate(const Config& config) {
   require(config.positives >= 1 && config.positives <= kMost,
           "positives must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.positives));
   require(config.coordinates >= 1, "coordinates must be at least 1, got 0");
+  require(config.starts == 0 || config.starts >= config.population(),
+          "starts must be at least samples + positives, got " + std::to_string(config.starts));
+  require(config.start != Start::kTextures || config.num_starts() <= kNumTexturedStarts,
+          "there are " + std::to_string(kNumTexturedStarts) + " textured starts, got starts of " +
+              std::to_string(config.num_starts()));
+  require(config.values != Values::kTextures || (config.shape == Shape::kWindow && config.region == Region::kNone),
+          "textures need windows and no region");
   require(config.window_share > 0.0 && config.window_share <= 1.0,
           "window_share must be in (0, 1], got " + std::to_string(config.window_share));
   for (std::size_t i = 1; i < config.window_halvings.size(); ++i) {

@@ -106,7 +106,7 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
   sort_by_coordinate(proposal.edits, scratch.sorting, ball.size());
 }
 
-void draw_rectangle(const ProposalContext& context, Stream& stream, Proposal& proposal) {
+void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const ImageShape& shape = context.shape;
   const std::uint32_t height = context.window_side;
   const std::uint32_t width = context.window_side;
@@ -114,12 +114,14 @@ void draw_rectangle(const ProposalContext& context, Stream& stream, Proposal& pr
   const std::uint32_t left = stream.below(shape.width - width + 1);
   Rectangle& rectangle = proposal.rectangle;
   place(shape, top, left, height, width, rectangle);
-  for (std::uint32_t channel = 0; channel < shape.channels; ++channel) {
-    rectangle.picks_high[channel] = stream.below(2) != 0 ? 0xff : 0;
+  scratch.channels.resize(shape.channels);
+  for (std::uint8_t& channel : scratch.channels) {
+    channel = stream.below(2) != 0 ? 0xff : 0;
   }
-  for (std::uint32_t i = shape.channels; i < rectangle.length; ++i) {
-    rectangle.picks_high[i] = rectangle.picks_high[i - shape.channels];
-  }
+  proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
+  const Texture texture =
+      proposal.filling == Gains::kPlain ? Texture{Weave::kPlain, 1} : kWindowTextures[proposal.filling - 1];
+  weave(texture, top, left, scratch.channels, stream, rectangle);
 }
 
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
@@ -164,7 +166,7 @@ bool visit_changes(const Ball& ball, const Proposal& proposal, Visit&& visit) {
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     for (std::uint32_t column = 0; column < rectangle.length; ++column) {
       const std::uint32_t p = rectangle.start(row) + column;
-      if (!visit(p, rectangle.value(ball, p, column))) {
+      if (!visit(p, rectangle.value(ball, row, column))) {
         return false;
       }
     }
@@ -248,6 +250,13 @@ void draw_start(const Config& config, const ImageShape& shape, const Ball& ball,
   }
 }
 
+void draw_textured_start(const ImageShape& shape, std::uint32_t texture, Stream& stream, Rectangle& rectangle) {
+  place(shape, 0, 0, shape.height, shape.width, rectangle);
+  const std::uint8_t high = texture < kStartTextures.size() ? 0xff : 0;
+  weave(kStartTextures[texture % kStartTextures.size()], 0, 0, std::vector<std::uint8_t>(shape.channels, high), stream,
+        rectangle);
+}
+
 void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const auto num_positives = static_cast<std::uint32_t>(context.population.num_positives());
   for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
@@ -258,7 +267,7 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
                   scratch.cuts);
     }
     if (draws_rectangles(context.config)) {
-      draw_rectangle(context, stream, proposal);
+      draw_rectangle(context, stream, scratch, proposal);
     } else if (context.config.shape == Shape::kWindow) {
       draw_window(context, stream, scratch, proposal);
     } else {

@@ -14,7 +14,10 @@ namespace dfa {
 namespace {
 
 constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
-constexpr std::uint32_t kStateVersion = 1;
+constexpr std::uint32_t kStateVersion = 2;
+
+// Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
+constexpr double kLargestGain = 1.5;
 
 std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
   return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
@@ -36,6 +39,7 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   for (const std::uint64_t halving : config.window_halvings) {
     out.put(halving);
   }
+  out.put(config.starts);
   out.put(shape.height);
   out.put(shape.width);
   out.put(shape.channels);
@@ -64,6 +68,56 @@ Ball load_ball(const Config& config, const ImageShape& shape, StateReader& in) {
   }
   auto radii = std::make_shared<const RadiusMap>(read_bytes(in, shape.size()));
   return Ball(std::move(original), std::move(radii), config.domain);
+}
+
+void save_plan(const Plan& plan, StateWriter& out) {
+  out.put(static_cast<std::uint32_t>(plan.starts.size()));
+  for (const PlannedStart& start : plan.starts) {
+    out.put(start.entry);
+    out.put(start.texture);
+    save_signs(start.signs, out);
+  }
+  save_gains(plan.gains, out);
+  out.put_double(plan.scale);
+}
+
+Plan load_plan(std::size_t num_coordinates, StateReader& in) {
+  Plan plan;
+  const auto num_starts = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < num_starts; ++i) {
+    PlannedStart start;
+    start.entry = in.get<std::uint32_t>();
+    start.texture = in.get<std::uint32_t>();
+    start.signs = load_signs(num_coordinates, in);
+    plan.starts.push_back(std::move(start));
+  }
+  plan.gains = load_gains(in);
+  plan.scale = in.get_double();
+  return plan;
+}
+
+void save_lesson(const Lesson& lesson, StateWriter& out) {
+  out.put(static_cast<std::uint32_t>(lesson.trials.size()));
+  for (const Lesson::Trial& trial : lesson.trials) {
+    out.put(trial.entry);
+    out.put_double(trial.ratio);
+  }
+  save_gains(lesson.gains, out);
+  out.put(lesson.num_windows);
+  save_signs(lesson.found, out);
+}
+
+Lesson load_lesson(std::size_t num_coordinates, StateReader& in) {
+  Lesson lesson;
+  const auto num_trials = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < num_trials; ++i) {
+    const auto entry = in.get<std::uint32_t>();
+    lesson.trials.push_back({entry, in.get_double()});
+  }
+  lesson.gains = load_gains(in);
+  lesson.num_windows = in.get<std::uint64_t>();
+  lesson.found = load_signs(num_coordinates, in);
+  return lesson;
 }
 
 void check_value(const Ball& ball, std::size_t coordinate, std::int32_t value) {
@@ -107,8 +161,23 @@ Member load_member(const Ball& ball, StateReader& in) {
 }  // namespace
 
 Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id)
-    : config_(config), shape_(shape), ball_(std::move(ball)), seed_(seed), image_id_(image_id), population_(config) {
+    : Racos(config, shape, std::move(ball), seed, image_id, plan_alone(config.num_starts())) {}
+
+Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id,
+             Plan plan)
+    : config_(config),
+      shape_(shape),
+      ball_(std::move(ball)),
+      seed_(seed),
+      image_id_(image_id),
+      plan_(std::move(plan)),
+      gains_(plan_.gains),
+      population_(config) {
   validate(config_);
+  if (plan_.starts.size() < config_.population()) {
+    throw std::invalid_argument("a plan must hold at least " + std::to_string(config_.population()) + " starts, got " +
+                                std::to_string(plan_.starts.size()));
+  }
   if (ball_.size() != shape_.size()) {
     throw std::invalid_argument("expected an image of " + std::to_string(shape_.size()) + " coordinates, got " +
                                 std::to_string(ball_.size()));
@@ -125,12 +194,16 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
-ProposalContext Racos::context() const { return {config_, shape_, ball_, population_, differences_, window_side_}; }
+ProposalContext Racos::context() const {
+  return {config_, shape_, ball_, population_, differences_, gains_, window_side_};
+}
 
 void Racos::begin_iteration() {
   candidates_.resize(iteration_size());
   for (Candidate& candidate : candidates_) {
     candidate.whole = DenseVector();
+    candidate.proposal.rectangle.height = 0;
+    candidate.proposal.edits.clear();
     candidate.is_drawn = false;
     candidate.is_told = false;
   }
@@ -139,7 +212,8 @@ void Racos::begin_iteration() {
     return;
   }
   if (config_.shape == Shape::kWindow) {
-    window_side_ = dfa::window_side(config_, shape_, first_birth());
+    const std::uint64_t num_starts = plan_.starts.size();
+    window_side_ = dfa::window_side(config_, shape_, first_birth() - std::min(first_birth(), num_starts));
   }
   if (config_.region == Region::kOrdered) {
     compare_members();
@@ -195,17 +269,31 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
     return;
   }
   Stream stream({seed_, image_id_, iteration_, index});
-  if (iteration_ == 0) {
-    draw_start(config_, shape_, ball_, stream, candidate.whole);
+  if (is_start(index)) {
+    draw_start_candidate(first_birth() + index, stream, candidate);
   } else {
     draw_proposal(context(), stream, scratch, candidate.proposal);
   }
   candidate.is_drawn = true;
 }
 
-void Racos::render(Candidate& candidate, std::uint8_t* image) const {
-  if (iteration_ == 0) {
+void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
+  const PlannedStart& start = plan_.starts[birth];
+  if (start.signs) {
+    candidate.whole = apply_signs(*start.signs, ball_);
+  } else if (config_.start == Start::kTextures) {
+    draw_textured_start(shape_, start.texture, stream, candidate.proposal.rectangle);
+  } else {
+    draw_start(config_, shape_, ball_, stream, candidate.whole);
+  }
+}
+
+void Racos::render(std::uint32_t index, std::uint8_t* image) {
+  Candidate& candidate = candidates_[index];
+  if (candidate.whole.size() != 0) {
     candidate.whole.render(ball_, image);
+  } else if (is_start(index)) {
+    candidate.proposal.rectangle.paint(ball_, image);
   } else {
     render_proposal(ball_, population_, candidate.proposal, image);
   }
@@ -222,7 +310,7 @@ void Racos::ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image) 
     throw std::invalid_argument("no " + describe_candidate(candidate, iteration_, candidates_.size()));
   }
   draw(candidate, scratch);
-  render(candidates_[candidate], image);
+  render(candidate, image);
 }
 
 void Racos::tell(std::uint32_t index, double degree) {
@@ -254,6 +342,7 @@ void Racos::advance(Scratch& scratch) {
                            " is not complete: " + std::to_string(num_told_) + " of " +
                            std::to_string(candidates_.size()) + " candidates told");
   }
+  learn_from_candidates(scratch);
   std::vector<Arrival>& arrivals = scratch.arrivals;
   arrivals.clear();
   const std::uint64_t birth = first_birth();
@@ -268,10 +357,14 @@ void Racos::advance(Scratch& scratch) {
       draw(i, scratch);
       if (!candidate.proposal.edits.empty()) {
         scratch.image.resize(ball_.size());
-        render(candidate, scratch.image.data());
+        render(i, scratch.image.data());
       }
     }
-    if (iteration_ == 0) {
+    if (is_start(i)) {
+      if (candidate.whole.size() == 0 && may_be_read(candidate.degree)) {
+        candidate.whole = DenseVector(ball_.size(), ball_.largest());
+        candidate.proposal.rectangle.write(ball_, candidate.whole);
+      }
       arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
     } else {
       const Proposal& proposal = candidate.proposal;
@@ -280,8 +373,49 @@ void Racos::advance(Scratch& scratch) {
     }
   }
   population_.merge(ball_, arrivals);
+  learn_from_hit(birth);
   ++iteration_;
   begin_iteration();
+}
+
+bool Racos::may_be_read(double degree) const {
+  return config_.region != Region::kNone || population_.size() < config_.positives ||
+         degree <= population_[config_.positives - 1].degree;
+}
+
+void Racos::learn_from_candidates(Scratch& scratch) {
+  const bool is_lesson = first_birth() < Lesson::kLessonQueries;
+  for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+    Candidate& candidate = candidates_[i];
+    if (is_start(i)) {
+      if (is_lesson) {
+        lesson_.trials.push_back({plan_.starts[first_birth() + i].entry, candidate.degree / plan_.scale});
+      }
+      continue;
+    }
+    if (is_lesson) {
+      ++lesson_.num_windows;
+    }
+    if (config_.values != Values::kTextures) {
+      continue;
+    }
+    draw(i, scratch);  // unless it was: the state may have been loaded since
+    const Proposal& proposal = candidate.proposal;
+    const double gain = std::max(population_[proposal.parent].degree - candidate.degree, 0.0) / plan_.scale;
+    gains_.learn(proposal.filling, gain);
+    if (is_lesson) {
+      lesson_.gains.add(proposal.filling, std::min(gain, kLargestGain));
+    }
+  }
+}
+
+// Called with the best member in place and the iteration not yet over.
+void Racos::learn_from_hit(std::uint64_t first) {
+  const Member& best = population_[0];
+  const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
+  if (best.degree == 0.0 && is_new && first < Lesson::kLessonQueries && !lesson_.found) {
+    lesson_.found = std::make_shared<const Signs>(signs_of(population_.family(best).base));
+  }
 }
 
 std::string Racos::save() const {
@@ -293,6 +427,9 @@ std::string Racos::save() const {
   out.put(image_id_);
   out.put(iteration_);
   save_ball(ball_, out);
+  save_plan(plan_, out);
+  save_gains(gains_, out);
+  save_lesson(lesson_, out);
   out.put(static_cast<std::uint32_t>(population_.num_families()));
   for (std::size_t f = 0; f < population_.num_families(); ++f) {
     for (std::size_t p = 0; p < ball_.size(); ++p) {
@@ -320,23 +457,7 @@ std::string Racos::save() const {
 }
 
 Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
-  if (bytes.size() < sizeof(std::uint64_t)) {
-    throw std::invalid_argument("saved state ends too early: it is truncated");
-  }
-  const std::size_t end = bytes.size() - sizeof(std::uint64_t);
-  StateReader in(bytes, end);
-  if (in.get<std::uint32_t>() != kStateMagic) {
-    throw std::invalid_argument("not a saved state of this optimizer");
-  }
-  const auto version = in.get<std::uint32_t>();
-  if (version != kStateVersion) {
-    throw std::invalid_argument("saved state has version " + std::to_string(version) + ", this build reads version " +
-                                std::to_string(kStateVersion));
-  }
-  const std::string tail = bytes.substr(end);
-  if (StateReader(tail).get<std::uint64_t>() != checksum(bytes.data(), end)) {
-    throw std::invalid_argument("saved state is damaged: its checksum does not match");
-  }
+  StateReader in = open_state(bytes, kStateMagic, kStateVersion);
   StateWriter expected;
   save_config(config, shape, expected);
   if (expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
@@ -345,7 +466,11 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   const auto seed = in.get<std::uint64_t>();
   const auto image_id = in.get<std::uint32_t>();
   const auto iteration = in.get<std::uint32_t>();
-  Racos search(config, shape, load_ball(config, shape, in), seed, image_id);
+  Ball ball = load_ball(config, shape, in);
+  Plan plan = load_plan(shape.size(), in);
+  Racos search(config, shape, std::move(ball), seed, image_id, std::move(plan));
+  search.gains_ = load_gains(in);
+  search.lesson_ = load_lesson(shape.size(), in);
   const auto num_families = in.get<std::uint32_t>();
   std::vector<DenseVector> bases;
   for (std::uint32_t f = 0; f < num_families; ++f) {
@@ -414,7 +539,7 @@ std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, co
     for (std::uint32_t row = 0; row < rectangle.height; ++row) {
       for (std::uint32_t column = 0; column < rectangle.length; ++column) {
         const std::uint32_t p = rectangle.start(row) + column;
-        vector[p] = rectangle.value(search.ball_, p, column);
+        vector[p] = rectangle.value(search.ball_, row, column);
       }
     }
     for (const Edit& edit : proposal.edits) {

@@ -10,12 +10,13 @@ namespace {
 // Pixels of the ends of the bounds, in 8 bits throughout: min(up, 255 - d) is how far up a pixel can go. What the
 // domain is does not matter, since beyond its ends both render alike.
 template <typename RadiusAt>
-void paint_ends(const std::uint8_t* original, const std::uint8_t* picks_high, RadiusAt radius_at, std::size_t n,
-                std::uint8_t* pixels) {
+void paint_ends(const std::uint8_t* original, const std::uint8_t* picks_high, std::uint8_t turn, RadiusAt radius_at,
+                std::size_t n, std::uint8_t* pixels) {
   for (std::size_t i = 0; i < n; ++i) {
     const std::uint8_t radius = radius_at(i);
-    const auto up = static_cast<std::uint8_t>(radius & picks_high[i]);
-    const auto down = static_cast<std::uint8_t>(radius & ~picks_high[i]);
+    const auto is_high = static_cast<std::uint8_t>(picks_high[i] ^ turn);
+    const auto up = static_cast<std::uint8_t>(radius & is_high);
+    const auto down = static_cast<std::uint8_t>(radius & ~is_high);
     const auto raised = static_cast<std::uint8_t>(original[i] + std::min(up, static_cast<std::uint8_t>(~original[i])));
     pixels[i] = static_cast<std::uint8_t>(raised - std::min(down, raised));
   }
@@ -27,10 +28,10 @@ void Rectangle::paint_row(const Ball& ball, std::uint32_t row, std::uint8_t* pix
   const std::uint8_t* original = ball.original().data() + start(row);
   if (ball.radii() != nullptr) {
     const std::uint8_t* radii = ball.radii()->radii.data() + start(row);
-    paint_ends(original, picks_high.data(), [radii](std::size_t i) { return radii[i]; }, length, pixels);
+    paint_ends(original, picks_high.data(), turn(row), [radii](std::size_t i) { return radii[i]; }, length, pixels);
   } else {
     const std::uint8_t radius = ball.radius();
-    paint_ends(original, picks_high.data(), [radius](std::size_t) { return radius; }, length, pixels);
+    paint_ends(original, picks_high.data(), turn(row), [radius](std::size_t) { return radius; }, length, pixels);
   }
 }
 
@@ -44,7 +45,7 @@ void Rectangle::write(const Ball& ball, DenseVector& vector) const {
   for (std::uint32_t row = 0; row < height; ++row) {
     for (std::uint32_t column = 0; column < length; ++column) {
       const std::uint32_t p = start(row) + column;
-      vector.set(p, value(ball, p, column));
+      vector.set(p, value(ball, row, column));
     }
   }
 }
@@ -56,7 +57,7 @@ Edits Rectangle::edits(const Ball& ball, const DenseVector& base) const {
     for (std::uint32_t column = 0; column < length; ++column) {
       const std::uint32_t p = start(row) + column;
       const std::int32_t base_value = base[p];
-      const std::int32_t own = value(ball, p, column);
+      const std::int32_t own = value(ball, row, column);
       result.push_back({p, static_cast<std::int16_t>(own), static_cast<std::int16_t>(base_value), ball.pixel(p, own),
                         ball.pixel(p, base_value)});
     }
@@ -71,6 +72,7 @@ void place(const ImageShape& shape, std::uint32_t top, std::uint32_t left, std::
   rectangle.length = width * shape.channels;
   rectangle.stride = shape.width * shape.channels;
   rectangle.picks_high.resize(rectangle.length);
+  rectangle.row_turns.clear();
 }
 
 bool holds(const Ball& ball, const DenseVector& vector, const std::uint8_t* image, const Rectangle& rectangle,
@@ -88,7 +90,7 @@ bool holds(const Ball& ball, const DenseVector& vector, const std::uint8_t* imag
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     for (std::uint32_t column = 0; column < rectangle.length; ++column) {
       const std::uint32_t p = rectangle.start(row) + column;
-      if (vector[p] != rectangle.value(ball, p, column)) {
+      if (vector[p] != rectangle.value(ball, row, column)) {
         return false;
       }
     }

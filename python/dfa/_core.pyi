@@ -52,6 +52,7 @@ class Config:
         ties: Ties,
         window_share: float,
         window_halvings: Sequence[int],
+        starts: int,
     ) -> None: ...
     @property
     def population(self) -> int:
@@ -62,6 +63,38 @@ class RadiusMap:
 
     def __init__(self, radii: NDArray[np.uint8]) -> None: ...
 
+class Plan:
+    """What a search is given of the images before it."""
+
+    @property
+    def num_starts(self) -> int:
+        """Candidates that are drawn as starts."""
+
+class Lesson:
+    """What one search teaches an archive, from its first `QUERIES` candidates only."""
+
+    QUERIES: Final[int]
+
+class Archive:
+    """What the images of a run learn from one another; a plan depends on the lessons before it, in their order."""
+
+    def __init__(self, num_coordinates: int) -> None: ...
+    def plan(self, goal: int, scale: float) -> Plan:
+        """Return the plan of the next search; `scale` is the clean image's degree, above 0."""
+
+    def learn(self, goal: int, lesson: Lesson) -> None:
+        """Take a lesson of a search for that goal."""
+
+    def save(self) -> bytes:
+        """Return the exact state."""
+
+    @staticmethod
+    def load(state: bytes) -> Archive:
+        """Return the archive that `save` described."""
+
+    def __len__(self) -> int:
+        """Return the number of perturbations kept."""
+
 class Batch:
     """Searches on many images at once. A slot holds one search; a freed slot is used again.
 
@@ -69,8 +102,11 @@ class Batch:
     """
 
     def __init__(self, config: Config, shape: _Shape, seed: int, threads: int) -> None: ...
-    def add(self, original: NDArray[np.uint8], image_id: int, radius: _Radius) -> int:
-        """Start a search around an image, uint8 (H, W, C), and return its slot."""
+    def add(self, original: NDArray[np.uint8], image_id: int, radius: _Radius, plan: Plan | None = None) -> int:
+        """Start a search around an image, uint8 (H, W, C), and return its slot; without a plan it knows no other."""
+
+    def lesson(self, slot: int) -> Lesson:
+        """Return what a search has taught so far."""
 
     def remove(self, slot: int) -> None:
         """Forget a search."""
@@ -136,6 +172,9 @@ class Places:
             seconds: Added to the place of every row.
             now: The time, in the unit of the deadlines.
         """
+
+    def spent(self, place: int) -> int:
+        """Return the queries sent in the iterations that are complete."""
 
     def iteration(self, place: int) -> int:
         """Return the number of the current iteration, or of the last one of a search that ended; 0 is the start."""

@@ -11,8 +11,8 @@ from dfa.objectives import LOG, PAPER, Objective
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
 Shape: TypeAlias = Literal["scattered", "window"]
-Values: TypeAlias = Literal["uniform", "extremes"]
-Start: TypeAlias = Literal["uniform", "stripes"]
+Values: TypeAlias = Literal["uniform", "extremes", "textures"]
+Start: TypeAlias = Literal["uniform", "stripes", "textures"]
 Domain: TypeAlias = Literal["ball", "valid"]
 Ties: TypeAlias = Literal["older", "newer"]
 
@@ -34,12 +34,21 @@ class Racos:
             square "window".
         coordinates: |Y| of scattered changes: a number of coordinates, or a share of them, in (0, 1).
         window_share: Share of the image's area that a window covers at first, in (0, 1].
-        window_halvings: Numbers of answered candidates at which that share halves, ascending. They do not
-            depend on the budget, so a longer run begins like a shorter one.
-        values: "uniform" integers within the bounds, or their "extremes" (in a window one choice per channel).
+        window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
+            ascending. They do not depend on the budget, so a longer run begins like a shorter one.
+        values: "uniform" integers within the bounds, their "extremes" (in a window one choice per channel), or in a
+            window "textures": extremes in rows, columns or checks, one or several coordinates wide, or plain. Which
+            of them lower the degree is learned while the search goes on.
         region: What the negatives teach (line 13): "ordered" RACOS cuts after which no negative lies inside,
             one cut "per_coordinate" and negative, or "none".
-        start: The first s + k candidates: "uniform", or vertical "stripes" at the extremes.
+        start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": 12 coarse and fine
+            rows, columns and checks at the extremes, one after another.
+        starts: How many candidates are drawn as starts before any descends from another; None for s + k.
+        archive: Images learn from the images before them: which starts worked, for the same goal (the original
+            class, or the target) and for all; perturbations that broke other images, tried as starts where that is
+            likely to pay; which textures help. Image i learns from the images 0..j-1, j the largest power of two
+            that is at most i, and at least 4, and from their first 200 queries only; so results depend on the order
+            of the images, and still not on batch size or threads. False where images must be independent.
         domain: "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
             perturbations that need no clamping.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.
@@ -56,9 +65,11 @@ class Racos:
     coordinates: int | float = PAPER_SHARE
     window_share: float = 0.1
     window_halvings: tuple[int, ...] = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
-    values: Values = "extremes"
+    values: Values = "textures"
     region: Region = "none"
-    start: Start = "stripes"
+    start: Start = "textures"
+    starts: int | None = 12
+    archive: bool = True
     domain: Domain = "valid"
     ties: Ties = "newer"
     max_iterations: int | None = None
@@ -85,6 +96,23 @@ class Racos:
             _require_integer("each of window_halvings", halving, 1)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
+        if self.starts is not None:
+            _require_integer("starts (unless None)", self.starts, self.population)
+        if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
+            raise InvalidInputError(
+                f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives, where it is "
+                f"None) must be at most that, got {self.starts or self.population}"
+            )
+        if self.values == "textures" and (self.shape != "window" or self.region != "none"):
+            raise InvalidInputError(
+                f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
+            )
+        if not isinstance(self.archive, bool):
+            raise InvalidInputError(f"archive must be True or False, got {self.archive!r}")
+        if self.archive and self.start != "textures":
+            raise InvalidInputError(
+                f"an archive ranks textured starts: it needs start='textures', got {self.start!r}; or set archive=False"
+            )
         if not isinstance(self.objective, Objective):
             raise InvalidInputError(
                 f"objective must be a dfa.Objective here, got {self.objective!r}; a bare function goes to dfa.run"
@@ -111,6 +139,8 @@ class Racos:
             values="uniform",
             region="ordered",
             start="uniform",
+            starts=None,
+            archive=False,
             domain="ball",
             ties="older",
             max_iterations=10_000,
@@ -139,6 +169,7 @@ class Racos:
             ties=getattr(_core.Ties, self.ties.upper()),
             window_share=self.window_share,
             window_halvings=list(self.window_halvings),
+            starts=self.starts or 0,
         )
 
 

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from dfa import _core
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
+from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
 from dfa.optimizer import Racos
@@ -106,6 +107,7 @@ class _Job:
     draft: Record
     image: Image
     goal: int  # the class that the degree function is given: the target, or the original class
+    degree: float  # of the clean image
 
 
 @dataclass
@@ -136,13 +138,20 @@ class _Half:
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity
+        self.slots = [0] * capacity
 
     def is_empty(self) -> bool:
         return all(job is None for job in self.jobs)
 
+    def num_taken(self) -> int:
+        return sum(job is not None for job in self.jobs)
+
     def taken(self) -> Iterator[tuple[int, _Job]]:
         """Return the places that are not free, with their jobs."""
         return ((place, job) for place, job in enumerate(self.jobs) if job is not None)
+
+    def lesson(self, place: int) -> _core.Lesson:
+        return self.batch.lesson(self.slots[place])
 
     def dismiss(self, place: int) -> None:
         self.jobs[place] = None
@@ -166,6 +175,7 @@ class _Run:
         self._found: list[_Found] = []
         assert plan.inputs.shape is not None
         self._shape = plan.inputs.shape
+        self._generations = Generations(num_images, math.prod(self._shape)) if plan.optimizer.archive else None
         # Images enough to fill a batch with one iteration each; few images are shared out between the halves.
         capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
         self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
@@ -261,7 +271,7 @@ class _Run:
         adversarial = half.places.hit(place)
         if adversarial is not None:
             self._found.append(_Found(draft, job.image, adversarial))
-            half.dismiss(place)
+            self._dismiss(half, place, job)
             return
         if draft.queries_sent >= self._plan.max_queries:
             reason = "query budget"
@@ -270,7 +280,29 @@ class _Run:
         else:
             reason = "time"
         self._settle(replace(draft, status=Status.FAILURE, reason=reason))
+        self._dismiss(half, place, job)
+
+    def _dismiss(self, half: _Half, place: int, job: _Job) -> None:
+        if self._generations is not None:
+            self._generations.teach(job.draft.index, job.goal, half.lesson(place))
         half.dismiss(place)
+
+    def _fair_share(self) -> float:
+        """Return how many images a half may hold, so that the images of a generation are shared out between both."""
+        if self._generations is None:
+            return math.inf
+        waiting = self._generations.num_open - self._ready[0].draft.index
+        return math.ceil((waiting + sum(half.num_taken() for half in self._halves)) / 2)
+
+    def _may_begin(self, index: int) -> bool:
+        """Tell whether an image may begin, after hearing the searches that have become long."""
+        if self._generations is None or self._generations.is_open(index):
+            return True
+        for half in self._halves:
+            for place, job in half.taken():
+                if half.places.spent(place) >= _core.Lesson.QUERIES:
+                    self._generations.teach(job.draft.index, job.goal, half.lesson(place))
+        return self._generations.is_open(index)
 
     def _refill(self, half: _Half) -> None:
         """Let waiting images into the half's free places."""
@@ -281,8 +313,12 @@ class _Run:
                 self._read_more()
             if not self._ready:
                 return
+            if not self._may_begin(self._ready[0].draft.index) or half.num_taken() >= self._fair_share():
+                return
             job = self._ready.popleft()
-            slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index))
+            plan = None if self._generations is None else self._generations.plan(job.goal, job.degree)
+            slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index), plan)
+            half.slots[place] = slot
             deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
             half.places.admit(place, slot, job.draft.index, job.goal, deadline)
             half.jobs[place] = job
@@ -318,7 +354,7 @@ class _Run:
                 image = self._plan.inputs.load(index)
             except InvalidInputError as error:
                 # One unreadable file of a folder must not cost the others their results.
-                self._settle(
+                self._settle_unsearched(
                     Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=self._label(index))
                 )
                 continue
@@ -338,7 +374,9 @@ class _Run:
         scores = self._ask_aside(np.stack(images), indices, Purpose.CLEAN)
         check_label_range(self._plan.labels, scores.shape[1])
         goals = resolve(self._plan.targets, scores, indices)
-        for row, class_before in enumerate(predicted(scores).tolist()):
+        classes = predicted(scores)
+        degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
+        for row, class_before in enumerate(classes.tolist()):
             draft = replace(
                 drafts[row],
                 class_before=class_before,
@@ -346,12 +384,12 @@ class _Run:
                 target=None if goals is None else int(goals[row]),
             )
             if draft.label is not None and draft.label != class_before:
-                self._settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
+                self._settle_unsearched(replace(draft, status=Status.SKIPPED, reason="misclassified"))
             elif draft.target == class_before:
-                self._settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
+                self._settle_unsearched(replace(draft, status=Status.SKIPPED, reason="already the target class"))
             else:
                 goal = class_before if draft.target is None else draft.target
-                self._ready.append(_Job(draft, images[row], goal))
+                self._ready.append(_Job(draft, images[row], goal, float(degrees[row])))
 
     def _confirm_found(self) -> None:
         """Ask again, apart from the search, about the images for which it claims success."""
@@ -413,6 +451,11 @@ class _Run:
             degree=trace[-1][1] if trace else None,
             trace=trace,
         )
+
+    def _settle_unsearched(self, record: Record) -> None:
+        if self._generations is not None:
+            self._generations.teach(record.index)
+        self._settle(record)
 
     def _settle(self, record: Record) -> None:
         self._records[record.index] = record

@@ -38,7 +38,7 @@ struct Scene {
   }
 
   dfa::ProposalContext context(std::uint32_t side) const {
-    return {config, shape, ball, twin.population, differences, side};
+    return {config, shape, ball, twin.population, differences, gains, side};
   }
 
   dfa::Config config;
@@ -46,6 +46,7 @@ struct Scene {
   dfa::Ball ball;
   Twin twin;
   std::vector<std::vector<dfa::Difference>> differences;
+  dfa::Gains gains;
 };
 
 Whole applied(const Scene& scene, const dfa::Proposal& proposal) {
@@ -273,7 +274,7 @@ TEST_CASE("a candidate equal to any positive is drawn again, and given up on whe
   roomy.start({{0, {0}}, {1, {1}}, {2, {0}}});
   for (std::uint32_t i = 0; i < 100; ++i) {  // of 3 values 2 are taken: all 16 attempts fail once in 656 times
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, ball, roomy.population, none, 0}, stream, scratch, proposal);
+    dfa::draw_proposal({config, shape, ball, roomy.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
     CHECK(proposal.edits[0].value == -1);
   }
 
@@ -281,7 +282,7 @@ TEST_CASE("a candidate equal to any positive is drawn again, and given up on whe
   Twin full(config, ball);
   full.start({{0, {0}}, {1, {1}}, {2, {-1}}, {3, {0}}});
   dfa::Stream stream = support::numbers(0);
-  dfa::draw_proposal({config, shape, ball, full.population, none, 0}, stream, scratch, proposal);
+  dfa::draw_proposal({config, shape, ball, full.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
   dfa::Stream same = support::numbers(0);
   std::uint32_t parent = 0;
   std::int32_t value = 0;
@@ -314,7 +315,7 @@ TEST_CASE("a window without a free coordinate is no candidate") {
   int num_empty = 0;
   for (std::uint32_t i = 0; i < 100; ++i) {
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, ball, twin.population, none, 5}, stream, scratch, proposal);
+    dfa::draw_proposal({config, shape, ball, twin.population, none, dfa::Gains(), 5}, stream, scratch, proposal);
     num_empty += proposal.edits.empty() ? 1 : 0;
   }
   CHECK(num_empty == 0);  // a window of a quarter of the image misses it 16 times in a row once in 100 or more

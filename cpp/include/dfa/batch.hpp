@@ -26,6 +26,7 @@ class Batch {
   std::size_t size() const { return num_searches_; }
 
   std::size_t add(Ball ball, std::uint32_t image_id);
+  std::size_t add(Ball ball, std::uint32_t image_id, Plan plan);
   void remove(std::size_t slot);
   const Racos& search(std::size_t slot) const;
 

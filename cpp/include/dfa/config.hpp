@@ -22,12 +22,14 @@ enum class Shape : std::uint8_t {
 enum class Values : std::uint8_t {
   kUniform,   ///< uniform integers
   kExtremes,  ///< the lower or the upper bound; in a window one choice per channel
+  kTextures,  ///< in a window only: extremes that alternate in a texture, plain or woven as was learned to help
 };
 
 /// How the members of iteration 0 are drawn.
 enum class Start : std::uint8_t {
-  kUniform,  ///< every coordinate uniform within its bounds
-  kStripes,  ///< vertical stripes at the bounds, one choice per column and channel
+  kUniform,   ///< every coordinate uniform within its bounds
+  kStripes,   ///< vertical stripes at the bounds, one choice per column and channel
+  kTextures,  ///< rows, columns and checks at the bounds, fine and coarse, one after another
 };
 
 /// Which perturbations exist at a coordinate whose original value is d and whose radius is e.
@@ -51,9 +53,12 @@ struct Config {
   Domain domain = Domain::kBall;
   Ties ties = Ties::kOlder;
   double window_share = 0.1;                   ///< share of the image's area that the first windows cover
-  std::vector<std::uint64_t> window_halvings;  ///< numbers of told candidates at which the share halves, ascending
+  std::vector<std::uint64_t> window_halvings;  ///< numbers of candidates after the starts at which it halves
+  std::uint32_t starts =
+      0;  ///< candidates drawn as starts before any descends from another; 0: s + k, which is the least
 
   std::uint32_t population() const { return samples + positives; }
+  std::uint32_t num_starts() const { return starts == 0 ? population() : starts; }
 };
 
 /// Throws std::invalid_argument naming the first field that makes no sense.

@@ -52,6 +52,8 @@ class Places {
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }
+  /// Queries sent in the iterations that are complete.
+  std::uint64_t spent(std::size_t place) const { return checked(place).spent; }
   double seconds(std::size_t place) const { return checked(place).seconds; }
   /// Each answered candidate that was better than all before it.
   const std::vector<Improvement>& trace(std::size_t place) const { return checked(place).trace; }

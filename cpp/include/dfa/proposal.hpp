@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dfa/config.hpp"
+#include "dfa/gains.hpp"
 #include "dfa/population.hpp"
 #include "dfa/random.hpp"
 #include "dfa/rectangle.hpp"
@@ -19,6 +20,7 @@ struct Proposal {
   std::size_t parent = 0;
   Edits edits;
   Rectangle rectangle;
+  std::size_t filling = Gains::kPlain;  ///< of the rectangle
 };
 
 /// Memory that one thread reuses from candidate to candidate.
@@ -29,6 +31,7 @@ struct Scratch {
   Edits sorting;
   std::vector<std::uint8_t> image;
   std::vector<std::uint8_t> row;
+  std::vector<std::uint8_t> channels;
   std::vector<Arrival> arrivals;
 };
 
@@ -39,6 +42,7 @@ struct ProposalContext {
   const Ball& ball;
   const Population& population;
   const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
+  const Gains& gains;                                       ///< for Values::kTextures
   std::uint32_t window_side;                                ///< for Shape::kWindow
 };
 
@@ -48,13 +52,16 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 /// Draws a whole member for iteration 0 (line 1).
 void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole);
 
+/// Draws the textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.
+void draw_textured_start(const ImageShape& shape, std::uint32_t texture, Stream& stream, Rectangle& rectangle);
+
 /// Draws one candidate (lines 13 to 16). A candidate that equals a positive is drawn again, a bounded number of times:
 /// a small space may hold no new point.
 void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal);
 
 /// Whether proposals of this configuration are rectangles.
 inline bool draws_rectangles(const Config& config) {
-  return config.shape == Shape::kWindow && config.values == Values::kExtremes && config.region == Region::kNone;
+  return config.shape == Shape::kWindow && config.values != Values::kUniform && config.region == Region::kNone;
 }
 
 /// Writes a proposal's image, m bytes, and completes its edits.

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "dfa/archive.hpp"
 #include "dfa/config.hpp"
 #include "dfa/population.hpp"
 #include "dfa/proposal.hpp"
@@ -19,12 +20,17 @@ namespace dfa {
 class Racos {
  public:
   Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id);
+  /// A search that begins with what an archive planned for it.
+  Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id,
+        Plan plan);
 
   std::uint32_t iteration() const { return iteration_; }
   std::uint32_t iteration_size() const;
   std::uint32_t image_id() const { return image_id_; }
   const Population& population() const { return population_; }
   const Ball& ball() const { return ball_; }
+  /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
+  const Lesson& lesson() const { return lesson_; }
 
   /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
   bool claim(std::uint32_t candidate);
@@ -54,15 +60,21 @@ class Racos {
  private:
   struct Candidate {
     Proposal proposal;
-    DenseVector whole;  // iteration 0 only
+    DenseVector whole;  // of a start, where no rectangle stands for it
     double degree = 0.0;
     bool is_claimed = false;
     bool is_drawn = false;
     bool is_told = false;
   };
 
+  bool is_start(std::uint32_t candidate) const { return first_birth() + candidate < plan_.starts.size(); }
   void draw(std::uint32_t candidate, Scratch& scratch);
-  void render(Candidate& candidate, std::uint8_t* image) const;
+  void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
+  void learn_from_candidates(Scratch& scratch);
+  void learn_from_hit(std::uint64_t first_birth_of_iteration);
+  void render(std::uint32_t candidate, std::uint8_t* image);
+  /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
+  bool may_be_read(double degree) const;
   void begin_iteration();
   void compare_members();
   std::uint64_t first_birth() const;
@@ -74,6 +86,9 @@ class Racos {
   std::uint64_t seed_;
   std::uint32_t image_id_;
   std::uint32_t iteration_ = 0;
+  Plan plan_;
+  Gains gains_;
+  Lesson lesson_;
   Population population_;
   std::vector<std::vector<Difference>> differences_;
   std::vector<std::vector<Difference>> last_differences_;  // of the iteration before; kept for its memory

@@ -82,4 +82,27 @@ inline std::uint64_t checksum(const char* data, std::size_t size) {
   return hash;
 }
 
+/// Reads the state that begins with this magic number and version and ends with its checksum. Throws
+/// std::invalid_argument where it does not. `bytes` must outlive the reader.
+inline StateReader open_state(const std::string& bytes, std::uint32_t magic, std::uint32_t version) {
+  if (bytes.size() < sizeof(std::uint64_t)) {
+    throw std::invalid_argument("saved state ends too early: it is truncated");
+  }
+  const std::size_t end = bytes.size() - sizeof(std::uint64_t);
+  StateReader in(bytes, end);
+  if (in.get<std::uint32_t>() != magic) {
+    throw std::invalid_argument("not a saved state of this optimizer");
+  }
+  const auto found = in.get<std::uint32_t>();
+  if (found != version) {
+    throw std::invalid_argument("saved state has version " + std::to_string(found) + ", this build reads version " +
+                                std::to_string(version));
+  }
+  const std::string tail = bytes.substr(end);
+  if (StateReader(tail).get<std::uint64_t>() != checksum(bytes.data(), end)) {
+    throw std::invalid_argument("saved state is damaged: its checksum does not match");
+  }
+  return in;
+}
+
 }  // namespace dfa

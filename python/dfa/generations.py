@@ -1,0 +1,75 @@
+"""Who learns from whom: the order in which the images of a run may use what others found.
+
+Image i learns from the images 0..j-1, where j is the largest power of two that is at most i, and at least 4: the
+first four know nothing, the next four learn from them, the next eight from all of these, and so on. A generation
+begins when every image before it has been settled or has had its first `Lesson.QUERIES` queries, and takes their
+lessons in the order of the images. That depends on the images and the oracle alone, so results are the same for any
+batch size and any number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dfa import _core
+
+_FIRST: Final = 4
+
+
+class Generations:
+    """The archive of a run, and how far its images may go.
+
+    Attributes:
+        num_open: The images below this index may begin.
+    """
+
+    def __init__(self, num_images: int, num_coordinates: int) -> None:
+        """Open the first generation.
+
+        Args:
+            num_images: N.
+            num_coordinates: H * W * C of an image.
+        """
+        self._archive = _core.Archive(num_coordinates)
+        self._num_images = num_images
+        self.num_open = min(_FIRST, num_images)
+        self._lessons: dict[int, tuple[int, _core.Lesson] | None] = {}
+        self._num_learned = 0
+
+    def is_open(self, index: int) -> bool:
+        """Tell whether an image may begin."""
+        return index < self.num_open
+
+    def has_taught(self, index: int) -> bool:
+        """Tell whether an image needs to be heard no more."""
+        return index in self._lessons or index < self._num_learned
+
+    def plan(self, goal: int, scale: float) -> _core.Plan:
+        """Return what the next search of the open generation begins with.
+
+        Args:
+            goal: The original class, or the target.
+            scale: The degree of the clean image, by which degrees of different images are compared.
+        """
+        return self._archive.plan(goal, max(scale, 1e-9))
+
+    def teach(self, index: int, goal: int = 0, lesson: _core.Lesson | None = None) -> None:
+        """Take the lesson of an image, or that it has none, and open the next generation if it was the last missing.
+
+        Args:
+            index: The image. Only its first lesson counts.
+            goal: The original class, or the target.
+            lesson: Of its search, over or past `Lesson.QUERIES`; None if there was no search.
+        """
+        if self.has_taught(index):
+            return
+        self._lessons[index] = None if lesson is None else (goal, lesson)
+        while self.num_open < self._num_images and all(
+            i in self._lessons for i in range(self._num_learned, self.num_open)
+        ):
+            for i in range(self._num_learned, self.num_open):
+                taught = self._lessons.pop(i)
+                if taught is not None:
+                    self._archive.learn(*taught)
+            self._num_learned = self.num_open
+            self.num_open = min(2 * self.num_open, self._num_images)

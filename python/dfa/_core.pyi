@@ -1,10 +1,11 @@
 import enum
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+NUM_TEXTURED_STARTS: int
 __version__: str
 
 _Shape: TypeAlias = tuple[int, int, int]

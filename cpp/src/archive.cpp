@@ -13,6 +13,8 @@ constexpr std::uint32_t kArchiveVersion = 1;
 
 constexpr std::size_t kMostPerturbations = 256;
 constexpr std::size_t kMostTried = 8;
+// Of those, how many that are tried not for a success but for where they leave the search to start from.
+constexpr std::size_t kMostStartedFrom = 2;
 // Candidates' worth of other images' gains that a search begins with.
 constexpr double kSharedGains = 3.0;
 // A ratio above this says no more than that the start is useless.
@@ -84,6 +86,7 @@ Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
 Plan Archive::plan(std::int64_t goal, double scale) const {
   struct Ranked {
     double score;
+    double rate;
     const Entry* entry;
     std::uint32_t index;
   };
@@ -92,7 +95,8 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
   for (std::size_t i = 0; i < kNumTexturedStarts; ++i) {
     const Expected expected = expect(entries_[i], goal);
     texture_ratios += expected.ratio;
-    ranked.push_back({expected.rate - 0.3 * expected.ratio, &entries_[i], static_cast<std::uint32_t>(i)});
+    ranked.push_back(
+        {expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], static_cast<std::uint32_t>(i)});
   }
   const double texture_ratio = texture_ratios / static_cast<double>(kNumTexturedStarts);
   // A trial costs one query, and a success saves as many as a search takes.
@@ -101,14 +105,22 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
   for (std::size_t i = kNumTexturedStarts; i < entries_.size(); ++i) {
     const Expected expected = expect(entries_[i], goal);
     if (expected.rate > worthwhile || expected.ratio < kWorthStarting * texture_ratio) {
-      perturbations.push_back(
-          {expected.rate - 0.3 * expected.ratio, &entries_[i], static_cast<std::uint32_t>(kNumTexturedStarts)});
+      perturbations.push_back({expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], 0});
     }
   }
   const auto by_score = [](const Ranked& a, const Ranked& b) { return a.score > b.score; };
   std::stable_sort(perturbations.begin(), perturbations.end(), by_score);
-  perturbations.resize(std::min(perturbations.size(), kMostTried));
-  ranked.insert(ranked.end(), perturbations.begin(), perturbations.end());
+  std::size_t num_tried = 0;
+  std::size_t num_started_from = 0;
+  for (const Ranked& perturbation : perturbations) {
+    const bool may_succeed = perturbation.rate > worthwhile;
+    if (num_tried == kMostTried || (!may_succeed && num_started_from == kMostStartedFrom)) {
+      continue;
+    }
+    ++num_tried;
+    num_started_from += may_succeed ? 0 : 1;
+    ranked.push_back(perturbation);
+  }
   std::stable_sort(ranked.begin(), ranked.end(), by_score);
 
   Plan plan;

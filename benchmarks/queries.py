@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
+import importlib.metadata
 import json
 import math
 import sys
@@ -32,6 +33,8 @@ from common import load_images, load_model, make_parser, print_table, write_repo
 from dfa.objectives import predicted
 from dfa.targets import resolve
 from dfa.types import Image, Images
+from rivals.art_square import art_square
+from rivals.bandits import bandits
 from rivals.boundary import (
     Boundary,
     Loss,
@@ -42,6 +45,9 @@ from rivals.boundary import (
     play,
     probability_margin,
 )
+from rivals.nes import nes
+from rivals.parsimonious import parsimonious, parsimonious_loss
+from rivals.signhunter import signhunter
 from rivals.square import square
 
 _MARKS = (10, 100, 1_000, 10_000)
@@ -114,10 +120,12 @@ class Attack:
     Attributes:
         run: Attacks a problem: from oracle, problem, seed and batch size to the outcome.
         configuration: Decides, with the setting and the budget, whether a cell of the JSON is this one.
+        only_untargeted: There is no targeted form.
     """
 
     run: Callable[[dfa.Oracle, Problem, int, int], Outcome]
     configuration: str
+    only_untargeted: bool = False
 
 
 def _described(function: Callable[..., Any]) -> str:
@@ -128,11 +136,11 @@ def _described(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__)).lstrip("_")
 
 
-def searching(make: Callable[[Image, int, np.random.Generator, bool], Search], loss: Loss) -> Attack:
+def searching(make: Callable[[Image, int, np.random.Generator], Search], loss: Loss) -> Attack:
     """Return an attack whose searches run side by side.
 
     Args:
-        make: From an image, epsilon, the image's own random stream, and whether the attack is targeted, to a search.
+        make: From an image, epsilon and the image's own random stream to a search.
         loss: What the searches see.
     """
 
@@ -141,7 +149,7 @@ def searching(make: Callable[[Image, int, np.random.Generator, bool], Search], l
         boundary = Boundary(oracle, problem)
         streams = (np.random.default_rng([seed, place]) for place in range(len(problem.images)))
         searches = [
-            make(image, problem.epsilon, stream, problem.is_targeted)
+            make(image, problem.epsilon, stream)
             for image, stream in zip(problem.images, streams, strict=False)
         ]
         play(boundary, searches, loss, batch_size)
@@ -244,8 +252,18 @@ def _audit(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen
             raise RuntimeError(f"dfa's figures do not agree with {what}: {here} here, {there} there")
 
 
-def _square(image: Image, epsilon: int, rng: np.random.Generator, is_targeted: bool, *, share: float) -> Search:
-    return square(image, epsilon, rng, share=share)
+def through_art() -> Attack:
+    """Return Square Attack through the Adversarial Robustness Toolbox."""
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        num_classes = np.asarray(oracle.scores(problem.images[:1])).shape[1]
+        started = time.perf_counter()
+        boundary = Boundary(oracle, problem)
+        art_square(boundary, num_classes, seed)
+        return outcome_of(boundary, started, batch_size)
+
+    version = importlib.metadata.version("adversarial-robustness-toolbox")
+    return Attack(run, f"art_square, adversarial-robustness-toolbox {version}", only_untargeted=True)
 
 
 _LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
@@ -256,10 +274,15 @@ DFA_VARIANTS: dict[str, dict[str, Any]] = {
 ATTACKS: dict[str, Attack] = {
     **{name: dfa_attack(**keywords) for name, keywords in DFA_VARIANTS.items()},
     **{
-        f"square-{share}-{name}": searching(partial(_square, share=share), loss)
+        f"square-{share}-{name}": searching(partial(square, share=share), loss)
         for share in (0.05, 0.1, 0.3)
         for name, loss in _LOSSES.items()
     },
+    "art-square": through_art(),
+    "signhunter": searching(signhunter, cross_entropy),
+    "parsimonious": searching(parsimonious, parsimonious_loss),
+    "nes": searching(partial(nes, sigma=1.0), log_margin),
+    "bandits": searching(partial(bandits, probe=1.0, rate=100.0), log_margin),
 }
 
 

@@ -173,9 +173,15 @@ def probability_margin(scores: Scores, problem: Problem, owners: Indices) -> Deg
 
 
 def cross_entropy(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
-    """Return the cross-entropy: log P(original), or -log P(target)."""
-    chosen = scores[np.arange(len(scores)), problem.goals[owners]]
-    logarithm: Degrees = np.log(np.maximum(chosen, SMALLEST_DEGREE))
+    """Return log P(original), minus the cross-entropy that is to rise, or -log P(target), which is to fall.
+
+    Near P = 1 a probability has few digits left, and all others together have many: log P = log(1 - others).
+    """
+    rows, goals = np.arange(len(scores)), problem.goals[owners]
+    chosen = np.maximum(scores[rows, goals], SMALLEST_DEGREE)
+    rest = scores.copy()
+    rest[rows, goals] = 0.0
+    logarithm: Degrees = np.where(chosen > 0.5, np.log1p(-np.minimum(rest.sum(axis=1), 0.5)), np.log(chosen))
     return -logarithm if problem.is_targeted else logarithm
 
 

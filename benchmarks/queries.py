@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import importlib.metadata
+import importlib
 import json
 import math
 import sys
@@ -33,7 +33,7 @@ from common import load_images, load_model, make_parser, print_table, write_repo
 from dfa.objectives import predicted
 from dfa.targets import resolve
 from dfa.types import Image, Images
-from rivals.art_square import art_square
+from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
 from rivals.boundary import (
     Boundary,
@@ -149,8 +149,7 @@ def searching(make: Callable[[Image, int, np.random.Generator], Search], loss: L
         boundary = Boundary(oracle, problem)
         streams = (np.random.default_rng([seed, place]) for place in range(len(problem.images)))
         searches = [
-            make(image, problem.epsilon, stream)
-            for image, stream in zip(problem.images, streams, strict=False)
+            make(image, problem.epsilon, stream) for image, stream in zip(problem.images, streams, strict=False)
         ]
         play(boundary, searches, loss, batch_size)
         return outcome_of(boundary, started, batch_size)
@@ -262,8 +261,7 @@ def through_art() -> Attack:
         art_square(boundary, num_classes, seed)
         return outcome_of(boundary, started, batch_size)
 
-    version = importlib.metadata.version("adversarial-robustness-toolbox")
-    return Attack(run, f"art_square, adversarial-robustness-toolbox {version}", only_untargeted=True)
+    return Attack(run, f"art_square, adversarial-robustness-toolbox {toolbox_version()}", only_untargeted=True)
 
 
 _LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
@@ -282,7 +280,7 @@ ATTACKS: dict[str, Attack] = {
     "signhunter": searching(signhunter, cross_entropy),
     "parsimonious": searching(parsimonious, parsimonious_loss),
     "nes": searching(partial(nes, sigma=1.0), log_margin),
-    "bandits": searching(partial(bandits, probe=1.0, rate=100.0), log_margin),
+    "bandits": searching(partial(bandits, probe=1.0), cross_entropy),
 }
 
 
@@ -487,16 +485,17 @@ def print_tables(tables: dict[str, list[Row]]) -> None:
 
 def draw(tables: dict[str, list[Row]], folder: Path) -> None:
     """Draw success against queries, a picture per setting."""
-    # Imported here: runs do not need it.
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    try:
+        figures: Any = importlib.import_module("matplotlib.figure")
+    except ImportError:
+        print("no pictures: they need matplotlib, pip install --group benchmarks")
+        return
 
     for setting, rows in tables.items():
         if not rows:
             continue
-        figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
+        figure = figures.Figure(figsize=(7, 4.5), layout="constrained")
+        axes = figure.subplots()
         best = best_square(rows)
         for row in rows:
             if row.attack.startswith("square-") and row is not best:
@@ -515,7 +514,6 @@ def draw(tables: dict[str, list[Row]], folder: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(loc="best", fontsize="small")
         figure.savefig(folder / f"queries-{setting}.png", dpi=120)
-        plt.close(figure)
 
 
 def summarise(path: Path) -> None:
@@ -566,6 +564,8 @@ def main() -> None:
             loaded: Loaded | None = None
             for seed in arguments.seeds:
                 for attack in attacks:
+                    if ATTACKS[attack].only_untargeted and SETTINGS[setting].rank is not None:
+                        continue
                     held = read_cells(arguments.out).get((setting, attack, seed))
                     wanted = parameters_of(SETTINGS[setting], ATTACKS[attack], arguments)
                     if held is not None and held["parameters"] == wanted and not arguments.redo:

@@ -1,9 +1,10 @@
 """Square Attack as its users call it: through the Adversarial Robustness Toolbox, on a black-box classifier.
 
 `SquareAttack(BlackBoxClassifierNeuralNetwork(...), norm=inf, eps=..., max_iter=...)`, with the toolbox's defaults
-otherwise (p_init = 0.8), on all images at once, float images 0..255. It differs from the published attack: one square
-and one sign per channel for the whole batch, no redrawing, and about three queries a step, since the class and the
-loss of the best image are asked again every time.
+otherwise (p_init = 0.8, the margin of what the classifier returns, here probabilities), on all images at once, as
+floats 0..255, which stay whole numbers. It differs from the published attack: one square and one sign per channel for
+the whole batch, no redrawing, and three queries a step, since the class and the loss of the best image are asked again
+every time. The clean image is asked twice before the first candidate. All of it is charged.
 
 Images that it sends after their success are answered from memory and not sent. Untargeted only: the toolbox's default
 criterion and loss know no target.
@@ -12,6 +13,7 @@ criterion and loss know no target.
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,14 @@ from numpy.typing import NDArray
 
 from dfa.types import Indices, Scores
 from rivals.boundary import Boundary
+
+
+def toolbox_version() -> str | None:
+    """Return the installed version of the toolbox, or None."""
+    try:
+        return importlib.metadata.version("adversarial-robustness-toolbox")
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def art_square(boundary: Boundary, num_classes: int, seed: int, steps: int = 10_000) -> None:
@@ -30,6 +40,8 @@ def art_square(boundary: Boundary, num_classes: int, seed: int, steps: int = 10_
         seed: Of numpy's global stream, which the toolbox draws from.
         steps: `max_iter`. The budget ends the attack long before.
     """
+    if toolbox_version() is None:
+        raise SystemExit("art-square needs the toolbox: pip install --group benchmarks")
     evasion: Any = importlib.import_module("art.attacks.evasion")
     classification: Any = importlib.import_module("art.estimators.classification")
     problem = boundary.problem

@@ -24,7 +24,7 @@ def tile_of(height: int, width: int) -> int:
     return min(side, 8 if side < 32 else 20 if side < 64 else 50)
 
 
-def bandits(image: Image, epsilon: int, rng: np.random.Generator, *, probe: float, rate: float) -> Search:
+def bandits(image: Image, epsilon: int, rng: np.random.Generator, *, probe: float, rate: float = 100.0) -> Search:
     """Attack one image.
 
     Args:
@@ -44,11 +44,15 @@ def bandits(image: Image, epsilon: int, rng: np.random.Generator, *, probe: floa
 
     def spread(values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values of tiles as values of coordinates."""
-        return values[rows[:, None], columns]
+        coordinates: NDArray[np.float32] = values[rows[:, None], columns]
+        return coordinates
 
     def probed(values: NDArray[np.float32]) -> NDArray[np.float32]:
         direction = spread(values)
-        return iterate + direction * np.float32(length / max(float(np.linalg.norm(direction)), 1e-8))
+        point: NDArray[np.float32] = iterate + direction * np.float32(
+            length / max(float(np.linalg.norm(direction)), 1e-8)
+        )
+        return point
 
     while True:
         noise = _EXPLORATION / math.sqrt(prior.size) * rng.standard_normal(prior.shape, dtype=np.float32)
@@ -64,4 +68,5 @@ def _exponentiated(prior: NDArray[np.float32], gradient: NDArray[np.float32], ra
     # (1 + prior) / 2 is a probability, and the step adds to its logit.
     share = np.clip((1 + prior) / 2, 1e-7, 1 - 1e-7)
     logit = np.log(share / (1 - share)) + 2 * rate * gradient
-    return np.tanh(logit / 2)
+    stepped: NDArray[np.float32] = np.tanh(logit / 2)
+    return stepped

@@ -87,7 +87,7 @@ class _State:
         return bool(self.raised[block[0].start, block[1].start, block[2]])
 
     def flipped(self, block: Block) -> Image:
-        image = self.best.copy()
+        image: Image = self.best.copy()
         image[block] = (self.low if self.is_raised(block) else self.high)[block]
         return image
 

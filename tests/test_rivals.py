@@ -166,7 +166,7 @@ def test_an_image_does_not_notice_its_neighbours_or_the_batch(name):
 
 @pytest.mark.parametrize("name", sorted(set(RIVALS) - {"signhunter"}))
 def test_seeds_differ(name):
-    problem = problem_of(rank=5, budget=2_000, epsilon=8)
+    problem = problem_of(rank=3, budget=300)
     assert attack(problem, name).hits.tolist() != attack(problem, name, seed=1).hits.tolist()
 
 

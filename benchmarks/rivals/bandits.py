@@ -1,7 +1,17 @@
 """Bandits-TD: the gradient as a slowly moving prior over tiles, learned from two queries per step.
 
 Source: Ilyas, Engstrom, Madry: "Prior convictions: black-box adversarial attacks with bandits and priors", ICLR 2019,
-Algorithms 1 to 3 and Table 5 (L-infinity).
+Algorithms 1 to 3, and the parameters of its attack in L-infinity.
+
+As published: exploration 1, learning rate 100 of a prior that moves by exponentiated gradients, cross-entropy, image
+steps of a fifth of eps (0.01 at eps 0.05). The prior has 50x50 tiles for ImageNet, as published, and 8x8 for MNIST and
+20x20 for CIFAR-10, as tuned by Al-Dujaili and O'Reilly (2020). One difference: probes are 0.1 long in [0, 1], which is
+0.9 grey levels per coordinate at 28x28, 0.5 at 32x32x3 and 0.07 at 224x224x3, where rounding would make them
+all the same image; here their length is set by `probe`, in grey levels per coordinate.
+
+Even so the two probes of a step differ less and less from one another as the prior grows, and of 8-bit images less is
+left: this attack pays the most for being asked in integers. A step costs 3 queries, since the iterate is asked too,
+which the paper leaves out of its count.
 """
 
 from __future__ import annotations

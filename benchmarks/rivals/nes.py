@@ -1,7 +1,15 @@
 """NES: the gradient from random probes in pairs, and signed steps along it.
 
 Source: Ilyas, Engstrom, Athalye, Lin: "Black-box adversarial attacks with limited queries and information", ICML 2018,
-Algorithm 1 and the query-limited setting of its Table 2.
+Algorithm 1, and the parameters of its query-limited attack.
+
+As published: 25 antithetic pairs of normal probes per step, momentum 0.9, steps along the sign of the gradient, the
+step halved when the loss has not fallen over 5 steps, at first a fifth of eps (0.01 at eps 0.05). One difference: the
+published sigma, 0.001 of the range, is a quarter of a grey level, which rounding removes from 95 % of the
+coordinates; here it is one grey level. With the cross-entropy and the published sigma the mean on LeNet-1 at eps 64
+(60 images, 2,000 queries) is 644, with the margin of the log-probabilities and one grey level 415, both at 95 %.
+
+A step costs 51 queries, the iterate included, as the authors' code counts.
 """
 
 from __future__ import annotations

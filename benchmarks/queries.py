@@ -276,6 +276,8 @@ ATTACKS: dict[str, Attack] = {
         for share in (0.05, 0.1, 0.3)
         for name, loss in _LOSSES.items()
     },
+    # The paper's p for adversarially trained MNIST models.
+    "square-0.8-margin": searching(partial(square, share=0.8), log_margin),
     "art-square": through_art(),
     "signhunter": searching(signhunter, cross_entropy),
     "parsimonious": searching(parsimonious, parsimonious_loss),
@@ -519,6 +521,8 @@ def draw(tables: dict[str, list[Row]], folder: Path) -> None:
 def summarise(path: Path) -> None:
     """Print the tables and draw the pictures of a JSON, beside it."""
     cells = read_cells(path)
+    if not cells:
+        raise SystemExit(f"{path} holds no results yet; run without --summarise first")
     tables = {setting: rows_of(cells.values(), setting) for setting in SETTINGS}
     print_tables(tables)
     draw(tables, path.parent)
@@ -553,8 +557,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=["*"], metavar="SETTING", help=f"of {', '.join(SETTINGS)}")
     parser.add_argument("--attacks", nargs="+", default=["*"], metavar="ATTACK", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--images", type=int, help="per setting, instead of each setting's own number")
-    parser.add_argument("--budget", type=int, default=10_000, help="queries per image")
+    parser.add_argument("--images", type=_positive, help="per setting, instead of each setting's own number")
+    parser.add_argument("--budget", type=_positive, default=10_000, help="queries per image")
     parser.add_argument("--redo", action="store_true", help="measure again what the JSON already holds")
     parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the JSON")
     arguments = parser.parse_args()
@@ -574,6 +578,12 @@ def main() -> None:
                     print(f"{setting}, {attack}, seed {seed} ...", file=sys.stderr, flush=True)
                     write(arguments.out, arguments, measure(loaded, setting, attack, seed, arguments))
     summarise(arguments.out)
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
 
 
 def _marks(budget: int) -> list[int]:

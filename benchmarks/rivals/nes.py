@@ -9,6 +9,9 @@ published sigma, 0.001 of the range, is a quarter of a grey level, which roundin
 coordinates; here it is one grey level. With the cross-entropy and the published sigma the mean on LeNet-1 at eps 64
 (60 images, 2,000 queries) is 644, with the margin of the log-probabilities and one grey level 415, both at 95 %.
 
+Order of magnitude: Ilyas et al. (2019) report 1,735 queries and 22 % failures for NES on ImageNet at eps 0.05; hundreds
+of queries on a small network are in keeping with that.
+
 A step costs 51 queries, the iterate included, as the authors' code counts.
 """
 

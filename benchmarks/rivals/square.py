@@ -10,6 +10,9 @@ that a square covers halves after 10, 50, 200, 500, 1,000, 2,000, 4,000, 6,000 a
 anywhere in the image, as the paper has it; the authors' code spares the last row and column.
 
 Shares p in the paper: 0.05 for ordinary models, 0.3 to 0.8 for robust ones.
+
+Order of magnitude: 73 queries (median 11) in the paper, on ResNet-50 at eps 12.75; here 21 (median 15) on LeNet-1 at
+eps 64 and 44 (median 19) on ResNet-20 at eps 8, with p = 0.1.
 """
 
 from __future__ import annotations

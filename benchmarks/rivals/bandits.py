@@ -10,11 +10,11 @@ steps of a fifth of eps (0.01 at eps 0.05). The prior has 50x50 tiles for ImageN
 all the same image; here their length is set by `probe`, in grey levels per coordinate.
 
 Even so the two probes of a step differ less and less from one another as the prior grows, and of 8-bit images less is
-left: this attack pays the most for being asked in integers. Order of magnitude: 1,117 queries and 5 % failures in the paper, on ImageNet at eps 0.05; here 399 (median 56), 7 %
-failures within 2,000 counted as such, on LeNet-1 at eps 64 over 60 images.
-
-A step costs 3 queries, since the iterate is asked too,
+left: this attack pays the most for being asked in integers. A step costs 3 queries, since the iterate is asked too,
 which the paper leaves out of its count.
+
+Order of magnitude: 1,117 queries and 5 % failures in the paper, on ImageNet at eps 0.05; here 399 (median 56) on
+LeNet-1 at eps 64 over 60 images, with 7 % failures counted as the budget of 2,000.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -219,9 +219,12 @@ def dfa_attack(**keywords: Any) -> Attack:
             sum(record.found and not record.verified for record in records),
         )
 
+    # The default spelled out, so that a cell of yesterday's default is not taken for one of today's.
     optimizer = keywords.get("optimizer") or dfa.Racos()
+    parts = {part.name: getattr(optimizer, part.name) for part in fields(optimizer)}
+    parts["objective"] = optimizer.objective.name
     others = {name: value for name, value in keywords.items() if name != "optimizer"}
-    return Attack(run, f"dfa.run({optimizer!r}, {others})")
+    return Attack(run, f"dfa.run({others}, {parts})")
 
 
 def _audit(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen: int, batch_size: int) -> None:

@@ -471,6 +471,12 @@ def test_every_cell_is_on_disk_before_the_next_begins(small_harness, monkeypatch
     assert set(held["versions"]) >= {"dfa", "numpy", "python"}
 
 
+def test_a_cell_is_recognised_by_another_process():
+    # A function's repr holds its address.
+    assert [name for name, attack in queries.ATTACKS.items() if " at 0x" in attack.configuration] == []
+    assert "window_share" in queries.ATTACKS["dfa"].configuration
+
+
 def test_an_unknown_name_is_refused():
     with pytest.raises(SystemExit, match=r"'sqare' matches none of: .*square-0.05-margin"):
         queries.chosen(["sqare"], queries.ATTACKS)

@@ -270,6 +270,10 @@ def through_art() -> Attack:
 _LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
 DFA_VARIANTS: dict[str, dict[str, Any]] = {
     "dfa": {},
+    "dfa-alone": {"optimizer": dfa.Racos(archive=False)},
+    "dfa-plain": {
+        "optimizer": dfa.Racos(archive=False, values="extremes", start="stripes", starts=None),
+    },
 }
 """Names of dfa's variants, and the keyword arguments of `dfa.run` that make them."""
 ATTACKS: dict[str, Attack] = {

@@ -47,8 +47,10 @@ def run(
     """Search an adversarial image for every image, by querying alone.
 
     What is found is a uint8 image within epsilon of its original, confirmed by a query of its own. Results depend
-    on the oracle's answers, `seed`, the images and the settings; not on `threads`, `batch_size`, the order of the
-    images or which others are attacked with them. (An oracle whose answers depend on the batch breaks that; many
+    on the oracle's answers, `seed`, the images and the settings; not on `threads` or `batch_size`. By default images
+    learn from the images before them (`Racos.archive`), so their order is part of the run; with
+    `optimizer=dfa.Racos(archive=False)`, and with `dfa.Racos.paper()`, each image's result is its own, whatever the
+    order and whichever others are attacked with it. (An oracle whose answers depend on the batch breaks that; many
     deep-learning frameworks do, in the last bits.)
 
     Args:

@@ -28,7 +28,8 @@ LAYERS = [
     ["oracle.base"],
     ["oracle.callable", "oracle.keras"],
     ["oracle", "oracle.gate", "folder"],
-    ["results"],
+    ["store"],
+    ["results", "verify"],
     ["runner"],
     ["api", "picture"],
     ["demo"],
@@ -98,6 +99,17 @@ def test_a_module_imports_only_from_the_layers_below(module):
 
 def test_the_package_itself_imports_no_demo():
     assert {"demo", "picture"} & of_this_package("") == set()
+
+
+def test_verification_shares_nothing_with_the_optimizer():
+    seen, waiting = set(), {"verify"}
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= of_this_package(module) - seen - {"_core"}
+        assert "_core" not in of_this_package(module)
+    assert seen & {"runner", "optimizer", "api", "space", "objectives", "results"} == set()
+    assert "oracle.gate" in seen
 
 
 def test_only_the_modules_that_drive_the_core_import_it():

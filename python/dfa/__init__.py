@@ -39,12 +39,14 @@ from dfa.oracle import Oracle, as_oracle
 from dfa.results import Profile, Record, Result, Status, Summary
 from dfa.space import LinfBall
 from dfa.targets import Rank, rank
+from dfa.verify import Finding, Verification, verify
 
 __version__ = _core.__version__
 
 __all__ = [
     "BudgetExceededError",
     "DfaError",
+    "Finding",
     "Interrupted",
     "InvalidInputError",
     "LinfBall",
@@ -61,8 +63,10 @@ __all__ = [
     "Status",
     "StoreError",
     "Summary",
+    "Verification",
     "as_oracle",
     "objectives",
     "rank",
     "run",
+    "verify",
 ]

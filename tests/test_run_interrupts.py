@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import collections
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -521,7 +522,7 @@ def test_a_partial_result_that_cannot_be_saved_is_told_of_and_kept(tmp_path):
     folder = tmp_path / "run"
 
     def breaks_both(images):
-        folder.rmdir()
+        shutil.rmtree(folder)
         folder.write_text("in the way")
         raise OSError("off")
 
@@ -551,7 +552,7 @@ def test_a_folder_that_breaks_during_the_run_does_not_cost_the_result(tmp_path, 
 
     def breaks(images):
         if folder.is_dir():
-            folder.rmdir()
+            shutil.rmtree(folder)
             folder.write_text("in the way")
         return CLASSIFIER(images)
 

@@ -22,7 +22,7 @@ except ImportError as error:
     ) from error
 
 from dfa import objectives
-from dfa.api import run
+from dfa.api import Storage, run
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -61,6 +61,7 @@ __all__ = [
     "Record",
     "Result",
     "Status",
+    "Storage",
     "StoreError",
     "Summary",
     "Verification",

@@ -186,13 +186,7 @@ class Store:
                 ended, or one that was not begun like this.
         """
         folder = Path(folder)
-        begun = read_run_json(folder)
-        differences = list(_differences("", begun, json.loads(json.dumps(plain(about)))))
-        if differences:
-            raise StoreError(
-                f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
-                "put it back, or start a new run in another folder"
-            )
+        check_alike(folder, about)
         lock = _locked(folder)
         try:
             journal = _connect(folder)
@@ -341,6 +335,24 @@ def has_ended(folder: Path) -> bool:
     """
     with _reading(folder) as journal:
         return journal.execute("SELECT 1 FROM about WHERE name = 'ended'").fetchone() is not None
+
+
+def check_alike(folder: Path, about: Mapping[str, object]) -> None:
+    """Refuse to go on with a run that was begun otherwise.
+
+    Args:
+        folder: Its folder.
+        about: What run.json would say now.
+
+    Raises:
+        StoreError: Something that may change results differs; it is named.
+    """
+    differences = list(_differences("", read_run_json(folder), json.loads(json.dumps(plain(about)))))
+    if differences:
+        raise StoreError(
+            f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
+            "put it back, or start a new run in another folder"
+        )
 
 
 def read_run_json(folder: Path) -> dict[str, Any]:

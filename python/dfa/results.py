@@ -17,11 +17,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.charts import Figure, Series, success_chart
 from dfa.errors import DfaError, InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import (
     IMAGES,
@@ -605,6 +606,31 @@ class Result:
         frame: pd.DataFrame = pd.DataFrame(columns)
         return frame
 
+    def plot(self, *, name: str = "this run") -> Figure:
+        """Return a chart of the share of the attacked images that had fallen, over queries.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        return success_chart([self.curve(name)], unit="queries")
+
+    def curve(self, name: str = "this run", *, of: Literal["queries", "seconds"] = "queries") -> Series:
+        """Return what success cost, as charts take it.
+
+        Args:
+            name: What to call the run.
+            of: Queries, or each image's share of the run's wall time.
+        """
+        attacked = np.array([each in (Status.SUCCESS, Status.FAILURE) for each in self.status], dtype=np.bool_)
+        # A share of a run's time can be below what a clock shows, which a logarithmic axis does not take.
+        costs = np.maximum(self.seconds, 1e-6) if of == "seconds" else self.queries.astype(np.float64)
+        budget = self.config.get("max_queries") if of == "queries" else None
+        most = [float(budget or 0), *costs[attacked].tolist()]
+        return Series(name, np.sort(costs[self.success]), int(attacked.sum()), max(most))
+
     def save(self, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False) -> SaveReport:
         """Write images and records to a folder, read every image back, and ask the oracle about it.
 
@@ -789,7 +815,7 @@ class Result:
 
     def _row(self, record: Record, image: SavedImage | None) -> dict[str, Plain]:
         """Return what the files say about one image."""
-        fields = [plain(getattr(record, each.name)) for each in dataclasses.fields(Record)]
+        fields = [plain(getattr(record, name)) for name in _FIELDS]
         on_disk = (None, None, "") if image is None else (image.file, image.verified, image.problem)
         return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
 
@@ -863,13 +889,14 @@ def _why_not_adversarial(record: Record, found: int) -> str:
 
 def _record(entry: Mapping[str, Any]) -> Record:
     """Return the record that an entry of results.json describes."""
-    values = {each.name: entry[each.name] for each in dataclasses.fields(Record)}
+    values = {name: entry[name] for name in _FIELDS}
     values["status"] = Status(values["status"])
-    values["trace"] = tuple((queries, degree) for queries, degree in values["trace"])
+    values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)
 
 
-_COLUMNS = (*(each.name for each in dataclasses.fields(Record)), "file", "png_verified", "png_problem")
+_FIELDS = tuple(each.name for each in dataclasses.fields(Record))
+_COLUMNS = (*_FIELDS, "file", "png_verified", "png_problem")
 
 _PANDAS_TYPES = {
     "Status": "str",

@@ -22,7 +22,7 @@ BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 # From the bottom up. A module may import those of the lines above its own, and none of its own line.
 LAYERS = [
     ["errors"],
-    ["types", "charts"],
+    ["types", "charts", "trace"],
     ["objectives"],
     ["optimizer", "space", "targets", "inputs"],
     ["oracle.base"],
@@ -32,7 +32,7 @@ LAYERS = [
     ["results", "verify"],
     ["runner"],
     ["api", "picture"],
-    ["demo", "report"],
+    ["demo", "report", "bench"],
     ["commands"],
     ["cli"],
 ]

@@ -27,6 +27,8 @@ from rich.table import Table
 import dfa
 from dfa import sources
 from dfa.api import Storage
+from dfa.bench import DEFAULT_SIZES
+from dfa.bench import bench as measure_model
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.folder import plain, read_document
 from dfa.oracle import Oracle, as_oracle
@@ -302,6 +304,7 @@ labels.csv has a header and the columns file,label (or index,label).
 @click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @click.option("--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
 @click.option(
     "--checkpoint",
@@ -320,7 +323,7 @@ labels.csv has a header and the columns file,label (or index,label).
 @_json_option
 def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json: bool, **words: Any) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
-    checkpoint = words.pop("checkpoint")
+    checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
     settings = {setting.name: words.pop(setting.name) for setting in _run_settings()}
     fields = [setting.name for setting in _optimizer_settings()]
     optimizer = {name: value for name in fields if (value := words.pop(name)) is not None}
@@ -329,7 +332,7 @@ def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json:
         stem = re.sub(r"\W+", "-", Path(request.model).stem).strip("-")
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
-    return _attack(request, storage, fail_above, as_json)
+    return _attack(request, storage, fail_above, as_json, trace)
 
 
 @app.command(epilog=_EXIT_STATUS)
@@ -348,8 +351,12 @@ def resume(run: Path, fail_above: float | None, as_json: bool) -> int:
     return _attack(request, Storage(run, resume=True, command=dataclasses.asdict(request)), fail_above, as_json)
 
 
-def _attack(request: Request, storage: Storage, fail_above: float | None, as_json: bool) -> int:
+def _attack(
+    request: Request, storage: Storage, fail_above: float | None, as_json: bool, trace: Path | None = None
+) -> int:
     say = Console(stderr=True)
+    # What is wrong with a word shows before a model is loaded, which takes a while.
+    epsilon, optimizer = sources.parse_epsilon(request.epsilon), request.racos()
     oracle, channels = _oracle(request.model, request.returns, request.preprocess)
     size = sources.parse_size(request.size)
     source = sources.open_images(request.images, channels=request.channels, size=size, wanted=channels)
@@ -362,15 +369,17 @@ def _attack(request: Request, storage: Storage, fail_above: float | None, as_jso
             source.images,
             None if request.labels is None else sources.read_labels(request.labels, source.names),
             targets=targets,
-            epsilon=sources.parse_epsilon(request.epsilon),
+            epsilon=epsilon,
             objective=request.objective,
-            optimizer=request.racos(),
+            optimizer=optimizer,
             store=storage,
             progress=not as_json,
             **request.settings,
         )
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"interrupted; go on with: dfa resume {storage.folder}") from error
+    if trace is not None:
+        result.profile.save_trace(trace)
     turned = len(source.images.turned) if isinstance(source.images, sources.ImageFiles) else 0
     summary = result.summary()
     if fail_above is not None and not summary.attacked:
@@ -474,6 +483,73 @@ def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool
     return DONE
 
 
+@app.command(
+    epilog=f"""\b
+Examples:
+  dfa bench model.keras photos/ --epsilon 8 --number 10000
+  dfa bench mymodule:classify images.npz --trace pilot.json   # open in chrome://tracing or ui.perfetto.dev
+
+{_EXIT_STATUS}"""
+)
+@click.argument("model")
+@click.argument("images")
+@click.option("--epsilon", default="10", show_default=True, help="Largest change, grey levels (or a .npy file).")
+@click.option("--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted.")
+@click.option("--sizes", type=_Integers(), default=DEFAULT_SIZES, help="Batch sizes, with commas between them.")
+@click.option("--seconds", type=float, default=2.0, show_default=True, help="To spend on each batch size.")
+@click.option("--pilot", type=click.IntRange(1), default=16, show_default=True, help="Images to attack.")
+@click.option("--number", type=click.IntRange(1), help="Images of the run to come.  [default: those of IMAGES]")
+@click.option("--max-queries", type=int, default=10_000, show_default=True, help="Budget per image.")
+@click.option("--preset", type=click.Choice(["default", "paper"]), default="default", help="The optimizer's settings.")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write the pilot's profile as a Chrome trace.")
+@_model_options
+@_image_options
+@_json_option
+def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
+    """Measure a model over batch sizes, attack a few images, and project what a run would take."""
+    epsilon, size = sources.parse_epsilon(words["epsilon"]), sources.parse_size(words["size"])
+    oracle, channels = _oracle(model, words["returns"], words["preprocess"])
+    source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
+    target = sources.parse_target(words["target"], source.names)
+    paper = dfa.Racos.paper(targeted=target is not None)
+    measured = measure_model(
+        oracle,
+        source.images,
+        sizes=words["sizes"],
+        seconds=words["seconds"],
+        pilot=words["pilot"],
+        number=words["number"],
+        targets=target,
+        epsilon=epsilon,
+        optimizer=paper if words["preset"] == "paper" else dfa.Racos(),
+        max_queries=words["max_queries"],
+    )
+    if words["trace"] is not None:
+        measured.profile.save_trace(words["trace"])
+    if as_json:
+        _print_json({**measured.as_dict(), "exit": DONE})
+        return DONE
+    console = Console()
+    table = Table("batch", "images/s", "calls")
+    for each in measured.throughput:
+        mark = "  recommended" if each.batch_size == measured.recommended else ""
+        table.add_row(f"{each.batch_size:,}", f"{each.images_per_second:,.1f}{mark}", f"{each.calls:,}")
+    console.print(table, highlight=False)
+    forecast = measured.forecast
+    for line in (
+        f"A query costs {1e3 * measured.oracle_seconds:.3g} ms in the oracle and "
+        f"{1e3 * measured.optimizer_seconds:.3g} ms in the optimizer: {100 * measured.optimizer_share:.1f} % of the "
+        "time, if none of it is hidden.",
+        f"Pilot: {measured.pilot.attacked} images, TSR {100 * measured.pilot.TSR:.0f} %, "
+        f"{measured.pilot.queries_sent:,} queries.",
+        f"{forecast.images:,} images would take about {forecast.queries:,.0f} queries ({forecast.queries_low:,.0f} to "
+        f"{forecast.queries_high:,.0f}) and {_duration(forecast.seconds)} ({_duration(forecast.seconds_low)} to "
+        f"{_duration(forecast.seconds_high)}).",
+    ):
+        console.print(line, highlight=False)
+    return DONE
+
+
 @app.command()
 @click.option("--out", default="runs/demo", show_default=True, help="Folder for the results.")
 @click.option("--cache", help="Folder that keeps the classifier.")
@@ -517,6 +593,14 @@ def _oracle(model: str, returns: str | None, preprocess: str | None) -> tuple[Or
     function = None if preprocess is None else sources.load_object(preprocess)
     oracle = as_oracle(loaded, returns=returns or "probabilities", preprocess=function)
     return oracle, sources.channels_of(loaded)
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:,.1f} s"
 
 
 def _print_json(document: Mapping[str, object]) -> None:

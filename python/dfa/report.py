@@ -7,7 +7,6 @@ thumbnails are data. Without scripts everything shows; with them the table can b
 from __future__ import annotations
 
 import base64
-import dataclasses
 import importlib
 import io
 import json
@@ -25,7 +24,7 @@ from dfa.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.folder import write_bytes
 from dfa.picture import amplified_difference
-from dfa.results import Profile, Record, Result, Status, Summary
+from dfa.results import Record, Result, Status, Summary
 from dfa.store import holds_run, read_run_json
 from dfa.types import Image
 
@@ -153,9 +152,9 @@ class _View:
     @property
     def profile(self) -> list[tuple[str, str]]:
         profile = self.result.profile
-        seconds = {entry.name: getattr(profile, entry.name) for entry in dataclasses.fields(Profile)}
-        words = [(name, f"{value:.2f} s") for name, value in seconds.items() if isinstance(value, float)]
-        words += [(name.replace("_", " "), f"{value:,}") for name, value in seconds.items() if isinstance(value, int)]
+        totals = profile.totals()
+        words = [(name, f"{value:.2f} s") for name, value in totals.items() if isinstance(value, float)]
+        words += [(name.replace("_", " "), f"{value:,}") for name, value in totals.items() if isinstance(value, int)]
         return [
             *words,
             ("occupancy", _percent(profile.occupancy)),

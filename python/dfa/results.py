@@ -44,6 +44,7 @@ from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.store import read_run
+from dfa.trace import Spans
 from dfa.types import Image, ImageSequence
 
 if TYPE_CHECKING:
@@ -148,6 +149,8 @@ class Profile:
         batches: Batches of attack queries.
         clean: Clean predictions, images; no attack queries.
         verification: Verified final images; no attack queries.
+        resent: Images sent beyond all these, because a run that was cut short was taken up again.
+        spans: What the run was doing when; empty once it is read back from a folder.
     """
 
     wall: float = 0.0
@@ -162,6 +165,8 @@ class Profile:
     batches: int = 0
     clean: int = 0
     verification: int = 0
+    resent: int = 0
+    spans: Spans = field(default_factory=Spans, repr=False, compare=False)
 
     @property
     def occupancy(self) -> float:
@@ -178,14 +183,29 @@ class Profile:
         """Part of the wall time during which the oracle was answering attack queries, 0..1."""
         return _ratio(self.oracle, self.wall)
 
+    def totals(self) -> dict[str, Any]:
+        """Return the times and numbers by name."""
+        return {name: getattr(self, name) for name in _TOTALS}
+
+    def save_trace(self, path: str | Path) -> None:
+        """Write what the run was doing when, as a trace that chrome://tracing and ui.perfetto.dev show.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        self.spans.save(path)
+
     def as_dict(self) -> dict[str, float]:
         """Return the fields and the derived figures by name."""
         return {
-            **dataclasses.asdict(self),
+            **self.totals(),
             "occupancy": self.occupancy,
             "queries_per_second": self.queries_per_second,
             "oracle_share": self.oracle_share,
         }
+
+
+_TOTALS = tuple(entry.name for entry in dataclasses.fields(Profile) if entry.name != "spans")
 
 
 @dataclass(frozen=True)
@@ -524,11 +544,8 @@ class Result:
                 else Record(index, 0, Status.UNFINISHED, "the run has not ended")
                 for index in range(saved.num_images)
             ]
-            profile = {
-                entry.name: saved.profile[entry.name]
-                for entry in dataclasses.fields(Profile)
-                if saved.is_complete or entry.name in saved.profile
-            }
+            # A folder of before `resent` was counted has nothing to say of it.
+            profile = {name: saved.profile[name] for name in _TOTALS if name in saved.profile}
             files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
             return cls(
                 records=records,

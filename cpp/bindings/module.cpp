@@ -362,7 +362,13 @@ PYBIND11_MODULE(_core, module) {
       .def("dismiss", &dfa::Places::dismiss, "place"_a)
       .def("propose", &propose, "images"_a.noconvert())
       .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
+      .def(
+          "save", [](const dfa::Places& places, double now) { return py::bytes(places.save(now)); }, "now"_a)
+      .def(
+          "load", [](dfa::Places& places, const py::bytes& state, double now) { places.load(std::string(state), now); },
+          "state"_a, "now"_a)
       .def("iteration", &dfa::Places::iteration, "place"_a)
+      .def("answered", &dfa::Places::answered, "place"_a)
       .def("seconds", &dfa::Places::seconds, "place"_a)
       .def("trace", &trace, "place"_a)
       .def("hit", &hit, "place"_a);

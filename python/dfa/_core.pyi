@@ -140,6 +140,18 @@ class Places:
     def iteration(self, place: int) -> int:
         """Return the number of the current iteration, or of the last one of a search that ended; 0 is the start."""
 
+    def answered(self, place: int) -> int:
+        """Return how many candidates of the place have been told."""
+
+    def save(self, now: float) -> bytes:
+        """Return the exact state of all places and searches; deadlines are kept as time left at `now`.
+
+        Rows under way are not part of it: whoever loads it chooses them again.
+        """
+
+    def load(self, state: bytes, now: float) -> None:
+        """Fill free places, of the same number and batch size, with what `save` described."""
+
     def seconds(self, place: int) -> float:
         """Return the sum of what `tell` added to the place."""
 

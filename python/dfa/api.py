@@ -204,7 +204,7 @@ def run(
             overwrite=storage.overwrite,
         )
     with closing(opened):
-        return _run_stored(plan, opened)
+        return _run_stored(replace(plan, store=opened), opened)
 
 
 def _run_stored(plan: Plan, store: Store) -> Result:

@@ -539,7 +539,7 @@ class Result:
         saved = read_run(folder)
         try:
             records = [
-                _record(saved.rows[index])
+                read_record(saved.rows[index])
                 if index in saved.rows
                 else Record(index, 0, Status.UNFINISHED, "the run has not ended")
                 for index in range(saved.num_images)
@@ -904,8 +904,8 @@ def _why_not_adversarial(record: Record, found: int) -> str:
     return f"still of class {found}" if found == original else ""
 
 
-def _record(entry: Mapping[str, Any]) -> Record:
-    """Return the record that an entry of results.json describes."""
+def read_record(entry: Mapping[str, Any]) -> Record:
+    """Return the record that an entry of results.json or of a journal describes."""
     values = {name: entry[name] for name in _FIELDS}
     values["status"] = Status(values["status"])
     values["trace"] = tuple(map(tuple, values["trace"]))

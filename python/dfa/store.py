@@ -36,15 +36,18 @@ from dfa.errors import StoreError
 from dfa.folder import (
     EPSILON,
     FORMAT_VERSION,
+    IMAGES,
     JOURNAL,
     JOURNAL_FILES,
     ORIGINALS,
     RUN,
     Plain,
+    begin_document,
     check_folder,
     clear_folder,
     plain,
     read_document,
+    remove_other_images,
     write_epsilon,
     write_image,
     write_json,
@@ -209,6 +212,17 @@ class Store:
         self.resumes = 1 + (int(resumes[0]) if resumes else 0)
         self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
 
+    def go_on(self) -> None:
+        """Clear away what the run had left when it was cut short, now that it is known to go on.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        # From here on the journal says how far the run has got, and no partial result of before.
+        begin_document(self.folder, is_run=True)
+        files = [row["file"] for row in self.kept.values() if row["file"] is not None]
+        remove_other_images(self.folder, keep={*files, *(file.replace(IMAGES, ORIGINALS, 1) for file in files)})
+
     def read(self, place: int, digest: bytes | None) -> None:
         """Note what image was read at a place, or None for one that could not be.
 
@@ -300,6 +314,8 @@ class Store:
                 self._journal.execute("DELETE FROM checkpoint")
                 self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
             self._journal.execute("VACUUM")
+            # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
+            self._journal.execute("PRAGMA journal_mode = DELETE")
 
     def close(self) -> None:
         """Let other processes at the folder. What was not written is lost; closing twice does nothing."""
@@ -497,7 +513,14 @@ def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
         yield f"{where} was {_short(begun)}, and is {_short(now)}"
 
 
-_MAY_DIFFER: Final = {"command", "config.threads", "config.versions.numpy", "config.versions.python", "created"}
+_MAY_DIFFER: Final = {
+    "command",
+    "config.oracle.name",
+    "config.threads",
+    "config.versions.numpy",
+    "config.versions.python",
+    "created",
+}
 """What decides nothing about the results, or is only told."""
 
 

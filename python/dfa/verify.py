@@ -185,7 +185,9 @@ class _Verifier:
                     gate.prepare(subjects[0].image.shape, self.batch_size)
                     is_prepared = True
                 self._ask(gate, subjects)
-        self._look_for_strays({str(row["file"]) for row in named})
+        # Until a run has ended, an image may be there a moment before its record.
+        if self.run.is_complete:
+            self._look_for_strays({str(row["file"]) for row in named})
         if len(rows) < self.run.num_images:
             self.notes.append(
                 f"{self.run.num_images - len(rows):,} images were not finished when the run was cut short"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import inspect
+import io
 import json
 import subprocess
 import sys
@@ -316,6 +317,55 @@ def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):
     dfa.run(lambda images: np.eye(2)[np.zeros(len(images), int)], IMAGES[:1], max_queries=3, store="python")
     status, _, err = dfa_says(capsys, "verify", "python")
     assert (status, "was not begun by `dfa attack`" in err) == (4, True)
+
+
+def test_a_run_that_was_cut_short_goes_on_from_anywhere(here, capsys, monkeypatch, tmp_path_factory):
+    flaky = (
+        MODEL
+        + """
+calls = 0
+def flaky(images):
+    global calls
+    calls += 1
+    if calls == 30 and not os.path.exists("mended"):
+        raise OSError("the line is dead")
+    return classify(images)
+"""
+    )
+    (here / "model.py").write_text(flaky)
+    fast = ("--max-queries", 60, "--batch-size", 4, "--epsilon", 12, "--checkpoint", 40, "--json")
+    assert dfa_says(capsys, "attack", "model.py:classify", "photos", "--out", "whole", *fast)[0] == 0
+    status, _, _ = dfa_says(capsys, "attack", "model.py:flaky", "photos", "--out", "run", *fast)
+    assert status == 3
+    assert dfa.Result.load("run").summary().unfinished > 0
+    (here / "mended").write_text("")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    status, out, _ = dfa_says(capsys, "resume", here / "run", "--json", "--fail-above", 0)
+    assert status == 1
+    document = json.loads(out)
+    assert document["summary"]["unfinished"] == 0
+    assert 0 < document["profile"]["resent"] <= 48
+    read, whole = dfa.Result.load(here / "run"), dfa.Result.load(here / "whole")
+    assert [each.trace for each in read.records] == [each.trace for each in whole.records]
+    # It has ended, so there is nothing to go on with.
+    assert dfa_says(capsys, "resume", here / "run", "--json")[0] == 0
+    (here / "photos" / "p4.jpg").write_bytes((here / "photos" / "p5.jpg").read_bytes())
+    assert dfa_says(capsys, "resume", here / "photos")[0] == 4
+
+
+def test_a_terminal_sees_the_run_go_on():
+    from rich.console import Console
+
+    from dfa.commands import _progress
+
+    out = io.StringIO()
+    console = Console(force_terminal=True, width=200, file=out)
+    with _progress(console, 10, dfa.Storage("somewhere")) as show:
+        dfa.run(lambda images: np.broadcast_to([0.75, 0.25], (len(images), 2)), IMAGES, max_queries=3, progress=show)
+    text = out.getvalue()
+    assert "somewhere" in text
+    assert "10/10" in text
+    assert "0.0 % fell" in text
 
 
 def test_a_report_is_written(here, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -20,7 +20,7 @@ from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
 from dfa.oracle import as_oracle
-from dfa.results import Result
+from dfa.results import Record, Result
 from dfa.runner import Plan, attack
 from dfa.space import LinfBall
 from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
@@ -64,7 +64,7 @@ def run(
     batch_size: int = 256,
     seed: int = 0,
     threads: int | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[Record], None] = True,
     store: str | Path | Storage | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -97,7 +97,8 @@ def run(
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: 1, which proposes tens of thousands of 299x299x3 images per second and
             leaves the other cores to the oracle.
-        progress: Show a progress bar where the error stream is a terminal.
+        progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
+            record as soon as it is settled.
         store: A folder to keep the run in, from the first query on: what is found is there as soon as it is confirmed,
             and a run that was killed can be taken up again. Checked before the first query. See `Storage`.
         overwrite: Replace a run or a result kept there before.
@@ -158,7 +159,8 @@ def run(
         batch_size=int(batch_size),
         seed=int(seed),
         threads=int(threads),
-        shows_progress=progress,
+        shows_progress=progress is True,
+        on_record=progress if callable(progress) else None,
         config={
             "num_images": num_images,
             "shape": list(inputs.shape),

@@ -6,6 +6,8 @@ types, defaults and docstrings.
 
 from __future__ import annotations
 
+import bisect
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -15,13 +17,21 @@ import sys
 import time
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import click
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 import dfa
@@ -363,19 +373,21 @@ def _attack(
     if not as_json:
         say.print(source.text, highlight=False)
     targets = sources.parse_target(request.target, source.names)
+    watch = contextlib.nullcontext(False) if as_json else _progress(say, len(source.images), storage)
     try:
-        result = dfa.run(
-            oracle,
-            source.images,
-            None if request.labels is None else sources.read_labels(request.labels, source.names),
-            targets=targets,
-            epsilon=epsilon,
-            objective=request.objective,
-            optimizer=optimizer,
-            store=storage,
-            progress=not as_json,
-            **request.settings,
-        )
+        with watch as progress:
+            result = dfa.run(
+                oracle,
+                source.images,
+                None if request.labels is None else sources.read_labels(request.labels, source.names),
+                targets=targets,
+                epsilon=epsilon,
+                objective=request.objective,
+                optimizer=optimizer,
+                store=storage,
+                progress=progress,
+                **request.settings,
+            )
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt(f"interrupted; go on with: dfa resume {storage.folder}") from error
     if trace is not None:
@@ -581,6 +593,30 @@ def completion(shell: str) -> int:
     assert kind is not None
     click.echo(kind(app, {}, "dfa", "_DFA_COMPLETE").source())
     return DONE
+
+
+@contextlib.contextmanager
+def _progress(console: Console, number: int, storage: Storage) -> Iterator[Callable[[dfa.Record], None] | bool]:
+    """Show a live line of how the run is doing, where someone looks on."""
+    if not console.is_terminal:
+        yield False
+        return
+    queries: list[int] = []
+    ended = 0
+    columns = (TextColumn(str(storage.folder)), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[found]}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("", total=number, found="")
+
+        def show(record: dfa.Record) -> None:
+            nonlocal ended
+            ended += record.status in (dfa.Status.SUCCESS, dfa.Status.FAILURE)
+            if record.verified:
+                bisect.insort(queries, record.queries)
+            share = f"{100 * len(queries) / ended:.1f} %" if ended else "-"
+            median = f", median {queries[len(queries) // 2]:,} queries" if queries else ""
+            progress.update(task, advance=1, found=f"{share} fell{median}")
+
+        yield show
 
 
 def _oracle(model: str, returns: str | None, preprocess: str | None) -> tuple[Oracle, int | None]:

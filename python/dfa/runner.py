@@ -63,6 +63,7 @@ class Plan:
         threads: Threads of the core.
         shows_progress: Draw a progress bar where the error stream is a terminal.
         config: What the result records of the run's settings.
+        on_record: Called with each record as it is settled, or None.
         store: Where the run is kept while it goes on, and what it goes on from; or None.
     """
 
@@ -81,6 +82,7 @@ class Plan:
     threads: int
     shows_progress: bool
     config: dict[str, Any]
+    on_record: Callable[[Record], None] | None = None
     store: Store | None = None
 
 
@@ -474,6 +476,8 @@ class _Run:
             self._store.finished(row, image, None if found is None else found.original)
         self._records[record.index] = record
         self._bar.update()
+        if self._plan.on_record is not None:
+            self._plan.on_record(record)
 
     def _ask_aside(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> Scores:
         """Ask something that is no attack query, behind the batch that may be under way."""

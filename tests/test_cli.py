@@ -399,6 +399,22 @@ def test_a_model_is_measured_and_a_run_projected(here, capsys):
     assert (status, "recommended" in out, "1,000 images would take" in out) == (0, True, True)
 
 
+def test_vectors_of_another_tool_are_audited(here, capsys):
+    pytest.importorskip("dfa.auditing")
+    np.save("images.npy", IMAGES)
+    np.save("vectors.npy", np.clip(IMAGES.astype(np.float32) + 7.6, 0, 255))
+    words = ("audit", "model.py:classify", "images.npy", "vectors.npy", "--vector-model", "model.py:classify")
+    status, out, _ = dfa_says(capsys, *words, "--range", "0,255", "--rounding", "nearest,truncate", "--json")
+    document = json.loads(out)
+    assert (status, document["exit"]) == (0, 0)
+    assert [each["rounding"] for each in document["audits"]] == ["nearest", "truncate"]
+    assert document["audits"][0]["attacked"] == 10
+    status, out, _ = dfa_says(capsys, *words, "--range", "0,255", "--codec", "png,none")
+    assert (status, "TSR" in out) == (0, True)
+    status, _, err = dfa_says(capsys, *words, "--range", "0")
+    assert (status, "must be two numbers" in err) == (2, True)
+
+
 def test_help_has_examples_and_statuses(capsys):
     for words in (["--help"], ["attack", "-h"], ["bench", "--help"]):
         status, out, _ = dfa_says(capsys, *words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
+import importlib
 import inspect
 import json
 import os
@@ -560,6 +561,74 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     ):
         console.print(line, highlight=False)
     return DONE
+
+
+@app.command(
+    epilog=f"""\b
+Examples:
+  dfa audit model.keras images.npz vectors.npy --range 0,255
+  dfa audit deployed.py:ask images.npy vectors.npz --vector-model net.py:model \\
+      --layout NCHW --rounding nearest,truncate --codec png,jpeg:90 --epsilon 8
+
+VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
+
+{_EXIT_STATUS}"""
+)
+@click.argument("model")
+@click.argument("images")
+@click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
+@click.option("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
+@click.option("--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted.")
+@click.option("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
+@click.option(
+    "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors."
+)
+@click.option("--rounding", default="nearest", show_default=True, help="How vectors become 8-bit, with commas.")
+@click.option("--codec", default="png", show_default=True, help="Files they go through, with commas.")
+@click.option("--epsilon", type=float, help="The attack's budget, grey levels, to see whether rounding breaks it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of stochastic rounding.")
+@click.option("--batch-size", type=int, default=256, show_default=True, help="The most images per call of the model.")
+@click.option("--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
+@_model_options
+@_image_options
+@_json_option
+def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_json: bool, **words: Any) -> int:
+    """Bring another tool's adversarial vectors back to 8-bit images, ask again, and say what is left of them."""
+    try:
+        auditing = importlib.import_module("dfa.auditing")
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(f"this build of dfa has no audit: {error}") from error
+    limits = words["limits"].split(",")
+    try:
+        low, high = map(float, limits)
+    except ValueError:
+        raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
+    size = sources.parse_size(words["size"])
+    oracle, channels = _oracle(model, words["returns"], words["preprocess"])
+    source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
+    report = auditing.audit(
+        oracle,
+        source.images,
+        vectors,
+        None if words["labels"] is None else sources.read_labels(words["labels"], source.names),
+        targets=sources.parse_target(words["target"], source.names),
+        normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
+        vector_oracle=None if words["vector_model"] is None else sources.load_model(words["vector_model"]),
+        rounding=words["rounding"].split(","),
+        codec=words["codec"].split(","),
+        epsilon=words["epsilon"],
+        seed=words["seed"],
+        batch_size=words["batch_size"],
+    )
+    summaries = report.summaries()
+    above = fail_above is not None and any(fail_above < each.TSR for each in summaries)
+    status = ABOVE if above else DONE
+    if as_json:
+        _print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
+    else:
+        Console().print(str(report), highlight=False)
+    return status
 
 
 @app.command()

@@ -367,6 +367,7 @@ class TestSave:
         assert pytest.approx(2 / 3) == report.TSR
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
             "images",
+            "originals",
             "records.csv",
             "results.json",
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import collections
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -521,7 +522,7 @@ def test_a_partial_result_that_cannot_be_saved_is_told_of_and_kept(tmp_path):
     folder = tmp_path / "run"
 
     def breaks_both(images):
-        folder.rmdir()
+        shutil.rmtree(folder)
         folder.write_text("in the way")
         raise OSError("off")
 
@@ -546,18 +547,23 @@ def test_an_objective_that_fails_saves_what_was_found(tmp_path):
     assert dfa.Result.load(tmp_path).images.held()
 
 
-def test_a_folder_that_breaks_during_the_run_does_not_cost_the_result(tmp_path, whole):
+def test_a_folder_that_breaks_ends_the_run_and_does_not_cost_what_was_found(tmp_path, whole):
     folder = tmp_path / "run"
 
     def breaks(images):
         if folder.is_dir():
-            folder.rmdir()
+            shutil.rmtree(folder)
             folder.write_text("in the way")
         return CLASSIFIER(images)
 
+    oracle = Recorder(breaks)
     with pytest.raises(dfa.StoreError, match="cannot write") as caught:
-        attack(breaks, store=folder)
-    assert outcome(caught.value.result) == outcome(whole)
+        attack(oracle, store=folder)
+    result = caught.value.result
+    assert_keeps_what_is_finished(result, oracle, whole)
+    assert any(record.found for record in result.records)
+    # Going on would pay for queries whose answers nobody keeps.
+    assert len(oracle.batches) < NUM_CALLS / 2
 
 
 def test_an_interrupt_or_a_failing_oracle_while_saving_does_not_cost_the_result(tmp_path, whole):

@@ -326,7 +326,22 @@ PYBIND11_MODULE(_core, module) {
   py::class_<dfa::Plan>(module, "Plan").def_property_readonly("num_starts", [](const dfa::Plan& plan) {
     return plan.starts.size();
   });
-  py::class_<dfa::Lesson>(module, "Lesson").def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries);
+  py::class_<dfa::Lesson>(module, "Lesson")
+      .def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries)
+      .def("save",
+           [](const dfa::Lesson& lesson) {
+             dfa::StateWriter out;
+             dfa::save_lesson(lesson, out);
+             return py::bytes(out.bytes());
+           })
+      .def_static(
+          "load",
+          [](std::size_t num_coordinates, const py::bytes& state) {
+            const std::string bytes(state);
+            dfa::StateReader in(bytes);
+            return dfa::load_lesson(num_coordinates, in);
+          },
+          "num_coordinates"_a, "state"_a);
   py::class_<dfa::Archive>(module, "Archive")
       .def(py::init<std::size_t>(), "num_coordinates"_a)
       .def("plan", &dfa::Archive::plan, "goal"_a, "scale"_a)
@@ -383,8 +398,15 @@ PYBIND11_MODULE(_core, module) {
       .def("dismiss", &dfa::Places::dismiss, "place"_a)
       .def("propose", &propose, "images"_a.noconvert())
       .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
+      .def(
+          "save", [](const dfa::Places& places, double now) { return py::bytes(places.save(now)); }, "now"_a)
+      .def(
+          "load", [](dfa::Places& places, const py::bytes& state, double now) { places.load(std::string(state), now); },
+          "state"_a, "now"_a)
       .def("iteration", &dfa::Places::iteration, "place"_a)
       .def("spent", &dfa::Places::spent, "place"_a)
+      .def("slot", &dfa::Places::slot, "place"_a)
+      .def("answered", &dfa::Places::answered, "place"_a)
       .def("seconds", &dfa::Places::seconds, "place"_a)
       .def("trace", &trace, "place"_a)
       .def("hit", &hit, "place"_a);

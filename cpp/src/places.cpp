@@ -3,8 +3,17 @@
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+#include <utility>
+
+#include "dfa/state.hpp"
 
 namespace dfa {
+namespace {
+
+constexpr std::uint32_t kStateMagic = 0x50414644U;  // "DFAP", little-endian
+constexpr std::uint32_t kStateVersion = 1;
+
+}  // namespace
 
 Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits)
     : batch_(batch), batch_size_(batch_size), limits_(limits), places_(capacity) {
@@ -73,6 +82,7 @@ std::size_t Places::propose(std::uint8_t* images) {
       break;
     }
   }
+  turn_before_rows_ = turn_;
   turn_ = next_turn;
   batch_.ask(rows_, images);
   return rows_.size();
@@ -119,6 +129,98 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
   rows_.clear();
   row_places_.clear();
   return finished;
+}
+
+std::string Places::save(double now) const {
+  StateWriter out;
+  out.put(kStateMagic);
+  out.put(kStateVersion);
+  out.put(static_cast<std::uint64_t>(places_.size()));
+  out.put(static_cast<std::uint64_t>(rows_.empty() ? turn_ : turn_before_rows_));
+  for (const Place& place : places_) {
+    out.put(static_cast<std::uint8_t>(place.is_taken ? 1 : 0));
+    if (!place.is_taken) {
+      continue;
+    }
+    out.put(place.image);
+    out.put(place.goal);
+    out.put_double(place.deadline - now);
+    out.put(place.iteration);
+    out.put(place.size);
+    out.put(place.told);
+    out.put(place.spent);
+    out.put_double(place.best);
+    out.put_double(place.seconds);
+    out.put(static_cast<std::uint64_t>(place.trace.size()));
+    for (const Improvement& improvement : place.trace) {
+      out.put(improvement.query);
+      out.put_double(improvement.degree);
+    }
+    out.put(static_cast<std::uint64_t>(place.hit.size()));
+    out.put_bytes(place.hit.data(), place.hit.size());
+    const std::string search = batch_.save(place.slot);
+    out.put(static_cast<std::uint64_t>(search.size()));
+    out.put_bytes(search.data(), search.size());
+  }
+  return out.bytes();
+}
+
+void Places::load(const std::string& bytes, double now) {
+  StateReader in(bytes);
+  if (in.get<std::uint32_t>() != kStateMagic) {
+    throw std::invalid_argument("not a saved state of places");
+  }
+  const auto version = in.get<std::uint32_t>();
+  if (version != kStateVersion) {
+    throw std::invalid_argument("saved places have version " + std::to_string(version) + ", this build reads version " +
+                                std::to_string(kStateVersion));
+  }
+  const auto capacity = in.get<std::uint64_t>();
+  const auto turn = in.get<std::uint64_t>();
+  if (capacity != places_.size() || turn >= capacity) {
+    throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, this has " +
+                                std::to_string(places_.size()));
+  }
+  for (const Place& place : places_) {
+    if (place.is_taken) {
+      throw std::logic_error("saved places need free ones");
+    }
+  }
+  for (Place& place : places_) {
+    if (in.get<std::uint8_t>() == 0) {
+      continue;
+    }
+    Place loaded;
+    loaded.is_taken = true;
+    loaded.image = in.get<std::int64_t>();
+    loaded.goal = in.get<std::int64_t>();
+    loaded.deadline = now + in.get_double();
+    loaded.iteration = in.get<std::uint64_t>();
+    loaded.size = in.get<std::uint32_t>();
+    // Candidates are chosen in order and told together, so what was told is what comes before the next one.
+    loaded.asked = loaded.told = in.get<std::uint32_t>();
+    loaded.spent = in.get<std::uint64_t>();
+    loaded.best = in.get_double();
+    loaded.seconds = in.get_double();
+    const auto num_improvements = in.get<std::uint64_t>();
+    for (std::uint64_t i = 0; i < num_improvements; ++i) {
+      const auto query = in.get<std::uint64_t>();
+      loaded.trace.push_back({query, in.get_double()});
+    }
+    const auto hit_size = in.get<std::uint64_t>();
+    if (hit_size != 0 && hit_size != shape().size()) {
+      throw std::invalid_argument("saved places hold an image of another size");
+    }
+    const auto* hit = reinterpret_cast<const std::uint8_t*>(in.take(hit_size));
+    loaded.hit.assign(hit, hit + hit_size);
+    const auto search_size = in.get<std::uint64_t>();
+    loaded.slot = batch_.load(std::string(in.take(search_size), search_size));
+    place = std::move(loaded);
+  }
+  if (!in.is_at_end()) {
+    throw std::invalid_argument("saved places are longer than their contents");
+  }
+  turn_ = turn;
 }
 
 }  // namespace dfa

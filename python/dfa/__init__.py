@@ -22,7 +22,7 @@ except ImportError as error:
     ) from error
 
 from dfa import objectives
-from dfa.api import run
+from dfa.api import Storage, run
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -39,12 +39,14 @@ from dfa.oracle import Oracle, as_oracle
 from dfa.results import Profile, Record, Result, Status, Summary
 from dfa.space import LinfBall
 from dfa.targets import Rank, rank
+from dfa.verify import Finding, Verification, verify
 
 __version__ = _core.__version__
 
 __all__ = [
     "BudgetExceededError",
     "DfaError",
+    "Finding",
     "Interrupted",
     "InvalidInputError",
     "LinfBall",
@@ -59,10 +61,13 @@ __all__ = [
     "Record",
     "Result",
     "Status",
+    "Storage",
     "StoreError",
     "Summary",
+    "Verification",
     "as_oracle",
     "objectives",
     "rank",
     "run",
+    "verify",
 ]

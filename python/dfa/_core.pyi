@@ -75,6 +75,12 @@ class Lesson:
     """What one search teaches an archive, from its first `QUERIES` candidates only."""
 
     QUERIES: Final[int]
+    def save(self) -> bytes:
+        """Return it as bytes."""
+
+    @staticmethod
+    def load(num_coordinates: int, state: bytes) -> Lesson:
+        """Return what `save` described."""
 
 class Archive:
     """What the images of a run learn from one another; a plan depends on the lessons before it, in their order."""
@@ -174,11 +180,26 @@ class Places:
             now: The time, in the unit of the deadlines.
         """
 
+    def slot(self, place: int) -> int:
+        """Return the slot of the place's search."""
+
     def spent(self, place: int) -> int:
         """Return the queries sent in the iterations that are complete."""
 
     def iteration(self, place: int) -> int:
         """Return the number of the current iteration, or of the last one of a search that ended; 0 is the start."""
+
+    def answered(self, place: int) -> int:
+        """Return how many candidates of the place have been told."""
+
+    def save(self, now: float) -> bytes:
+        """Return the exact state of all places and searches; deadlines are kept as time left at `now`.
+
+        Rows under way are not part of it: whoever loads it chooses them again.
+        """
+
+    def load(self, state: bytes, now: float) -> None:
+        """Fill free places, of the same number and batch size, with what `save` described."""
 
     def seconds(self, place: int) -> float:
         """Return the sum of what `tell` added to the place."""

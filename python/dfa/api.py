@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 import platform
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +16,37 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
-from dfa.folder import check_folder
-from dfa.inputs import Inputs, StreamIds, parse_labels
+from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
 from dfa.oracle import as_oracle
-from dfa.results import Result
+from dfa.results import Record, Result
 from dfa.runner import Plan, attack
 from dfa.space import LinfBall
+from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
 from dfa.targets import Rank, parse
 from dfa.types import DegreeFunction, ImageSequence
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Where and how a run is kept; `store="runs/x"` stands for `Storage("runs/x")`.
+
+    Attributes:
+        folder: The run folder.
+        overwrite: Replace a run or a saved result there.
+        resume: Go on with the run there, if there is one: with the same images, oracle and settings, or it is refused.
+        interval: The most images sent to the oracle between two checkpoints, and so the most that one kill can make a
+            resumed run send again; `Profile.resent` counts them. At least four batches. A checkpoint also comes every
+            minute.
+        command: What run.json keeps of whoever began the run.
+    """
+
+    folder: str | Path
+    overwrite: bool = False
+    resume: bool = False
+    interval: int = DEFAULT_INTERVAL
+    command: Mapping[str, object] | None = None
 
 
 def run(
@@ -39,9 +64,10 @@ def run(
     batch_size: int = 256,
     seed: int = 0,
     threads: int | None = None,
-    progress: bool = True,
-    store: str | Path | None = None,
+    progress: bool | Callable[[Record], None] = True,
+    store: str | Path | Storage | None = None,
     overwrite: bool = False,
+    resume: bool = False,
     ids: ArrayLike | None = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
@@ -73,9 +99,14 @@ def run(
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: 1, which proposes tens of thousands of 299x299x3 images per second and
             leaves the other cores to the oracle.
-        progress: Show a progress bar where the error stream is a terminal.
-        store: A folder to save the result to, also when the run is cut short. Checked before the first query.
-        overwrite: Replace a result saved there before.
+        progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
+            record as soon as it is settled.
+        store: A folder to keep the run in, from the first query on: what is found is there as soon as it is confirmed,
+            and a run that was killed can be taken up again. Checked before the first query. See `Storage`.
+        overwrite: Replace a run or a result kept there before.
+        resume: Go on with the run kept there, or begin it if there is none. Images, oracle and settings must be as
+            they were (only `threads`, `progress` and `store` may differ), and the result is then what the run would
+            have ended with, had it not been cut short. A run that has ended is read back.
         ids: Integers that name the images' random streams, (N,). None: made from the images' bytes.
 
     Returns:
@@ -83,7 +114,8 @@ def run(
 
     Raises:
         InvalidInputError: An argument is not as described.
-        StoreError: `store` cannot be written, or holds a result and `overwrite` is False.
+        StoreError: `store` cannot be written, holds a run or a result and neither `overwrite` nor `resume` is given,
+            is at another process's hands, or was begun with other images, another oracle or other settings.
         OracleError: The oracle failed or its answer cannot be used; `.result` holds what was found before.
         ObjectiveError: The objective failed likewise.
         Interrupted: On KeyboardInterrupt; `.result` holds what was found before.
@@ -114,9 +146,7 @@ def run(
     threads = 1 if threads is None else threads
     _require_integer("threads", threads, 1, 1024)
     stream_ids = StreamIds(ids, num_images)
-    if store is not None:
-        store = check_folder(store, overwrite=overwrite)
-
+    storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=int(batch_size))
     plan = Plan(
         oracle=model,
         inputs=inputs,
@@ -131,7 +161,8 @@ def run(
         batch_size=int(batch_size),
         seed=int(seed),
         threads=int(threads),
-        shows_progress=progress,
+        shows_progress=progress is True,
+        on_record=progress if callable(progress) else None,
         config={
             "num_images": num_images,
             "shape": list(inputs.shape),
@@ -153,15 +184,43 @@ def run(
             "build": _core.build_info(),
         },
     )
-    if store is None:
+    if storage is None:
         return attack(plan)
+    about = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": storage.command,
+        "config": plan.config,
+        "model": {"fingerprint": model.fingerprint()},
+        "inputs": {"labels": parsed_labels, "ids": None if ids is None else as_array(ids)},
+    }
+    folder = Path(storage.folder)
+    if storage.resume and holds_run(folder):
+        if has_ended(folder):
+            check_alike(folder, about)
+            return replace(Result.load(folder), oracle=model)
+        opened = Store.resume(folder, about, interval=storage.interval)
+    else:
+        opened = Store.begin(
+            folder,
+            about,
+            epsilon=plan.config["epsilon"],
+            interval=storage.interval,
+            overwrite=storage.overwrite,
+        )
+    with closing(opened):
+        return _run_stored(replace(plan, store=opened), opened)
+
+
+def _run_stored(plan: Plan, store: Store) -> Result:
+    """Attack, and complete the folder however that ends."""
     try:
         result = attack(plan)
     except (DfaError, Interrupted) as error:
-        _save_partial(error, store, overwrite=overwrite)
+        _save_partial(error, store.folder)
         raise
     try:
-        result.save(store, overwrite=overwrite)
+        result.save_run(store.folder, oracle=plan.oracle)
+        store.end()
     except DfaError as error:
         error.result = result
         raise
@@ -172,18 +231,30 @@ def run(
     return result
 
 
-def _save_partial(error: DfaError | Interrupted, store: Path, *, overwrite: bool) -> None:
-    """Save what a run had found when it ended; the oracle is not asked again."""
+def _save_partial(error: DfaError | Interrupted, folder: Path) -> None:
+    """Write down what a run had found when it ended; the oracle is not asked again."""
     partial: Result | None = error.result
     if partial is None:
         return
     try:
-        Result(records=partial.records, images=partial.images, profile=partial.profile, config=partial.config).save(
-            store, overwrite=overwrite
-        )
+        partial.save_run(folder, oracle=None)
     except StoreError as store_error:
         # Not add_note, which Python 3.10 does not have.
         error.args = (f"{error}; the partial result could not be saved either: {store_error}",)
+
+
+def _storage(store: str | Path | Storage | None, *, overwrite: bool, resume: bool, batch_size: int) -> Storage | None:
+    """Return where the run is kept, if anywhere."""
+    if store is None:
+        if resume:
+            raise InvalidInputError("resume=True needs the folder of the run: pass store=")
+        return None
+    storage = store if isinstance(store, Storage) else Storage(Path(store))
+    storage = replace(storage, overwrite=storage.overwrite or overwrite, resume=storage.resume or resume)
+    if storage.overwrite and storage.resume:
+        raise InvalidInputError("a run is either resumed or overwritten; pass one of resume=True and overwrite=True")
+    _require_integer("interval (at least four batches)", storage.interval, 4 * batch_size)
+    return storage
 
 
 def _checked_optimizer(optimizer: Racos | None) -> Racos:

@@ -2,9 +2,12 @@
 
 Knows files, and nothing of attacks. `results` decides what goes into them.
 
-    <folder>/results.json         written last; until then it says that the folder is not complete
+    <folder>/results.json            written last; until then it says that the folder is not complete
     <folder>/records.csv
-    <folder>/images/000017.png    or .npy where a PNG cannot hold the number of channels
+    <folder>/images/000017.png       or .npy where a PNG cannot hold the number of channels
+    <folder>/originals/000017.png    the image that it was made from
+
+`store` adds the files of a run that is under way.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import json
 import math
 import os
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -36,10 +40,23 @@ FORMAT_VERSION = 1
 """Version of the layout; counted up when a reader of the old one would go wrong."""
 
 _FORMAT = "dfa-results"
+IMAGES = "images"
+"""Where adversarial images lie."""
+
+ORIGINALS = "originals"
+"""Where the images lie that they were made from."""
+
+RUN = "run.json"
+"""What says that a run was begun in a folder."""
+
+JOURNAL = "journal.sqlite"
+EPSILON = "epsilon.npy"
+JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
+
 _RESULTS = "results.json"
 _RECORDS = "records.csv"
 _PNG_CHANNELS = (1, 3, 4)
-_IMAGE_NAME = re.compile(r"[0-9]{6,}\.(png|npy)")
+_IMAGE_NAME = re.compile(r"[0-9]{6,}\.(png|npy)|\.[0-9]{6,}\.(png|npy)\.[0-9]+\.tmp")
 _LARGEST_ARRAY = 65_536
 
 
@@ -63,10 +80,8 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         has_results = (folder / _RESULTS).exists()
-        images = folder / "images"
-        has_others = (folder / _RECORDS).exists() or (
-            images.exists() and (not images.is_dir() or any(images.iterdir()))
-        )
+        has_run = (folder / RUN).exists()
+        has_others = (folder / _RECORDS).exists() or any(_is_in_the_way(folder / name) for name in (IMAGES, ORIGINALS))
     except OSError as error:
         raise _cannot_write(folder, error) from error
     if has_results:
@@ -77,6 +92,12 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
                 f"{folder} must not hold a saved result, and holds {state}; choose another folder, or pass "
                 "overwrite=True to replace it"
             )
+    elif has_run:
+        if not overwrite:
+            raise StoreError(
+                f"{folder} must not hold a run, and holds one that has not ended; resume it (resume=True), choose "
+                "another folder, or pass overwrite=True to replace it"
+            )
     elif has_others:
         # Not even with overwrite: nothing says that these files are ours to replace.
         raise StoreError(
@@ -84,17 +105,37 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
             "saved result; choose another folder"
         )
     probe = folder / f".dfa-probe.{os.getpid()}"
-    _write(probe, b"")
+    write_bytes(probe, b"")
     probe.unlink()
     return folder
 
 
-def begin_document(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
+    """Remove a run or a result that is to be replaced; files of other names are left alone.
+
+    Args:
+        folder: The folder, as `check_folder` gave it.
+
+    Raises:
+        StoreError: A file cannot be removed.
+    """
+    remove_other_images(folder, keep=set())
+    # What says that all this is ours goes last.
+    _remove(folder, EPSILON, *JOURNAL_FILES, _RECORDS, RUN, _RESULTS)
+
+
+def begin_document(folder: Path, *, is_run: bool = False) -> None:
     """Mark a folder as holding a result that is being saved, so that a half-saved one never passes for whole.
+
+    Args:
+        folder: The folder.
+        is_run: The result is that of the run in the folder; otherwise what is left of a run goes.
 
     Raises:
         StoreError: The file cannot be written.
     """
+    if not is_run:
+        _remove(folder, EPSILON, *JOURNAL_FILES, RUN)
     write_json(folder / _RESULTS, {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False})
 
 
@@ -124,13 +165,14 @@ def read_document(folder: Path) -> dict[str, Any]:
     return document
 
 
-def write_image(folder: Path, index: int, image: Image) -> str:
+def write_image(folder: Path, index: int, image: Image, *, place: str = IMAGES) -> str:
     """Write an image without loss, and return the file's path inside the folder.
 
     Args:
         folder: The folder.
         index: Names the file.
         image: uint8, (H, W, C). C = 1, 3 or 4 gives a PNG (grey, RGB, RGBA), any other C a .npy file.
+        place: `IMAGES` or `ORIGINALS`.
 
     Raises:
         StoreError: The file cannot be written.
@@ -139,12 +181,18 @@ def write_image(folder: Path, index: int, image: Image) -> str:
     buffer = io.BytesIO()
     if channels in _PNG_CHANNELS:
         picture = PIL.Image.fromarray(image[:, :, 0] if channels == 1 else image)
-        picture.save(buffer, format="png")
+        # Filtered pixels compress as well by runs as by zlib's default, in half the time.
+        picture.save(buffer, format="png", compress_level=1, compress_type=zlib.Z_RLE)
     else:
         np.save(buffer, image, allow_pickle=False)
-    file = f"images/{index:06d}.{'png' if channels in _PNG_CHANNELS else 'npy'}"
-    _write(folder / file, buffer.getvalue())
+    file = image_file(image, index, place=place)
+    write_bytes(folder / file, buffer.getvalue())
     return file
+
+
+def image_file(image: Image, index: int, *, place: str = IMAGES) -> str:
+    """Return the path inside a folder under which `write_image` writes an image."""
+    return f"{place}/{index:06d}.{'png' if image.shape[2] in _PNG_CHANNELS else 'npy'}"
 
 
 def read_image(path: Path) -> Image:
@@ -164,7 +212,7 @@ def read_image(path: Path) -> Image:
 
 
 def remove_other_images(folder: Path, *, keep: set[str]) -> None:
-    """Remove the image files that an overwritten result left behind; other files are left alone.
+    """Remove the image files that a replaced result or a killed process left behind; other files are left alone.
 
     Args:
         folder: The folder.
@@ -173,15 +221,17 @@ def remove_other_images(folder: Path, *, keep: set[str]) -> None:
     Raises:
         StoreError: A file cannot be removed.
     """
-    images = folder / "images"
-    if not images.is_dir():
-        return
-    try:
-        for path in images.iterdir():
-            if _IMAGE_NAME.fullmatch(path.name) and f"images/{path.name}" not in keep:
-                path.unlink()
-    except OSError as error:
-        raise _cannot_write(images, error) from error
+    for place in (IMAGES, ORIGINALS):
+        images = folder / place
+        if not images.is_dir():
+            continue
+        try:
+            for path in images.iterdir():
+                is_ours = _IMAGE_NAME.fullmatch(path.name) is not None
+                if is_ours and f"{place}/{path.name}" not in keep:
+                    path.unlink()
+        except OSError as error:
+            raise _cannot_write(images, error) from error
 
 
 def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str, Plain]]) -> None:
@@ -199,7 +249,7 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(folder / _RECORDS, text.getvalue().encode())
+    write_bytes(folder / _RECORDS, text.getvalue().encode())
 
 
 def write_json(path: Path, document: Mapping[str, object]) -> None:
@@ -216,7 +266,7 @@ def write_json(path: Path, document: Mapping[str, object]) -> None:
         else:
             text = json.dumps(content, allow_nan=False, indent=2)
         parts.append(f"{json.dumps(name)}: {text}")
-    _write(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+    write_bytes(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
 
 
 def plain(value: object) -> Plain:
@@ -250,7 +300,19 @@ def plain(value: object) -> Plain:
     return f"{value.__module__}.{name}" if isinstance(name, str) else str(value)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_epsilon(folder: Path, epsilon: object) -> None:
+    """Keep epsilon in a file of its own where it is an array, which may be too large for JSON.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    if np.ndim(epsilon) > 0:  # type: ignore[arg-type]
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(epsilon, dtype=np.uint8), allow_pickle=False)
+        write_bytes(folder / EPSILON, buffer.getvalue())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all.
 
     Raises:
@@ -258,15 +320,18 @@ def _write(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        try:
+            temporary.write_bytes(content)
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(content)
         os.replace(temporary, path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    finally:
-        # Still there only if something went wrong, an interrupt included.
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(path, error) from error
+        raise
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:
@@ -274,3 +339,16 @@ def _cannot_write(path: Path, error: OSError) -> StoreError:
         f"cannot write {path}: {error}; choose a folder that can be written, or make room (what was to be "
         "saved is still in memory, and can be saved again)"
     )
+
+
+def _remove(folder: Path, *names: str) -> None:
+    try:
+        for name in names:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _is_in_the_way(path: Path) -> bool:
+    """Tell whether a folder of images is there already with something in it, or is no folder."""
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))

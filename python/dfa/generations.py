@@ -9,7 +9,8 @@ batch size and any number of threads.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from dfa import _core
 
@@ -31,6 +32,7 @@ class Generations:
             num_coordinates: H * W * C of an image.
         """
         self._archive = _core.Archive(num_coordinates)
+        self._num_coordinates = num_coordinates
         self._num_images = num_images
         self.num_open = min(_FIRST, num_images)
         self._lessons: dict[int, tuple[int, _core.Lesson] | None] = {}
@@ -73,3 +75,23 @@ class Generations:
                     self._archive.learn(*taught)
             self._num_learned = self.num_open
             self.num_open = min(2 * self.num_open, self._num_images)
+
+    def save(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the exact state: what JSON can hold of it, and named bytes."""
+        document = {
+            "num_open": self.num_open,
+            "num_learned": self._num_learned,
+            "lessons": [[index, None if taught is None else taught[0]] for index, taught in self._lessons.items()],
+        }
+        blobs = {f"lesson {i}": taught[1].save() for i, taught in self._lessons.items() if taught is not None}
+        return document, blobs | {"archive": self._archive.save()}
+
+    def load(self, document: Mapping[str, Any], blobs: Mapping[str, bytes]) -> None:
+        """Go on from what `save` returned."""
+        self._archive = _core.Archive.load(blobs["archive"])
+        self.num_open = document["num_open"]
+        self._num_learned = document["num_learned"]
+        self._lessons = {
+            index: None if goal is None else (goal, _core.Lesson.load(self._num_coordinates, blobs[f"lesson {index}"]))
+            for index, goal in document["lessons"]
+        }

@@ -17,22 +17,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.charts import Figure, Series, success_chart
 from dfa.errors import DfaError, InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import (
-    FORMAT_VERSION,
+    IMAGES,
+    ORIGINALS,
     Plain,
     begin_document,
     check_folder,
     complete_document,
+    image_file,
     plain,
-    read_document,
     read_image,
     remove_other_images,
+    write_epsilon,
     write_image,
     write_records,
 )
@@ -40,6 +43,8 @@ from dfa.objectives import predicted
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.store import read_run
+from dfa.trace import Spans
 from dfa.types import Image, ImageSequence
 
 if TYPE_CHECKING:
@@ -144,6 +149,8 @@ class Profile:
         batches: Batches of attack queries.
         clean: Clean predictions, images; no attack queries.
         verification: Verified final images; no attack queries.
+        resent: Images sent beyond all these, because a run that was cut short was taken up again.
+        spans: What the run was doing when; empty once it is read back from a folder.
     """
 
     wall: float = 0.0
@@ -158,6 +165,8 @@ class Profile:
     batches: int = 0
     clean: int = 0
     verification: int = 0
+    resent: int = 0
+    spans: Spans = field(default_factory=Spans, repr=False, compare=False)
 
     @property
     def occupancy(self) -> float:
@@ -174,14 +183,29 @@ class Profile:
         """Part of the wall time during which the oracle was answering attack queries, 0..1."""
         return _ratio(self.oracle, self.wall)
 
+    def totals(self) -> dict[str, Any]:
+        """Return the times and numbers by name."""
+        return {name: getattr(self, name) for name in _TOTALS}
+
+    def save_trace(self, path: str | Path) -> None:
+        """Write what the run was doing when, as a trace that chrome://tracing and ui.perfetto.dev show.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        self.spans.save(path)
+
     def as_dict(self) -> dict[str, float]:
         """Return the fields and the derived figures by name."""
         return {
-            **dataclasses.asdict(self),
+            **self.totals(),
             "occupancy": self.occupancy,
             "queries_per_second": self.queries_per_second,
             "oracle_share": self.oracle_share,
         }
+
+
+_TOTALS = tuple(entry.name for entry in dataclasses.fields(Profile) if entry.name != "spans")
 
 
 @dataclass(frozen=True)
@@ -505,30 +529,34 @@ class Result:
 
     @classmethod
     def load(cls, folder: str | Path) -> Result:
-        """Read back what `save` wrote; the images stay in their files until they are asked for.
+        """Read back what `save` or a stored run wrote; the images stay in their files until they are asked for.
+
+        Of a run that was killed, or is still going on, the finished images are there, and the others unfinished.
 
         Raises:
-            StoreError: The folder holds no complete saved result, or one of another format version.
+            StoreError: The folder holds neither a run nor a complete saved result, or one of another format version.
         """
-        folder = Path(folder)
-        saved = read_document(folder)
-        if saved.get("version") != FORMAT_VERSION:
-            raise StoreError(
-                f"{folder} must hold a result saved in version {FORMAT_VERSION} of the layout, got version "
-                f"{saved.get('version')!r}; read it with the dfa that wrote it"
-            )
-        if saved.get("complete") is not True:
-            raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
+        saved = read_run(folder)
         try:
+            records = [
+                read_record(saved.rows[index])
+                if index in saved.rows
+                else Record(index, 0, Status.UNFINISHED, "the run has not ended")
+                for index in range(saved.num_images)
+            ]
+            # A folder of before `resent` was counted has nothing to say of it.
+            profile = {name: saved.profile[name] for name in _TOTALS if name in saved.profile}
+            files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
             return cls(
-                records=[_record(entry) for entry in saved["records"]],
-                images=_SavedImages(folder, [entry["file"] for entry in saved["records"]]),
-                profile=Profile(**{entry.name: saved["profile"][entry.name] for entry in dataclasses.fields(Profile)}),
-                config=saved["config"],
+                records=records,
+                images=_SavedImages(saved.folder, saved.num_images, files),
+                profile=Profile(**profile),
+                config=saved.config,
+                originals=_SavedOriginals(saved.folder, saved.num_images, files),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
-                f"the result in {folder} must be as it was saved, and is not: {error!r}; save it again"
+                f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
             ) from error
 
     @property
@@ -595,14 +623,39 @@ class Result:
         frame: pd.DataFrame = pd.DataFrame(columns)
         return frame
 
+    def plot(self, *, name: str = "this run") -> Figure:
+        """Return a chart of the share of the attacked images that had fallen, over queries.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
+
+        Raises:
+            MissingDependencyError: matplotlib is not installed.
+        """
+        return success_chart([self.curve(name)], unit="queries")
+
+    def curve(self, name: str = "this run", *, of: Literal["queries", "seconds"] = "queries") -> Series:
+        """Return what success cost, as charts take it.
+
+        Args:
+            name: What to call the run.
+            of: Queries, or each image's share of the run's wall time.
+        """
+        attacked = np.array([each in (Status.SUCCESS, Status.FAILURE) for each in self.status], dtype=np.bool_)
+        # A share of a run's time can be below what a clock shows, which a logarithmic axis does not take.
+        costs = np.maximum(self.seconds, 1e-6) if of == "seconds" else self.queries.astype(np.float64)
+        budget = self.config.get("max_queries") if of == "queries" else None
+        most = [float(budget or 0), *costs[attacked].tolist()]
+        return Series(name, np.sort(costs[self.success]), int(attacked.sum()), max(most))
+
     def save(self, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False) -> SaveReport:
         """Write images and records to a folder, read every image back, and ask the oracle about it.
 
-        Writes `images/<index>.png` (lossless; `.npy` where a PNG cannot hold the number of channels),
-        `records.csv` and, last, a complete `results.json`. In both, a file is marked (`png_verified`,
-        `png_problem`) that differs from the image in memory, whose L-infinity distance from the original is
-        not the record's, or that the oracle does not find adversarial. Adversarial means here that the class
-        is the target, or no longer the original's. These queries count against no budget.
+        Writes `images/<index>.png` (lossless; `.npy` where a PNG cannot hold the number of channels), its
+        original likewise in `originals/`, `records.csv` and, last, a complete `results.json`. In both, a file is
+        marked (`png_verified`, `png_problem`) that differs from the image in memory, whose L-infinity distance
+        from the original is not the record's, or that the oracle does not find adversarial. Adversarial means
+        here that the class is the target, or no longer the original's. These queries count against no budget.
 
         An error leaves this object as it was, so a result that could not be saved can be saved elsewhere.
 
@@ -621,9 +674,38 @@ class Result:
         checker = self.oracle if oracle is None else as_oracle(oracle)
         folder = check_folder(folder, overwrite=overwrite)
         begin_document(folder)
-        names = {index: self._write_image(folder, index) for index in self.images.held()}
-        remove_other_images(folder, keep=set(names.values()))
-        saved, failure = self._check_files(folder, names, checker)
+        write_epsilon(folder, self.config.get("epsilon"))
+        files = {index: self._write_image(folder, index) for index in self.images.held()}
+        remove_other_images(folder, keep=set(files.values()) | self._write_originals(folder, files))
+        return self._complete(folder, files, checker)
+
+    def save_run(self, folder: Path, *, oracle: Oracle | None) -> SaveReport:
+        """Complete the folder of a stored run, most of whose images lie there already.
+
+        Args:
+            folder: The folder, which `Store` has begun and still holds.
+            oracle: Asked about the files, if given.
+
+        Raises:
+            StoreError: The folder cannot be written.
+            OracleError: As in `save`.
+        """
+        begin_document(folder, is_run=True)
+        files = {}
+        for index in self.images.held():
+            file = image_file(self._held(index), index)
+            # What was not confirmed was not stored on the way.
+            if not (self.records[index].verified and (folder / file).exists()):
+                self._write_image(folder, index)
+                self._write_originals(folder, [index])
+            files[index] = file
+        keep = {*files.values(), *(file.replace(IMAGES, ORIGINALS, 1) for file in files.values())}
+        remove_other_images(folder, keep=keep)
+        return self._complete(folder, files, oracle)
+
+    def _complete(self, folder: Path, files: Mapping[int, str], oracle: Oracle | None) -> SaveReport:
+        """Check the image files, and write what the folder says of them."""
+        saved, failure = self._check_files(folder, files, oracle)
         report = self._report(folder, saved)
         rows = [self._row(record, saved.get(record.index)) for record in self.records]
         write_records(folder, [name for name in _COLUMNS if name != "trace"], rows)
@@ -656,11 +738,26 @@ class Result:
         number = int(self.success.sum())
         return f"Result({len(self.records)} images, {number} successes, {self.profile.wall:.1f} s)"
 
-    def _write_image(self, folder: Path, index: int) -> str:
+    def _held(self, index: int) -> Image:
         image = self.images[index]
         if image is None:
             raise InvalidInputError(f"images.held() names image {index}, which is None")
-        return write_image(folder, index, image)
+        return image
+
+    def _write_image(self, folder: Path, index: int) -> str:
+        return write_image(folder, index, self._held(index))
+
+    def _write_originals(self, folder: Path, indices: Iterable[int]) -> set[str]:
+        """Write the originals of images, and return their files; one that cannot be read again is left out."""
+        files = set()
+        for index in indices if self.originals is not None else ():
+            assert self.originals is not None
+            try:
+                original = self.originals[index]
+            except Exception:  # a user's sequence may raise anything, and the rest is still worth saving
+                continue
+            files.add(write_image(folder, index, original, place=ORIGINALS))
+        return files
 
     def _check_files(
         self, folder: Path, names: Mapping[int, str], oracle: Oracle | None
@@ -735,7 +832,7 @@ class Result:
 
     def _row(self, record: Record, image: SavedImage | None) -> dict[str, Plain]:
         """Return what the files say about one image."""
-        fields = [plain(getattr(record, each.name)) for each in dataclasses.fields(Record)]
+        fields = [plain(getattr(record, name)) for name in _FIELDS]
         on_disk = (None, None, "") if image is None else (image.file, image.verified, image.problem)
         return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
 
@@ -743,19 +840,37 @@ class Result:
 class _SavedImages(ImagesByIndex):
     """The images of a saved result, each read from its file when it is asked for."""
 
-    def __init__(self, folder: Path, files: Sequence[str | None]) -> None:
+    def __init__(self, folder: Path, number: int, files: Mapping[int, str]) -> None:
         self._folder = folder
+        self._number = number
         self._files = files
 
     def held(self) -> list[int]:
-        return [index for index, file in enumerate(self._files) if file is not None]
+        return sorted(self._files)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return self._number
 
     def _read(self, index: int) -> Image | None:
-        file = self._files[index]
+        file = self._files.get(index)
         return None if file is None else read_image(self._folder / file)
+
+
+class _SavedOriginals:
+    """The originals of a saved result's images, each read from its file when it is asked for."""
+
+    def __init__(self, folder: Path, number: int, files: Mapping[int, str]) -> None:
+        self._folder = folder
+        self._number = number
+        self._files = files
+
+    def __len__(self) -> int:
+        return self._number
+
+    def __getitem__(self, index: int, /) -> Image:
+        if index not in self._files:
+            raise StoreError(f"{self._folder} keeps the originals of its adversarial images only; {index} is not one")
+        return read_image(self._folder / ORIGINALS / Path(self._files[index]).name)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -789,15 +904,16 @@ def _why_not_adversarial(record: Record, found: int) -> str:
     return f"still of class {found}" if found == original else ""
 
 
-def _record(entry: Mapping[str, Any]) -> Record:
-    """Return the record that an entry of results.json describes."""
-    values = {each.name: entry[each.name] for each in dataclasses.fields(Record)}
+def read_record(entry: Mapping[str, Any]) -> Record:
+    """Return the record that an entry of results.json or of a journal describes."""
+    values = {name: entry[name] for name in _FIELDS}
     values["status"] = Status(values["status"])
-    values["trace"] = tuple((queries, degree) for queries, degree in values["trace"])
+    values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)
 
 
-_COLUMNS = (*(each.name for each in dataclasses.fields(Record)), "file", "png_verified", "png_problem")
+_FIELDS = tuple(each.name for each in dataclasses.fields(Record))
+_COLUMNS = (*_FIELDS, "file", "png_verified", "png_problem")
 
 _PANDAS_TYPES = {
     "Status": "str",

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,18 +25,23 @@ from tqdm.auto import tqdm
 
 from dfa import _core
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
+from dfa.folder import plain, read_image
 from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
 from dfa.optimizer import Racos
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results import AdversarialImages, Profile, Record, Result, Status
+from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
 from dfa.space import BoundBall
+from dfa.store import Checkpoint, Store, digest_of
 from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
 
 Part: TypeAlias = Literal["propose", "wait", "score", "update"]
+
+_NUM_PROBES = 8
+_PROBE_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,8 @@ class Plan:
         threads: Threads of the core.
         shows_progress: Draw a progress bar where the error stream is a terminal.
         config: What the result records of the run's settings.
+        on_record: Called with each record as it is settled, or None.
+        store: Where the run is kept while it goes on, and what it goes on from; or None.
     """
 
     oracle: Oracle
@@ -76,6 +83,8 @@ class Plan:
     threads: int
     shows_progress: bool
     config: dict[str, Any]
+    on_record: Callable[[Record], None] | None = None
+    store: Store | None = None
 
 
 def attack(plan: Plan) -> Result:
@@ -86,8 +95,12 @@ def attack(plan: Plan) -> Result:
         ObjectiveError: The degree function failed. `.result` likewise.
         Interrupted: On KeyboardInterrupt. `.result` likewise.
         InvalidInputError: A label, target or rank does not fit the number of classes the oracle turned out to have.
+        StoreError: The run's folder cannot be written, or what it holds does not fit the run. `.result` likewise.
     """
     run = _Run(plan)
+    if plan.store is not None:
+        # Where this fails nothing was done, so there is nothing to give back, and the folder stays as it was.
+        run.restore(plan.store)
     try:
         return run.finish()
     except DfaError as error:
@@ -138,7 +151,6 @@ class _Half:
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity
-        self.slots = [0] * capacity
 
     def is_empty(self) -> bool:
         return all(job is None for job in self.jobs)
@@ -151,7 +163,7 @@ class _Half:
         return ((place, job) for place, job in enumerate(self.jobs) if job is not None)
 
     def lesson(self, place: int) -> _core.Lesson:
-        return self.batch.lesson(self.slots[place])
+        return self.batch.lesson(self.places.slot(place))
 
     def dismiss(self, place: int) -> None:
         self.jobs[place] = None
@@ -182,20 +194,48 @@ class _Run:
         self._halves = [_Half(plan, capacity, self._batch_size, self._shape) for _ in range(2)]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
         self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True)
+        self._store = plan.store
+        # What was written down before the run was cut short stays, whatever is found when it is done again.
+        self._kept: dict[int, tuple[Record, Image | None]] = {}
+        self._turn = 0
+        self._is_confirming = False
+        self._has_sent = [False, False]
 
     def finish(self) -> Result:
         """Run to the end."""
         try:
             self._gate.prepare(self._shape, self._batch_size)
+            self._send_again()
             self._loop()
         finally:
-            # An oracle call under way cannot be stopped; everything after it can.
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._bar.close()
+            self._close()
         return self._result()
+
+    def _close(self) -> None:
+        # An oracle call under way cannot be stopped; everything after it can.
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._bar.close()
+
+    def restore(self, store: Store) -> None:
+        """Take the run up where its last checkpoint left it, having seen that images and oracle are the same.
+
+        Raises:
+            StoreError: They are not, or a file is gone.
+            OracleError: The oracle failed.
+        """
+        try:
+            self._restore(store)
+            if store.resumes:
+                store.go_on()
+        except BaseException:
+            self._close()
+            raise
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
+        for index, (kept, _) in self._kept.items():
+            if self._records[index] is None:
+                self._settle(kept)
         for half in self._halves:
             for place, job in half.taken():
                 draft = self._draft_of(half, place, job)
@@ -218,12 +258,13 @@ class _Run:
 
     def _loop(self) -> None:
         while True:
-            for half in self._halves:
-                self._take_answer(half)
-                self._refill(half)
-                self._send(half)
+            half = self._halves[self._turn]
+            self._take_answer(half)
+            self._refill(half)
+            self._send(half)
             if all(half.round is None and half.is_empty() for half in self._halves):
                 break
+            self._turn = 1 - self._turn
         self._confirm_found()
 
     def _take_answer(self, half: _Half) -> None:
@@ -318,7 +359,6 @@ class _Run:
             job = self._ready.popleft()
             plan = None if self._generations is None else self._generations.plan(job.goal, job.degree)
             slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index), plan)
-            half.slots[place] = slot
             deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
             half.places.admit(place, slot, job.draft.index, job.goal, deadline)
             half.jobs[place] = job
@@ -327,19 +367,25 @@ class _Run:
         if half.is_empty():
             # The only moment at which the oracle has nothing better to do.
             return
+        self._save_if_due(self._batch_size)
+        self._submit(half)
+        if len(self._found) >= self._batch_size:
+            self._confirm_found()
+
+    def _submit(self, half: _Half) -> None:
         with self._timing("propose"):
             indices, goals = half.places.propose(half.images)
-        answer = self._executor.submit(self._gate.send, half.images[: len(indices)], indices, Purpose.ATTACK)
+        self._count(Purpose.ATTACK, len(indices))
+        answer = self._executor.submit(self._ask_oracle, half.images[: len(indices)], indices, Purpose.ATTACK)
         half.round = _Round(indices, goals, answer)
         self._profile.batches += 1
         self._profile.rows_sent += len(indices)
         self._profile.rows_capacity += self._batch_size
-        if len(self._found) >= self._batch_size:
-            self._confirm_found()
 
     def _read_more(self) -> None:
         """Read images and ask for their clean predictions, a batch at a time, until one is ready or none is left."""
         while not self._ready and self._next_input < self._plan.inputs.num_images:
+            self._save_if_due(self._batch_size)
             drafts, images = self._read_batch()
             if images:
                 self._ask_clean(drafts, images)
@@ -354,10 +400,12 @@ class _Run:
                 image = self._plan.inputs.load(index)
             except InvalidInputError as error:
                 # One unreadable file of a folder must not cost the others their results.
+                self._note_read(index, None)
                 self._settle_unsearched(
                     Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=self._label(index))
                 )
                 continue
+            self._note_read(index, image)
             images.append(image)
             drafts.append(
                 Record(
@@ -388,19 +436,21 @@ class _Run:
             elif draft.target == class_before:
                 self._settle_unsearched(replace(draft, status=Status.SKIPPED, reason="already the target class"))
             else:
-                goal = class_before if draft.target is None else draft.target
-                self._ready.append(_Job(draft, images[row], goal, float(degrees[row])))
+                self._ready.append(self._job_of(draft, {draft.index: images[row]}, float(degrees[row])))
 
     def _confirm_found(self) -> None:
         """Ask again, apart from the search, about the images for which it claims success."""
+        self._is_confirming = True
         while self._found:
             batch = self._found[: self._batch_size]
+            self._save_if_due(len(batch))
             indices = np.array([found.draft.index for found in batch], dtype=np.int64)
             images = np.stack([found.adversarial for found in batch])
             scores = self._ask_aside(images, indices, Purpose.VERIFICATION)
             for row, class_after in enumerate(predicted(scores).tolist()):
                 self._confirm(batch[row], class_after, float(scores[row, class_after]))
             del self._found[: len(batch)]
+        self._is_confirming = False
 
     def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
         draft = found.draft
@@ -408,20 +458,17 @@ class _Run:
         assert (difference <= self._plan.ball.epsilon(draft.index)).all()
         wanted = draft.target if self._is_targeted else draft.class_before
         is_adversarial = (class_after == wanted) == self._is_targeted
-        if is_adversarial:
-            self._images.put(draft.index, found.adversarial)
-        # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
-        self._settle(
-            replace(
-                draft,
-                status=Status.SUCCESS if is_adversarial else Status.FAILURE,
-                reason="" if is_adversarial else "not verified",
-                verified=is_adversarial,
-                class_after=class_after,
-                probability_after=probability_after,
-                **_distances(found),
-            )
+        record = replace(
+            draft,
+            status=Status.SUCCESS if is_adversarial else Status.FAILURE,
+            # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
+            reason="" if is_adversarial else "not verified",
+            verified=is_adversarial,
+            class_after=class_after,
+            probability_after=probability_after,
+            **_distances(found),
         )
+        self._settle(record, found if is_adversarial else None)
 
     def _settle_as_unfinished(self, draft: Record, reason: str) -> None:
         if self._records[draft.index] is None:
@@ -457,13 +504,179 @@ class _Run:
             self._generations.teach(record.index)
         self._settle(record)
 
-    def _settle(self, record: Record) -> None:
+    def _settle(self, record: Record, found: _Found | None = None) -> None:
+        """Take a record as the last word on its image."""
+        image = None if found is None else found.adversarial
+        if record.index in self._kept:
+            record, image = self._kept[record.index]
+        if image is not None:
+            self._images.put(record.index, image)
+        if self._store is not None and record.index not in self._kept:
+            row = plain(record)
+            assert isinstance(row, dict)
+            self._store.finished(row, image, None if found is None else found.original)
         self._records[record.index] = record
         self._bar.update()
+        if self._plan.on_record is not None:
+            self._plan.on_record(record)
 
     def _ask_aside(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> Scores:
         """Ask something that is no attack query, behind the batch that may be under way."""
-        return self._executor.submit(self._gate.ask, images, indices, purpose).result()
+        self._count(purpose, len(images))
+        return self._gate.check(self._executor.submit(self._ask_oracle, images, indices, purpose).result(), indices)
+
+    # What follows keeps the run in its folder, and takes it up again.
+
+    def _note_read(self, index: int, image: Image | None) -> None:
+        if self._store is not None:
+            self._store.read(index, None if image is None else digest_of(image))
+
+    def _count(self, purpose: Purpose, number: int) -> None:
+        """Write down that images are about to be sent."""
+        if self._store is not None:
+            self._store.sending(purpose.value, number)
+
+    def _save_if_due(self, number: int) -> None:
+        """Write a checkpoint if one must come before so many images are sent."""
+        if self._store is not None and self._store.is_due(number):
+            under_way = sum(len(half.round.indices) for half in self._halves if half.round is not None)
+            self._store.cover(self._checkpoint(), under_way=under_way)
+
+    def _checkpoint(self) -> Checkpoint:
+        """Return the exact state of the loop, but for the batches under way, which are to be sent again."""
+        now = time.monotonic()
+        sent = [half.round for half in self._halves if half.round is not None]
+        rows = sum(len(each.indices) for each in sent)
+        profile = replace(
+            self._profile,
+            wall=time.perf_counter() - self._started,
+            oracle=self._gate.seconds[Purpose.ATTACK],
+            clean=self._gate.counts[Purpose.CLEAN],
+            verification=self._gate.counts[Purpose.VERIFICATION],
+            rows_sent=self._profile.rows_sent - rows,
+            batches=self._profile.batches - len(sent),
+            rows_capacity=self._profile.rows_capacity - len(sent) * self._batch_size,
+        )
+        document = {
+            "next_input": self._next_input,
+            "turn": self._turn,
+            "is_confirming": self._is_confirming,
+            "num_classes": self._gate.num_classes,
+            "profile": profile.totals(),
+            "jobs": [[[place, plain(job.draft), job.degree] for place, job in half.taken()] for half in self._halves],
+            "has_sent": [half.round is not None for half in self._halves],
+            "ready": [[plain(job.draft), job.degree] for job in self._ready],
+            "found": [plain(found.draft) for found in self._found],
+        }
+        blobs = {f"places {number}": half.places.save(now) for number, half in enumerate(self._halves)}
+        blobs |= {f"found {found.draft.index}": found.adversarial.tobytes() for found in self._found}
+        if self._generations is not None:
+            document["generations"], learned = self._generations.save()
+            blobs |= learned
+        return Checkpoint(document, blobs)
+
+    def _restore(self, store: Store) -> None:
+        for index, row in store.kept.items():
+            image = None if row["file"] is None else read_image(store.folder / row["file"])
+            self._kept[index] = (read_record(row), image)
+        if store.checkpoint is None:
+            return
+        document, blobs = store.checkpoint.document, store.checkpoint.blobs
+        jobs = [{place: (read_record(row), degree) for place, row, degree in rows} for rows in document["jobs"]]
+        ready = [(read_record(row), degree) for row, degree in document["ready"]]
+        found = [read_record(row) for row in document["found"]]
+        started = (*jobs[0].values(), *jobs[1].values(), *ready)
+        waiting = {draft.index: draft for draft in (*(draft for draft, _ in started), *found)}
+        images = self._read_again(store, document["next_input"], waiting)
+        self._gate.prepare(self._shape, self._batch_size)
+        self._check_oracle(waiting, images)
+        self._next_input = document["next_input"]
+        self._gate.num_classes = document["num_classes"]
+        self._turn = document["turn"]
+        self._profile = Profile(**document["profile"])
+        self._started = time.perf_counter() - self._profile.wall
+        self._gate.seconds[Purpose.ATTACK] = self._profile.oracle
+        self._gate.counts[Purpose.CLEAN] = self._profile.clean
+        self._gate.counts[Purpose.VERIFICATION] = self._profile.verification
+        self._ready.extend(self._job_of(draft, images, degree) for draft, degree in ready)
+        if self._generations is not None:
+            self._generations.load(document["generations"], blobs)
+        for draft in found:
+            adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=np.uint8).reshape(self._shape).copy()
+            self._found.append(_Found(draft, images[draft.index], adversarial))
+            self._gate.sent[draft.index] = draft.queries_sent
+        now = time.monotonic()
+        for number, half in enumerate(self._halves):
+            half.places.load(blobs[f"places {number}"], now)
+            for place, (draft, degree) in jobs[number].items():
+                half.jobs[place] = self._job_of(draft, images, degree)
+                self._gate.sent[draft.index] = half.places.answered(place)
+        self._last_answer = time.perf_counter()
+        self._has_sent = document["has_sent"]
+        self._is_confirming = document["is_confirming"]
+
+    def _send_again(self) -> None:
+        """Send what was under way at the checkpoint that the run goes on from, and finish the turn it came in."""
+        # The batch of the half whose turn it was is the younger one.
+        for number in (1 - self._turn, self._turn):
+            if self._has_sent[number]:
+                self._submit(self._halves[number])
+        if self._is_confirming:
+            self._confirm_found()
+        if self._has_sent[self._turn]:
+            self._turn = 1 - self._turn
+
+    def _read_again(self, store: Store, number: int, waiting: Mapping[int, Record]) -> dict[int, Image]:
+        """Read the first images of the run again, all of them, and return those that are not finished."""
+        images = {}
+        for index in range(number):
+            if store.digests.get(index) is None:
+                # It could not be read then, and was given up.
+                self._settle(self._kept[index][0])
+                continue
+            try:
+                image = self._plan.inputs.load(index)
+            except InvalidInputError:
+                store.read(index, None)
+                raise
+            store.read(index, digest_of(image))
+            # Names of copies are counted, so every image is named again, in order.
+            self._plan.ids.name(index, image)
+            if index in waiting:
+                images[index] = image
+            else:
+                record, _ = self._kept[index]
+                self._settle(record)
+                self._gate.sent[index] = record.queries_sent
+        return images
+
+    def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:
+        """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did."""
+        drafts = [draft for draft in waiting.values() if draft.class_before is not None]
+        drafts = drafts[: min(_NUM_PROBES, self._batch_size)]
+        if not drafts:
+            return
+        indices = np.array([draft.index for draft in drafts], dtype=np.int64)
+        scores = self._ask_aside(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
+        differ = []
+        for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
+            assert draft.probability_before is not None
+            if found != draft.class_before or abs(row[found] - draft.probability_before) > _PROBE_TOLERANCE:
+                differ.append(
+                    f"image {draft.index} was of class {draft.class_before} with probability "
+                    f"{draft.probability_before:.3g}, and is of class {found} with {row[found]:.3g}"
+                )
+        # A randomised oracle may differ now and then; another model differs nearly everywhere.
+        if 2 * len(differ) > len(drafts):
+            raise StoreError(
+                f"the oracle must be the one that the run began with, and it answers otherwise: {differ[0]}; pass that "
+                "oracle, or start a new run in another folder"
+            )
+
+    def _job_of(self, draft: Record, images: Mapping[int, Image], degree: float) -> _Job:
+        goal = draft.class_before if draft.target is None else draft.target
+        assert goal is not None
+        return _Job(draft, images[draft.index], goal, degree)
 
     def _label(self, index: int) -> int | None:
         return None if self._plan.labels is None else int(self._plan.labels[index])
@@ -478,11 +691,25 @@ class _Run:
         try:
             yield
         finally:
-            setattr(self._profile, part, getattr(self._profile, part) + time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            setattr(self._profile, part, getattr(self._profile, part) + seconds)
+            self._profile.spans.add(part, "dfa", started - self._started, seconds)
+
+    def _ask_oracle(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> NDArray[Any]:
+        """Send images through the gate, in the oracle's thread."""
+        started = time.perf_counter()
+        try:
+            return self._gate.send(images, indices, purpose)
+        finally:
+            seconds = time.perf_counter() - started
+            self._profile.spans.add(purpose.value, "oracle", started - self._started, seconds)
 
     def _result(self) -> Result:
         profile = self._profile
         profile.wall = time.perf_counter() - self._started
+        if self._store is not None:
+            logical = profile.rows_sent + self._gate.counts[Purpose.CLEAN] + self._gate.counts[Purpose.VERIFICATION]
+            profile.resent = self._store.sent() - logical
         profile.oracle = self._gate.seconds[Purpose.ATTACK]
         profile.other = profile.wall - profile.propose - profile.wait - profile.score - profile.update
         profile.clean = self._gate.counts[Purpose.CLEAN]

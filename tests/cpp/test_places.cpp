@@ -1,8 +1,11 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -148,4 +151,96 @@ TEST_CASE("places are refused where they make no sense, and a refused tell chang
   degrees[4] = 1.0;
   CHECK(window.tell(degrees).empty());
   CHECK(window.places.iteration(0) == 1);
+}
+
+TEST_CASE("saved places go on exactly as they would have, and choose again what was under way") {
+  for (const std::size_t batch_size : {3U, 7U, 100U}) {
+    for (int under_way = 0; under_way < 2; ++under_way) {
+      for (int before = 0; before < 6; ++before) {
+        Window window(3, batch_size, limits(40));
+        window.admit(0, 5, 9.0);
+        window.admit(2, 6);
+        int told = 0;
+        const auto degrees = [&told](std::size_t number) {
+          std::vector<double> result(number);
+          for (double& degree : result) {
+            degree = 1.0 + (7 * ++told) % 13;
+          }
+          return result;
+        };
+        for (int i = 0; i < before; ++i) {
+          window.tell(degrees(window.propose().size()));
+        }
+        if (under_way == 1) {
+          window.propose();
+        }
+        const std::string state = window.places.save(2.0);
+        Window resumed(3, batch_size, limits(40));
+        resumed.places.load(state, 102.0);
+        CHECK(resumed.places.save(102.0) == state);
+        const int told_before = told;
+        std::vector<Images> expected;
+        std::vector<std::vector<std::uint8_t>> sent;
+        std::vector<Finished> finished;
+        for (int i = 0; i < 8; ++i) {
+          if (under_way == 0 || i > 0) {
+            expected.push_back(window.propose());
+          } else {
+            Images rows(window.places.num_rows());
+            Images goals(rows.size());
+            window.places.describe_rows(rows.data(), goals.data());
+            expected.push_back(rows);
+          }
+          sent.push_back(window.images);
+          finished.push_back(window.tell(degrees(expected.back().size()), i));
+        }
+        told = told_before;
+        for (std::size_t i = 0; i < 8; ++i) {
+          CHECK(resumed.propose() == expected[i]);
+          const auto size = static_cast<std::ptrdiff_t>(4 * expected[i].size());
+          CHECK(std::equal(sent[i].begin(), sent[i].begin() + size, resumed.images.begin()));
+          CHECK(resumed.tell(degrees(expected[i].size()), 100.0 + static_cast<double>(i)) == finished[i]);
+        }
+        for (const std::size_t place : {0U, 2U}) {
+          CHECK(resumed.places.answered(place) == window.places.answered(place));
+          CHECK(resumed.places.seconds(place) == window.places.seconds(place));
+          CHECK(resumed.places.trace(place).size() == window.places.trace(place).size());
+          CHECK(resumed.places.trace(place).back().query == window.places.trace(place).back().query);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a hit that was not dealt with yet is saved with its image") {
+  Window window(1, 2, limits(100));
+  window.admit(0, 1);
+  window.propose();
+  const std::vector<std::uint8_t> sent = window.images;
+  window.tell({0, 1});
+  Window resumed(1, 2, limits(100));
+  resumed.places.load(window.places.save(0.0), 0.0);
+  CHECK(resumed.places.hit(0) == std::vector<std::uint8_t>(sent.begin(), sent.begin() + 4));
+}
+
+TEST_CASE("what is no state of these places is refused") {
+  Window window(2, 100, limits(100));
+  window.admit(0, 0);
+  const std::string state = window.places.save(0.0);
+  CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
+  Window other(3, 100, limits(100));
+  CHECK_THROWS_AS(other.places.load(state, 0.0), std::invalid_argument);
+  for (std::size_t size = 0; size < state.size(); ++size) {
+    Window empty(2, 100, limits(100));
+    CHECK_THROWS_AS(empty.places.load(state.substr(0, size), 0.0), std::invalid_argument);
+  }
+  Window empty(2, 100, limits(100));
+  CHECK_THROWS_AS(empty.places.load(state + "x", 0.0), std::invalid_argument);
+  std::string spoiled = state;
+  spoiled[0] ^= 1;
+  Window another(2, 100, limits(100));
+  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
+  spoiled = state;
+  spoiled[4] ^= 1;
+  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
 }

@@ -106,5 +106,7 @@ void save_gains(const Gains& gains, StateWriter& out);
 Gains load_gains(StateReader& in);
 void save_signs(const std::shared_ptr<const Signs>& signs, StateWriter& out);
 std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader& in);
+void save_lesson(const Lesson& lesson, StateWriter& out);
+Lesson load_lesson(std::size_t num_coordinates, StateReader& in);
 
 }  // namespace dfa

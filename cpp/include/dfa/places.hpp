@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "dfa/batch.hpp"
@@ -51,9 +52,18 @@ class Places {
   /// next begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
+  /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
+  /// of it, and are chosen again by the next propose() of whoever loads it. Deadlines are kept as time left at `now`.
+  std::string save(double now) const;
+  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes.
+  void load(const std::string& bytes, double now);
+
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }
+  std::size_t slot(std::size_t place) const { return checked(place).slot; }
   /// Queries sent in the iterations that are complete.
   std::uint64_t spent(std::size_t place) const { return checked(place).spent; }
+  /// Candidates of the place that have been told.
+  std::uint64_t answered(std::size_t place) const { return checked(place).spent + checked(place).told; }
   double seconds(std::size_t place) const { return checked(place).seconds; }
   /// Each answered candidate that was better than all before it.
   const std::vector<Improvement>& trace(std::size_t place) const { return checked(place).trace; }
@@ -86,6 +96,7 @@ class Places {
   Limits limits_;
   std::vector<Place> places_;
   std::size_t turn_ = 0;
+  std::size_t turn_before_rows_ = 0;  // what turn_ was before the rows under way were chosen
   std::vector<Row> rows_;
   std::vector<std::size_t> row_places_;
 };

@@ -81,6 +81,10 @@ class Oracle(ABC):
             Anything `numpy.asarray` takes: real numbers, (n, K), of the kind that `returns` names.
         """
 
+    def fingerprint(self) -> str | None:
+        """Return what names the model's parameters, the same in every process, or None where nothing does."""
+        return None
+
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
         return {

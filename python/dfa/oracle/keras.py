@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -79,7 +80,7 @@ class KerasOracle(Oracle):
                 (batch, K), or another argument is not what it should be.
             MissingDependencyError: If Keras 3 is not installed.
         """
-        self._keras = _import_keras()
+        self._keras = import_keras()
         _check_model(self._keras, model)
         self.returns = ScoreKind.of(returns)
         self.tolerance = checked_tolerance(tolerance)
@@ -143,6 +144,15 @@ class KerasOracle(Oracle):
             return ask(batch)
         answers = [ask(self._pad(rows))[: len(rows)] for rows in _chunks(batch, self._sizes[0])]
         return answers[0] if len(answers) == 1 else np.concatenate(answers)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the model's weights, in their order, with dtypes and shapes."""
+        digest = hashlib.sha256()
+        for weight in self._model.weights:
+            values = np.ascontiguousarray(self._keras.ops.convert_to_numpy(weight))
+            digest.update(f"{values.dtype} {values.shape}".encode())
+            digest.update(values.tobytes())
+        return digest.hexdigest()
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
@@ -256,7 +266,7 @@ _ONE_OUTPUT = (
 )
 
 
-def _import_keras() -> Any:
+def import_keras() -> Any:
     """Return the module keras, of version 3 and on a backend that this module knows."""
     try:
         keras = importlib.import_module("keras")

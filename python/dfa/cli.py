@@ -1,0 +1,35 @@
+"""The command `dfa`: `dfa --help` says what it can do. Needs the extra `cli`; says so where that is missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line, and return the exit status.
+
+    Args:
+        arguments: Words after `dfa`; None for those of this process.
+
+    Returns:
+        0 done; 1 attacks above `--fail-above`, or a verification that does not hold; 2 a wrong word; 3 the oracle
+        failed; 4 a folder could not be read or written; 130 interrupted.
+    """
+    try:
+        importlib.import_module("click")
+        importlib.import_module("rich")
+    except ImportError as error:
+        print(f"dfa: {error}; install the command line with: pip install 'dfa-attack[cli]'", file=sys.stderr)
+        return 2
+    # TensorFlow's start-up notes would come between the lines of a report.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from dfa.commands import invoke
+
+    return invoke(sys.argv[1:] if arguments is None else list(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,367 @@
+"""One self-contained HTML page about a run, or about several side by side.
+
+Nothing in it comes from elsewhere when it is looked at: styles and script are part of it, charts are inline SVG,
+thumbnails are data. Without scripts everything shows; with them the table can be sorted and filtered.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import io
+import json
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image as Pillow
+
+from dfa.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
+from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
+from dfa.folder import write_bytes
+from dfa.picture import amplified_difference
+from dfa.results import Record, Result, Status, Summary
+from dfa.store import holds_run, read_run_json
+from dfa.types import Image
+
+DEFAULT_GALLERY: Final = 240
+"""Images that the gallery of a run shows, unless told otherwise."""
+
+_PAGE: Final = 24
+_THUMBNAIL: Final = 112
+_SMALL: Final = 64
+"""Images up to this side are shown value by value, larger ones as thumbnails."""
+
+_GAP: Final = 4
+_BUDGETS: Final = (1, 10, 100, 1_000, 10_000)
+_Z: Final = 1.959963984540054
+
+
+def write_report(
+    folders: Sequence[str | Path] | str | Path, out: str | Path | None = None, *, gallery: int = DEFAULT_GALLERY
+) -> Path:
+    """Write a page about runs, and return its path.
+
+    Args:
+        folders: Run folders, or what `Result.save` wrote; also of runs that have not ended.
+        out: The HTML file; None for `report.html` in the first folder.
+        gallery: Images to show of each run; of more, every n-th by queries is shown.
+
+    Raises:
+        StoreError: A folder holds no run, or the page cannot be written.
+        MissingDependencyError: jinja2 or matplotlib is not installed.
+        InvalidInputError: No folder, or more than there are colours.
+    """
+    paths = [Path(folders)] if isinstance(folders, str | Path) else [Path(folder) for folder in folders]
+    if not 1 <= len(paths) <= len(PALETTE):
+        raise InvalidInputError(f"a report is about 1 to {len(PALETTE)} runs, got {len(paths)}")
+    environment = _environment()
+    names = _names(paths)
+    views = [_View.of(path, name, gallery) for path, name in zip(paths, names, strict=True)]
+    page = environment.get_template("report.html").render(
+        title=" · ".join(names), views=views, comparison=_compare(views), charts=_overview(views)
+    )
+    target = paths[0] / "report.html" if out is None else Path(out)
+    write_bytes(target, page.encode())
+    return target
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One entry of the gallery."""
+
+    data: str
+    width: int
+    height: int
+    text: str
+    record: Record
+
+
+@dataclass
+class _View:
+    """What the page says of one run."""
+
+    name: str
+    key: str
+    folder: Path
+    result: Result
+    summary: Summary
+    interval: tuple[float, float]
+    is_complete: bool
+    pages: list[list[_Picture]]
+    factor: int
+    num_shown: int
+    charts: dict[str, str]
+    command: str
+    about: dict[str, Any]
+
+    @classmethod
+    def of(cls, folder: Path, name: str, gallery: int) -> _View:
+        result = Result.load(folder)
+        summary = result.summary()
+        about = read_run_json(folder) if holds_run(folder) else {}
+        pictures, factor = _pictures(result, gallery)
+        return cls(
+            name=name,
+            key="".join(each if each.isalnum() else "-" for each in name),
+            folder=folder,
+            result=result,
+            summary=summary,
+            interval=_wilson(summary.verified, summary.attacked),
+            is_complete=summary.unfinished == 0,
+            pages=[pictures[start : start + _PAGE] for start in range(0, len(pictures), _PAGE)],
+            factor=factor,
+            num_shown=len(pictures),
+            charts=_charts(name, result),
+            command=_reproduction(result, about),
+            about=about,
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.result.config
+
+    @property
+    def goal(self) -> str:
+        """Say what the attack aimed at."""
+        targets = self.config.get("targets")
+        if targets is None:
+            return "untargeted"
+        if isinstance(targets, dict) and "j" in targets:
+            return f"targeted at the {targets['j']}th likeliest class"
+        return "targeted"
+
+    @property
+    def model(self) -> str:
+        oracle = self.config.get("oracle") or {}
+        framework = f" ({oracle['framework']} on {oracle['backend']})" if "framework" in oracle else ""
+        return f"{oracle.get('name', 'the oracle')}{framework}"
+
+    @property
+    def within(self) -> list[tuple[str, float]]:
+        """Success within round budgets below the run's own."""
+        budget = self.summary.max_queries or math.inf
+        queries = self.result.queries[self.result.success]
+        attacked = max(1, self.summary.attacked)
+        return [(f"{most:,}", float((queries <= most).sum()) / attacked) for most in _BUDGETS if most <= budget]
+
+    @property
+    def profile(self) -> list[tuple[str, str]]:
+        profile = self.result.profile
+        totals = profile.totals()
+        words = [(name, f"{value:.2f} s") for name, value in totals.items() if isinstance(value, float)]
+        words += [(name.replace("_", " "), f"{value:,}") for name, value in totals.items() if isinstance(value, int)]
+        return [
+            *words,
+            ("occupancy", _percent(profile.occupancy)),
+            (
+                "queries per second",
+                "-" if math.isnan(profile.queries_per_second) else f"{profile.queries_per_second:,.0f}",
+            ),
+            ("oracle share", _percent(profile.oracle_share)),
+        ]
+
+    @property
+    def settings(self) -> str:
+        return json.dumps(
+            {**self.config, **({"model": self.about["model"]} if "model" in self.about else {})}, indent=2
+        )
+
+    @property
+    def statuses(self) -> list[str]:
+        present = {record.status for record in self.result.records}
+        return [status.value for status in Status if status in present]
+
+
+def _environment() -> Any:
+    try:
+        jinja2 = importlib.import_module("jinja2")
+    except ImportError as error:
+        raise MissingDependencyError(
+            "a report needs Jinja2; install it with: pip install 'dfa-attack[report]'"
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("dfa", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["percent"] = _percent
+    environment.filters["count"] = lambda number: "-" if _is_unknown(number) else f"{number:,.0f}"
+    environment.filters["number"] = lambda number: "-" if _is_unknown(number) else f"{number:,.4g}"
+    return environment
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Return what to call each run: its folder's name, or its whole path where two have the same."""
+    names = [path.resolve().name for path in paths]
+    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+
+
+def _charts(name: str, result: Result) -> dict[str, str]:
+    """Return the charts of one run by name; one that would show nothing is left out."""
+    charts = {}
+    by_class: dict[int, list[int]] = {}
+    for record in result.records:
+        if record.verified and record.class_before is not None:
+            by_class.setdefault(record.class_before, []).append(record.queries)
+    if by_class:
+        queries = {number: np.array(each, dtype=np.float64) for number, each in by_class.items()}
+        charts["classes"] = to_svg(class_chart(queries), f"{name}: queries by class")
+    profile = result.profile
+    if profile.wall:
+        parts = {part: getattr(profile, part) for part in ("wait", "propose", "score", "update", "other")}
+        charts["time"] = to_svg(
+            time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split"
+        )
+    return charts
+
+
+def _overview(views: Sequence[_View]) -> dict[str, str]:
+    """Return the curves of all runs."""
+    queries = [view.result.curve(view.name) for view in views]
+    seconds = [view.result.curve(view.name, of="seconds") for view in views]
+    return {
+        "queries": to_svg(success_chart(queries, unit="queries"), "success against queries"),
+        "seconds": to_svg(
+            success_chart(seconds, unit="seconds of the run's time per image"), "success against time per image"
+        ),
+    }
+
+
+def _pictures(result: Result, most: int) -> tuple[list[_Picture], int]:
+    """Return the gallery, from few queries to many, and by how much its differences are amplified."""
+    assert result.originals is not None
+    held = [index for index in result.images.held() if result.records[index].found]
+    held.sort(key=lambda index: (result.records[index].queries, index))
+    if len(held) > most:
+        held = [held[place] for place in np.linspace(0, len(held) - 1, most).astype(int)] if most else []
+    largest = max((result.records[index].linf or 1 for index in held), default=1)
+    factor = max(1, min(32, 120 // largest))
+    pictures = []
+    for index in held:
+        try:
+            changed, original = result.images[index], result.originals[index]
+        except StoreError:
+            continue
+        if changed is None or changed.shape != original.shape:
+            continue
+        pictures.append(_picture(result.records[index], original, changed, factor))
+    return pictures, factor
+
+
+def _picture(record: Record, original: Image, changed: Image, factor: int) -> _Picture:
+    difference = amplified_difference(original, changed, factor)
+    tiles = [_tile(image) for image in (original, changed, difference)]
+    width, height = tiles[0].size
+    is_grey = tiles[0].mode == "L"
+    strip = Pillow.new(tiles[0].mode, (3 * width + 2 * _GAP, height), 128 if is_grey else (128, 128, 128))
+    for place, tile in enumerate(tiles):
+        strip.paste(tile, (place * (width + _GAP), 0))
+    buffer = io.BytesIO()
+    # Small images are kept as they are; of large ones only a thumbnail is shown, which nobody measures.
+    is_small = max(original.shape[:2]) <= _SMALL
+    if is_small:
+        strip.save(buffer, format="png", optimize=True)
+    else:
+        strip.save(buffer, format="jpeg", quality=80)
+    kind = "png" if is_small else "jpeg"
+    text = (
+        f"image {record.index}: original, class {record.class_before}; adversarial, class {record.class_after}; "
+        f"difference, {factor} times"
+    )
+    data = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return _Picture(data, strip.width, strip.height, text, record)
+
+
+def _tile(image: Image) -> Pillow.Image:
+    channels = image.shape[2]
+    if channels not in (1, 3):
+        # Whatever the channels stand for, the first three (or the only one of two) give an idea.
+        image = image[:, :, :3] if channels > 3 else image[:, :, :1]
+    tile = Pillow.fromarray(image[:, :, 0] if image.shape[2] == 1 else np.ascontiguousarray(image))
+    if max(tile.size) > _SMALL:
+        tile.thumbnail((_THUMBNAIL, _THUMBNAIL), Pillow.Resampling.BOX)
+    return tile
+
+
+def _compare(views: Sequence[_View]) -> dict[str, Any] | None:
+    """Return what several runs differ in, or None of one run."""
+    if len(views) == 1:
+        return None
+    flat = [dict(_flat("", view.config)) for view in views]
+    names = sorted({name for each in flat for name in each})
+    values = {name: [json.dumps(each.get(name)) for each in flat] for name in names}
+    ids = [sorted(record.id for record in view.result.records) for view in views]
+    return {
+        "settings": {name: each for name, each in values.items() if len(set(each)) > 1},
+        "same_images": all(each == ids[0] for each in ids),
+    }
+
+
+def _flat(where: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for name, each in value.items():
+            yield from _flat(f"{where}.{name}" if where else str(name), each)
+    else:
+        yield where, value
+
+
+def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
+    """Return the command, or the lines of Python, that do the same again."""
+    command = about.get("command")
+    if command:
+        words = ["dfa", "attack", command["model"], command["images"], "--epsilon", command["epsilon"]]
+        single = ("labels", "target", "objective", "returns", "preprocess", "size")
+        named = {name: command.get(name) for name in single}
+        named["preset"] = command["preset"] if command["preset"] != "default" else None
+        named["channels"] = command["channels"] if command["channels"] != "auto" else None
+        for name, value in {**named, **command["settings"], **command["optimizer"]}.items():
+            if value is not None:
+                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+                words += [f"--{name.replace('_', '-')}", text]
+        return f"cd {shlex.quote(command['folder'])}\n{shlex.join(words)}"
+    config = result.config
+    optimizer = config.get("optimizer") or {}
+    fields = ", ".join(
+        f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+        for name, value in optimizer.items()
+        if not isinstance(value, dict)
+    )
+    targets = config.get("targets")
+    goal = f"dfa.rank({targets['j']})" if isinstance(targets, dict) and "j" in targets else repr(targets)
+    epsilon = config.get("epsilon")
+    lines = [
+        "import dfa",
+        "result = dfa.run(",
+        "    oracle, images,  # as they were",
+        f"    targets={goal if len(goal) < 80 else '...'},",
+        f"    epsilon={epsilon if isinstance(epsilon, int) else '...'},",
+        f"    objective={config.get('objective')!r},",
+        f"    optimizer=dfa.Racos({fields}),",
+    ]
+    lines += [f"    {name}={config.get(name)!r}," for name in ("max_queries", "max_seconds", "batch_size", "seed")]
+    return "\n".join([*lines, ")"])
+
+
+def _wilson(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % interval of a rate (Wilson's score interval)."""
+    if not trials:
+        return (math.nan, math.nan)
+    share = successes / trials
+    centre = (share + _Z * _Z / (2 * trials)) / (1 + _Z * _Z / trials)
+    half = _Z * math.sqrt(share * (1 - share) / trials + _Z * _Z / (4 * trials * trials)) / (1 + _Z * _Z / trials)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def _percent(rate: float) -> str:
+    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
+
+
+def _is_unknown(number: float | None) -> bool:
+    return number is None or math.isnan(number)

@@ -1,0 +1,358 @@
+"""Whether a run's images are what its records say: told from the files alone, by code that had no part in making them.
+
+Reads the records, the image files and the originals, and asks the oracle anew. Nothing of the optimizer or of the
+loop is used, nor what they measured: distances and classes are computed here, and compared with what was recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import PIL.Image
+from numpy.typing import NDArray
+
+from dfa.errors import InvalidInputError
+from dfa.folder import IMAGES, ORIGINALS
+from dfa.oracle import as_oracle
+from dfa.oracle.gate import Gate, Purpose
+from dfa.store import SavedRun, read_epsilon, read_run
+from dfa.types import Image, ImageSequence
+
+CHECKS: Final = {
+    "record": "the record does not contradict itself, and names a file exactly if an image was found",
+    "file": "the file decodes, without loss, to an 8-bit image of the run's shape",
+    "original": "the original is there, an 8-bit image of the same shape",
+    "epsilon": "no value lies further than epsilon from the original's",
+    "distance": "L0, L2 and L-infinity are as recorded",
+    "before": "the original has the class that was recorded",
+    "alone": "asked alone, the image has the class that was recorded",
+    "batch": "asked in a batch, the image has the class that was recorded",
+    "adversarial": "that class is the target's, or in an untargeted run not the original's",
+    "stray": "no image lies in the folder that no record names",
+}
+"""What is checked, by name."""
+
+_LOSSLESS: Final = {"L", "RGB", "RGBA"}
+_DEFAULT_BATCH: Final = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not hold.
+
+    Attributes:
+        index: Place of the image in the run.
+        check: Which of `CHECKS`.
+        problem: What was expected and what was found.
+    """
+
+    index: int
+    check: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` saw.
+
+    Attributes:
+        folder: The run.
+        images: Adversarial images that were looked at.
+        checked: How often each of `CHECKS` was made.
+        findings: What does not hold, by image.
+        notes: What could not be checked, and why.
+        queries: Images sent to the oracle for this.
+    """
+
+    folder: Path
+    images: int
+    checked: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    queries: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that was checked holds."""
+        return not self.findings
+
+    def failed(self, check: str) -> int:
+        """Return how often a check failed."""
+        return sum(finding.check == check for finding in self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything in plain JSON types."""
+        return {
+            "folder": str(self.folder),
+            "holds": self.holds,
+            "images": self.images,
+            "checks": {
+                name: {"what": CHECKS[name], "checked": number, "failed": self.failed(name)}
+                for name, number in self.checked.items()
+            },
+            "findings": [vars(finding) for finding in self.findings],
+            "notes": list(self.notes),
+            "queries": self.queries,
+        }
+
+    def __str__(self) -> str:
+        """Return a table of the checks, and a line for everything that does not hold."""
+        lines = [f"{'check':<12} {'made':>8} {'failed':>8}  what must hold"]
+        lines += [
+            f"{name:<12} {number:>8,} {self.failed(name):>8,}  {CHECKS[name]}" for name, number in self.checked.items()
+        ]
+        lines += [f"image {each.index}: {each.check}: {each.problem}" for each in self.findings]
+        lines += [f"note: {note}" for note in self.notes]
+        verdict = "everything holds" if self.holds else f"{len(self.findings):,} things do not hold"
+        return "\n".join([*lines, f"{self.images:,} adversarial images in {self.folder}: {verdict}"])
+
+
+def verify(
+    folder: str | Path,
+    oracle: object,
+    *,
+    originals: ImageSequence | NDArray[np.uint8] | None = None,
+    epsilon: object = None,
+    batch_size: int = _DEFAULT_BATCH,
+) -> Verification:
+    """Check every adversarial image of a run from its file, and ask the oracle about it, alone and in a batch.
+
+    Args:
+        folder: A run folder, or what `Result.save` wrote; also of a run that has not ended.
+        oracle: Anything that `dfa.as_oracle` takes: the model of the run, or one that should agree with it.
+        originals: The run's images, instead of the copies in the folder: uint8, (N, H, W, C), or a sequence.
+        epsilon: The largest change allowed, instead of the recorded one: grey levels, shapes as in `dfa.run`.
+        batch_size: Images per batch. Each image is also asked alone, so it takes two queries, its original one.
+
+    Raises:
+        StoreError: The folder holds no run, or one of another version.
+        InvalidInputError: `originals` or `epsilon` do not fit the run.
+        OracleError: The oracle failed.
+    """
+    if batch_size < 1:
+        raise InvalidInputError(f"batch_size must be 1 or more, got {batch_size}")
+    run = read_run(folder)
+    if originals is not None and len(originals) != run.num_images:
+        raise InvalidInputError(
+            f"originals must be the {run.num_images} images of the run in {run.folder}, got {len(originals)}"
+        )
+    return _Verifier(run, oracle, originals, epsilon, batch_size).verify()
+
+
+@dataclass
+class _Subject:
+    """An adversarial image that could be read, with its record."""
+
+    row: Mapping[str, Any]
+    image: Image
+    original: Image | None
+
+    @property
+    def index(self) -> int:
+        return int(self.row["index"])
+
+
+@dataclass
+class _Verifier:
+    run: SavedRun
+    oracle: object
+    originals: ImageSequence | NDArray[np.uint8] | None
+    epsilon: object
+    batch_size: int
+    checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHECKS, 0))
+    findings: list[Finding] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def verify(self) -> Verification:
+        rows = [self.run.rows[index] for index in sorted(self.run.rows)]
+        for row in rows:
+            problem = "; ".join(_contradictions(row, self.run.config.get("max_queries")))
+            self._expect("record", row["index"], problem)
+        named = [row for row in rows if row.get("file")]
+        allowed = self._allowed()
+        gate = Gate(as_oracle(self.oracle), num_images=self.run.num_images, max_queries=0)
+        is_prepared = False
+        for start in range(0, len(named), self.batch_size):
+            subjects = [each for row in named[start : start + self.batch_size] if (each := self._open(row))]
+            for subject in subjects:
+                self._measure(subject, allowed)
+            if subjects:
+                if not is_prepared:
+                    gate.prepare(subjects[0].image.shape, self.batch_size)
+                    is_prepared = True
+                self._ask(gate, subjects)
+        # Until a run has ended, an image may be there a moment before its record.
+        if self.run.is_complete:
+            self._look_for_strays({str(row["file"]) for row in named})
+        if len(rows) < self.run.num_images:
+            self.notes.append(
+                f"{self.run.num_images - len(rows):,} images were not finished when the run was cut short"
+            )
+        return Verification(
+            folder=self.run.folder,
+            images=len(named),
+            checked={name: number for name, number in self.checked.items() if number},
+            findings=tuple(sorted(self.findings, key=lambda each: each.index)),
+            notes=tuple(self.notes),
+            queries=gate.counts[Purpose.VERIFICATION],
+        )
+
+    def _expect(self, check: str, index: int, problem: str) -> bool:
+        """Count a check, and keep what is wrong, if anything is."""
+        self.checked[check] += 1
+        if problem:
+            self.findings.append(Finding(index, check, problem))
+        return not problem
+
+    def _allowed(self) -> NDArray[np.int64] | None:
+        if self.epsilon is None:
+            allowed = read_epsilon(self.run.folder, self.run.config)
+        else:
+            allowed = np.asarray(self.epsilon, dtype=np.int64)
+        if allowed is None:
+            self.notes.append("the folder does not tell epsilon; pass it to have it checked")
+            return None
+        shape = tuple(self.run.config.get("shape", ()))
+        if allowed.shape not in ((), (self.run.num_images,), shape, (self.run.num_images, *shape)):
+            raise InvalidInputError(
+                f"epsilon must be one number, one per image ({self.run.num_images},), one per coordinate {shape}, or "
+                f"both, got shape {allowed.shape}"
+            )
+        return allowed
+
+    def _open(self, row: Mapping[str, Any]) -> _Subject | None:
+        """Return the image of a record and its original, or None where the image is not to be had."""
+        image, problem = _decode(self.run.folder / row["file"])
+        shape = tuple(self.run.config.get("shape", ())) or (None if image is None else image.shape)
+        if image is not None and image.shape != shape:
+            problem = f"it must have the run's shape {shape}, and has {image.shape}"
+        if not self._expect("file", row["index"], problem) or image is None:
+            return None
+        original, problem = self._original(row)
+        if original is not None and original.shape != image.shape:
+            problem = f"it must have the shape of the image, {image.shape}, and has {original.shape}"
+        has_original = self._expect("original", row["index"], problem)
+        return _Subject(row, image, original if has_original else None)
+
+    def _original(self, row: Mapping[str, Any]) -> tuple[Image | None, str]:
+        if self.originals is None:
+            return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name)
+        try:
+            original = np.asarray(self.originals[row["index"]])
+        except Exception as error:  # a user's sequence may raise anything
+            return None, f"it cannot be read: {type(error).__name__}: {error}"
+        return original, "" if original.dtype == np.uint8 else f"it must be uint8, and is {original.dtype}"
+
+    def _measure(self, subject: _Subject, allowed: NDArray[np.int64] | None) -> None:
+        if subject.original is None:
+            return
+        difference = subject.image.astype(np.int64) - subject.original.astype(np.int64)
+        if allowed is not None:
+            per_image = allowed.ndim in (1, 4)
+            limit = np.broadcast_to(allowed[subject.index] if per_image else allowed, difference.shape)
+            beyond = np.argwhere(np.abs(difference) > limit)
+            problem = ""
+            if len(beyond):
+                place = tuple(beyond[0].tolist())
+                problem = (
+                    f"{len(beyond):,} values lie beyond epsilon; the first, at {place}, {abs(difference[place])} grey "
+                    f"levels away, where {limit[place]} are allowed"
+                )
+            self._expect("epsilon", subject.index, problem)
+        measured = {
+            "l0": int((difference != 0).sum()),
+            "l2": float(np.linalg.norm(difference.astype(np.float64))),
+            "linf": int(np.abs(difference).max()),
+        }
+        wrong = [
+            f"{name} was recorded as {recorded}, and is {value}"
+            for name, value in measured.items()
+            if (recorded := subject.row.get(name)) is not None and not np.isclose(recorded, value, rtol=1e-9, atol=0)
+        ]
+        self._expect("distance", subject.index, "; ".join(wrong))
+
+    def _ask(self, gate: Gate, subjects: Sequence[_Subject]) -> None:
+        in_batch = _classes(gate, [each.image for each in subjects], subjects)
+        alone = [_classes(gate, [each.image], [each])[0] for each in subjects]
+        whole = [each for each in subjects if each.original is not None]
+        originals = [each.original for each in whole if each.original is not None]
+        before = dict(zip([each.index for each in whole], _classes(gate, originals, whole), strict=True))
+        for subject, found_in_batch, found_alone in zip(subjects, in_batch, alone, strict=True):
+            row = subject.row
+            clean = before.get(subject.index)
+            if clean is not None and row["class_before"] is not None:
+                self._expect("before", subject.index, _other_class(row["class_before"], clean))
+            # An image that was found and never asked about again has no class on record.
+            if row["class_after"] is not None:
+                self._expect("alone", subject.index, _other_class(row["class_after"], found_alone))
+                self._expect("batch", subject.index, _other_class(row["class_after"], found_in_batch))
+            self._expect("adversarial", subject.index, _why_benign(row, found_alone, clean))
+
+    def _look_for_strays(self, named: set[str]) -> None:
+        folder = self.run.folder / IMAGES
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir()):
+            if path.suffix in (".png", ".npy") and not path.name.startswith("."):
+                is_named = f"{IMAGES}/{path.name}" in named
+                index = int(path.stem) if path.stem.isdigit() else -1
+                self._expect("stray", index, "" if is_named else f"no record names {path.name}")
+
+
+def _decode(path: Path) -> tuple[Image | None, str]:
+    """Return what a file holds, uint8, (H, W, C), or why it cannot be used."""
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, allow_pickle=False)
+            is_image = array.dtype == np.uint8 and array.ndim == 3
+            return (array, "") if is_image else (None, f"{path.name} holds {array.dtype} of shape {array.shape}")
+        with PIL.Image.open(path) as picture:
+            if picture.format != "PNG" or picture.mode not in _LOSSLESS:
+                return None, f"{path.name} must be an 8-bit PNG, and is a {picture.format} of mode {picture.mode}"
+            picture.load()
+            pixels: Image = np.asarray(picture)
+    except FileNotFoundError:
+        return None, f"{path.name} is missing"
+    # Pillow raises a SyntaxError for a damaged PNG.
+    except (OSError, ValueError, SyntaxError) as error:
+        return None, f"{path.name} cannot be decoded: {error}"
+    return (pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]), ""
+
+
+def _classes(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:
+    """Return the class of each image: that of the largest score, the smaller id on a tie."""
+    if not images:
+        return []
+    indices = np.array([each.index for each in subjects], dtype=np.int64)
+    scores = gate.ask(np.stack(images), indices, Purpose.VERIFICATION)
+    return [int(each) for each in scores.argmax(axis=1)]
+
+
+def _other_class(recorded: int, found: int) -> str:
+    return "" if recorded == found else f"class {recorded} was recorded, and it is {found}"
+
+
+def _why_benign(row: Mapping[str, Any], found: int, clean: int | None) -> str:
+    """Return why an image of class `found` is not adversarial, or nothing if it is."""
+    if row["target"] is not None:
+        return "" if found == row["target"] else f"it must be of the target class {row['target']}, and is {found}"
+    original = row["class_before"] if clean is None else clean
+    return f"it is still of class {found}" if found == original else ""
+
+
+def _contradictions(row: Mapping[str, Any], budget: int | None) -> Iterator[str]:
+    """Yield in what a record contradicts itself."""
+    if (row["status"] == "success") != bool(row["verified"]):
+        yield f"its status is {row['status']} and verified is {row['verified']}"
+    if row["status"] == "success" and not row.get("file"):
+        yield "it is a success without a file"
+    if row.get("file") and not row["found"]:
+        yield "it names a file, and nothing was found"
+    if not 0 <= row["queries"] <= row["queries_sent"]:
+        yield f"it counts {row['queries']} queries, of {row['queries_sent']} that were sent"
+    if budget is not None and row["queries_sent"] > budget:
+        yield f"{row['queries_sent']} queries were sent, of a budget of {budget}"

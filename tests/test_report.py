@@ -1,0 +1,278 @@
+"""The report: what it says, that it needs nothing from elsewhere, and how a browser takes it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+
+import numpy as np
+import pytest
+
+import dfa
+from browser import PROGRAM, browser
+from dfa.charts import PALETTE
+from oracles import LinearClassifier, Until, raising, random_images
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+from dfa.report import write_report
+
+SHAPE = (6, 6, 3)
+NUMBER = 60
+IMAGES = random_images(NUMBER, SHAPE)
+CLASSIFIER = LinearClassifier(SHAPE)
+
+
+def attack(folder, images=IMAGES, **settings):
+    settings = {"epsilon": 9, "max_queries": 150, "progress": False, "seed": 1, **settings}
+    return dfa.run(CLASSIFIER, images, store=folder, **settings)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "first <run>"
+    attack(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def other(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report") / "second"
+    attack(folder, optimizer=dfa.Racos.paper(), epsilon=12)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    return write_report(run, tmp_path_factory.mktemp("page") / "report.html")
+
+
+def cells(html, column):
+    body = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', html, re.DOTALL).group(1)
+    rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[column] for row in rows]
+
+
+def test_it_says_what_the_run_found(run, page):
+    html = page.read_text()
+    result = dfa.Result.load(run)
+    summary = result.summary()
+    assert 10 < summary.verified < summary.attacked
+    assert f"<b>{100 * summary.TSR:.1f} %</b>" in html
+    assert f"of {summary.attacked} attacked images fell" in html
+    assert f"<b>{summary.queries_sent:,}</b>" in html
+    assert cells(html, 1) == [status.value for status in result.status]
+    assert cells(html, 6) == [str(queries) for queries in result.queries]
+    assert len(re.findall("<figure>", html)) == summary.verified
+    within = np.count_nonzero(result.queries[result.success] <= 10) / summary.attacked
+    assert f"<td>{100 * within:.1f} %</td>" in html
+    assert "dfa.Racos(samples=1" in html
+    assert dfa.__version__ in html
+
+
+def test_names_are_text_and_no_markup(page):
+    html = page.read_text()
+    assert "first &lt;run&gt;" in html
+    assert "<run>" not in html
+
+
+def test_nothing_in_it_comes_from_elsewhere(page):
+    html = page.read_text()
+    loads = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", html)
+    assert loads
+    assert {load[:1] == "#" or load.startswith("data:") for load in loads} == {True}
+    assert "@import" not in html
+    assert "default-src 'none'" in html
+
+
+def test_a_gallery_that_is_too_large_says_so(run, tmp_path):
+    html = write_report(run, tmp_path / "r.html", gallery=7).read_text()
+    assert len(re.findall("<figure>", html)) == 7
+    assert re.search(r"7 of \d+ are shown, evenly chosen", html)
+    assert len(re.findall("<figure>", write_report(run, tmp_path / "r.html", gallery=0).read_text())) == 0
+
+
+def test_runs_are_compared(run, other, tmp_path):
+    html = write_report([run, other], tmp_path / "both.html").read_text()
+    assert "2 runs compared" in html
+    assert "they attacked different images" not in html
+    assert "<td>epsilon</td><td>9</td><td>12</td>" in html
+    assert "<td>optimizer.samples</td><td>1</td><td>3</td>" in html
+    assert "<td>max_queries</td>" not in html
+    assert 'aria-label="success against queries"' in html
+    assert html.count('class="sortable"') == 2
+
+
+def test_runs_on_other_images_are_told_apart(run, tmp_path):
+    attack(tmp_path / "less", IMAGES[:5])
+    html = write_report([run, tmp_path / "less"], tmp_path / "both.html").read_text()
+    assert "they attacked different images" in html
+
+
+def test_a_run_that_has_not_ended_is_shown_as_such(run, tmp_path):
+    dies = Until(12, CLASSIFIER, raising(OSError("off")))
+    with pytest.raises(dfa.OracleError, match="off"):
+        dfa.run(dies, IMAGES, epsilon=9, max_queries=150, progress=False, batch_size=8, store=tmp_path / "dead")
+    html = write_report(tmp_path / "dead").read_text()
+    assert (tmp_path / "dead" / "report.html").exists()
+    assert "This run has not ended" in html
+    assert "unfinished" in cells(html, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_images_of_any_number_of_channels_are_shown(tmp_path, channels):
+    shape = (5, 4, channels)
+    folder = tmp_path / "run"
+    dfa.run(LinearClassifier(shape), random_images(8, shape), epsilon=20, max_queries=99, progress=False, store=folder)
+    assert "data:image/png" in write_report(folder).read_text()
+
+
+def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
+    shape = (200, 90, 3)
+    images = random_images(3, shape)
+    dfa.run(LinearClassifier(shape), images, epsilon=20, max_queries=50, progress=False, store=tmp_path / "large")
+    html = write_report(tmp_path / "large").read_text()
+    assert "data:image/jpeg" in html
+    assert len(html) < 400_000
+
+    def never(batch):
+        return np.broadcast_to([0.75, 0.25], (len(batch), 2))
+
+    dfa.run(never, images, max_queries=5, progress=False, store=tmp_path / "none")
+    html = write_report(tmp_path / "none").read_text()
+    assert "<figure>" not in html
+    assert "<b>0.0 %</b>" in html
+
+
+def test_a_run_of_skipped_images_has_a_report(tmp_path):
+    wrong = (CLASSIFIER.classes(IMAGES[:4]) + 1) % 10
+    dfa.run(CLASSIFIER, IMAGES[:4], wrong, progress=False, store=tmp_path / "run")
+    html = write_report(tmp_path / "run").read_text()
+    assert "4 skipped" in html
+    assert "nan" not in re.sub(r"<script>.*?</script>", "", html, flags=re.DOTALL).lower()
+
+
+def test_what_cannot_be_reported_is_refused(tmp_path, run):
+    with pytest.raises(dfa.StoreError, match="must be a saved result"):
+        write_report(tmp_path)
+    with pytest.raises(dfa.InvalidInputError, match=f"about 1 to {len(PALETTE)} runs, got 0"):
+        write_report([])
+
+
+@pytest.mark.parametrize("package", ["jinja2", "matplotlib"])
+def test_a_missing_package_is_named(run, monkeypatch, tmp_path, package):
+    def refuse(name, *rest):
+        if name.partition(".")[0] == package:
+            raise ImportError(name)
+        return original(name, *rest)
+
+    original = importlib.import_module
+    monkeypatch.setattr("importlib.import_module", refuse)
+    with pytest.raises(dfa.MissingDependencyError, match=r"pip install 'dfa-attack\[report\]'"):
+        write_report(run, tmp_path / "r.html")
+
+
+def test_a_result_plots_itself(run):
+    result = dfa.Result.load(run)
+    figure = result.plot()
+    (line,) = figure.axes[0].lines
+    x, y = line.get_data()
+    share = {most: np.count_nonzero(result.queries[result.success] <= most) / result.summary().attacked for most in x}
+    assert y[0] == 0.0
+    for queries, height in zip(x[1:], y[1:], strict=True):
+        assert height <= share[queries] + 1e-12
+    assert y[-1] == result.summary().TSR
+    assert x[-1] == 150
+    assert figure._repr_svg_().startswith("<?xml")
+
+
+# ------------------------------------------------------------------------------------------------------ in a browser
+
+in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium on this machine (apt install chromium)")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with browser() as opened:
+        yield opened
+
+
+def shown_figures(chromium):
+    return chromium.evaluate(
+        "Array.from(document.querySelectorAll('figure')).filter(f => f.offsetParent).length"
+        " + ' of ' + document.querySelectorAll('figure').length"
+    )
+
+
+LOADED = """Promise.all(Array.from(document.querySelectorAll('figure img')).filter(i => i.offsetParent)
+    .map(i => { i.loading = 'eager'; return i.decode().then(() => i.naturalWidth); }))"""
+
+
+@in_a_browser
+@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (390, False)])
+def test_a_browser_has_nothing_to_complain_of(chromium, page, width, dark, tmp_path):
+    chromium.open(page, width=width, dark=dark)
+    assert chromium.complaints == []
+    assert [url for url in chromium.requests if not url.startswith("data:")] == [page.resolve().as_uri()]
+    widths = chromium.evaluate(LOADED)
+    assert len(widths) == 24
+    assert min(widths) > 10
+    # Nothing sticks out to the right, on a phone either.
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+    ground = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == ("rgb(20, 23, 27)" if dark else "rgb(247, 248, 250)")
+    assert chromium.evaluate("document.querySelectorAll('svg[role=img]').length") == 4
+    chromium.screenshot(tmp_path / "page.png")
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+
+
+@in_a_browser
+def test_the_gallery_turns_its_pages_without_scripts(chromium, page):
+    chromium.open(page, scripts=False)
+    first, total = map(int, shown_figures(chromium).split(" of "))
+    assert (first, total) == (24, chromium.evaluate("document.querySelectorAll('figure').length"))
+    assert total > 24
+    chromium.evaluate("location.hash = document.querySelector('.pages a:nth-child(2)').getAttribute('href')")
+    assert shown_figures(chromium) == f"{min(24, total - 24)} of {total}"
+    assert len(chromium.evaluate(LOADED)) == min(24, total - 24)
+    assert chromium.evaluate("document.querySelectorAll('.sortable tbody tr').length") == NUMBER
+    assert chromium.complaints == []
+
+
+@in_a_browser
+def test_the_table_is_sorted_and_filtered(chromium, page, run):
+    chromium.open(page)
+    queries = "Array.from(document.querySelectorAll('.sortable tbody tr')).map(r => Number(r.cells[6].textContent))"
+    click = "document.querySelectorAll('.sortable th button')[6].click()"
+    expected = sorted(dfa.Result.load(run).queries.tolist())
+    chromium.evaluate(click)
+    assert chromium.evaluate(queries) == expected
+    chromium.evaluate(click)
+    assert chromium.evaluate(queries) == expected[::-1]
+    chromium.evaluate(
+        "const s = document.querySelector('select'); s.value = 'success'; s.dispatchEvent(new Event('change'))"
+    )
+    shown = chromium.evaluate("document.querySelectorAll('.sortable tbody tr:not([hidden])').length")
+    assert shown == dfa.Result.load(run).success.sum()
+    assert chromium.complaints == []
+
+
+@in_a_browser
+def test_a_comparison_shows(chromium, run, other, tmp_path):
+    page = write_report([run, other], tmp_path / "both.html")
+    chromium.open(page, width=390)
+    assert chromium.complaints == []
+    assert chromium.evaluate("document.documentElement.scrollWidth") <= 390
+    assert chromium.evaluate("document.querySelectorAll('svg').length") == 6
+
+
+@in_a_browser
+def test_a_browser_that_would_complain_is_heard(chromium, page, tmp_path):
+    # The checks above can fail: a page with an error and a request of its own.
+    spoiled = tmp_path / "spoiled.html"
+    text = page.read_text().replace("default-src 'none'; ", "")
+    spoiled.write_text(text.replace("<main>", '<main><img src="no.png"><script>nothing()</script>'))
+    chromium.open(spoiled)
+    assert any("nothing is not defined" in each for each in chromium.complaints)
+    assert any(url.endswith("no.png") for url in chromium.requests)

@@ -23,6 +23,17 @@ except ImportError as error:
 
 from dfa import objectives
 from dfa.api import run
+from dfa.auditing import (
+    Affine,
+    AuditRecord,
+    AuditReport,
+    AuditSummary,
+    Codec,
+    Normalizer,
+    Rounding,
+    VectorOracle,
+    audit,
+)
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -43,12 +54,18 @@ from dfa.targets import Rank, rank
 __version__ = _core.__version__
 
 __all__ = [
+    "Affine",
+    "AuditRecord",
+    "AuditReport",
+    "AuditSummary",
     "BudgetExceededError",
+    "Codec",
     "DfaError",
     "Interrupted",
     "InvalidInputError",
     "LinfBall",
     "MissingDependencyError",
+    "Normalizer",
     "Objective",
     "ObjectiveError",
     "Oracle",
@@ -58,10 +75,13 @@ __all__ = [
     "Rank",
     "Record",
     "Result",
+    "Rounding",
     "Status",
     "StoreError",
     "Summary",
+    "VectorOracle",
     "as_oracle",
+    "audit",
     "objectives",
     "rank",
     "run",

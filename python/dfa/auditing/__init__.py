@@ -1,0 +1,24 @@
+"""The discretization audit: what is left of an attack's vectors once they are 8-bit images, and how to mend it."""
+
+from __future__ import annotations
+
+from dfa.auditing.audit import audit
+from dfa.auditing.codecs import Codec
+from dfa.auditing.normalizers import Affine, Normalizer
+from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars, wilson
+from dfa.auditing.roundings import Rounding
+from dfa.auditing.vectors import VectorOracle
+
+__all__ = [
+    "Affine",
+    "AuditRecord",
+    "AuditReport",
+    "AuditSummary",
+    "Codec",
+    "Normalizer",
+    "Rounding",
+    "VectorOracle",
+    "audit",
+    "bars",
+    "wilson",
+]

@@ -33,6 +33,7 @@ from dfa.auditing import (
     Rounding,
     VectorOracle,
     audit,
+    audit_attack,
 )
 from dfa.errors import (
     BudgetExceededError,
@@ -82,6 +83,7 @@ __all__ = [
     "VectorOracle",
     "as_oracle",
     "audit",
+    "audit_attack",
     "objectives",
     "rank",
     "run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfa.auditing.attacks import audit_attack
 from dfa.auditing.audit import audit
 from dfa.auditing.codecs import Codec
 from dfa.auditing.normalizers import Affine, Normalizer
@@ -19,6 +20,7 @@ __all__ = [
     "Rounding",
     "VectorOracle",
     "audit",
+    "audit_attack",
     "bars",
     "wilson",
 ]

@@ -164,6 +164,7 @@ class AuditReport:
         queries: Images and vectors sent: "clean", "vectors", "images", and "vectors_clean" (a check of the normalizer).
         seconds: Wall time, and inside the oracles: "wall", "oracle".
         config: The audit's settings.
+        vectors: What the attack returned, where `dfa.audit_attack` ran it: float, (N, ...).
     """
 
     roundings: tuple[Rounding, ...]
@@ -184,6 +185,7 @@ class AuditReport:
     queries: dict[str, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    vectors: NDArray[Any] | None = None
 
     def __len__(self) -> int:
         """Return N, the number of originals."""
@@ -344,7 +346,9 @@ class AuditReport:
     def first(self, number: int) -> AuditReport:
         """Return the part of the report about the first originals."""
         cut: dict[str, Any] = {
-            name: value[..., :number] for name, value in vars(self).items() if isinstance(value, np.ndarray)
+            name: value[..., :number]
+            for name, value in vars(self).items()
+            if isinstance(value, np.ndarray) and name != "vectors"
         }
         return dataclasses.replace(self, **cut)
 

@@ -82,7 +82,7 @@ def read_vectors(vectors: ArrayLike | str | Path, num_images: int, vector_shape:
     if isinstance(vectors, str | Path):
         array, indices = _read_file(Path(vectors), vector_shape)
     else:
-        array, indices = _on_host(vectors), None
+        array, indices = on_host(vectors), None
     if array.dtype.kind != "f":
         hint = "; images are no vectors, an attack's floats are" if array.dtype == np.uint8 else ""
         raise InvalidInputError(f"vectors must be floats, got {array.dtype} of shape {array.shape}{hint}")
@@ -208,7 +208,7 @@ class VectorOracle(Oracle):
 
     def scores(self, images: Any) -> NDArray[Any]:
         """Return the scores of vectors, float, (n, ...), all less by one number: the order of classes stays."""
-        answer = _on_host(self._function(images))
+        answer = on_host(self._function(images))
         if answer.dtype.kind not in "fiu":
             return answer
         # The gate takes logits only if they do not look like probabilities, which these may well be.
@@ -288,7 +288,7 @@ def _of_torch(module: Any) -> Callable[[Any], Any]:
     return ask
 
 
-def _on_host(values: Any) -> NDArray[Any]:
+def on_host(values: Any) -> NDArray[Any]:
     """Return an array, torch and eagerpy tensors without their graph and brought to the host."""
     if hasattr(values, "detach") and hasattr(values, "cpu"):
         values = values.detach().cpu()

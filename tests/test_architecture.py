@@ -29,14 +29,29 @@ LAYERS = [
     ["oracle.callable", "oracle.keras"],
     ["oracle", "oracle.gate", "folder"],
     ["results"],
-    ["runner"],
-    ["api", "picture"],
-    ["demo"],
+    ["runner", "auditing.normalizers", "auditing.codecs"],
+    ["api", "picture", "auditing.roundings", "auditing.vectors"],
+    ["demo", "auditing.report"],
+    ["auditing.audit"],
+    ["auditing.attacks"],
+    ["auditing"],
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
 KNOW_THE_CORE = {"optimizer", "space", "runner", "api", ""}
-OPTIONAL = {"keras", "tensorflow", "torch", "jax", "pandas", "sklearn"}
+OPTIONAL = {
+    "keras",
+    "tensorflow",
+    "torch",
+    "jax",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "foolbox",
+    "eagerpy",
+    "art",
+    "torchattacks",
+}
 
 
 def module_of(path: Path) -> str:

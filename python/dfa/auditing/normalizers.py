@@ -33,9 +33,9 @@ Levels: TypeAlias = NDArray[np.floating[Any]]
 
 Layout: TypeAlias = Literal["NHWC", "NCHW"]
 
-_OUTSIDE: Final = {2: 0.25}
-_OUTSIDE_BY_DEFAULT: Final = 0.02
-"""How far outside 0..255 arithmetic may carry a level, by the bytes of the vectors' dtype (half precision: more)."""
+_SLACK: Final = 0.02
+_SLACK_OF_HALF_PRECISION: Final = 0.25
+"""Grey levels by which arithmetic in the vectors' precision may be off."""
 
 
 @runtime_checkable
@@ -241,7 +241,7 @@ def checked_levels(normalizer: AnyNormalizer, vectors: Vectors, shape: tuple[int
             f"the originals; it made {levels.shape}. For vectors (N, C, H, W) pass dfa.Affine(layout='NCHW')"
         )
     lowest, highest = float(levels.min()), float(levels.max())
-    slack = _OUTSIDE.get(vectors.dtype.itemsize, _OUTSIDE_BY_DEFAULT)
+    slack = _slack(vectors.dtype)
     # A NaN makes these comparisons false.
     if not (lowest >= -slack and highest <= 255.0 + slack):
         rows = levels.reshape(len(levels), -1)
@@ -256,7 +256,7 @@ def checked_levels(normalizer: AnyNormalizer, vectors: Vectors, shape: tuple[int
 
 
 def check_round_trip(normalizer: AnyNormalizer, images: Images, dtype: np.dtype[Any], first: int) -> None:
-    """Refuse a normalizer under which an image does not come back: T^-1(T(d)) must be d once rounded.
+    """Refuse a normalizer under which an image does not come back: T^-1(T(d)) must be d, up to float arithmetic.
 
     Args:
         normalizer: The normalizer.
@@ -277,15 +277,20 @@ def check_round_trip(normalizer: AnyNormalizer, images: Images, dtype: np.dtype[
     off = np.abs(levels.astype(np.float64) - images).reshape(len(images), -1)
     worst = off.max(axis=1)
     # A NaN makes the comparison false.
-    wrong = ~(worst < 0.5)
+    slack = _slack(np.dtype(dtype))
+    wrong = ~(worst < slack)
     if wrong.any():
         row = int(np.argmax(wrong))
-        place = int(np.argmax(~(off[row] < 0.5)))
+        place = int(np.argmax(~(off[row] < slack)))
         raise InvalidInputError(
             f"the normalizer must bring every image back, T^-1(T(d)) = d, and does not for image {first + row}: the "
             f"grey level {images[row].ravel()[place]} comes back as {float(levels[row].ravel()[place]):.6g}; T and its "
             "inverse do not fit together"
         )
+
+
+def _slack(dtype: np.dtype[Any]) -> float:
+    return _SLACK_OF_HALF_PRECISION if dtype.itemsize == 2 else _SLACK
 
 
 def _called(name: str, function: Callable[[Any], Any], argument: Any) -> NDArray[Any]:

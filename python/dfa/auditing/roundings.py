@@ -66,12 +66,14 @@ def rounded(levels: Levels, rounding: Rounding, *, seed: int, ids: NDArray[np.in
         case Rounding.CEIL:
             whole = np.ceil(levels)
         case Rounding.STOCHASTIC:
-            # In double precision: in single, a level just below a whole number plus a draw just below 1 would round.
-            whole = np.floor(levels.astype(np.float64) + _draws(levels.shape[1:], seed, ids))
+            below = np.floor(levels)
+            # Not floor(level + draw): that sum rounds, and would carry whole levels up now and then.
+            whole = below + (_draws(levels.shape[1:], seed, ids) < levels - below)
     images: Images = whole.astype(np.uint8)
     return images
 
 
 def _draws(shape: tuple[int, ...], seed: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return numbers in [0, 1) for each image, from a stream that (seed, id) name."""
-    return np.stack([np.random.Generator(np.random.Philox(key=[seed, int(each)])).random(shape) for each in ids])
+    keys = [np.array([seed, int(each)], dtype=np.uint64) for each in ids]
+    return np.stack([np.random.Generator(np.random.Philox(key=key)).random(shape) for key in keys])

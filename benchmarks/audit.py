@@ -1,8 +1,8 @@
 """The audit's wall time over the bare oracle's time for the same queries, batch by batch in turns.
 
-1,000 images of 224x224x3 are 100 pictures with ten perturbations each, of at most 8.5 grey levels, which rounding moves.
-The bare side asks the same model about the same numbers of images and vectors at the same batch size, and does nothing
-else. What is told is the ratio of the medians.
+1,000 images of 224x224x3 are 100 pictures with ten perturbations each, of at most 8.5 grey levels, which rounding
+moves. The bare side asks the same model about the same numbers of images and vectors at the same batch size, and does
+nothing else. What is told is the ratio of the medians.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ LAYERS = [
     ["api", "picture", "auditing.roundings", "auditing.vectors"],
     ["demo", "auditing.report"],
     ["auditing.audit"],
-    ["auditing.attacks"],
+    ["auditing.attacks", "auditing.repair"],
     ["auditing"],
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

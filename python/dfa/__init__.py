@@ -30,10 +30,12 @@ from dfa.auditing import (
     AuditSummary,
     Codec,
     Normalizer,
+    RepairReport,
     Rounding,
     VectorOracle,
     audit,
     audit_attack,
+    repair,
 )
 from dfa.errors import (
     BudgetExceededError,
@@ -75,6 +77,7 @@ __all__ = [
     "Racos",
     "Rank",
     "Record",
+    "RepairReport",
     "Result",
     "Rounding",
     "Status",
@@ -86,5 +89,6 @@ __all__ = [
     "audit_attack",
     "objectives",
     "rank",
+    "repair",
     "run",
 ]

@@ -6,6 +6,7 @@ from dfa.auditing.attacks import audit_attack
 from dfa.auditing.audit import audit
 from dfa.auditing.codecs import Codec
 from dfa.auditing.normalizers import Affine, Normalizer
+from dfa.auditing.repair import RepairRecord, RepairReport, RepairStatus, RepairSummary, repair
 from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars, wilson
 from dfa.auditing.roundings import Rounding
 from dfa.auditing.vectors import VectorOracle
@@ -17,10 +18,15 @@ __all__ = [
     "AuditSummary",
     "Codec",
     "Normalizer",
+    "RepairRecord",
+    "RepairReport",
+    "RepairStatus",
+    "RepairSummary",
     "Rounding",
     "VectorOracle",
     "audit",
     "audit_attack",
     "bars",
+    "repair",
     "wilson",
 ]

@@ -134,9 +134,9 @@ def audit(
         codecs=tuple(Codec.of(each) for each in _several(codec, (Codec, str), "codec")),
         epsilon=_checked_epsilon(epsilon),
         ids=ids,
-        seed=_integer("seed", seed, 0, 2**64 - 1),
-        batch_size=_integer("batch_size", batch_size, 1),
-        threads=_integer("threads", threads, 1, 1024),
+        seed=require_integer("seed", seed, 0, 2**64 - 1),
+        batch_size=require_integer("batch_size", batch_size, 1),
+        threads=require_integer("threads", threads, 1, 1024),
     )
     return job.run(started)
 
@@ -189,7 +189,9 @@ class _Job:
         self._normalizer: AnyNormalizer = as_normalizer(normalizer)
         self._labels = parse_labels(labels, number)
         self._targets: Targets = parse(targets, num_images=number, labels=self._labels)
-        self._oracle, model, self._checks_clean = _models(oracle, vector_oracle, claimed, self._normalizer)
+        self._oracle, model = models(oracle, vector_oracle, claimed, self._normalizer)
+        # Given apart, the two may contradict each other.
+        self._checks_clean = oracle is not None and vector_oracle is not None
         one = checked_vectors(self._normalizer, self._inputs.load(0)[None])
         self._vectors: GivenVectors = read_vectors(vectors, number, one.shape[1:])
         self._stream_ids = StreamIds(ids, number)
@@ -214,7 +216,7 @@ class _Job:
             linf_vector=np.full(number, np.nan),
             linf_image=np.full((shape[0], number), -1, dtype=np.int64),
             linf_file=np.full(shape, -1, dtype=np.int64),
-            claimed=_checked_claims(claimed, number),
+            claimed=checked_claims(claimed, number),
             epsilon=epsilon,
             config={
                 "num_images": number,
@@ -396,10 +398,19 @@ class _Job:
             report.class_file[:, :, index] = classes[each.file_slot[:, :, row]]
 
 
-def _models(
-    oracle: Any, vector_oracle: Any, claimed: ArrayLike | None, normalizer: AnyNormalizer
-) -> tuple[Oracle, VectorOracle | None, bool]:
-    """Return f, g or None, and whether the two were given apart, so that they may contradict each other."""
+def models(
+    oracle: Any,
+    vector_oracle: Any,
+    claimed: ArrayLike | None,
+    normalizer: AnyNormalizer,
+    *,
+    needs_vectors: bool = True,
+) -> tuple[Oracle, VectorOracle | None]:
+    """Return f, and g or None.
+
+    Raises:
+        InvalidInputError: Neither is there, both ways to judge vectors are, or none is although it is needed.
+    """
     if vector_oracle is not None and claimed is not None:
         raise InvalidInputError(
             "pass vector_oracle, to ask about the vectors, or claimed, to believe the attack; not both"
@@ -408,19 +419,17 @@ def _models(
     if oracle is None:
         if model is None:
             raise InvalidInputError("audit needs an oracle of images, or a vector_oracle to put behind the normalizer")
-        return NormalizedOracle(model, normalizer), model, False
+        return NormalizedOracle(model, normalizer), model
     images = as_oracle(oracle)
-    if model is not None:
-        return images, model, True
-    if claimed is None:
+    if model is None and claimed is None:
         model = of_levels(images, normalizer)
-        if model is None:
+        if model is None and needs_vectors:
             raise InvalidInputError(
                 f"whether a vector is adversarial cannot be asked of {images.name!r}, which takes uint8 images; pass "
                 "vector_oracle= the model that takes the attack's vectors, or claimed= a boolean per vector, the "
                 "attack's own word"
             )
-    return images, model, False
+    return images, model
 
 
 def _one_ahead(items: Iterable[T]) -> Iterator[T]:
@@ -464,7 +473,12 @@ def _checked_epsilon(epsilon: float | None) -> float | None:
     return float(epsilon)
 
 
-def _checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_] | None:
+def checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_] | None:
+    """Return the attack's own word, bool, (N,), or None.
+
+    Raises:
+        InvalidInputError: It is something else.
+    """
     if claimed is None:
         return None
     given = as_array(claimed)
@@ -474,7 +488,12 @@ def _checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_]
     return claims
 
 
-def _integer(name: str, value: object, least: int, most: int | None = None) -> int:
+def require_integer(name: str, value: object, least: int, most: int | None = None) -> int:
+    """Return an argument that must be an integer of a range.
+
+    Raises:
+        InvalidInputError: It is not.
+    """
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_integer or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
         bounds = f"of at least {least}" if most is None else f"in {least}..{most}"

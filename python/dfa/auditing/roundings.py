@@ -68,12 +68,12 @@ def rounded(levels: Levels, rounding: Rounding, *, seed: int, ids: NDArray[np.in
         case Rounding.STOCHASTIC:
             below = np.floor(levels)
             # Not floor(level + draw): that sum rounds, and would carry whole levels up now and then.
-            whole = below + (_draws(levels.shape[1:], seed, ids) < levels - below)
+            uniform = np.stack([draws(levels.shape[1:], seed, int(each)) for each in ids])
+            whole = below + (uniform < levels - below)
     images: Images = whole.astype(np.uint8)
     return images
 
 
-def _draws(shape: tuple[int, ...], seed: int, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return numbers in [0, 1) for each image, from a stream that (seed, id) name."""
-    keys = [np.array([seed, int(each)], dtype=np.uint64) for each in ids]
-    return np.stack([np.random.Generator(np.random.Philox(key=key)).random(shape) for key in keys])
+def draws(shape: tuple[int, ...], seed: int, image_id: int) -> NDArray[np.float64]:
+    """Return numbers in [0, 1) from the stream that (seed, id) name."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, image_id], dtype=np.uint64))).random(shape)

@@ -70,8 +70,8 @@ class ResNet20(nn.Module):
         self.layer3 = nn.Sequential(_Block(32, 64, 2), _Block(64, 64, 1), _Block(64, 64, 1))
         self.linear = nn.Linear(64, 10)
         self.load_state_dict(state)
-        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1))
-        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1))
+        self.mean = torch.tensor([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
+        self.std = torch.tensor([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""

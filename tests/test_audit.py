@@ -461,6 +461,13 @@ def test_an_error_late_in_an_audit_keeps_what_was_finished():
     assert early.value.result is None
 
 
+def test_no_thread_outlives_an_audit():
+    audit()
+    with pytest.raises(InvalidInputError):
+        audit(VECTORS * 255)
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("dfa-audit")] == []
+
+
 def test_an_interrupt_keeps_what_was_finished():
     def interrupted(levels):
         if recorder.num_images > 4:

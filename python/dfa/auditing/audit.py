@@ -233,7 +233,7 @@ class _Job:
         """Audit every image; what ends it early carries the report on those that were finished."""
         try:
             self._gate.prepare(self._shape, self._batch_size)
-            pool = ThreadPoolExecutor(self._threads)
+            pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dfa-audit")
             try:
                 for tasks in _one_ahead(self._submitted(pool)):
                     self._finish([task.result() for task in tasks])

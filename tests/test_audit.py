@@ -350,6 +350,13 @@ def test_wilson_intervals(part, whole, low, high):
     assert all(math.isnan(end) for end in wilson(0, 0))
 
 
+def test_levels_a_little_outside_the_range_are_brought_back():
+    originals = np.array([0, 255, 0, 255], dtype=np.uint8).reshape(1, 2, 2, 1)
+    vectors = (originals + np.array([-0.01, 0.01, 0, 0]).reshape(1, 2, 2, 1)) / 255
+    report = dfa.audit(by_sum, originals, vectors, claimed=[True], rounding=["floor", "ceil", "stochastic"])
+    assert report.linf_image.tolist() == [[0], [0], [0]]
+
+
 # What is refused.
 
 

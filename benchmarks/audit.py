@@ -3,7 +3,6 @@
 1,000 images of 224x224x3 are 100 pictures with ten perturbations each, of at most 8.5 grey levels, which rounding
 moves. The bare side asks the same model about the same numbers of images and vectors at the same batch size, and does
 nothing else. What is told are ratios of medians; where other work shares the machine, trust that of processor time.
-
 """
 
 from __future__ import annotations

@@ -100,18 +100,26 @@ def test_jpeg_keeps_the_shape_and_is_pillows(channels, quality, seed):
 
 
 def test_codecs_go_through_a_file_of_their_format(monkeypatch):
-    formats = []
-    save = PIL.Image.Image.save
+    written, read = [], []
+    save, opened = PIL.Image.Image.save, PIL.Image.open
 
-    def watch(self, file, file_format, **options):
-        formats.append((file_format, options.get("lossless"), options.get("quality")))
+    def watch_save(self, file, file_format, **options):
+        written.append((file_format, options.get("lossless"), options.get("quality")))
         save(self, file, file_format, **options)
 
-    monkeypatch.setattr(PIL.Image.Image, "save", watch)
+    def watch_open(file, **options):
+        image = opened(file, **options)
+        read.append(image.format)
+        return image
+
+    monkeypatch.setattr(PIL.Image.Image, "save", watch_save)
+    monkeypatch.setattr(PIL.Image, "open", watch_open)
     image = np.zeros((4, 4, 3), dtype=np.uint8)
     for name in ("png", "webp", "jpeg:30", "none"):
         dfa.Codec.of(name).round_trip(image, 0)
-    assert formats == [("PNG", None, None), ("WEBP", True, 0), ("JPEG", None, 30)]
+    # The PNG is written by hand, and read by Pillow, which checks its sums.
+    assert written == [("WEBP", True, 0), ("JPEG", None, 30)]
+    assert read == ["PNG", "WEBP", "JPEG"]
 
 
 @pytest.mark.parametrize(("name", "channels"), [("png", 2), ("webp", 5), ("jpeg:90", 4)])
@@ -159,7 +167,9 @@ def test_npy_files_are_read_lazily_and_never_changed(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((3, 2)))
     read = read_vectors(tmp_path / "a.npy", 3, (2,))
     assert isinstance(read._vectors, np.memmap)
-    read.load(np.array([0]))[:] = 7
+    for indices in ([0], [2, 0]):
+        with pytest.raises(ValueError, match="read-only"):
+            read.load(np.array(indices))[:] = 7
     assert np.load(tmp_path / "a.npy").tolist() == [[1, 1]] * 3
 
 

@@ -183,7 +183,7 @@ _TABLE_4 = [
         "so its vectors lie deep in the other class.",
     ),
     Row(
-        "4", "BIM, smallest epsilon", "ResNet-20", _on("resnet", _smallest(0.0), 10), _paper(100, 14, 86, "ResNet, 0.3")
+        "4", "BIM, smallest epsilon", "ResNet-20", _on("resnet", _smallest(0.0), 5), _paper(100, 14, 86, "ResNet, 0.3")
     ),
     Row("4", "PGD", "ResNet-20", _on("resnet", _torchattacks("PGD", note=", defaults (8/255)"))),
     Row("4", "PGD", "LeNet-1", _on("lenet", _foolbox("LinfPGD", epsilons=0.3))),
@@ -199,7 +199,7 @@ _TABLE_4 = [
         "4",
         "MI-FGSM, smallest epsilon",
         "ResNet-20",
-        _on("resnet", _smallest(1.0), 10),
+        _on("resnet", _smallest(1.0), 5),
         _paper(100, 14, 86, "ResNet, 0.3"),
     ),
     *(

@@ -146,7 +146,8 @@ def box_lbfgs(model: Model, x: Tensor, y: Tensor, *, searches: int = 12, iterati
             loss = constant * nn.functional.cross_entropy(model(vector), goal[None])
             (gradient,) = torch.autograd.grad(loss, vector)
             apart = values - clean
-            return float(loss) + float(apart @ apart), gradient.flatten().numpy().astype(np.float64) + 2 * apart
+            slope = gradient.flatten().numpy().astype(np.float64) + 2 * apart
+            return float(loss.detach()) + float(apart @ apart), slope
 
         best, low, high, constant = image, 0.0, np.inf, 0.1
         for _ in range(searches):

@@ -16,7 +16,6 @@ from dfa.auditing.codecs import Codec
 from dfa.auditing.normalizers import (
     Affine,
     AnyNormalizer,
-    Vectors,
     as_normalizer,
     check_round_trip,
     checked_levels,
@@ -151,7 +150,6 @@ class _Prepared:
 
     indices: NDArray[np.int64]
     originals: Images
-    vectors: Vectors
     variants: list[list[Image]]
     image_slot: NDArray[np.int64]
     file_slot: NDArray[np.int64]
@@ -300,11 +298,11 @@ class _Job:
                 variants[row].append(image)
             return place
 
-        vectors = self._vectors.load(indices[rows]) if len(rows) else np.empty((0, *self._vectors.shape), np.float32)
         if len(rows):
+            vectors = self._vectors.load(indices[rows])
             levels = checked_levels(self._normalizer, vectors, self._shape, int(indices[rows[0]]))
             base = originals[rows]
-            linf_vector[rows] = _distances(levels.astype(np.float64), base)
+            linf_vector[rows] = _distances(levels, base)
             ids = self._report.ids[indices[rows]]
             for r, rounding in enumerate(self._roundings):
                 images = rounded(levels, rounding, seed=self._seed, ids=ids)
@@ -315,9 +313,7 @@ class _Job:
                         file = codec.round_trip(images[place], int(indices[row]))
                         file_slot[r, c, row] = slot(row, file)
                         linf_file[r, c, row] = _distances(file[None].astype(np.int16), originals[row : row + 1])[0]
-        return _Prepared(
-            indices, originals, vectors, variants, image_slot, file_slot, linf_vector, linf_image, linf_file
-        )
+        return _Prepared(indices, originals, variants, image_slot, file_slot, linf_vector, linf_image, linf_file)
 
     def _finish(self, slices: list[_Prepared]) -> None:
         """Ask about one batch of images, and write down what came of it."""
@@ -359,15 +355,12 @@ class _Job:
     def _ask_vectors(self, slices: list[_Prepared], attacked: NDArray[np.bool_]) -> None:
         if self._vector_gate is None:
             return
-        indices = np.concatenate([each.indices[self._vectors.present[each.indices]] for each in slices])
-        chosen = attacked[indices]
-        if chosen.any():
-            vectors = np.concatenate([each.vectors for each in slices])
-            # Not always indexed: that would copy every float once more.
-            vectors = vectors if chosen.all() else vectors[chosen]
-            scores = self._vector_gate.ask(vectors, indices[chosen], Purpose.VERIFICATION)
+        indices = np.concatenate([each.indices for each in slices])
+        indices = indices[attacked[indices] & self._vectors.present[indices]]
+        if len(indices):
+            scores = self._vector_gate.ask(self._vectors.load(indices), indices, Purpose.VERIFICATION)
             self._check_classes(scores.shape[1])
-            self._report.class_vector[indices[chosen]] = predicted(scores)
+            self._report.class_vector[indices] = predicted(scores)
 
     def _check_classes(self, number: int) -> None:
         if number != self._gate.num_classes:

@@ -274,13 +274,12 @@ def check_round_trip(normalizer: AnyNormalizer, images: Images, dtype: np.dtype[
         raise InvalidInputError(
             f"the normalizer's inverse must bring images of shape {images.shape} back, it made {levels.shape}"
         )
-    off = np.abs(levels.astype(np.float64) - images).reshape(len(images), -1)
-    worst = off.max(axis=1)
-    # A NaN makes the comparison false.
+    off = np.abs(levels - images)
     slack = _slack(np.dtype(dtype))
-    wrong = ~(worst < slack)
-    if wrong.any():
-        row = int(np.argmax(wrong))
+    # A NaN makes the comparison false.
+    if not float(off.max()) < slack:
+        off = off.reshape(len(images), -1)
+        row = int(np.argmax(~(off.max(axis=1) < slack)))
         place = int(np.argmax(~(off[row] < slack)))
         raise InvalidInputError(
             f"the normalizer must bring every image back, T^-1(T(d)) = d, and does not for image {first + row}: the "

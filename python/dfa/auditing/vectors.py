@@ -53,12 +53,17 @@ class GivenVectors:
         return self._vectors.shape[1:]
 
     def load(self, indices: NDArray[np.int64]) -> Vectors:
-        """Return the vectors of some originals that have one, copied: float, (n, ...).
+        """Return the vectors of some originals that have one, to be read only: float, (n, ...).
 
         Raises:
             InvalidInputError: One of them holds a number that is not finite.
         """
-        vectors: Vectors = np.ascontiguousarray(self._vectors[self._rows[indices]])
+        rows = self._rows[indices]
+        in_a_row = len(rows) > 0 and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows)))
+        # A copy of a batch of floats costs as much as all that is done with them.
+        chosen = self._vectors[rows[0] : rows[0] + len(rows)] if in_a_row else self._vectors[rows]
+        vectors: Vectors = np.ascontiguousarray(chosen).view()
+        vectors.flags.writeable = False
         finite = np.isfinite(vectors.reshape(len(vectors), -1)).all(axis=1)
         if not finite.all():
             raise InvalidInputError(
@@ -195,7 +200,8 @@ class VectorOracle(Oracle):
 
         Args:
             function: From vectors, float, (n, ...), in the precision they were given in, to scores (n, K): NumPy, or
-                torch tensors wherever they live. It is not to change what it gets.
+                torch tensors wherever they live. It may read what it gets, and not write to it. (`torch.from_numpy`
+                warns of such an array; `torch.tensor` copies it and does not.)
             name: What records call it; the function's own name by default.
 
         Raises:

@@ -167,6 +167,7 @@ def main() -> None:
     arguments: argparse.Namespace = parser.parse_args()
     torch.set_num_threads(1)
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
+    context.folder = arguments.out / "vectors"
     results = []
     for row in ROWS:
         path = arguments.out / f"{row.key}.json"

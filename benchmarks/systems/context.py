@@ -72,6 +72,7 @@ class Context:
     num_lenet: int
     num_resnet: int
     witnesses: Path | None = None
+    folder: Path | None = None
     _trained: dict[str, nn.Module] = field(default_factory=dict)
 
     @cached_property
@@ -87,6 +88,20 @@ class Context:
         module, keras_model = resnet20(self.data)
         images, labels = load_images(self.data, "cifar10_correct500.npz")
         return _correct(Subject("ResNet-20", module, keras_model, images, labels, 10), self.num_resnet)
+
+    def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
+        """Return vectors and the seconds they took, made now or read from `folder`."""
+        path = None if self.folder is None else self.folder / f"{name}.npz"
+        if path is not None and path.is_file():
+            with np.load(path) as arrays:
+                return arrays["vectors"], float(arrays["seconds"])
+        started = time.perf_counter()
+        vectors = make()
+        seconds = time.perf_counter() - started
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, vectors=vectors, seconds=seconds)
+        return vectors, seconds
 
     def substitute(self, of: str) -> nn.Module:
         """Return a model trained on the answers of another about images that no row attacks."""

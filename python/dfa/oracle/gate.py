@@ -102,7 +102,7 @@ class Gate:
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: Images, indices: Indices, purpose: Purpose) -> NDArray[Any]:
+    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> NDArray[Any]:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.

@@ -53,7 +53,8 @@ $(VENV)/demo-installed: $(VENV)/created $(SOURCES)
 	touch $@
 
 $(VENV)/tools-installed: $(VENV)/created pyproject.toml
-	$(BIN)/python -m pip install --quiet --group test --group backends
+	$(BIN)/python -m pip install --quiet --group test --group backends --group attacks
+	$(BIN)/python -m pip install --quiet --no-deps 'torchattacks>=3.5'
 	touch $@
 
 # The wheel is tested, not the tree.

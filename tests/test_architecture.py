@@ -30,16 +30,34 @@ LAYERS = [
     ["oracle", "oracle.gate", "folder"],
     ["store", "sources"],
     ["results", "verify"],
-    ["runner"],
-    ["api", "picture"],
-    ["demo", "report", "bench"],
+    ["runner", "auditing.normalizers", "auditing.codecs"],
+    ["api", "picture", "auditing.roundings", "auditing.vectors"],
+    ["demo", "report", "bench", "auditing.report"],
+    ["auditing.audit"],
+    ["auditing.attacks", "auditing.repair"],
+    ["auditing"],
     ["commands"],
     ["cli"],
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
 KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
-OPTIONAL = {"keras", "tensorflow", "torch", "jax", "pandas", "sklearn", "click", "rich", "jinja2", "matplotlib"}
+OPTIONAL = {
+    "keras",
+    "tensorflow",
+    "torch",
+    "jax",
+    "pandas",
+    "sklearn",
+    "click",
+    "rich",
+    "jinja2",
+    "matplotlib",
+    "foolbox",
+    "eagerpy",
+    "art",
+    "torchattacks",
+}
 
 
 def module_of(path: Path) -> str:

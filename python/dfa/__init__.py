@@ -23,6 +23,20 @@ except ImportError as error:
 
 from dfa import objectives
 from dfa.api import Storage, run
+from dfa.auditing import (
+    Affine,
+    AuditRecord,
+    AuditReport,
+    AuditSummary,
+    Codec,
+    Normalizer,
+    RepairReport,
+    Rounding,
+    VectorOracle,
+    audit,
+    audit_attack,
+    repair,
+)
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -44,13 +58,19 @@ from dfa.verify import Finding, Verification, verify
 __version__ = _core.__version__
 
 __all__ = [
+    "Affine",
+    "AuditRecord",
+    "AuditReport",
+    "AuditSummary",
     "BudgetExceededError",
+    "Codec",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
     "LinfBall",
     "MissingDependencyError",
+    "Normalizer",
     "Objective",
     "ObjectiveError",
     "Oracle",
@@ -59,15 +79,21 @@ __all__ = [
     "Racos",
     "Rank",
     "Record",
+    "RepairReport",
     "Result",
+    "Rounding",
     "Status",
     "Storage",
     "StoreError",
     "Summary",
+    "VectorOracle",
     "Verification",
     "as_oracle",
+    "audit",
+    "audit_attack",
     "objectives",
     "rank",
+    "repair",
     "run",
     "verify",
 ]

@@ -6,7 +6,7 @@ import builtins
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
-from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind
+from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.keras import KerasOracle
 
@@ -55,9 +55,9 @@ def as_oracle(
     if isinstance(model, type):
         raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
-    if _descends_from(model, "keras", "Model"):
+    if descends_from(model, "keras", "Model"):
         return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
-    if _descends_from(model, "torch", "Module"):
+    if descends_from(model, "torch", "Module"):
         raise InvalidInputError(_TORCH_ADVICE)
     # By its full name: within this package, `callable` is the module of callable oracles.
     if builtins.callable(model):
@@ -65,11 +65,4 @@ def as_oracle(
     raise InvalidInputError(
         "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores "
         f"(n, K), got {type(model).__name__}"
-    )
-
-
-def _descends_from(model: object, package: str, class_name: str) -> bool:
-    """Tell whether `model` descends from a class of a package, without importing the package to find out."""
-    return any(
-        base.__name__ == class_name and base.__module__.partition(".")[0] == package for base in type(model).__mro__
     )

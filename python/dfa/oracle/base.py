@@ -8,6 +8,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, ClassVar, Final, TypeAlias
 
+import numpy as np
+
 from dfa.errors import InvalidInputError
 from dfa.types import Images
 
@@ -48,12 +50,14 @@ class Oracle(ABC):
 
     Attributes:
         kind: What sort of oracle records say this is.
+        takes: The scalar type of its batches: uint8, except of an oracle that is asked about an attack's vectors.
         name: What records and messages call it.
         returns: What `scores` gives.
         tolerance: How far the probabilities of one image may sum from 1.
     """
 
     kind: ClassVar[str] = "custom"
+    takes: ClassVar[type[np.generic]] = np.uint8
     name: str = "oracle"
     returns: ScoreKind = ScoreKind.PROBABILITIES
     tolerance: float = DEFAULT_TOLERANCE
@@ -126,3 +130,10 @@ def checked_preprocess(preprocess: Preprocess | None) -> Preprocess | None:
 def name_of(function: object) -> str:
     """Return what to call a function or a callable object."""
     return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def descends_from(model: object, package: str, class_name: str) -> bool:
+    """Tell whether `model` descends from a class of a package, without importing the package to find out."""
+    return any(
+        base.__name__ == class_name and base.__module__.partition(".")[0] == package for base in type(model).__mro__
+    )

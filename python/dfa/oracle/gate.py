@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError
 from dfa.oracle.base import Oracle, ScoreKind
-from dfa.types import Images, Indices, Scores
+from dfa.types import Indices, Scores
 
 _LOOKS_LIKE_PROBABILITIES = 1e-6
 """Real logits do not lie in [0, 1] with every row summing to 1 this closely."""
@@ -83,11 +83,11 @@ class Gate:
                 f"images of shape {shape}: {type(error).__name__}: {error}"
             ) from error
 
-    def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
+    def ask(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Scores:
         """Return the probabilities of a batch.
 
         Args:
-            images: uint8, (n, H, W, C), 0..255.
+            images: uint8, (n, H, W, C), 0..255; of an oracle of vectors, what it takes.
             indices: int64, (n,), 0..N-1: the image of the run that each row belongs to.
             purpose: Why they are asked. Only `Purpose.ATTACK` adds to `sent` and is held to the budget.
 
@@ -102,15 +102,16 @@ class Gate:
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: Images, indices: Indices, purpose: Purpose) -> NDArray[Any]:
+    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> NDArray[Any]:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
         """
         num_rows = len(images)
-        if images.dtype != np.uint8 or indices.shape != (num_rows,):
+        takes = self._oracle.takes
+        if not np.issubdtype(images.dtype, takes) or indices.shape != (num_rows,):
             raise InvalidInputError(
-                "the gate needs uint8 images and one index per image, got "
+                f"the gate needs {takes.__name__} images and one index per image, got "
                 f"{images.dtype} images of shape {images.shape} and indices of shape {indices.shape}"
             )
         if num_rows == 0:
@@ -158,7 +159,7 @@ class Gate:
                 f"{sent[row]}; nothing was sent"
             )
 
-    def _answer(self, images: Images, purpose: Purpose) -> np.ndarray:
+    def _answer(self, images: NDArray[Any], purpose: Purpose) -> np.ndarray:
         """Return the oracle's raw answer as an array, and time it."""
         started = time.perf_counter()
         try:

@@ -1,0 +1,212 @@
+"""What every row shares: models, images, a substitute; and how its vectors are counted."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import dfa
+from common import load_images
+from dfa.auditing import AuditReport
+from systems.torch_models import LeNet1, lenet1, resnet20
+
+SPACE = dfa.Affine(layout="NCHW")
+"""All torch models here take 0..1, (n, C, H, W)."""
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the images it is attacked on.
+
+    Attributes:
+        name: Of the model.
+        module: Vectors (n, C, H, W) in 0..1 to logits.
+        keras_model: The same from uint8.
+        images: uint8, (N, H, W, C), all classified as labelled.
+        labels: int64, (N,).
+        epsilon: Grey levels of Tables 6 to 9.
+    """
+
+    name: str
+    module: nn.Module
+    keras_model: Any
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    epsilon: int
+
+    def first(self, number: int) -> Subject:
+        """Return the subject with its first images only."""
+        return Subject(
+            self.name, self.module, self.keras_model, self.images[:number], self.labels[:number], self.epsilon
+        )
+
+    @property
+    def tensors(self) -> tuple[Tensor, Tensor]:
+        """Return vectors and labels."""
+        return torch.tensor(SPACE.vectors(self.images)), torch.tensor(self.labels)
+
+    def targets(self, rank: int) -> NDArray[np.int64]:
+        """Return the class of a rank of likelihood for each image."""
+        with torch.no_grad():
+            order = torch.argsort(-self.module(self.tensors[0]), dim=1, stable=True)
+        return order[:, rank - 1].numpy().astype(np.int64)
+
+
+@dataclass
+class Context:
+    """Models are loaded when a row first asks for them."""
+
+    data: Path
+    num_lenet: int
+    num_resnet: int
+    witnesses: Path | None = None
+    folder: Path | None = None
+    _trained: dict[str, nn.Module] = field(default_factory=dict)
+
+    @cached_property
+    def lenet(self) -> Subject:
+        """LeNet-1, the paper's MNIST model, on MNIST test images."""
+        module, keras_model = lenet1(self.data)
+        images, labels = load_images(self.data, "mnist_test2000.npz")
+        return _correct(Subject("LeNet-1", module, keras_model, images, labels, 64), self.num_lenet)
+
+    @cached_property
+    def resnet(self) -> Subject:
+        """ResNet-20 on CIFAR-10, in the place of the paper's ImageNet models."""
+        module, keras_model = resnet20(self.data)
+        images, labels = load_images(self.data, "cifar10_correct500.npz")
+        return _correct(Subject("ResNet-20", module, keras_model, images, labels, 10), self.num_resnet)
+
+    def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
+        """Return vectors and the seconds they took, made now or read from `folder`."""
+        path = None if self.folder is None else self.folder / f"{name}.npz"
+        if path is not None and path.is_file():
+            with np.load(path) as arrays:
+                return arrays["vectors"], float(arrays["seconds"])
+        started = time.perf_counter()
+        vectors = make()
+        seconds = time.perf_counter() - started
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(path, vectors=vectors, seconds=seconds)
+        return vectors, seconds
+
+    def substitute(self, of: str) -> nn.Module:
+        """Return a model trained on the answers of another about images that no row attacks."""
+        if of not in self._trained:
+            if of == "LeNet-1":
+                images, _ = load_images(self.data, "mnist_test2000.npz")
+                shapes = [(5, 5, 1, 4), (4,), (5, 5, 4, 12), (12,), (588, 10), (10,)]
+                module: nn.Module = LeNet1([np.zeros(shape, np.float32) for shape in shapes])
+                attacked = self.lenet
+            else:
+                images, _ = load_images(self.data, "cifar10_correct500.npz")
+                module = nn.Sequential(
+                    nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                    nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+                    nn.Flatten(), nn.Linear(4096, 10),
+                )  # fmt: skip
+                attacked = self.resnet
+            self._trained[of] = _fitted(module, attacked.module, images[len(images) // 4 :])
+        return self._trained[of]
+
+
+def measured(
+    report: AuditReport, seconds: float, *, epsilon: float | None = None, queries: float | None = None, note: str = ""
+) -> Result:
+    """Return what a row reports of an audit.
+
+    Args:
+        report: The audit.
+        seconds: Of the attack.
+        epsilon: If given, only what lies within it counts, as a vector and as an image, in grey levels.
+        queries: Mean queries of the attack's successes, as it counts them.
+        note: What was changed from the defaults, or is to be known.
+    """
+    vector, file = report.adversarial_vector, report.adversarial_file[0, 0]
+    attacked = int(report.attacked.sum())
+    if epsilon is not None:
+        vector = vector & (report.linf_vector <= epsilon + 0.01)
+        file = file & (report.linf_file[0, 0] <= epsilon)
+    successes, files = int(vector.sum()), int((vector & file).sum())
+    return {
+        "images": attacked,
+        "SR": successes / attacked,
+        "TSR": files / attacked,
+        "GAP": (successes - files) / successes if successes else math.nan,
+        "ATC": seconds / max(successes, 1),
+        "queries": queries,
+        "at_any_distance": {"SR": report.summary().SR, "TSR": report.summary().TSR},
+        "linf": {"vector": report.summary().linf_vector, "file": report.summary().linf_file},
+        "summary": asdict(report.summary()),
+        "note": note,
+    }
+
+
+def audited(
+    subject: Subject,
+    attack: Callable[[Tensor, Tensor], Any],
+    *,
+    epsilon: float | None = None,
+    targets: NDArray[np.int64] | None = None,
+    queries: Callable[[NDArray[np.bool_]], float] | None = None,
+    note: str = "",
+) -> Result:
+    """Run a function from (vectors, labels or targets) to vectors, audit them, and return what a row reports."""
+    x, y = subject.tensors
+    started = time.perf_counter()
+    vectors = np.asarray(attack(x, y if targets is None else torch.tensor(targets)).detach().cpu())
+    seconds = time.perf_counter() - started
+    report = audit_of(subject, vectors, targets=targets)
+    mean = None if queries is None else queries(report.adversarial_vector)
+    return measured(report, seconds, epsilon=epsilon, queries=mean, note=note)
+
+
+def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> AuditReport:
+    """Audit vectors against the module they were made for."""
+    return dfa.audit(
+        None, subject.images, vectors, subject.labels, targets=targets, normalizer=SPACE, vector_oracle=subject.module
+    )
+
+
+def _correct(subject: Subject, number: int) -> Subject:
+    """Return the first images that the model classifies as labelled."""
+    few = subject.first(2 * number + 20)
+    with torch.no_grad():
+        right = (few.module(few.tensors[0]).argmax(1) == few.tensors[1]).numpy()
+    return Subject(
+        few.name, few.module, few.keras_model, few.images[right][:number], few.labels[right][:number], few.epsilon
+    )
+
+
+def _fitted(module: nn.Module, teacher: nn.Module, images: NDArray[np.uint8], *, seconds: float = 40) -> nn.Module:
+    """Train a module on a teacher's answers, for as long as it helps or the time lasts."""
+    torch.manual_seed(0)
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.reset_parameters()
+    x = torch.tensor(SPACE.vectors(images))
+    with torch.no_grad():
+        y = teacher(x).argmax(1)
+    optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
+    started = time.perf_counter()
+    for _ in range(30):
+        for rows in torch.randperm(len(x)).split(64):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
+            optimizer.step()
+        if time.perf_counter() - started > seconds:
+            break
+    return module.eval()

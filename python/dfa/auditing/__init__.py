@@ -1,0 +1,32 @@
+"""The discretization audit: what is left of an attack's vectors once they are 8-bit images, and how to mend it."""
+
+from __future__ import annotations
+
+from dfa.auditing.attacks import audit_attack
+from dfa.auditing.audit import audit
+from dfa.auditing.codecs import Codec
+from dfa.auditing.normalizers import Affine, Normalizer
+from dfa.auditing.repair import RepairRecord, RepairReport, RepairStatus, RepairSummary, repair
+from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars, wilson
+from dfa.auditing.roundings import Rounding
+from dfa.auditing.vectors import VectorOracle
+
+__all__ = [
+    "Affine",
+    "AuditRecord",
+    "AuditReport",
+    "AuditSummary",
+    "Codec",
+    "Normalizer",
+    "RepairRecord",
+    "RepairReport",
+    "RepairStatus",
+    "RepairSummary",
+    "Rounding",
+    "VectorOracle",
+    "audit",
+    "audit_attack",
+    "bars",
+    "repair",
+    "wilson",
+]

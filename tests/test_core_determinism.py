@@ -31,6 +31,7 @@ from reference.racos import Settings
 
 SETTINGS = {
     "default": DEFAULT,
+    "textures": replace(DEFAULT, samples=4, positives=2, starts=8, window_halvings=(1, 6)),
     "paper": Settings(),
     "large y": Settings(samples=4, coordinates=90, region="ordered"),
     "per coordinate": Settings(samples=5, positives=3, coordinates=7, region="per_coordinate", ties="newer"),
@@ -79,7 +80,7 @@ def run_alone(
 CROWDS = {
     # Above a megabyte per ask, and per tell after the start.
     "large images": ((151, 149, 3), Settings(coordinates=40), 8, 3),
-    "large windows": ((151, 149, 3), replace(DEFAULT, samples=3, positives=2), 8, 3),
+    "large windows": ((151, 149, 3), replace(DEFAULT, samples=3, positives=2, starts=8), 8, 5),
     # Above a megabyte per tell in every iteration, where one counts with the size of the population.
     "large populations": ((6, 6, 2), Settings(samples=300, positives=4, coordinates=9, region="none"), 60, 3),
 }
@@ -392,29 +393,17 @@ def test_every_truncated_state_is_refused() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     batch, state = saved_state()
-    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 1"):
+    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 2"):
         batch.load(state[:4] + b"\xff\0\0\0" + state[8:])
 
 
-def test_a_state_of_version_1_is_still_understood() -> None:
-    """As it was written when version 1 was new, in the third iteration with one of two candidates told."""
+def test_a_state_of_version_1_is_refused_by_its_version() -> None:
+    """Before starts, plans and lessons were part of it."""
     image = (np.arange(6) * 50).astype(np.uint8).reshape(3, 2, 1)
     batch = make_batch(Settings(samples=2, positives=1, window_halvings=(7,)), image)
-    slot = batch.load(STATE_OF_VERSION_1)
-    assert batch.iteration(slot) == 3
-    assert population_of(batch, slot) == [
-        (21.0, 1, [10, 0, -15, -2, -16, 7]),
-        (21.0, 3, [8, 0, -15, -2, -16, 13]),
-        (21.0, 4, [10, 0, -15, -2, -16, -10]),
-    ]
-    assert ask(batch, [(slot, 0), (slot, 1)], image.shape).reshape(2, 6).tolist() == [
-        [10, 51, 85, 148, 184, 255],
-        [10, 50, 85, 148, 193, 250],
-    ]
-    with pytest.raises(RuntimeError, match="told twice"):
-        tell(batch, [(slot, 1)], [0.25])
-    tell(batch, [(slot, 0)], [0.5])
-    assert [(degree, birth) for degree, birth, _ in population_of(batch, slot)] == [(0.25, 8), (0.5, 7), (21.0, 1)]
+    with pytest.raises(ValueError, match="saved state has version 1, this build reads version 2"):
+        batch.load(STATE_OF_VERSION_1)
+    assert len(batch) == 0
 
 
 STATE_OF_VERSION_1 = base64.b64decode(
@@ -440,6 +429,7 @@ STATE_OF_VERSION_1 = base64.b64decode(
         {"ties": "newer"},
         {"window_share": 0.2},
         {"window_halvings": (3,)},
+        {"starts": 5},
     ],
     ids=str,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import dfa
 from core_driver import DEFAULT, Epsilon, Images, ask, config_of, population_of, radius_of, rows_of, tell
 from dfa import _core
 from reference import tuning
-from reference.archive import Plan
+from reference.archive import Archive, Plan
 from reference.philox import WORD, Stream, philox4x32
 from reference.racos import Racos, Settings
 
@@ -284,3 +284,90 @@ def test_two_images_of_one_batch_are_their_references() -> None:
         tell(batch, rows, degrees)
         for slot, search in zip(slots, searches, strict=True):
             assert population_of(batch, slot) == [(m.degree, m.birth, list(m.vector)) for m in search.population]
+
+
+# What searches teach an archive, and what it plans
+
+
+@pytest.mark.parametrize("case", range(4))
+def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None:
+    """Searches of several goals in turn, each planned and followed; some find nothing, some begin with a success."""
+    settings, scales = [
+        (DEFAULT, (1.0, 0.25)),
+        (replace(DEFAULT, samples=4, positives=2), (3.0, 1e-9)),
+        (replace(DEFAULT, samples=2, values="extremes", domain="ball"), (1.0, 2.0)),
+        (replace(DEFAULT, samples=3, positives=3, ties="older"), (0.5, 700.0)),
+    ][case]
+    size = [(5, 6, 3), (6, 6, 1), (4, 3, 2), (7, 5, 1)][case]
+    rng = np.random.default_rng(case)
+    core, reference = _core.Archive(int(np.prod(size))), Archive()
+    for number in range(36):
+        goal = [7, -3, 7, 2**40][number % 4]
+        scale = scales[number % 2]
+        plans = core.plan(goal, scale), reference.plan(goal, scale)
+        assert plans[0].num_starts == len(plans[1].starts)
+        image = photo(size, number)
+        kind = ["fine", "coarse", "fine", "signed zeros"][number % 4]
+        degree = Falling(Degrees(kind, image), int(rng.integers(1, 40)), rng.permutation(30))
+        batch = _core.Batch(config_of(settings), size, 1, 1)
+        search = Racos(image, 30, settings, seed=1, image_id=number, plan=plans[1])
+        slot = batch.add(image, number, 30, plans[0])
+        while search.lesson.found is None and search.iteration < (12 if number % 3 else 30):
+            rows = rows_of(batch, slot)
+            expected = search.ask()
+            assert np.array_equal(ask(batch, rows, size), expected)
+            degrees = [degree(each) for each in expected]
+            tell(batch, rows, degrees)
+            search.tell(degrees)
+            if number % 5 == 4 and search.iteration == 7:  # what is learned is part of the state
+                slot = batch.load(batch.save(slot))
+        core.learn(goal, batch.lesson(slot))
+        reference.learn(goal, search.lesson)
+        assert len(core) == len(reference.perturbations)
+        if number % 7 == 6:
+            core = _core.Archive.load(core.save())
+    assert len(core) > 5
+
+
+@dataclass
+class Falling:
+    """Gives way after a number of candidates."""
+
+    degree: Degree
+    last: int
+    order: Any
+    asked: int = 0
+
+    def __call__(self, image: Images) -> float:
+        self.asked += 1
+        if self.asked > self.last:
+            return 0.0
+        return 1.0 + self.degree(image) / 1024 + float(self.order[self.asked % 30])
+
+
+def test_an_archive_forgets_as_the_reference() -> None:
+    """More perturbations than it keeps, found one after another by searches that end with their first window."""
+    image = np.full((3, 3, 1), 100, np.uint8)
+    core, reference = _core.Archive(9), Archive()
+    for number in range(tuning.MOST_PERTURBATIONS + 60):
+        goal = number % 5 // 2
+        if number % 20 == 0:
+            core_plan, plan = core.plan(goal, 2.0), reference.plan(goal, 2.0)
+        batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
+        slot = batch.add(image, number, 9, core_plan)
+        search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plan)
+        told = 0
+        while search.lesson.found is None:
+            rows = rows_of(batch, slot)
+            expected = search.ask()
+            assert np.array_equal(ask(batch, rows, image.shape), expected)
+            is_start = told < len(plan.starts)
+            # Some of the starts work: those of perturbations with a random sign in one place.
+            degrees = [float(each.flat[4] > 100) * (0.5 + number % 3) if is_start else 0.0 for each in expected]
+            told += len(degrees)
+            tell(batch, rows, degrees)
+            search.tell(degrees)
+        core.learn(goal, batch.lesson(slot))
+        reference.learn(goal, search.lesson)
+        assert len(core) == len(reference.perturbations)
+    assert len(core) == tuning.MOST_PERTURBATIONS

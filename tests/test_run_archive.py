@@ -133,7 +133,7 @@ def test_the_runs_above_are_worth_comparing():
     """Perturbations are found, tried on other images, and break some; some searches outlast their lesson."""
     result = run()
     assert 8 <= result.success.sum() < 19
-    assert (result.queries_sent > _core.Lesson.QUERIES).sum() == 3
+    assert (result.queries_sent > _core.Lesson.QUERIES).sum() >= 3
     alone = run(optimizer=dataclasses.replace(dfa.Racos(), archive=False))
     assert outcomes(alone)[:4] == EVERYTHING[:4]
     assert [a == b for a, b in zip(outcomes(alone), EVERYTHING, strict=True)].count(False) > 8
@@ -194,19 +194,19 @@ def test_an_image_that_takes_long_is_waited_for_no_longer_than_its_lesson_lasts(
     if batch_size == 2:
         return  # two hard images fill the window
     asked = oracle.images.astype(np.int64)
-    first_of_last = int(np.flatnonzero(np.abs(asked - IMAGES[18]).max(axis=(1, 2, 3)) <= EPSILON)[-1])
-    of_hard = np.flatnonzero(np.abs(asked - IMAGES[1]).max(axis=(1, 2, 3)) <= EPSILON)
-    assert (of_hard < first_of_last).sum() < 600
+    of_first_hard, of_last = (np.flatnonzero(np.abs(asked - IMAGES[i]).max(axis=(1, 2, 3)) <= EPSILON) for i in (1, 18))
+    assert result.records[18].queries_sent == len(of_last) - 2  # beside the clean query and that after success
+    assert of_last[-2] < of_first_hard[-1]
 
 
 def test_images_that_are_not_searched_teach_nothing_and_block_nothing():
     """Unreadable, misclassified, or the target class already: throughout a generation, and at its ends."""
     labels = CLASSIFIER.classes(IMAGES)
-    wrong = [0, 4, 5, 6, 7, 15, 18]
+    wrong = [2, 4, 5, 6, 7, 15, 18]
     labels[wrong] = (labels[wrong] + 1) % 10
     skipped = outcomes(run(labels=labels, batch_size=3))
     assert [i for i, (record, _) in enumerate(skipped) if record.status is dfa.Status.SKIPPED] == wrong
-    unreadable = LazyImages(IMAGES, {i: lambda: np.zeros((3, 3, 3), np.uint8) for i in wrong})
+    unreadable = LazyImages(IMAGES, {i: lambda: IMAGES[0] / 255 for i in wrong})
     failed = outcomes(run(unreadable, batch_size=64))
     assert [i for i, (record, _) in enumerate(failed) if record.status is dfa.Status.ERROR] == wrong
     for i in range(19):
@@ -237,7 +237,7 @@ def test_the_archive_counts_as_a_setting():
         dfa.Racos(start="stripes", starts=None)
     with pytest.raises(dfa.InvalidInputError, match="archive must be True or False, got 1"):
         dfa.Racos(archive=1)
-    with pytest.raises(dfa.InvalidInputError, match="starts .* must be at most that, got 13"):
+    with pytest.raises(dfa.InvalidInputError, match=r"starts .* must be at most that, got 13"):
         dfa.Racos(starts=13)
     with pytest.raises(dfa.InvalidInputError, match="at most that, got 14"):
         dfa.Racos(starts=None, samples=13)
@@ -245,6 +245,6 @@ def test_the_archive_counts_as_a_setting():
         dfa.Racos(samples=3, positives=2, starts=4)
     with pytest.raises(dfa.InvalidInputError, match="values='textures' need shape='window'"):
         dfa.Racos(shape="scattered")
-    with pytest.raises(dfa.InvalidInputError, match="values='textures' need .*region='none'"):
+    with pytest.raises(dfa.InvalidInputError, match=r"values='textures' need .*region='none'"):
         dfa.Racos(region="ordered")
     assert not dfa.Racos.paper().archive

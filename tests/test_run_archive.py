@@ -248,3 +248,14 @@ def test_the_archive_counts_as_a_setting():
     with pytest.raises(dfa.InvalidInputError, match=r"values='textures' need .*region='none'"):
         dfa.Racos(region="ordered")
     assert not dfa.Racos.paper().archive
+
+
+def test_a_generation_is_shared_out_between_the_halves_of_the_window():
+    """So that the oracle has four images to answer for in two batches, and not in one with nothing to overlap it."""
+    oracle = Recorder(CLASSIFIER)
+    run(oracle=oracle, batch_size=64)
+    clean, first, second = (batch.astype(np.int64) for batch in oracle.batches[:3])
+    assert len(clean) == 19
+    for batch, images in ((first, IMAGES[:2]), (second, IMAGES[2:4])):
+        near = [np.abs(batch - image).max(axis=(1, 2, 3)) <= EPSILON for image in images]
+        assert [each.tolist() for each in near] == [[True, True, False, False], [False, False, True, True]]

@@ -1,11 +1,12 @@
 import enum
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
+NUM_TEXTURED_STARTS: int
 
 _Shape: TypeAlias = tuple[int, int, int]
 _Radius: TypeAlias = int | RadiusMap
@@ -22,10 +23,12 @@ class Shape(enum.Enum):
 class Values(enum.Enum):
     UNIFORM = 0
     EXTREMES = 1
+    TEXTURES = 2
 
 class Start(enum.Enum):
     UNIFORM = 0
     STRIPES = 1
+    TEXTURES = 2
 
 class Domain(enum.Enum):
     BALL = 0

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa import _core
+from reference import tuning
 from reference.racos import Settings
 
 Images = NDArray[np.uint8]
@@ -19,14 +20,15 @@ DEFAULT = Settings(
     coordinates=2,
     region="none",
     shape="window",
-    window_share=0.1,
-    window_halvings=(10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000),
-    values="extremes",
-    start="stripes",
+    window_share=tuning.WINDOW_SHARE,
+    window_halvings=tuning.WINDOW_HALVINGS,
+    values="textures",
+    start="textures",
+    starts=tuning.STARTS,
     domain="valid",
     ties="newer",
 )
-"""What `dfa.run` uses unless told otherwise. The default of `Settings` itself is the paper's."""
+"""What `dfa.run` uses unless told otherwise, without its archive. The default of `Settings` itself is the paper's."""
 
 
 def config_of(settings: Settings) -> _core.Config:
@@ -42,6 +44,7 @@ def config_of(settings: Settings) -> _core.Config:
         ties=getattr(_core.Ties, settings.ties.upper()),
         window_share=settings.window_share,
         window_halvings=settings.window_halvings,
+        starts=settings.starts or 0,
     )
 
 

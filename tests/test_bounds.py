@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core_driver import Epsilon, Images, ask, make_batch, population_of, radius_of, rows_of, tell
+from reference import tuning
 from reference.racos import Settings
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
@@ -30,16 +31,19 @@ def problems(draw: Any) -> tuple[Images, Epsilon, Settings]:
     if draw(st.booleans()):
         epsilon = levels(draw, size, [0, 0, 0, 1, 127, 128, 255])
         epsilon.flat[draw(st.integers(0, epsilon.size - 1))] |= 1
+    samples, positives = draw(st.integers(1, 4)), draw(st.integers(1, 3))
+    is_textured = draw(st.booleans())
     made = Settings(
-        samples=draw(st.integers(1, 4)),
-        positives=draw(st.integers(1, 3)),
+        samples=samples,
+        positives=positives,
         coordinates=draw(st.integers(1, image.size + 1)),
-        region=draw(st.sampled_from(["none", "ordered", "per_coordinate"])),
-        shape=draw(st.sampled_from(["scattered", "window"])),
+        region="none" if is_textured else draw(st.sampled_from(["none", "ordered", "per_coordinate"])),
+        shape="window" if is_textured else draw(st.sampled_from(["scattered", "window"])),
         window_share=draw(st.floats(0, 1, exclude_min=True)),
         window_halvings=tuple(sorted(draw(st.lists(st.integers(0, 30), max_size=3)))),
-        values=draw(st.sampled_from(["uniform", "extremes"])),
-        start=draw(st.sampled_from(["uniform", "stripes"])),
+        values="textures" if is_textured else draw(st.sampled_from(["uniform", "extremes"])),
+        start=draw(st.sampled_from(["uniform", "stripes", "textures"])),
+        starts=draw(st.none() | st.integers(samples + positives, tuning.STARTS)),
         domain=draw(st.sampled_from(["ball", "valid"])),
         ties=draw(st.sampled_from(["older", "newer"])),
     )

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import random
 import threading
+import zlib
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,7 @@ from reference.racos import Settings
 
 SETTINGS = {
     "default": DEFAULT,
+    "textures": replace(DEFAULT, samples=4, positives=2, starts=8, window_halvings=(1, 6)),
     "paper": Settings(),
     "large y": Settings(samples=4, coordinates=90, region="ordered"),
     "per coordinate": Settings(samples=5, positives=3, coordinates=7, region="per_coordinate", ties="newer"),
@@ -79,7 +81,7 @@ def run_alone(
 CROWDS = {
     # Above a megabyte per ask, and per tell after the start.
     "large images": ((151, 149, 3), Settings(coordinates=40), 8, 3),
-    "large windows": ((151, 149, 3), replace(DEFAULT, samples=3, positives=2), 8, 3),
+    "large windows": ((151, 149, 3), replace(DEFAULT, samples=3, positives=2, starts=8), 8, 5),
     # Above a megabyte per tell in every iteration, where one counts with the size of the population.
     "large populations": ((6, 6, 2), Settings(samples=300, positives=4, coordinates=9, region="none"), 60, 3),
 }
@@ -187,20 +189,22 @@ def test_neighbours_in_the_batch_change_nothing(name: str) -> None:
 def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -> None:
     image = picture((9, 8, 3))
     places = [(seed, 0) for seed in (0, 1, 1 << 32, 2**64 - 1)] + [(0, 1), (0, 1 << 16), (0, 2**32 - 1)]
-    runs = [run_alone(SETTINGS[name], image, 10, 2, seed=seed, image_id=image_id) for seed, image_id in places]
-    for iteration in range(2):
+    runs = [run_alone(SETTINGS[name], image, 10, 16, seed=seed, image_id=image_id) for seed, image_id in places]
+    # Most textures of starts are not random.
+    for iteration in range(14 if SETTINGS[name].start == "textures" else 0, 16):
         assert len({run[iteration][0] for run in runs}) == len(places)
-    assert run_alone(SETTINGS[name], image, 10, 2, seed=0, image_id=0) == runs[0]
+    assert run_alone(SETTINGS[name], image, 10, 16, seed=0, image_id=0) == runs[0]
 
 
 # SHA-256 of what `run_alone` gives below. A new value means that recorded runs can no longer be repeated.
 GOLDEN = {
-    "default": "27e0f190638e16a4",
+    "default": "88b38d38b9cd5a10",
+    "textures": "ed0e587226f74790",
     "paper": "a185f4e4421a076c",
     "large y": "509cef05daa5742f",
     "per coordinate": "2a2547bd67a84995",
     "no region": "714e4b9da863c242",
-    "ordered windows": "29260f671760a104",
+    "ordered windows": "cf2df65c93476cc3",
 }
 
 
@@ -392,30 +396,47 @@ def test_every_truncated_state_is_refused() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     batch, state = saved_state()
-    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 1"):
+    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 2"):
         batch.load(state[:4] + b"\xff\0\0\0" + state[8:])
 
 
-def test_a_state_of_version_1_is_still_understood() -> None:
-    """As it was written when version 1 was new, in the third iteration with one of two candidates told."""
+def test_a_state_of_version_1_is_refused_by_its_version() -> None:
+    """Before starts, plans and lessons were part of it."""
     image = (np.arange(6) * 50).astype(np.uint8).reshape(3, 2, 1)
     batch = make_batch(Settings(samples=2, positives=1, window_halvings=(7,)), image)
-    slot = batch.load(STATE_OF_VERSION_1)
+    with pytest.raises(ValueError, match="saved state has version 1, this build reads version 2"):
+        batch.load(STATE_OF_VERSION_1)
+    assert len(batch) == 0
+
+
+def test_a_state_of_version_2_is_still_understood() -> None:
+    """As it was written when version 2 was new, in the third iteration with one of two candidates told."""
+    image = (np.arange(6) * 50).astype(np.uint8).reshape(3, 2, 1)
+    batch = make_batch(Settings(samples=2, positives=1, window_halvings=(7,), starts=4), image)
+    slot = batch.load(STATE_OF_VERSION_2)
+    assert batch.save(slot) == STATE_OF_VERSION_2
     assert batch.iteration(slot) == 3
     assert population_of(batch, slot) == [
-        (21.0, 1, [10, 0, -15, -2, -16, 7]),
-        (21.0, 3, [8, 0, -15, -2, -16, 13]),
-        (21.0, 4, [10, 0, -15, -2, -16, -10]),
+        (7.0, 6, [-186, 6, -105, 179, -133, -167]),
+        (10.0, 2, [-186, 6, -105, 121, 162, -167]),
+        (10.0, 4, [-49, 6, -105, 121, 89, -167]),
     ]
     assert ask(batch, [(slot, 0), (slot, 1)], image.shape).reshape(2, 6).tolist() == [
-        [10, 51, 85, 148, 184, 255],
-        [10, 50, 85, 148, 193, 250],
+        [189, 0, 0, 255, 67, 83],
+        [0, 56, 0, 255, 67, 96],
     ]
     with pytest.raises(RuntimeError, match="told twice"):
         tell(batch, [(slot, 1)], [0.25])
     tell(batch, [(slot, 0)], [0.5])
-    assert [(degree, birth) for degree, birth, _ in population_of(batch, slot)] == [(0.25, 8), (0.5, 7), (21.0, 1)]
+    assert [(degree, birth) for degree, birth, _ in population_of(batch, slot)] == [(0.25, 8), (0.5, 7), (7.0, 6)]
 
+
+STATE_OF_VERSION_2 = zlib.decompress(
+    base64.b64decode(
+        "eNpzcXMMZmJgYABhRiSagWHWTBDYaQ/isTNAAAsQMyOpYoSKM0Mxg1HKtBO/TrAwIAG4Opg1CNVDE3ywH2ouRokPBjUHRjhbz4EJzlZxQESKjsNQ"
+        "8yMzcnpz+8/GMP3/Zobq/5H/EZ6ScWDDqlUFKRAgSRSkpxIcbIvgaliwWHb+P0JlJGqSB4IL9ksfrY4x27BFDgBx+R0z"
+    )
+)
 
 STATE_OF_VERSION_1 = base64.b64decode(
     "REZBUwEAAAACAAAAAQAAAAIAAAABAAAAAACamZmZmZm5PwEAAAAHAAAAAAAAAAMAAAACAAAAAQAAAAUAAAAAAACABgAAAAMAAAAAMmSWyPoU"
@@ -440,6 +461,7 @@ STATE_OF_VERSION_1 = base64.b64decode(
         {"ties": "newer"},
         {"window_share": 0.2},
         {"window_halvings": (3,)},
+        {"starts": 5},
     ],
     ids=str,
 )

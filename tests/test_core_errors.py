@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core_driver import Images, ask, config_of, make_batch, population_of, rows_of, tell
+from core_driver import DEFAULT, Images, ask, config_of, make_batch, population_of, rows_of, tell
 from dfa import _core
 from reference.racos import Settings
 
@@ -97,6 +97,7 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "ties": _core.Ties.OLDER,
         "window_share": 0.5,
         "window_halvings": (),
+        "starts": 0,
     }
     assert _core.Config(**complete).population == 2
     for name in complete:
@@ -582,3 +583,59 @@ def test_a_buffer_that_does_not_hold_a_whole_batch_is_refused_by_places() -> Non
     assert places.seconds(0) == 0.75
     with pytest.raises(ValueError, match="there are 2 places, got place 2"):
         places.trace(2)
+
+
+# Archives
+
+
+def found(size: tuple[int, int, int]) -> tuple[_core.Batch, _core.Lesson]:
+    """A search that ended with its first window, and its lesson."""
+    image = np.full(size, 100, np.uint8)
+    batch = make_batch(DEFAULT, image)
+    slot = batch.add(image, 0, 9)
+    for told in range(12):
+        rows = rows_of(batch, slot)
+        ask(batch, rows, size)
+        tell(batch, rows, [0.0 if told == 11 else 1.0] * len(rows))
+    return batch, batch.lesson(slot)
+
+
+def test_plans_and_lessons_of_another_image_shape_are_refused() -> None:
+    _, lesson = found((4, 4, 1))
+    archive = _core.Archive(16)
+    archive.learn(1, lesson)
+    assert len(archive) == 1
+    large = np.zeros((40, 40, 3), np.uint8)
+    batch = make_batch(DEFAULT, large)
+    with pytest.raises(ValueError, match="a plan of another image shape"):
+        batch.add(large, 0, 9, archive.plan(1, 1.0))
+    assert len(batch) == 0
+    other = _core.Archive(large.size)
+    before = other.save()
+    with pytest.raises(ValueError, match="a lesson of another image shape"):
+        other.learn(1, lesson)
+    assert other.save() == before
+
+
+def test_a_lesson_is_of_a_search() -> None:
+    batch, _ = found((4, 4, 1))
+    with pytest.raises(ValueError, match="slot 7 holds no search"):
+        batch.lesson(7)
+    with pytest.raises(TypeError, match=NO_MATCH):
+        _core.Archive(16).learn("1", batch.lesson(0))  # type: ignore[arg-type]
+
+
+def test_an_archive_is_not_loaded_from_a_search_or_from_damage() -> None:
+    batch, lesson = found((4, 4, 1))
+    archive = _core.Archive(16)
+    archive.learn(1, lesson)
+    state = archive.save()
+    assert _core.Archive.load(state).save() == state
+    with pytest.raises(ValueError, match="not a saved state"):
+        _core.Archive.load(batch.save(0))
+    with pytest.raises(ValueError, match="not a saved state"):
+        batch.load(state)
+    with pytest.raises(ValueError, match="has version 9"):
+        _core.Archive.load(state[:4] + b"\x09\0\0\0" + state[8:])
+    with pytest.raises(ValueError, match="damaged"):
+        _core.Archive.load(state[:-1] + bytes([state[-1] ^ 1]))

@@ -407,6 +407,11 @@ def test_an_objective_is_told_the_original_classes_or_the_targets():
     result = dfa.run(CLASSIFIER, IMAGES[:1], targets=7, epsilon=30, objective=degree, max_queries=100)
     assert {int(each) for _, classes in seen for each in classes} == {7}
     assert all(scores.shape[1] == 10 and scores.dtype == np.float64 for scores, _ in seen)
+    # An archive compares degrees of different images by those of the clean ones.
+    assert sum(len(scores) for scores, _ in seen) == result.queries_sent.sum() + result.profile.clean
+    seen.clear()
+    alone = dataclasses.replace(dfa.Racos(), archive=False)
+    result = dfa.run(CLASSIFIER, IMAGES[:1], targets=7, epsilon=30, objective=degree, max_queries=100, optimizer=alone)
     assert sum(len(scores) for scores, _ in seen) == result.queries_sent.sum()
 
     def untargeted(scores, classes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import collections
+import dataclasses
 import json
 import shutil
 import signal
@@ -24,6 +25,7 @@ SHAPE = (6, 6, 3)
 IMAGES = random_images(24, SHAPE)
 CLASSIFIER = LinearClassifier(SHAPE)
 CLASSES = CLASSIFIER.classes(IMAGES)
+STRIPED = dataclasses.replace(dfa.Racos(), start="stripes", starts=None, archive=False)
 
 
 def attack(oracle, images=IMAGES, **settings):
@@ -210,7 +212,7 @@ def test_images_found_but_not_yet_verified_are_kept():
         return brightness(batch)
 
     with pytest.raises(dfa.OracleError, match="asked before") as caught:
-        dfa.run(fails_to_verify, images, max_queries=100)
+        dfa.run(fails_to_verify, images, max_queries=100, optimizer=STRIPED)
     result = caught.value.result
     assert not result.success.any()
     for record, image in zip(result.records, result.images, strict=True):
@@ -257,8 +259,10 @@ def unreadable():
     ],
     ids=["raises", "shape", "channels", "float", "grey", "none"],
 )
-def test_one_image_that_cannot_be_used_costs_the_others_nothing(whole, give, reason):
-    result = attack(CLASSIFIER, LazyImages(IMAGES, {5: give}))
+def test_one_image_that_cannot_be_used_costs_the_others_nothing(give, reason):
+    alone = dataclasses.replace(dfa.Racos(), archive=False)
+    whole = attack(CLASSIFIER, optimizer=alone)
+    result = attack(CLASSIFIER, LazyImages(IMAGES, {5: give}), optimizer=alone)
     assert result.records[5].status is dfa.Status.ERROR
     assert reason in result.records[5].reason
     assert result.images[5] is None

@@ -22,9 +22,9 @@ constexpr double kLargestRatio = 1.5;
 // Share of the textures' expected ratio below which a perturbation is worth starting from.
 constexpr double kWorthStarting = 0.85;
 
-std::size_t num_words(std::size_t num_coordinates) { return (num_coordinates + 63U) / 64U; }
-
 }  // namespace
+
+std::size_t num_words(std::size_t num_coordinates) { return num_coordinates / 64U + (num_coordinates % 64U != 0); }
 
 Signs signs_of(const DenseVector& vector) {
   Signs signs(num_words(vector.size()), 0);
@@ -133,6 +133,9 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
 }
 
 void Archive::learn(std::int64_t goal, const Lesson& lesson) {
+  if (lesson.found && lesson.found->size() != num_words(num_coordinates_)) {
+    throw std::invalid_argument("a lesson of another image shape");
+  }
   for (const Lesson::Trial& trial : lesson.trials) {
     const auto entry =
         std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == trial.entry; });
@@ -152,9 +155,6 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     windows_ += static_cast<double>(lesson.num_windows);
   }
   if (lesson.found) {
-    if (lesson.found->size() != num_words(num_coordinates_)) {
-      throw std::invalid_argument("a lesson of another image shape");
-    }
     Entry entry;
     entry.name = next_name_++;
     entry.origin = goal;
@@ -222,9 +222,10 @@ std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader
   if (in.get<std::uint8_t>() == 0) {
     return nullptr;
   }
-  Signs signs(num_words(num_coordinates));
-  for (std::uint64_t& word : signs) {
-    word = in.get<std::uint64_t>();
+  // One by one, so that a damaged number of coordinates ends with the bytes and not with the memory.
+  Signs signs;
+  for (std::size_t i = 0; i < num_words(num_coordinates); ++i) {
+    signs.push_back(in.get<std::uint64_t>());
   }
   return std::make_shared<const Signs>(std::move(signs));
 }

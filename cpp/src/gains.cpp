@@ -1,5 +1,7 @@
 #include "dfa/gains.hpp"
 
+#include <limits>
+
 namespace dfa {
 namespace {
 
@@ -21,10 +23,11 @@ Gain total(const std::array<Gain, n>& gains) {
 
 // Gain per candidate over that of all fillings.
 double relative(const Gain& gain, const Gain& all) {
-  if (!(all.sum > 0.0)) {
+  const double average = all.sum / all.count;
+  // None yet, or so long ago that it has faded beyond what a double can divide by.
+  if (!(average >= std::numeric_limits<double>::min())) {
     return 1.0;
   }
-  const double average = all.sum / all.count;
   return (gain.sum + kSmoothing * average) / (gain.count + kSmoothing) / average;
 }
 

@@ -18,6 +18,8 @@ constexpr std::uint32_t kStateVersion = 2;
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
 constexpr double kLargestGain = 1.5;
+// So that sums of gains stay finite, whatever the degrees are.
+constexpr double kMostGain = 1e12;
 
 std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
   return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
@@ -160,6 +162,11 @@ Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint
   }
   if (std::uint64_t{config_.samples} * ball_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
+  }
+  for (const PlannedStart& start : plan_.starts) {
+    if (start.signs && start.signs->size() != num_words(shape_.size())) {
+      throw std::invalid_argument("a plan of another image shape");
+    }
   }
   begin_iteration();
 }
@@ -361,6 +368,12 @@ bool Racos::may_be_read(double degree) const {
 
 void Racos::learn_from_candidates(Scratch& scratch) {
   const bool is_lesson = first_birth() < Lesson::kLessonQueries;
+  if (config_.values == Values::kTextures) {
+    // Those that were not drawn since the state was loaded, and before any is learned from: that changes what is drawn.
+    for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+      draw(i, scratch);
+    }
+  }
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
     if (is_start(i)) {
@@ -375,9 +388,10 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     if (config_.values != Values::kTextures) {
       continue;
     }
-    draw(i, scratch);  // unless it was: the state may have been loaded since
     const Proposal& proposal = candidate.proposal;
-    const double gain = std::max(population_[proposal.parent].degree - candidate.degree, 0.0) / plan_.scale;
+    const double parent_degree = population_[proposal.parent].degree;
+    const double gain =
+        parent_degree > candidate.degree ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
     gains_.learn(proposal.filling, gain);
     if (is_lesson) {
       lesson_.gains.add(proposal.filling, std::min(gain, kLargestGain));

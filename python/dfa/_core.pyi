@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 NUM_TEXTURED_STARTS: int
 __version__: str
+NUM_TEXTURED_STARTS: int
 
 _Shape: TypeAlias = tuple[int, int, int]
 _Radius: TypeAlias = int | RadiusMap
@@ -23,10 +24,12 @@ class Shape(enum.Enum):
 class Values(enum.Enum):
     UNIFORM = 0
     EXTREMES = 1
+    TEXTURES = 2
 
 class Start(enum.Enum):
     UNIFORM = 0
     STRIPES = 1
+    TEXTURES = 2
 
 class Domain(enum.Enum):
     BALL = 0

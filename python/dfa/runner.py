@@ -423,7 +423,10 @@ class _Run:
         check_label_range(self._plan.labels, scores.shape[1])
         goals = resolve(self._plan.targets, scores, indices)
         classes = predicted(scores)
-        degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
+        if self._generations is None:
+            degrees = np.ones(len(classes))  # of no use, and a user's function may be costly
+        else:
+            degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
         for row, class_before in enumerate(classes.tolist()):
             draft = replace(
                 drafts[row],

@@ -88,7 +88,9 @@ inline Whole applied(const dfa::Ball& ball, Whole whole, const dfa::Proposal& pr
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     for (std::uint32_t column = 0; column < rectangle.length; ++column) {
       const std::uint32_t p = rectangle.first + row * rectangle.stride + column;
-      whole[p] = rectangle.picks_high[column] != 0 ? ball.bounds(p).high : ball.bounds(p).low;
+      const bool is_turned = !rectangle.row_turns.empty() && rectangle.row_turns[row] == 0xff;
+      const bool is_high = (rectangle.picks_high[column] == 0xff) != is_turned;
+      whole[p] = is_high ? ball.bounds(p).high : ball.bounds(p).low;
     }
   }
   for (const dfa::Edit& edit : proposal.edits) {
@@ -97,7 +99,7 @@ inline Whole applied(const dfa::Ball& ball, Whole whole, const dfa::Proposal& pr
   return whole;
 }
 
-/// A random rectangle of the image, one side per channel.
+/// A random rectangle of the image, one side per channel; in half of them some rows are turned over.
 inline dfa::Rectangle random_rectangle(const dfa::ImageShape& shape, dfa::Stream& stream) {
   dfa::Rectangle rectangle;
   const std::uint32_t height = 1 + stream.below(shape.height);
@@ -107,6 +109,11 @@ inline dfa::Rectangle random_rectangle(const dfa::ImageShape& shape, dfa::Stream
   for (std::uint32_t i = 0; i < rectangle.length; ++i) {
     const bool is_high = i < shape.channels ? stream.below(2) != 0 : rectangle.picks_high[i - shape.channels] != 0;
     rectangle.picks_high[i] = is_high ? 0xff : 0;
+  }
+  if (stream.below(2) != 0) {
+    for (std::uint32_t row = 0; row < height; ++row) {
+      rectangle.row_turns.push_back(stream.below(2) != 0 ? 0xff : 0);
+    }
   }
   return rectangle;
 }

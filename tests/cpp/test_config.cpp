@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "dfa/config.hpp"
+#include "dfa/texture.hpp"
 
 namespace {
 
@@ -29,6 +30,7 @@ TEST_CASE("the configuration starts as the paper's") {
   CHECK(config.start == dfa::Start::kUniform);
   CHECK(config.domain == dfa::Domain::kBall);
   CHECK(config.ties == dfa::Ties::kOlder);
+  CHECK(config.num_starts() == 5);
 }
 
 TEST_CASE("a field that makes no sense is named") {
@@ -48,6 +50,26 @@ TEST_CASE("a field that makes no sense is named") {
                   std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.window_halvings = {1, 3, 2}; }), "window_halvings must ascend",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) { c.starts = 4; }), "starts must be at least samples + positives, got 4",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) {
+                         c.start = dfa::Start::kTextures;
+                         c.starts = dfa::kNumTexturedStarts + 1;
+                       }),
+                       "there are 12 textured starts, got starts of 13", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) {
+                         c.start = dfa::Start::kTextures;
+                         c.samples = dfa::kNumTexturedStarts;
+                       }),
+                       "there are 12 textured starts, got starts of 14", std::invalid_argument);
+  for (const dfa::Shape shape : {dfa::Shape::kScattered, dfa::Shape::kWindow}) {
+    CHECK_THROWS_WITH_AS(refused([shape](Config& c) {
+                           c.values = dfa::Values::kTextures;
+                           c.shape = shape;
+                           c.region = shape == dfa::Shape::kWindow ? dfa::Region::kOrdered : dfa::Region::kNone;
+                         }),
+                         "textures need windows and no region", std::invalid_argument);
+  }
 }
 
 TEST_CASE("the ends of every range are allowed") {
@@ -60,4 +82,14 @@ TEST_CASE("the ends of every range are allowed") {
   CHECK_NOTHROW(accepted([](Config& c) { c.window_share = 1.0; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.window_share = std::numeric_limits<double>::min(); }));
   CHECK_NOTHROW(accepted([](Config& c) { c.window_halvings = {0, 0, 5, 5}; }));
+  CHECK_NOTHROW(accepted([](Config& c) { c.starts = 5; }));
+  CHECK_NOTHROW(accepted([](Config& c) {
+    c.start = dfa::Start::kTextures;
+    c.starts = dfa::kNumTexturedStarts;
+  }));
+  CHECK_NOTHROW(accepted([](Config& c) {
+    c.values = dfa::Values::kTextures;
+    c.shape = dfa::Shape::kWindow;
+    c.region = dfa::Region::kNone;
+  }));
 }

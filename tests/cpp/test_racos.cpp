@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -32,12 +33,13 @@ Image ask(dfa::Racos& search, std::uint32_t candidate) {
   return image;
 }
 
-double sum_of(const Image& image) {
-  double sum = 0.0;
-  for (const std::uint8_t pixel : image) {
-    sum += pixel;
+// Lowest where no start is.
+double degree_of(const Image& image) {
+  double degree = 1e4;
+  for (std::size_t p = 0; p < image.size(); ++p) {
+    degree += p % 3 == 0 ? image[p] : -image[p];
   }
-  return sum;
+  return degree;
 }
 
 std::vector<Image> run_iteration(dfa::Racos& search) {
@@ -46,7 +48,7 @@ std::vector<Image> run_iteration(dfa::Racos& search) {
   const std::uint32_t size = search.iteration_size();
   for (std::uint32_t i = 0; i < size; ++i) {
     images.push_back(ask(search, i));
-    search.tell(i, sum_of(images.back()));
+    search.tell(i, degree_of(images.back()));
   }
   search.advance(scratch);
   return images;
@@ -82,7 +84,25 @@ std::vector<dfa::Config> configs() {
       all.push_back(config);
     }
   }
+  dfa::Config textured;  // with an iteration in which the last start stands beside the first windows
+  textured.region = dfa::Region::kNone;
+  textured.shape = dfa::Shape::kWindow;
+  textured.window_halvings = {1, 7};
+  textured.values = dfa::Values::kTextures;
+  textured.start = dfa::Start::kTextures;
+  textured.domain = dfa::Domain::kValid;
+  textured.starts = 10;
+  all.push_back(textured);
   return all;
+}
+
+constexpr std::size_t kGainsBytes = 16 * (2 + dfa::kWindowTextures.size());
+
+// Bytes of plan, gains and lesson in a state that has no signs.
+std::size_t learned_bytes(std::size_t num_starts, std::size_t num_trials) {
+  const std::size_t plan = 4 + 9 * num_starts + kGainsBytes + 8;
+  const std::size_t lesson = 4 + 12 * num_trials + kGainsBytes + 8 + 1;
+  return plan + kGainsBytes + lesson;
 }
 
 // A saved state with bytes replaced and the checksum made right again.
@@ -93,6 +113,29 @@ std::string patched(const std::string& state, std::size_t at, const std::string&
   out.put_bytes(body.data(), body.size());
   out.put(dfa::checksum(body.data(), body.size()));
   return out.bytes();
+}
+
+// Fewest candidates, and several of them and positives, with a mixed iteration.
+std::vector<dfa::Config> textured_configs() {
+  dfa::Config mixed = configs().back();
+  dfa::Config smallest = mixed;
+  smallest.samples = 1;
+  smallest.positives = 1;
+  smallest.starts = 12;
+  smallest.window_share = 0.01;
+  dfa::Config wide = smallest;
+  wide.samples = 4;
+  return {smallest, wide, mixed};
+}
+
+bool has_found(const dfa::Racos& search) { return search.lesson().found != nullptr; }
+
+std::size_t num_differences(const Image& a, const Image& b) {
+  std::size_t count = 0;
+  for (std::size_t p = 0; p < a.size(); ++p) {
+    count += a[p] != b[p] ? 1 : 0;
+  }
+  return count;
 }
 
 template <typename T>
@@ -117,7 +160,7 @@ TEST_CASE("an iteration is s + k candidates at first, then s, and ends when all 
       for (std::uint32_t i = size; i > 0; --i) {
         CHECK_FALSE(search.is_complete());
         CHECK_THROWS_AS(search.advance(scratch), std::logic_error);
-        search.tell(i - 1, sum_of((ask(search, i - 1))));
+        search.tell(i - 1, degree_of((ask(search, i - 1))));
       }
       CHECK(search.is_complete());
       search.advance(scratch);
@@ -135,7 +178,7 @@ TEST_CASE("the population holds the best candidates that were asked, as they wer
       for (int iteration = 0; iteration < 15; ++iteration) {
         for (const Image& image : run_iteration(search)) {
           all.push_back(image);
-          degrees.push_back(sum_of(image));
+          degrees.push_back(degree_of(image));
         }
         const dfa::Population& population = search.population();
         std::vector<double> best = degrees;
@@ -166,7 +209,7 @@ TEST_CASE("asking again, in any order, gives the same candidate") {
       }
       for (std::uint32_t i = 0; i < size; ++i) {
         CHECK(ask(search, i) == first[i]);
-        search.tell(i, sum_of(first[i]));
+        search.tell(i, degree_of(first[i]));
         CHECK(ask(search, i) == first[i]);
       }
       dfa::Scratch scratch;
@@ -235,7 +278,7 @@ TEST_CASE("a search loaded at any point is the search that was saved") {
         for (std::uint32_t i = 0; i < images.size(); ++i) {
           saved = dfa::Racos::load(config, kShape, saved.save());  // with i of them told, which are not asked again
           CHECK(ask(saved, i) == images[i]);
-          saved.tell(i, sum_of(images[i]));
+          saved.tell(i, degree_of(images[i]));
         }
         saved = dfa::Racos::load(config, kShape, saved.save());
         REQUIRE(saved.is_complete());
@@ -262,6 +305,157 @@ TEST_CASE("a large population is compared with what the last iteration knew, as 
   CHECK(search.population()[0].birth >= 600);
 }
 
+TEST_CASE("the starts go on after iteration 0, in their order, and beside the first windows") {
+  for (const dfa::Config& config : textured_configs()) {
+    dfa::Racos search = make(config);
+    const std::uint32_t num_starts = config.starts;
+    std::vector<Image> all;
+    while (all.size() < num_starts + 3 * config.samples) {
+      const std::uint32_t iteration = search.iteration();
+      // The best of all before, from which windows go on where there is one positive.
+      const support::Whole best = all.empty()
+                                      ? support::Whole()
+                                      : support::whole_of(search.population(), search.population()[0], kShape.size());
+      std::uint32_t i = 0;
+      for (const Image& image : run_iteration(search)) {
+        if (all.size() < num_starts) {
+          dfa::Stream stream({9, 3, iteration, i});
+          dfa::Rectangle rectangle;
+          dfa::draw_textured_start(kShape, static_cast<std::uint32_t>(all.size()), stream, rectangle);
+          Image expected(kShape.size());
+          rectangle.paint(search.ball(), expected.data());
+          CHECK(image == expected);
+        } else if (config.positives == 1) {
+          CHECK(num_differences(image, support::image_of(search.ball(), best)) <= kShape.channels);
+        }
+        all.push_back(image);
+        ++i;
+      }
+    }
+  }
+}
+
+TEST_CASE("a search teaches what its starts and its windows brought, of its first 200 candidates") {
+  for (const dfa::Config& config : textured_configs()) {
+    dfa::Plan plan = dfa::plan_alone(config.starts);
+    plan.scale = 4.0;
+    for (dfa::PlannedStart& start : plan.starts) {
+      start.entry += 100;
+    }
+    dfa::Stream stream = support::numbers(1);
+    dfa::Racos search(config, kShape, support::random_ball(kShape.size(), 20, config.domain, stream), 9, 3, plan);
+    std::vector<double> degrees;
+    std::uint64_t in_lesson = 0;
+    while (degrees.size() < 260) {
+      const bool is_lesson = degrees.size() < dfa::Lesson::kLessonQueries;
+      for (const Image& image : run_iteration(search)) {
+        degrees.push_back(degree_of(image));
+      }
+      in_lesson = is_lesson ? degrees.size() : in_lesson;
+      const dfa::Lesson& lesson = search.lesson();
+      REQUIRE(lesson.trials.size() == std::min<std::size_t>(in_lesson, config.starts));
+      REQUIRE(lesson.num_windows == in_lesson - lesson.trials.size());
+      REQUIRE(lesson.gains.kinds[0].count + lesson.gains.kinds[1].count == static_cast<double>(lesson.num_windows));
+    }
+    for (std::uint32_t i = 0; i < config.starts; ++i) {
+      CHECK(search.lesson().trials[i].entry == 100 + i);
+      CHECK(search.lesson().trials[i].ratio == degrees[i] / 4.0);
+    }
+    CHECK(search.lesson().gains.kinds[0].sum + search.lesson().gains.kinds[1].sum > 0.0);
+    CHECK_FALSE(has_found(search));
+  }
+}
+
+TEST_CASE("the first adversarial candidate is taught as signs, unless it is a start or comes late") {
+  for (const dfa::Config& config : textured_configs()) {
+    dfa::Scratch scratch;
+    for (const std::uint64_t hit : {std::uint64_t{0}, std::uint64_t{config.starts} - 1, std::uint64_t{config.starts},
+                                    std::uint64_t{40}, std::uint64_t{230}}) {
+      dfa::Racos search = make(config);
+      std::uint64_t birth = 0;
+      bool is_hit = false;
+      while (birth < 250) {
+        const std::uint64_t first = birth;
+        const std::uint32_t size = search.iteration_size();
+        for (std::uint32_t i = 0; i < size; ++i, ++birth) {
+          ask(search, i);
+          search.tell(i, birth == hit ? 0.0 : 1.0 + static_cast<double>(birth % 7));
+        }
+        search.advance(scratch);
+        if (hit >= first && hit < birth) {
+          is_hit = true;
+          const bool is_taught = hit >= config.starts && first < dfa::Lesson::kLessonQueries;
+          REQUIRE(has_found(search) == is_taught);
+          if (is_taught) {
+            const dfa::DenseVector vector = support::dense(
+                search.ball(), support::whole_of(search.population(), search.population()[0], kShape.size()));
+            CHECK(*search.lesson().found == dfa::signs_of(vector));
+            CHECK(search.lesson().trials.size() == config.starts);
+          }
+          search = dfa::Racos::load(config, kShape, search.save());
+        }
+      }
+      CHECK(is_hit);
+      CHECK(has_found(search) == (hit >= config.starts && hit < dfa::Lesson::kLessonQueries));
+    }
+  }
+}
+
+TEST_CASE("what was learned survives infinite and huge degrees, and can be saved") {
+  dfa::Scratch scratch;
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> degrees{infinity, 1e308, -1e308, infinity, 5.0, -infinity, infinity};
+  for (const dfa::Config& config : textured_configs()) {
+    dfa::Racos search = make(config);
+    std::size_t told = 0;
+    for (int iteration = 0; iteration < 60; ++iteration) {
+      for (std::uint32_t i = 0; i < search.iteration_size(); ++i) {
+        ask(search, i);
+        search.tell(i, degrees[told++ % degrees.size()]);
+      }
+      search.advance(scratch);
+      const std::string state = search.save();
+      REQUIRE(dfa::Racos::load(config, kShape, state).save() == state);
+    }
+  }
+}
+
+TEST_CASE("a search begins with the starts and the gains of its plan, which must fit") {
+  dfa::Config config = textured_configs().front();
+  dfa::Stream stream = support::numbers(1);
+  const dfa::Ball ball = support::random_ball(kShape.size(), 20, config.domain, stream);
+  const support::Whole other = support::random_whole(ball, stream);
+  dfa::Plan plan = dfa::plan_alone(config.starts);
+  plan.starts.insert(plan.starts.begin() + 1,
+                     {40, 0, std::make_shared<const dfa::Signs>(dfa::signs_of(support::dense(ball, other)))});
+  plan.starts[0].texture = 5;
+  plan.gains.add(1, 7.0);
+  dfa::Racos search(config, kShape, ball, 9, 3, plan);
+  dfa::Stream same({9, 3, 0, 0});
+  dfa::Rectangle rectangle;
+  dfa::draw_textured_start(kShape, 5, same, rectangle);
+  Image expected(kShape.size());
+  rectangle.paint(ball, expected.data());
+  CHECK(ask(search, 0) == expected);
+  for (std::uint32_t p = 0; p < expected.size(); ++p) {
+    expected[p] = ball.pixel(p, other[p] > 0 ? ball.bounds(p).high : ball.bounds(p).low);
+  }
+  CHECK(ask(search, 1) == expected);
+  for (std::uint32_t i = 0; i < search.iteration_size(); ++i) {
+    ask(search, i);
+    search.tell(i, 1.0);
+  }
+  const dfa::Racos loaded = dfa::Racos::load(config, kShape, search.save());
+  CHECK(loaded.save() == search.save());
+
+  dfa::Plan few = dfa::plan_alone(config.population() - 1);
+  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, ball, 9, 3, few), "a plan must hold at least 2 starts, got 1",
+                       std::invalid_argument);
+  plan.starts[1].signs = std::make_shared<const dfa::Signs>(2, 0);
+  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, ball, 9, 3, plan), "a plan of another image shape",
+                       std::invalid_argument);
+}
+
 TEST_CASE("a state whose checksum is right but whose contents are not is refused") {
   dfa::Config config;
   config.samples = 2;
@@ -273,11 +467,11 @@ TEST_CASE("a state whose checksum is right but whose contents are not is refused
   CHECK(patched(state, 0, state.substr(0, 1)) == state);
 
   constexpr std::size_t kConfig = 8;
-  constexpr std::size_t kSeed = kConfig + 3 * 4 + 6 + 8 + 4 + 3 * 4;
+  constexpr std::size_t kSeed = kConfig + 3 * 4 + 6 + 8 + 4 + 4 + 3 * 4;
   constexpr std::size_t kIteration = kSeed + 8 + 4;
   constexpr std::size_t kOriginal = kIteration + 4;
   const std::size_t radius = kOriginal + kShape.size();
-  const std::size_t families = radius + 1;
+  const std::size_t families = radius + 1 + learned_bytes(3, 3);
   const std::size_t base = families + 4;
   const std::size_t members = base + search.population().num_families() * kShape.size() * 2;
   const std::size_t family = members + 4 + 8 + 8;
@@ -319,7 +513,7 @@ TEST_CASE("edits of a state must lie in the image, ascend and stay in bounds") {
   } while (search.population()[1].edits.size() < 2);
   const std::string state = search.save();
   const dfa::Population& population = search.population();
-  const std::size_t members = 8 + 42 + 16 + 24 + 1 + 4 + population.num_families() * 48;
+  const std::size_t members = 8 + 46 + 16 + 24 + 1 + learned_bytes(3, 3) + 4 + population.num_families() * 48;
   const std::size_t edit = members + 4 + 24 + population[0].edits.size() * 6 + 24;
   REQUIRE(packed(population[1].edits[0].coordinate) == state.substr(edit, 4));
   const auto load = [&](const std::string& bytes) { dfa::Racos::load(config, kShape, bytes); };
@@ -377,6 +571,9 @@ TEST_CASE("draws from a given population are the candidates of a search in that 
     }
     search.advance(scratch);
     dfa::Config whole_config = config;
+    if (config.values == dfa::Values::kTextures) {
+      continue;  // windows, as below
+    }
     whole_config.region = dfa::Region::kOrdered;  // under Region::kNone negatives would have no vectors to compare
     dfa::Racos whole(whole_config, kShape, ball, 77, 0);
     for (std::uint32_t i = 0; i < 5; ++i) {

@@ -12,17 +12,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import tuning
+from .archive import Lesson, Plan, plan_alone
+from .gains import PLAIN, Gains
 from .philox import Stream
+from .textures import weave
 
 Vector = tuple[int, ...]
 
 ATTEMPTS = 16
+MOST_GAIN = 1e12
+"""So that sums of gains stay finite, whatever the degrees are."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,16 @@ class Settings:
     window_share: float = 0.1
     """Share of the image's area that a window covers at first."""
     window_halvings: tuple[int, ...] = ()
-    """Numbers of told candidates at which that share halves."""
-    values: Literal["uniform", "extremes"] = "uniform"
+    """Numbers of candidates told after the starts at which that share halves."""
+    values: Literal["uniform", "extremes", "textures"] = "uniform"
     """What a value is drawn from: all integers between its bounds, or the two bounds. A window draws the side of
-    its extremes once per channel."""
-    start: Literal["uniform", "stripes"] = "uniform"
-    """What line 1 draws: a value per coordinate, or a side per column and channel."""
+    its extremes once per channel; with textures, that is the side of its high pixels, and a texture says which
+    these are."""
+    start: Literal["uniform", "stripes", "textures"] = "uniform"
+    """What line 1 draws: a value per coordinate, a side per column and channel, or the textures of starts in
+    turn, which have no side per channel."""
+    starts: int | None = None
+    """How many candidates are starts, in iteration 0 and those after it; None for s + k, which is the least."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -73,6 +84,16 @@ class Member:
     degree: float
     birth: int
     """Running number of the candidate, over all iterations, from 0."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate that is no start."""
+
+    vector: Vector
+    parent: int
+    """Rank of the positive that it was made from."""
+    filling: int = PLAIN
 
 
 def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
@@ -110,6 +131,18 @@ def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
         return tuple(vector)
     for p in space.free:
         vector[p] = space.lower[p] + stream.below(space.upper[p] - space.lower[p] + 1)
+    return tuple(vector)
+
+
+def draw_textured_start(stream: Stream, space: Space, texture: int) -> Vector:
+    """A start in one of the textures; the second half of them is the first turned over."""
+    height, width, channels = space.shape
+    is_turned, which = divmod(texture, len(tuning.START_TEXTURES))
+    sides = weave(stream, tuning.START_TEXTURES[which], 0, 0, height, width)
+    vector = [0] * len(space.lower)
+    for p in space.free:
+        is_high = sides[p // channels // width][p // channels % width] != bool(is_turned)
+        vector[p] = space.upper[p] if is_high else space.lower[p]
     return tuple(vector)
 
 
@@ -183,19 +216,23 @@ def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> i
     return min(max(side, 1), height, width)
 
 
-def draw_window(stream: Stream, space: Space, side: int) -> list[int]:
+def inside(space: Space, top: int, left: int, side: int) -> list[int]:
     """The free coordinates of a square of the image, row by row."""
-    height, width, channels = space.shape
+    _, width, channels = space.shape
     free = set(space.free)
-    top = stream.below(height - side + 1)
-    left = stream.below(width - side + 1)
-    inside = [
+    square = [
         (row * width + column) * channels + channel
         for row in range(top, top + side)
         for column in range(left, left + side)
         for channel in range(channels)
     ]
-    return [p for p in inside if p in free]
+    return [p for p in square if p in free]
+
+
+def draw_corner(stream: Stream, space: Space, side: int) -> tuple[int, int]:
+    """The top left pixel of a square that lies in the image."""
+    height, width, _ = space.shape
+    return stream.below(height - side + 1), stream.below(width - side + 1)
 
 
 def draw_candidate(
@@ -205,34 +242,50 @@ def draw_candidate(
     positives: Sequence[Vector],
     negatives: Sequence[Vector],
     told: int = 0,
-) -> Vector:
+    gains: Gains | None = None,
+) -> Proposal:
     """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order.
 
-    `told` is the number of candidates that were told in the iterations before this one.
+    `told` is the number of candidates after the starts that were told in the iterations before this one, and `gains`
+    is what was learned from them.
     """
-    parent = positives[stream.below(len(positives))]  # line 15: delta'
+    rank = stream.below(len(positives))
+    parent = positives[rank]  # line 15: delta'
     lower, upper = list(space.lower), list(space.upper)
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
-    sides: list[int] = []
+    channel_sides: list[int] = []
+    filling = PLAIN
+    turned: set[int] = set()  # the coordinates that are low where their channel is high, and the other way round
     if settings.shape == "window":  # line 15: Y
-        subset = draw_window(stream, space, window_side(settings, space.shape, told))
-        if settings.values == "extremes":
-            sides = [stream.below(2) for _ in range(space.shape[2])]
+        side = window_side(settings, space.shape, told)
+        top, left = draw_corner(stream, space, side)
+        subset = inside(space, top, left, side)
+        _, width, channels = space.shape
+        if settings.values != "uniform":
+            channel_sides = [stream.below(2) for _ in range(channels)]
+        if settings.values == "textures":
+            filling = (gains or Gains()).draw(stream)
+        if filling != PLAIN:
+            high = weave(stream, tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
+            for p in subset:
+                row, column = p // channels // width, p // channels % width
+                if not high[row - top][column - left]:
+                    turned.add(p)
     else:
         count = min(settings.coordinates, len(space.free))
         subset = [space.free[i] for i in draw_subset(stream, count, len(space.free))]
     candidate = list(parent)
     for p in subset:  # line 15: v_p
-        low, high = lower[p], upper[p]
+        low, high_bound = lower[p], upper[p]
         if settings.region == "per_coordinate":
-            low, high = coordinate_region(stream, (low, high), p, parent, negatives)  # line 13
+            low, high_bound = coordinate_region(stream, (low, high_bound), p, parent, negatives)  # line 13
         if settings.values == "uniform":
-            candidate[p] = low + stream.below(high - low + 1)
+            candidate[p] = low + stream.below(high_bound - low + 1)
         else:
-            side = sides[p % space.shape[2]] if sides else stream.below(2)
-            candidate[p] = high if side else low
-    return tuple(candidate)  # line 16: delta''
+            picks_high = channel_sides[p % space.shape[2]] if channel_sides else stream.below(2)
+            candidate[p] = high_bound if bool(picks_high) != (p in turned) else low
+    return Proposal(tuple(candidate), rank, filling)  # line 16: delta''
 
 
 def propose(
@@ -242,13 +295,13 @@ def propose(
     positives: Sequence[Vector],
     negatives: Sequence[Vector],
     told: int = 0,
-) -> Vector:
+    gains: Gains | None = None,
+) -> Proposal:
     """One candidate that equals no positive, unless all attempts fail: a small space may hold none."""
-    candidate = draw_candidate(stream, space, settings, positives, negatives, told)
-    for _ in range(ATTEMPTS - 1):
-        if candidate not in positives:
+    for _ in range(ATTEMPTS):
+        candidate = draw_candidate(stream, space, settings, positives, negatives, told, gains)
+        if candidate.vector not in positives:
             break
-        candidate = draw_candidate(stream, space, settings, positives, negatives, told)
     return candidate
 
 
@@ -263,13 +316,17 @@ class Racos:
         *,
         seed: int,
         image_id: int = 0,
+        plan: Plan | None = None,
     ) -> None:
-        """Begin before iteration 0, whose candidates are the start population."""
+        """Begin before iteration 0, whose candidates are the start population; with what an archive planned."""
         self.image = image
         self.settings = settings
         self.space = make_space(image, epsilon, settings.domain)
         self.seed = seed
         self.image_id = image_id
+        self.plan = plan or plan_alone(settings.starts or settings.samples + settings.positives)
+        self.gains = deepcopy(self.plan.gains)
+        self.lesson = Lesson()
         self.iteration = 0
         self._births = 0
         self._population: tuple[Member, ...] = ()
@@ -296,12 +353,27 @@ class Racos:
 
     def candidate(self, i: int) -> Vector:
         """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
+        if self._births + i < len(self.plan.starts):
+            return self._start(i)
+        return self._proposal(i).vector
+
+    def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
-        if self.iteration == 0:
-            return draw_start(stream, self.space, self.settings)
+        start = self.plan.starts[self._births + i]
+        if start.signs is not None:
+            ends = zip(start.signs, self.space.lower, self.space.upper, strict=True)
+            return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
+        if self.settings.start == "textures":
+            assert start.texture is not None
+            return draw_textured_start(stream, self.space, start.texture)
+        return draw_start(stream, self.space, self.settings)
+
+    def _proposal(self, i: int) -> Proposal:
+        stream = Stream(self.seed, self.image_id, self.iteration, i)
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        return propose(stream, self.space, self.settings, positives, negatives, self._births)
+        told = max(0, self._births - len(self.plan.starts))
+        return propose(stream, self.space, self.settings, positives, negatives, told, self.gains)
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""
@@ -312,16 +384,48 @@ class Racos:
         told = [float(degree) + 0.0 for degree in degrees]  # + 0.0: -0.0 is stored as 0.0
         if len(told) != self.pending or any(degree != degree for degree in told):
             raise ValueError(f"expected {self.pending} degrees without NaN, got {told}")
+        # All of them before any is learned from, since learning changes what is drawn.
+        vectors = [self.candidate(i) for i in range(self.pending)]
+        self._learn(told)
         born = [
-            Member(self.candidate(i), degree, self._births + i)  # lines 3, 20
-            for i, degree in enumerate(told)
+            Member(vector, degree, self._births + i)  # lines 3, 20
+            for i, (vector, degree) in enumerate(zip(vectors, told, strict=True))
         ]
         union = [*self._population, *born]
         newest_first = self.settings.ties == "newer"
         union.sort(key=lambda member: (member.degree, -member.birth if newest_first else member.birth))
         self._population = tuple(union[: self.settings.samples + self.settings.positives])  # lines 21-22
+        best = self._population[0]
+        is_born_now = best.birth >= max(self._births, len(self.plan.starts))
+        if best.degree == 0 and is_born_now and self._is_lesson and self.lesson.found is None:
+            self.lesson.found = tuple(x > 0 for x in best.vector)
         self._births += len(born)
         self.iteration += 1
+
+    @property
+    def _is_lesson(self) -> bool:
+        return self._births < tuning.LESSON_QUERIES
+
+    def _learn(self, degrees: Sequence[float]) -> None:
+        """Learn from this iteration's candidates, before they join the population."""
+        proposals = {i: self._proposal(i) for i in range(len(degrees)) if self._births + i >= len(self.plan.starts)}
+        for i, degree in enumerate(degrees):
+            if i not in proposals:
+                if self._is_lesson:
+                    entry = self.plan.starts[self._births + i].entry
+                    self.lesson.trials.append((entry, degree / self.plan.scale))
+                continue
+            if self._is_lesson:
+                self.lesson.num_windows += 1
+            if self.settings.values != "textures":
+                continue
+            parent = self.positives[proposals[i].parent]
+            gain = 0.0
+            if parent.degree > degree:
+                gain = min((parent.degree - degree) / self.plan.scale, MOST_GAIN)
+            self.gains.learn(proposals[i].filling, gain)
+            if self._is_lesson:
+                self.lesson.gains.add(proposals[i].filling, min(gain, tuning.LARGEST_GAIN))
 
 
 def minimise(search: Racos, degree: Callable[[NDArray[np.uint8]], float], iterations: int) -> Member:

@@ -1,0 +1,145 @@
+"""What the images of a run learn from one another, in lists that are searched from end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from . import tuning
+from .gains import Gains
+
+Signs = tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A planned start: a texture, or the signs of a perturbation that broke another image."""
+
+    entry: int
+    texture: int | None
+    signs: Signs | None = None
+
+
+@dataclass
+class Plan:
+    """What a search knows when it begins."""
+
+    starts: list[Start]
+    gains: Gains = field(default_factory=Gains)
+    scale: float = 1.0
+    """The clean image's degree."""
+
+
+def plan_alone(num_starts: int) -> Plan:
+    """The plan of a search that knows of no other."""
+    return Plan([Start(i, i) for i in range(num_starts)])
+
+
+@dataclass
+class Lesson:
+    """What one search teaches, from its first candidates only."""
+
+    trials: list[tuple[int, float]] = field(default_factory=list)
+    """Entry, and the start's degree over the clean one."""
+    gains: Gains = field(default_factory=Gains)
+    num_windows: int = 0
+    found: Signs | None = None
+    """Signs of the first adversarial candidate, unless a start was adversarial."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Of an entry, for a goal."""
+
+    entry: int
+    goal: int
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Perturbation:
+    """An entry with signs."""
+
+    entry: int
+    goal: int
+    signs: Signs
+
+
+def _held_back(ratios: list[float], rate: float, ratio: float) -> tuple[float, float]:
+    """Rate of success and mean ratio of trials, of which one more is taken to be as expected."""
+    successes, sum_ratios = 0.0, 0.0
+    for each in ratios:
+        successes += each == 0
+        sum_ratios += each
+    return (successes + rate) / (len(ratios) + 1.0), (sum_ratios + ratio) / (len(ratios) + 1.0)
+
+
+class Archive:
+    """All trials ever made, and every statistic computed from them anew."""
+
+    def __init__(self) -> None:
+        """Begin with the textures of starts, each plain and turned over."""
+        self.num_textures = 2 * len(tuning.START_TEXTURES)
+        self.perturbations: list[Perturbation] = []
+        self._named = self.num_textures
+        self._trials: list[Trial] = []
+        self._pools: dict[bool, list[float]] = {True: [], False: []}  # also of what was forgotten since
+        self._gains = Gains()
+        self._windows: list[int] = []
+
+    def _ratios(self, entry: int, goal: int | None = None) -> list[float]:
+        return [trial.ratio for trial in self._trials if trial.entry == entry and goal in (None, trial.goal)]
+
+    def _expected(self, entry: int, goal: int, origin: int | None) -> tuple[float, float]:
+        """The expected rate and ratio: own trials for this goal, held back by those for all, by those of the like."""
+        rate, ratio = tuning.TEXTURE_RATE, tuning.TEXTURE_RATIO
+        if origin is not None:
+            prior = tuning.SAME_GOAL_RATE if origin == goal else tuning.OTHER_GOAL_RATE
+            rate, ratio = _held_back(self._pools[origin == goal], prior, tuning.PERTURBATION_RATIO)
+        rate, ratio = _held_back(self._ratios(entry), rate, ratio)
+        return _held_back(self._ratios(entry, goal), rate, ratio)
+
+    def plan(self, goal: int, scale: float) -> Plan:
+        """What a search for this goal begins with."""
+        ranked: list[tuple[float, Start]] = []
+        sum_ratios = 0.0
+        for texture in range(self.num_textures):
+            rate, ratio = self._expected(texture, goal, None)
+            sum_ratios += ratio
+            ranked.append((rate - tuning.RATIO_WEIGHT * ratio, Start(texture, texture)))
+        tried: list[tuple[float, Start]] = []
+        num_searches = len(self._windows)
+        worthwhile = tuning.WORTHWHILE_AT_FIRST
+        if num_searches:
+            worthwhile = num_searches / max(float(sum(self._windows)), tuning.FEWEST_WINDOWS * num_searches)
+        for each in self.perturbations:
+            rate, ratio = self._expected(each.entry, goal, each.goal)
+            if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
+                tried.append((rate - tuning.RATIO_WEIGHT * ratio, Start(each.entry, None, each.signs)))
+        # Python's sort keeps equals in their order: textures before perturbations, older before newer.
+        tried.sort(key=lambda item: -item[0])
+        ranked = sorted(ranked + tried[: tuning.MOST_TRIED], key=lambda item: -item[0])
+        return Plan([start for _, start in ranked], self._gains.shared(), scale)
+
+    def learn(self, goal: int, lesson: Lesson) -> None:
+        """Take the lesson of a search for this goal."""
+        origins = {each.entry: each.goal for each in self.perturbations}
+        for entry, degree_ratio in lesson.trials:
+            if entry >= self.num_textures and entry not in origins:
+                continue  # forgotten since
+            ratio = min(degree_ratio, tuning.LARGEST_RATIO)
+            self._trials.append(Trial(entry, goal, ratio))
+            if entry in origins:
+                self._pools[origins[entry] == goal].append(ratio)
+        self._gains.add_all(lesson.gains)
+        if lesson.num_windows:
+            self._windows.append(lesson.num_windows)
+        if lesson.found is not None:
+            self.perturbations.append(Perturbation(self._named, goal, lesson.found))
+            self._named += 1
+        if len(self.perturbations) > tuning.MOST_PERTURBATIONS:
+
+            def merit(each: Perturbation) -> float:
+                ratios = self._ratios(each.entry)
+                return (ratios.count(0.0) + 1.0) / (len(ratios) + 2.0)
+
+            self.perturbations.remove(min(self.perturbations, key=merit))  # of equals the oldest

@@ -1,0 +1,55 @@
+"""The figures that the optimizer was tuned to, in one place: what is tuned there is changed here."""
+
+from __future__ import annotations
+
+STARTS = 12
+"""Textured starts of the default."""
+WINDOW_HALVINGS = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
+WINDOW_SHARE = 0.1
+
+START_TEXTURES = [
+    ("rows", 4),
+    ("random columns", 1),
+    ("checks", 1),
+    ("columns", 4),
+    ("checks", 4),
+    ("random rows", 1),
+]
+"""Weave and period of the starts, which follow in this order, and then once more turned over."""
+WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks", "columns", "rows")]
+"""Fillings of a window, beside the plain one."""
+
+PLAIN_PRIOR = 4.0
+"""By how much plain windows outweigh all others together before anything is known."""
+SMOOTHING = 2.0
+"""Candidates of average gain that every filling is credited with."""
+FADING = 0.98
+"""What an iteration's candidate leaves of what was learned before it."""
+LARGEST_GAIN = 1.5
+"""Of the clean degree: what a lesson says at most of one candidate's gain."""
+
+LESSON_QUERIES = 200
+"""Candidates from which a lesson is learned."""
+FIRST_GENERATION = 4
+"""Images that know nothing."""
+
+MOST_PERTURBATIONS = 256
+"""What an archive keeps."""
+MOST_TRIED = 8
+"""Perturbations in a plan."""
+SHARED_GAINS = 3.0
+"""Candidates' worth of other images' gains in a plan."""
+LARGEST_RATIO = 1.5
+"""A degree above this share of the clean one says no more than that the start is useless."""
+WORTH_STARTING = 0.85
+"""A perturbation is tried where its expected ratio is below this share of the textures'."""
+RATIO_WEIGHT = 0.3
+"""What an expected ratio takes from an expected rate of success in ranking."""
+TEXTURE_RATE, TEXTURE_RATIO = 0.1, 0.7
+"""What is expected of a texture that was never tried."""
+SAME_GOAL_RATE, OTHER_GOAL_RATE, PERTURBATION_RATIO = 0.5, 0.25, 0.5
+"""What is expected of a perturbation where none was tried yet, by whether it was found for the same goal."""
+WORTHWHILE_AT_FIRST = 0.05
+"""The rate of success above which a perturbation is tried, before any search had windows."""
+FEWEST_WINDOWS = 2.0
+"""Windows that a search is taken to need at least."""

@@ -100,8 +100,8 @@ class Racos:
             _require_integer("starts (unless None)", self.starts, self.population)
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
-                f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives, where it is "
-                f"None) must be at most that, got {self.starts or self.population}"
+                f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives, where it "
+                f"is None) must be at most that, got {self.starts or self.population}"
             )
         if self.values == "textures" and (self.shape != "window" or self.region != "none"):
             raise InvalidInputError(

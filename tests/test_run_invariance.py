@@ -188,10 +188,12 @@ def test_the_images_given_are_not_changed():
 def test_the_seed_matters_and_the_same_seed_repeats_the_run(settings):
     by_seed = [attack(seed=seed, **settings) for seed in (0, 1, 2**64 - 1, 2**32)]
     assert outcomes(attack(**settings)) == outcomes(by_seed[0])
+    few = 5 if settings["optimizer"].start == "uniform" else 15
+    assert sum(min(result.records[index].queries for result in by_seed) >= few for index in range(len(IMAGES))) > 5
     for index in range(len(IMAGES)):
-        # An image that falls at the first query has a trace too short to tell.
+        # An image that falls at one of the first queries has a trace too short to tell; most textures are not random.
         traces = {result.records[index].trace for result in by_seed}
-        assert len(traces) == 4 or min(result.records[index].queries for result in by_seed) < 5
+        assert len(traces) == 4 or min(result.records[index].queries for result in by_seed) < few
     assert len({tuple(result.queries) for result in by_seed}) == 4
 
 

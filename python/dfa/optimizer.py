@@ -44,11 +44,12 @@ class Racos:
         start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": 12 coarse and fine
             rows, columns and checks at the extremes, one after another.
         starts: How many candidates are drawn as starts before any descends from another; None for s + k.
+            (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
-            likely to pay; which textures help. Image i learns from the images 0..j-1, j the largest power of two
-            that is at most i, and at least 4, and from their first 200 queries only; so results depend on the order
-            of the images, and still not on batch size or threads. False where images must be independent.
+            likely to pay; which textures help. The first four images know nothing; any other image i learns from the
+            images 0..j-1, j the largest power of two that is at most i, and from their first 200 queries only; so
+            results depend on the order of the images, and still not on batch size or threads. False where images must be independent.
         domain: "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
             perturbations that need no clamping.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.

@@ -49,7 +49,8 @@ class Racos:
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
             images 0..j-1, j the largest power of two that is at most i, and from their first 200 queries only; so
-            results depend on the order of the images, and still not on batch size or threads. False where images must be independent.
+            results depend on the order of the images, and still not on batch size or threads. False where images
+            must be independent.
         domain: "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
             perturbations that need no clamping.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.

@@ -351,6 +351,10 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     attack(CLASSIFIER, tmp_path / "a", interval=10**6)
     assert covers == []
     monkeypatch.setattr(store_module, "_SECONDS", 0.0)
+    monkeypatch.setattr(store_module, "_TIMES", 10**6)
+    attack(CLASSIFIER, tmp_path / "c", interval=10**6)
+    assert len(covers) == 1
+    monkeypatch.setattr(store_module, "_TIMES", 0.0)
     attack(CLASSIFIER, tmp_path / "b", interval=10**6)
     assert len(covers) > 20
 

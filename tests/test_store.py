@@ -271,9 +271,10 @@ def test_a_run_that_failed_goes_on(tmp_path, whole, num_calls):
         assert getattr(result.profile, name) == getattr(expected.profile, name)
 
 
-def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole):
+@pytest.mark.parametrize("num_calls", [25, 40, 55, 60, 71, 90, 107])
+def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole, num_calls):
     # So that an oracle whose answers depend on the batch gives the same answers.
-    cut_short(tmp_path, 60)
+    cut_short(tmp_path, num_calls)
     again = Recorder(CLASSIFIER)
     attack(again, tmp_path)
     expected = [batch.tobytes() for batch in whole[1].batches]
@@ -289,7 +290,7 @@ def test_a_run_may_be_cut_short_again_and_again(tmp_path, whole):
 
 
 def test_copies_and_unreadable_images_keep_their_names_and_records(tmp_path):
-    images = [*IMAGES[:6], IMAGES[2], IMAGES[2], *IMAGES[6:10]]
+    images = [*IMAGES[:6], IMAGES[2], *IMAGES[6:16], IMAGES[2], IMAGES[8]]
 
     def unreadable():
         raise OSError("truncated")
@@ -298,7 +299,7 @@ def test_copies_and_unreadable_images_keep_their_names_and_records(tmp_path):
         return LazyImages(images, {4: unreadable})
 
     expected = dfa.run(CLASSIFIER, lazy(), **SETTINGS)
-    assert len({expected.records[index].id for index in (2, 6, 7)}) == 3
+    assert len({expected.records[index].id for index in (2, 6, 17)}) == 3
     for num_calls in (5, 25, 45):
         cut_short(tmp_path / str(num_calls), num_calls, images=lazy())
         assert_same(attack(CLASSIFIER, tmp_path / str(num_calls), lazy()), expected)
@@ -324,17 +325,22 @@ def test_whatever_the_settings_a_run_goes_on(tmp_path, settings):
 
 def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, monkeypatch):
     uncovered, most, covers = 0, 0, 0
+    batches = []
     sending, cover = Store.sending, Store.cover
 
     def count(self, purpose, images):
         nonlocal uncovered, most
         sending(self, purpose, images)
+        if purpose == "attack":
+            batches.append(images)
         uncovered += images
         most = max(most, uncovered)
 
     def reset(self, checkpoint, *, under_way):
         nonlocal uncovered, covers
         cover(self, checkpoint, under_way=under_way)
+        halves = sum(checkpoint.document["has_sent"])
+        assert under_way == sum(batches[len(batches) - halves :])
         uncovered, covers = under_way, covers + 1
 
     monkeypatch.setattr(Store, "sending", count)
@@ -356,6 +362,10 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     attack(CLASSIFIER, tmp_path / "a", interval=10**6)
     assert covers == []
     monkeypatch.setattr(store_module, "_SECONDS", 0.0)
+    monkeypatch.setattr(store_module, "_TIMES", 10**6)
+    attack(CLASSIFIER, tmp_path / "c", interval=10**6)
+    assert len(covers) == 1
+    monkeypatch.setattr(store_module, "_TIMES", 0.0)
     attack(CLASSIFIER, tmp_path / "b", interval=10**6)
     assert len(covers) > 20
 

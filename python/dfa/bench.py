@@ -77,9 +77,10 @@ class Bench:
         pilot: Summary of the pilot attack.
         profile: Where its time went.
         oracle_seconds: Of one query, bare, at the recommended batch size.
-        optimizer_seconds: Of one query, for proposing, scoring and ranking it.
-        optimizer_share: Part of a run's time that the optimizer would take if nothing of it were hidden behind the
-            oracle, 0..1. On a device of its own the oracle hides most of it.
+        optimizer_seconds: Of one query, for everything but the oracle's answer to it, as the pilot saw it. A run over
+            more images fills its batches better, and pays rather less.
+        optimizer_share: Part of a run's time that this would be if nothing of it were hidden behind the oracle, 0..1.
+            Beside a device of its own most of it is hidden.
         forecast: What a run over many images would take.
     """
 
@@ -141,7 +142,7 @@ def bench(
     profile = result.profile
     rows = max(1, profile.rows_sent)
     oracle_seconds = 1.0 / recommended.images_per_second
-    optimizer_seconds = (profile.propose + profile.score + profile.update) / rows
+    optimizer_seconds = max(0.0, profile.wall - profile.oracle) / rows
     per_query = oracle_seconds + optimizer_seconds
     return Bench(
         throughput=throughput,

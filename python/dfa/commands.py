@@ -551,7 +551,7 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     forecast = measured.forecast
     for line in (
         f"A query costs {1e3 * measured.oracle_seconds:.3g} ms in the oracle and "
-        f"{1e3 * measured.optimizer_seconds:.3g} ms in the optimizer: {100 * measured.optimizer_share:.1f} % of the "
+        f"{1e3 * measured.optimizer_seconds:.3g} ms beside it: {100 * measured.optimizer_share:.1f} % of the "
         "time, if none of it is hidden.",
         f"Pilot: {measured.pilot.attacked} images, TSR {100 * measured.pilot.TSR:.0f} %, "
         f"{measured.pilot.queries_sent:,} queries.",

@@ -57,14 +57,17 @@ from dfa.types import Image
 RUN_VERSION: Final = 1
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
-DEFAULT_INTERVAL: Final = 20_000
+DEFAULT_INTERVAL: Final = 100_000
 """Images sent to the oracle between two checkpoints, at most."""
 
 _FORMAT: Final = "dfa-run"
 _LOCK: Final = "journal.lock"
 
 _SECONDS: Final = 60.0
-"""A checkpoint is also due this long after the last, so that a slow oracle's hours are not lost either."""
+"""A checkpoint is also due this long after the last, so that a slow oracle's hours are not lost either ..."""
+
+_TIMES: Final = 100.0
+"""... but not before so many times what the last one took: states of large images are large."""
 
 _SCHEMA: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -132,7 +135,8 @@ class Store:
         self._lock = lock
         self._journal = journal
         self._uncovered = 0
-        self._covered_at = time.monotonic()
+        self._covered_at = self._due_at = time.monotonic()
+        self._took = 0.0
         self._pending: list[tuple[int, str]] = []
         self._read: list[tuple[int, bytes | None]] = []
 
@@ -276,7 +280,8 @@ class Store:
         """Tell whether a checkpoint must come before so many images more are sent."""
         if self._uncovered == 0:
             return False
-        is_late = time.monotonic() - self._covered_at >= _SECONDS
+        self._due_at = time.monotonic()
+        is_late = self._due_at - self._covered_at >= max(_SECONDS, _TIMES * self._took)
         return is_late or self._uncovered + images > self.interval
 
     def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
@@ -296,6 +301,7 @@ class Store:
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", entries)
         self._uncovered = under_way
         self._covered_at = time.monotonic()
+        self._took = self._covered_at - self._due_at
 
     def sent(self) -> int:
         """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""

@@ -216,9 +216,10 @@ def _run_stored(plan: Plan, store: Store) -> Result:
     try:
         result = attack(plan)
     except (DfaError, Interrupted) as error:
-        _save_partial(error, store.folder)
+        _save_partial(error, store)
         raise
     try:
+        store.flush()
         result.save_run(store.folder, oracle=plan.oracle)
         store.end()
     except DfaError as error:
@@ -231,13 +232,14 @@ def _run_stored(plan: Plan, store: Store) -> Result:
     return result
 
 
-def _save_partial(error: DfaError | Interrupted, folder: Path) -> None:
+def _save_partial(error: DfaError | Interrupted, store: Store) -> None:
     """Write down what a run had found when it ended; the oracle is not asked again."""
     partial: Result | None = error.result
     if partial is None:
         return
     try:
-        partial.save_run(folder, oracle=None)
+        store.flush()
+        partial.save_run(store.folder, oracle=None)
     except StoreError as store_error:
         # Not add_note, which Python 3.10 does not have.
         error.args = (f"{error}; the partial result could not be saved either: {store_error}",)

@@ -51,7 +51,7 @@ RUN = "run.json"
 
 JOURNAL = "journal.sqlite"
 EPSILON = "epsilon.npy"
-JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm")
+JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
 _RESULTS = "results.json"
 _RECORDS = "records.csv"

@@ -276,6 +276,15 @@ class Store:
             )
         self._uncovered += images
 
+    def flush(self) -> None:
+        """Write down what has been finished, before anything else says so.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        with _written(self.folder / JOURNAL), self._journal:
+            self._flush()
+
     def is_due(self, images: int) -> bool:
         """Tell whether a checkpoint must come before so many images more are sent."""
         if self._uncovered == 0:
@@ -483,7 +492,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
             except sqlite3.OperationalError:
                 # Reading a journal that was not closed takes a file beside it, which a read-only folder refuses.
                 copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                for name in JOURNAL_FILES[:2]:
+                for name in JOURNAL_FILES[:3]:
                     if (folder / name).exists():
                         shutil.copy(folder / name, copy)
                 journal = sqlite3.connect(copy / JOURNAL)

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 NUM_TEXTURED_STARTS: int
 __version__: str
-NUM_TEXTURED_STARTS: int
 
 _Shape: TypeAlias = tuple[int, int, int]
 _Radius: TypeAlias = int | RadiusMap

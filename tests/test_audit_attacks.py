@@ -14,7 +14,7 @@ from dfa.errors import InvalidInputError
 torch = pytest.importorskip("torch")
 
 # Their import alone warns of SciPy's and NumPy's deprecations, and so do their attacks.
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = pytest.mark.filterwarnings("ignore", "error:The given NumPy array is not writable")
 
 NUMBER = 12
 IMAGES = np.random.default_rng(0).integers(60, 196, (NUMBER, 4, 4, 3), dtype=np.uint8)

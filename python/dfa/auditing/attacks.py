@@ -177,7 +177,8 @@ class _Foolbox(_Adapter):
         ):
             inner = inner._model  # what transform_bounds wrapped
         dummy = getattr(inner, "dummy", None)
-        return values if dummy is None else eagerpy.from_numpy(dummy, values).raw
+        # A copy, because torch warns of arrays that may not be written.
+        return values if dummy is None else eagerpy.from_numpy(dummy, values.copy()).raw
 
 
 class _Art(_Adapter):
@@ -209,7 +210,8 @@ class _Art(_Adapter):
 
     def model(self) -> VectorOracle:
         return VectorOracle(
-            lambda vectors: self._estimator.predict(vectors.astype(np.float32, copy=False)),
+            # A copy, because torch warns of arrays that may not be written.
+            lambda vectors: self._estimator.predict(vectors.astype(np.float32)),
             name=type(self._estimator).__name__,
         )
 

@@ -64,6 +64,22 @@ DenseVector::DenseVector(std::size_t size, std::int32_t largest_magnitude) {
   }
 }
 
+void DenseVector::set_differences(std::size_t first, const std::uint8_t* pixels, const std::uint8_t* originals,
+                                  std::size_t n) {
+  // One loop per width, without a branch in it, so that compilers vectorise both.
+  if (wide_.empty()) {
+    std::int8_t* values = narrow_.data() + first;
+    for (std::size_t i = 0; i < n; ++i) {
+      values[i] = static_cast<std::int8_t>(pixels[i] - originals[i]);
+    }
+  } else {
+    std::int16_t* values = wide_.data() + first;
+    for (std::size_t i = 0; i < n; ++i) {
+      values[i] = static_cast<std::int16_t>(pixels[i] - originals[i]);
+    }
+  }
+}
+
 std::uint64_t DenseVector::count_differences(const DenseVector& other) const {
   return wide_.empty() ? count_unequal(narrow_, other.narrow_) : count_unequal(wide_, other.wide_);
 }

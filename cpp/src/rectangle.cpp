@@ -42,6 +42,15 @@ void Rectangle::paint(const Ball& ball, std::uint8_t* image) const {
 }
 
 void Rectangle::write(const Ball& ball, DenseVector& vector) const {
+  if (ball.domain() == Domain::kValid) {
+    // There nothing is clamped, and pixels tell the values, a row at a time.
+    std::vector<std::uint8_t> pixels(length);
+    for (std::uint32_t row = 0; row < height; ++row) {
+      paint_row(ball, row, pixels.data());
+      vector.set_differences(start(row), pixels.data(), ball.original().data() + start(row), length);
+    }
+    return;
+  }
   for (std::uint32_t row = 0; row < height; ++row) {
     for (std::uint32_t column = 0; column < length; ++column) {
       const std::uint32_t p = start(row) + column;

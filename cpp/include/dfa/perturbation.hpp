@@ -24,6 +24,9 @@ class DenseVector {
     }
   }
 
+  /// Takes n values from `first` on as pixels minus originals.
+  void set_differences(std::size_t first, const std::uint8_t* pixels, const std::uint8_t* originals, std::size_t n);
+
   /// Number of coordinates at which two vectors of the same space differ.
   std::uint64_t count_differences(const DenseVector& other) const;
   /// Writes norm(d + x) for every coordinate.

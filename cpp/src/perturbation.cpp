@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <utility>
 
 namespace dfa {
 namespace {
@@ -32,25 +33,6 @@ void render_values(const Ball& ball, const std::vector<T>& values, std::uint8_t*
   for (std::size_t p = 0; p < values.size(); ++p) {
     const auto sum = static_cast<std::int16_t>(original[p] + values[p]);
     image[p] = static_cast<std::uint8_t>(std::clamp<std::int16_t>(sum, 0, 255));
-  }
-}
-
-constexpr std::size_t kDigitBits = 10;
-constexpr std::size_t kDigits = std::size_t{1} << kDigitBits;
-
-void sort_pass(const Edits& from, Edits& to, std::uint32_t shift) {
-  std::array<std::uint32_t, kDigits> position{};
-  for (const Edit& edit : from) {
-    ++position[(edit.coordinate >> shift) & (kDigits - 1)];
-  }
-  std::uint32_t sum = 0;
-  for (std::uint32_t& count : position) {
-    const std::uint32_t start = sum;
-    sum += count;
-    count = start;
-  }
-  for (const Edit& edit : from) {
-    to[position[(edit.coordinate >> shift) & (kDigits - 1)]++] = edit;
   }
 }
 
@@ -187,16 +169,47 @@ std::vector<Departure> departures(const Edits& a, const Edits& b) {
 }
 
 void sort_by_coordinate(Edits& edits, Edits& scratch, std::size_t size) {
-  // A comparison sort of 600 edits costs about as much as copying a 224x224x3 image; two passes of counting do not.
-  constexpr std::size_t kFewEdits = 64;
-  if (edits.size() <= kFewEdits) {
+  // Coordinates are drawn evenly, unless a mask gathers them, so about one falls into each of as many equal buckets;
+  // what is left to do is a few swaps of neighbours.
+  constexpr std::uint32_t kMostBucketBits = 12;
+  constexpr std::uint32_t kMostInBucket = 64;
+  std::uint32_t bucket_bits = 1;
+  while (bucket_bits < kMostBucketBits && (std::size_t{1} << bucket_bits) < edits.size()) {
+    ++bucket_bits;
+  }
+  std::uint32_t shift = 0;
+  while (((size - 1) >> shift) >= (std::size_t{1} << bucket_bits)) {
+    ++shift;
+  }
+  std::array<std::uint32_t, std::size_t{1} << kMostBucketBits> position;
+  const std::size_t num_buckets = ((size - 1) >> shift) + 1;
+  std::fill_n(position.begin(), num_buckets, 0U);
+  for (const Edit& edit : edits) {
+    ++position[edit.coordinate >> shift];
+  }
+  std::uint32_t sum = 0;
+  std::uint32_t fullest = 0;
+  for (std::size_t bucket = 0; bucket < num_buckets; ++bucket) {
+    const std::uint32_t count = std::exchange(position[bucket], sum);
+    sum += count;
+    fullest = std::max(fullest, count);
+  }
+  if (fullest > kMostInBucket) {
     std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.coordinate < b.coordinate; });
     return;
   }
   scratch.resize(edits.size());
-  for (std::uint32_t shift = 0; shift < 32 && ((size - 1) >> shift) != 0; shift += kDigitBits) {
-    sort_pass(edits, scratch, shift);
-    edits.swap(scratch);
+  for (const Edit& edit : edits) {
+    scratch[position[edit.coordinate >> shift]++] = edit;
+  }
+  edits.swap(scratch);
+  for (std::size_t i = 1; i < edits.size(); ++i) {
+    const Edit edit = edits[i];
+    std::size_t place = i;
+    for (; place > 0 && edits[place - 1].coordinate > edit.coordinate; --place) {
+      edits[place] = edits[place - 1];
+    }
+    edits[place] = edit;
   }
 }
 

@@ -179,6 +179,16 @@ TEST_CASE("edits are sorted, few and many, in small and in large spaces") {
       CHECK(is_same(edits, expected));
     }
   }
+  // Gathered in one place, as a mask gathers them.
+  Edits gathered;
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    gathered.push_back({500000U + (i * 7U) % 300U, static_cast<std::int16_t>((i * 7U) % 300U), 7, 8, 9});
+  }
+  dfa::sort_by_coordinate(gathered, scratch, 1U << 20U);
+  for (std::uint32_t i = 0; i < 300; ++i) {
+    CHECK(gathered[i].coordinate == 500000U + i);
+    CHECK(gathered[i].value == static_cast<std::int16_t>(i));
+  }
   Edits none;
   dfa::sort_by_coordinate(none, scratch, 10);
   CHECK(none.empty());

@@ -1,7 +1,9 @@
 """What the journal costs: a run kept in its folder against the same run in memory, saved when it has ended.
 
-Both attack the same images with the same seed, so they send the same queries and write the same image files, in turns;
-the second has a journal beside. "journal" and "files" are the shares of the stored run's time spent in each.
+Both attack the same images with the same seed, so they send the same queries and write the same image files, in turns.
+"attack" is the ratio of the times from the first query until everything found is confirmed, and safe on disk in the
+stored run; "whole" that of everything, with image files written, read back and asked about. "journal" and "files" are
+the shares of the stored run's time spent in each.
 """
 
 from __future__ import annotations
@@ -92,13 +94,13 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
             saved, saved_cpu = time.perf_counter() - started, time.process_time() - cpu
         with (
             tempfile.TemporaryDirectory() as folder,
-            timed(Store, "read", "finished", "sending", "cover", "end") as store,
+            timed(Store, "read", "finished", "sending", "cover", "flush", "end", "_write_next") as store,
         ):
             started, cpu = time.perf_counter(), time.process_time()
             stored = dfa.run(oracle, images, store=dfa.Storage(Path(folder) / "run"), **settings)
             kept, kept_cpu = time.perf_counter() - started, time.process_time() - cpu
         assert stored.queries.tolist() == bare.queries.tolist()
-        files = store.pop("finished")
+        files = store.pop("_write_next")
         rows.append(
             {
                 "queries": int(bare.queries_sent.sum()),
@@ -106,7 +108,8 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
                 "in_memory": bare.profile.wall,
                 "saved": saved,
                 "stored": kept,
-                "journal": sum(store.values()),
+                "stored_attack": stored.profile.wall,
+                "journal": sum(store.values()) - files,
                 "files": files,
                 "saved_cpu": saved_cpu,
                 "stored_cpu": kept_cpu,
@@ -114,6 +117,7 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
         )
     middle = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
     ratios = {
+        "attack": float(np.median([row["stored_attack"] / row["in_memory"] for row in rows])),
         "stored_over_saved": float(np.median([row["stored"] / row["saved"] for row in rows])),
         "stored_over_saved_cpu": float(np.median([row["stored_cpu"] / row["saved_cpu"] for row in rows])),
         "journal_share": float(np.median([row["journal"] / row["stored"] for row in rows])),
@@ -131,13 +135,14 @@ def main() -> None:
     arguments = parser.parse_args()
     results = {name: measure(CASES[name], arguments.data, arguments) for name in arguments.only}
     common.print_table(
-        ["case", "queries", "found", "in memory", "saved", "stored", "ratio", "(cpu)", "journal", "files"],
+        ["case", "queries", "found", "in memory", "attack", "saved", "stored", "whole", "(cpu)", "journal", "files"],
         [
             [
                 name,
                 f"{each['median']['queries']:,.0f}",
                 f"{each['median']['found']:,.0f}",
                 f"{each['median']['in_memory']:.2f} s",
+                f"{each['ratios']['attack']:.3f}",
                 f"{each['median']['saved']:.2f} s",
                 f"{each['median']['stored']:.2f} s",
                 f"{each['ratios']['stored_over_saved']:.3f}",

@@ -19,6 +19,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+from dfa import folder as folder_module
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import check_folder, plain, read_image
 from dfa.oracle import Oracle, as_oracle
@@ -712,16 +713,16 @@ class TestFolder:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         result = make_result()
-        write = Path.write_bytes
+        fill = folder_module._fill
 
-        def fill_up(path: Path, content: bytes) -> int:
-            if "000004" in path.name:
-                write(path, content[:10])
+        def fill_up(path: str, content: bytes) -> None:
+            if "000004" in path:
+                fill(path, content[:10])
                 raise OSError(28, "No space left on device")
-            return write(path, content)
+            fill(path, content)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "write_bytes", fill_up)
+            patch.setattr(folder_module, "_fill", fill_up)
             with pytest.raises(StoreError, match=r"000004\.png: .*No space left .*still in memory"):
                 result.save(tmp_path / "full")
         assert [path.name for path in (tmp_path / "full" / "images").iterdir()] == ["000001.png"]

@@ -22,6 +22,7 @@ import PIL.Image
 import pytest
 
 import dfa
+from dfa import folder as folder_module
 from dfa import store as store_module
 from dfa.oracle import Oracle
 from dfa.store import Store, read_run
@@ -370,7 +371,8 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     assert len(covers) > 20
 
 
-def test_a_finished_image_lies_in_the_folder_at_once(tmp_path):
+def test_a_finished_image_lies_in_the_folder_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_SHARE", math.inf)
     seen = []
 
     def oracle(images):
@@ -380,6 +382,83 @@ def test_a_finished_image_lies_in_the_folder_at_once(tmp_path):
     result = attack(oracle, tmp_path)
     assert seen[-20] > 3
     assert len(list((tmp_path / "originals").glob("*.png"))) == result.success.sum()
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch, whole):
+    """A folder as a kill leaves it, whose images had no time to become files."""
+    folder, left = tmp_path / "run", tmp_path / "left"
+    num_calls = 0
+
+    def oracle(images):
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == 500:
+            # So that the other thread comes to wait, and writes nothing meanwhile.
+            time.sleep(0.1)
+            shutil.copytree(folder, left)
+        return CLASSIFIER(images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module, "_SHARE", -1.0)
+        assert_same(attack(oracle, folder), whole[0])
+    assert len(list((folder / "images").iterdir())) == whole[0].success.sum()
+    return left
+
+
+def num_pictures(folder):
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal:
+        return journal.execute("SELECT COUNT(*) FROM pictures").fetchone()[0]
+
+
+def test_an_image_that_is_not_a_file_yet_is_read_from_the_journal(killed, whole):
+    assert not (killed / "images").exists()
+    read = dfa.Result.load(killed)
+    found = np.flatnonzero(read.success)
+    assert len(found) == num_pictures(killed) > 3
+    for index in found:
+        np.testing.assert_array_equal(read.images[index], whole[0].images[index])
+        np.testing.assert_array_equal(read.originals[index], IMAGES[index])
+    verification = dfa.verify(killed, CLASSIFIER)
+    assert verification.holds
+    assert verification.images == verification.checked["epsilon"] == len(found)
+    assert f"{len(found)} images lie in the journal" in str(verification)
+    # What lies there is asked about like a file.
+    assert not dfa.verify(killed, LinearClassifier(SHAPE, seed=2)).holds
+
+
+@pytest.mark.parametrize("share", [-1.0, math.inf])
+def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, monkeypatch, whole, share):
+    monkeypatch.setattr(store_module, "_SHARE", share)
+    names = {f"{index:06d}.png" for index in np.flatnonzero(dfa.Result.load(killed).success)}
+    seen = []
+
+    def looks(images):
+        seen.append(
+            {path.name for path in killed.glob("images/*.png")} & {path.name for path in killed.glob("or*/*.png")}
+        )
+        return CLASSIFIER(images)
+
+    assert_same(attack(looks, killed), whole[0])
+    # Written before anything else is sent, but for the question whether the oracle is the same; or at the end.
+    assert (names <= seen[3]) == (share > 0)
+    assert not seen[1] or share > 0
+    assert {path.name for path in (killed / "images").iterdir()} == {
+        f"{index:06d}.png" for index in whole[0].images.held()
+    }
+    assert num_pictures(killed) == 0
+    assert dfa.verify(killed, CLASSIFIER).holds
+
+
+def test_a_folder_of_before_the_journal_held_images_goes_on(tmp_path, whole):
+    cut_short(tmp_path, 160)
+    (tmp_path / "results.json").unlink()
+    document = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**document, "version": 1}))
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        journal.execute("DROP TABLE pictures")
+    assert dfa.Result.load(tmp_path).success.sum() > 3
+    assert_same(attack(CLASSIFIER, tmp_path), whole[0])
 
 
 def test_what_was_found_stays_found_though_the_oracle_has_second_thoughts(tmp_path, whole):
@@ -546,7 +625,7 @@ def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 0}, "must hold a run of version 1 of the layout, got version 0; use the dfa that began it"),
+        ({"version": 0}, "must hold a run of version 2 of the layout, got version 0; use the dfa that began it"),
         ({"format": "mine"}, "is another file"),
     ],
 )
@@ -653,19 +732,19 @@ def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, mon
 
 
 def test_an_image_that_cannot_be_written_ends_the_run_and_loses_nothing(tmp_path, monkeypatch, whole):
-    write = Path.write_bytes
+    fill = folder_module._fill
     written = []
 
     def fill_up(path, content):
-        if path.parent.name == "images":
-            written.append(path.name)
+        if Path(path).parent.name == "images":
+            written.append(path)
             if len(written) > 4:
-                write(path, content[:10])
+                fill(path, content[:10])
                 raise OSError(28, "No space left on device")
-        return write(path, content)
+        return fill(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", fill_up)
+        patch.setattr(folder_module, "_fill", fill_up)
         with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
             attack(CLASSIFIER, tmp_path)
     assert sorted((tmp_path / "images").glob(".*")) == []
@@ -679,7 +758,7 @@ def test_a_read_only_folder_is_refused_before_any_query(tmp_path, monkeypatch):
         raise PermissionError(13, "Read-only file system")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", refuse)
+        patch.setattr(folder_module, "_fill", refuse)
         with pytest.raises(dfa.StoreError, match=r"cannot write .*Read-only file system"):
             attack(oracle, tmp_path, resume=False)
     assert oracle.num_images == 0

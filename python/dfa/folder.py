@@ -204,7 +204,7 @@ def read_image(path: Path) -> Image:
     try:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint8)
-        with PIL.Image.open(path) as picture:
+        with PIL.Image.open(path, formats=("PNG",)) as picture:
             pixels = np.array(picture, dtype=np.uint8)
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot read the image {path}: {error}") from error
@@ -318,20 +318,27 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StoreError: The system refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Plain strings: on small images `pathlib` would cost a third of the whole.
+    parent, name = os.path.split(path)
+    temporary = os.path.join(parent, f".{name}.{os.getpid()}.tmp")
     try:
         try:
-            temporary.write_bytes(content)
+            _fill(temporary, content)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
+            _fill(temporary, content)
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)
         if isinstance(error, OSError):
             raise _cannot_write(path, error) from error
         raise
+
+
+def _fill(path: str, content: bytes) -> None:
+    with open(path, "wb") as file:
+        file.write(content)
 
 
 def _cannot_write(path: Path, error: OSError) -> StoreError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tempfile
 import threading
 import weakref
@@ -43,7 +44,7 @@ from dfa.objectives import predicted
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.store import read_run
+from dfa.store import SavedRun, read_run
 from dfa.trace import Spans
 from dfa.types import Image, ImageSequence
 
@@ -549,10 +550,10 @@ class Result:
             files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
             return cls(
                 records=records,
-                images=_SavedImages(saved.folder, saved.num_images, files),
+                images=_SavedImages(saved, files),
                 profile=Profile(**profile),
                 config=saved.config,
-                originals=_SavedOriginals(saved.folder, saved.num_images, files),
+                originals=_SavedOriginals(saved, files),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(
@@ -692,10 +693,11 @@ class Result:
         """
         begin_document(folder, is_run=True)
         files = {}
+        there = set(os.listdir(folder / IMAGES)) if (folder / IMAGES).is_dir() else set()
         for index in self.images.held():
             file = image_file(self._held(index), index)
             # What was not confirmed was not stored on the way.
-            if not (self.records[index].verified and (folder / file).exists()):
+            if not (self.records[index].verified and Path(file).name in there):
                 self._write_image(folder, index)
                 self._write_originals(folder, [index])
             files[index] = file
@@ -840,37 +842,40 @@ class Result:
 class _SavedImages(ImagesByIndex):
     """The images of a saved result, each read from its file when it is asked for."""
 
-    def __init__(self, folder: Path, number: int, files: Mapping[int, str]) -> None:
-        self._folder = folder
-        self._number = number
+    def __init__(self, saved: SavedRun, files: Mapping[int, str]) -> None:
+        self._saved = saved
         self._files = files
 
     def held(self) -> list[int]:
         return sorted(self._files)
 
     def __len__(self) -> int:
-        return self._number
+        return self._saved.num_images
 
     def _read(self, index: int) -> Image | None:
+        if index in self._saved.pictures:
+            return self._saved.pictures[index].image.copy()
         file = self._files.get(index)
-        return None if file is None else read_image(self._folder / file)
+        return None if file is None else read_image(self._saved.folder / file)
 
 
 class _SavedOriginals:
     """The originals of a saved result's images, each read from its file when it is asked for."""
 
-    def __init__(self, folder: Path, number: int, files: Mapping[int, str]) -> None:
-        self._folder = folder
-        self._number = number
+    def __init__(self, saved: SavedRun, files: Mapping[int, str]) -> None:
+        self._saved = saved
         self._files = files
 
     def __len__(self) -> int:
-        return self._number
+        return self._saved.num_images
 
     def __getitem__(self, index: int, /) -> Image:
+        folder = self._saved.folder
         if index not in self._files:
-            raise StoreError(f"{self._folder} keeps the originals of its adversarial images only; {index} is not one")
-        return read_image(self._folder / ORIGINALS / Path(self._files[index]).name)
+            raise StoreError(f"{folder} keeps the originals of its adversarial images only; {index} is not one")
+        if index in self._saved.pictures:
+            return self._saved.pictures[index].original.copy()
+        return read_image(folder / ORIGINALS / Path(self._files[index]).name)
 
 
 def _ratio(part: float, whole: float) -> float:

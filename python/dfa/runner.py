@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from dfa import _core
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
-from dfa.folder import plain, read_image
+from dfa.folder import plain
 from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
@@ -34,7 +34,7 @@ from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
 from dfa.space import BoundBall
-from dfa.store import Checkpoint, Store, digest_of
+from dfa.store import Checkpoint, Picture, Store, digest_of
 from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
 
@@ -517,7 +517,7 @@ class _Run:
         if self._store is not None and record.index not in self._kept:
             row = plain(record)
             assert isinstance(row, dict)
-            self._store.finished(row, image, None if found is None else found.original)
+            self._store.finished(row, None if found is None else Picture(found.adversarial, found.original))
         self._records[record.index] = record
         self._bar.update()
         if self._plan.on_record is not None:
@@ -580,8 +580,7 @@ class _Run:
 
     def _restore(self, store: Store) -> None:
         for index, row in store.kept.items():
-            image = None if row["file"] is None else read_image(store.folder / row["file"])
-            self._kept[index] = (read_record(row), image)
+            self._kept[index] = (read_record(row), store.kept_image(index))
         if store.checkpoint is None:
             return
         document, blobs = store.checkpoint.document, store.checkpoint.blobs

@@ -2,7 +2,7 @@
 
     <folder>/run.json               what is attacked, how, and by what: written before the first query
     <folder>/journal.sqlite         records, and now and then the exact state of everything in progress
-    <folder>/images/000017.png      an adversarial image, written as soon as it is confirmed
+    <folder>/images/000017.png      an adversarial image
     <folder>/originals/000017.png   the image that it was made from
     <folder>/epsilon.npy            only where epsilon is not one number
 
@@ -13,6 +13,10 @@ Three rules make a kill harmless. Files are written under a temporary name and r
 journal before it is sent to the oracle. A resumed run goes on from the last checkpoint as if nothing had happened: what
 was sent after it is sent again, which the interval of the checkpoints bounds, and a record that was written after it
 is kept.
+
+An adversarial image is written as soon as it is confirmed, unless files have taken more than a fiftieth of the run's
+time: small images fall faster than a file system takes them. It then lies in the journal, in the transaction of its
+record, and becomes a file when there is time, at the latest at the end of the run. Readers find it in either place.
 """
 
 from __future__ import annotations
@@ -24,10 +28,11 @@ import shutil
 import sqlite3
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,8 +50,10 @@ from dfa.folder import (
     begin_document,
     check_folder,
     clear_folder,
+    image_file,
     plain,
     read_document,
+    read_image,
     remove_other_images,
     write_epsilon,
     write_image,
@@ -54,8 +61,11 @@ from dfa.folder import (
 )
 from dfa.types import Image
 
-RUN_VERSION: Final = 1
+RUN_VERSION: Final = 2
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
+
+_READABLE: Final = (1, RUN_VERSION)
+"""Version 1 had every image in a file."""
 
 DEFAULT_INTERVAL: Final = 100_000
 """Images sent to the oracle between two checkpoints, at most."""
@@ -69,12 +79,21 @@ _SECONDS: Final = 60.0
 _TIMES: Final = 100.0
 """... but not before so many times what the last one took: states of large images are large."""
 
-_SCHEMA: Final = """
+_SHARE: Final = 0.02
+"""Of a run's time, what writing image files may take before the journal takes the images."""
+
+_PICTURES: Final = """
+CREATE TABLE IF NOT EXISTS pictures (
+    place INTEGER PRIMARY KEY, shape TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL
+)"""
+
+_SCHEMA: Final = f"""
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sent (purpose TEXT PRIMARY KEY, images INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE inputs (place INTEGER PRIMARY KEY, digest BLOB);
 CREATE TABLE records (place INTEGER PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+{_PICTURES};
 """
 
 
@@ -91,6 +110,13 @@ class Checkpoint:
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 
+class Picture(NamedTuple):
+    """An adversarial image and what it was made from: uint8, (H, W, C)."""
+
+    image: Image
+    original: Image
+
+
 @dataclass(frozen=True)
 class SavedRun:
     """What a folder says of a run, finished or not.
@@ -102,6 +128,7 @@ class SavedRun:
         rows: By place, as results.json has them; until the run has ended only of images that are finished.
         profile: Where the time went; empty until the run has ended.
         is_complete: Whether the run had ended, and was written down as a whole.
+        pictures: Images that are not files yet, each with its original, by place; none once the run has ended.
     """
 
     folder: Path
@@ -110,6 +137,7 @@ class SavedRun:
     rows: dict[int, dict[str, Any]]
     profile: dict[str, Any]
     is_complete: bool
+    pictures: dict[int, Picture] = field(default_factory=dict)
 
 
 class Store:
@@ -135,10 +163,14 @@ class Store:
         self._lock = lock
         self._journal = journal
         self._uncovered = 0
-        self._covered_at = self._due_at = time.monotonic()
+        self._began = self._covered_at = self._due_at = time.monotonic()
         self._took = 0.0
         self._pending: list[tuple[int, str]] = []
         self._read: list[tuple[int, bytes | None]] = []
+        self._writing = 0.0
+        self._found: dict[int, Picture] = {}
+        self._waiting: deque[int] = deque()
+        self._written: list[int] = []
 
     @classmethod
     def begin(
@@ -169,7 +201,7 @@ class Store:
             clear_folder(folder)
             write_epsilon(folder, epsilon)
             journal = _connect(folder)
-            with _written(folder / JOURNAL), journal:
+            with _writing_to(folder / JOURNAL), journal:
                 journal.execute("PRAGMA journal_mode = WAL")
                 journal.executescript(_SCHEMA)
             # Last, because its presence says that the rest is there.
@@ -198,7 +230,7 @@ class Store:
         try:
             journal = _connect(folder)
             store = cls(folder, interval, lock, journal)
-            with _written(folder / JOURNAL), journal:
+            with _writing_to(folder / JOURNAL), journal:
                 store._take_up()
         except BaseException:
             lock.close()
@@ -212,6 +244,8 @@ class Store:
         saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
         if saved:
             self.checkpoint = Checkpoint(json.loads(saved.pop("document")), saved)
+        self._journal.execute(_PICTURES)
+        self._waiting.extend(place for (place,) in self._journal.execute("SELECT place FROM pictures"))
         resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
         self.resumes = 1 + (int(resumes[0]) if resumes else 0)
         self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
@@ -244,32 +278,43 @@ class Store:
         self.digests[place] = digest
         self._read.append((place, digest))
 
-    def finished(self, row: Mapping[str, Plain], image: Image | None = None, original: Image | None = None) -> None:
+    def finished(self, row: Mapping[str, Plain], picture: Picture | None = None) -> None:
         """Keep a record, and the adversarial image with its original where there is one.
 
-        The files are there when this returns, the record when the next batch is about to be sent. A record that was
-        kept before the run was cut short stays.
-
-        Raises:
-            StoreError: The folder cannot be written.
+        They are on disk when the next batch is about to be sent. A record that was kept before the run was cut short
+        stays.
         """
         place = row["index"]
         assert isinstance(place, int)
         if place in self.kept:
             return
-        if original is not None:
-            write_image(self.folder, place, original, place=ORIGINALS)
-        file = None if image is None else write_image(self.folder, place, image)
+        file = None
+        if picture is not None:
+            file = image_file(picture.image, place)
+            self._found[place] = picture
         self._pending.append((place, json.dumps({**row, "file": file})))
+
+    def kept_image(self, place: int) -> Image | None:
+        """Return the adversarial image of a record in `kept`, or None if it has none.
+
+        Raises:
+            StoreError: Its file is gone.
+        """
+        file = self.kept[place]["file"]
+        if file is None:
+            return None
+        picture = self._picture(place)
+        return read_image(self.folder / file) if picture is None else picture.image
 
     def sending(self, purpose: str, images: int) -> None:
         """Count images that are about to be sent to the oracle, and write down what has been finished.
 
         Raises:
-            StoreError: The journal cannot be written; then nothing is to be sent.
+            StoreError: The folder cannot be written; then nothing is to be sent.
         """
-        with _written(self.folder / JOURNAL), self._journal:
-            self._flush()
+        while self._writing <= _SHARE * (time.monotonic() - self._began) and self._write_next():
+            pass
+        with self._transaction():
             self._journal.execute(
                 "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
                 (purpose, images),
@@ -277,13 +322,18 @@ class Store:
         self._uncovered += images
 
     def flush(self) -> None:
-        """Write down what has been finished, before anything else says so.
+        """Write down what has been finished, all images as files, before anything else says so.
 
         Raises:
-            StoreError: The journal cannot be written.
+            StoreError: The folder cannot be written.
         """
-        with _written(self.folder / JOURNAL), self._journal:
-            self._flush()
+        # First to the journal, where it takes least time and room.
+        with self._transaction():
+            pass
+        while self._write_next():
+            pass
+        with self._transaction():
+            pass
 
     def is_due(self, images: int) -> bool:
         """Tell whether a checkpoint must come before so many images more are sent."""
@@ -303,8 +353,7 @@ class Store:
         Raises:
             StoreError: The journal cannot be written; the last checkpoint stands.
         """
-        with _written(self.folder / JOURNAL), self._journal:
-            self._flush()
+        with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
             entries = [("document", json.dumps(checkpoint.document).encode()), *checkpoint.blobs.items()]
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", entries)
@@ -323,11 +372,13 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        with _written(self.folder / JOURNAL):
-            with self._journal:
-                self._flush()
-                self._journal.execute("DELETE FROM checkpoint")
-                self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+        assert not self._found
+        assert not self._waiting
+        with self._transaction():
+            self._journal.execute("DELETE FROM checkpoint")
+            self._journal.execute("DELETE FROM pictures")
+            self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+        with _writing_to(self.folder / JOURNAL):
             self._journal.execute("VACUUM")
             # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
             self._journal.execute("PRAGMA journal_mode = DELETE")
@@ -339,18 +390,67 @@ class Store:
             self._journal.close()
         self._lock.close()
 
-    def _flush(self) -> None:
-        if self._read:
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write down, with what the context writes, what has been finished and is not yet written down."""
+        with _writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
-            self._read = []
-        if self._pending:
             self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", self._pending)
-            self._pending = []
+            self._journal.executemany("DELETE FROM pictures WHERE place = ?", ((place,) for place in self._written))
+            self._journal.executemany(
+                "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
+                (
+                    (place, json.dumps(image.shape), image.tobytes(), original.tobytes())
+                    for place, (image, original) in self._found.items()
+                ),
+            )
+            yield
+        self._waiting.extend(self._found)
+        self._found.clear()
+        self._read.clear()
+        self._pending.clear()
+        self._written.clear()
+
+    def _write_next(self) -> bool:
+        """Write the files of one image that is not written yet, and tell whether there was one."""
+        started = time.monotonic()
+        if self._found:
+            place = next(iter(self._found))
+            self._write(place, self._found[place])
+            del self._found[place]
+        elif self._waiting:
+            place = self._waiting[0]
+            with _writing_to(self.folder / JOURNAL):
+                picture = self._picture(place)
+            # An interrupt between a transaction and what follows it may leave a place here twice.
+            if picture is not None:
+                self._write(place, picture)
+            self._written.append(self._waiting.popleft())
+        else:
+            return False
+        self._writing += time.monotonic() - started
+        return True
+
+    def _write(self, place: int, picture: Picture) -> None:
+        # The original first, so that no image is there without it.
+        write_image(self.folder, place, picture.original, place=ORIGINALS)
+        write_image(self.folder, place, picture.image)
+
+    def _picture(self, place: int) -> Picture | None:
+        row = self._journal.execute("SELECT shape, image, original FROM pictures WHERE place = ?", (place,)).fetchone()
+        return None if row is None else _picture_of(*row)
 
 
 def digest_of(image: Image) -> bytes:
     """Return 16 bytes that name the pixels of an image."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _picture_of(shape: str, image: bytes, original: bytes) -> Picture:
+    image_of, original_of = (
+        np.frombuffer(each, dtype=np.uint8).reshape(json.loads(shape)) for each in (image, original)
+    )
+    return Picture(image_of.copy(), original_of.copy())
 
 
 def holds_run(folder: Path) -> bool:
@@ -400,7 +500,7 @@ def read_run_json(folder: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or document.pop("format", None) != _FORMAT:
         raise StoreError(f"{path} must be that of a run, and is another file")
     version = document.pop("version", None)
-    if version != RUN_VERSION:
+    if version not in _READABLE:
         raise StoreError(
             f"{folder} must hold a run of version {RUN_VERSION} of the layout, got version {version!r}; use the dfa "
             "that began it"
@@ -431,8 +531,14 @@ def read_run(folder: str | Path) -> SavedRun:
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
     config = read_run_json(folder)["config"]
     with _reading(folder) as journal:
+        # One moment of a run that may be going on.
+        journal.execute("BEGIN")
         rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
-    return SavedRun(folder, config, config["num_images"], rows, {}, False)
+        pictures = {}
+        if journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone():
+            found = journal.execute("SELECT place, shape, image, original FROM pictures")
+            pictures = {place: _picture_of(*picture) for place, *picture in found}
+    return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
 
 
 def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:
@@ -470,7 +576,7 @@ def _locked(folder: Path) -> sqlite3.Connection:
 
 
 def _connect(folder: Path) -> sqlite3.Connection:
-    with _written(folder / JOURNAL):
+    with _writing_to(folder / JOURNAL):
         journal = sqlite3.connect(folder / JOURNAL, timeout=10, check_same_thread=False)
         # Survives the death of the process; only that of the machine can cost the last seconds, and no more.
         journal.execute("PRAGMA synchronous = NORMAL")
@@ -503,7 +609,7 @@ def _reading(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 @contextlib.contextmanager
-def _written(path: Path) -> Iterator[None]:
+def _writing_to(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:

@@ -188,6 +188,10 @@ class _Verifier:
         # Until a run has ended, an image may be there a moment before its record.
         if self.run.is_complete:
             self._look_for_strays({str(row["file"]) for row in named})
+        if self.run.pictures:
+            self.notes.append(
+                f"{len(self.run.pictures):,} images lie in the journal, and become files when the run goes on"
+            )
         if len(rows) < self.run.num_images:
             self.notes.append(
                 f"{self.run.num_images - len(rows):,} images were not finished when the run was cut short"
@@ -226,7 +230,8 @@ class _Verifier:
 
     def _open(self, row: Mapping[str, Any]) -> _Subject | None:
         """Return the image of a record and its original, or None where the image is not to be had."""
-        image, problem = _decode(self.run.folder / row["file"])
+        picture = self.run.pictures.get(row["index"])
+        image, problem = _decode(self.run.folder / row["file"]) if picture is None else (picture.image, "")
         shape = tuple(self.run.config.get("shape", ())) or (None if image is None else image.shape)
         if image is not None and image.shape != shape:
             problem = f"it must have the run's shape {shape}, and has {image.shape}"
@@ -240,6 +245,9 @@ class _Verifier:
 
     def _original(self, row: Mapping[str, Any]) -> tuple[Image | None, str]:
         if self.originals is None:
+            picture = self.run.pictures.get(row["index"])
+            if picture is not None:
+                return picture.original, ""
             return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name)
         try:
             original = np.asarray(self.originals[row["index"]])

@@ -853,8 +853,9 @@ class _SavedImages(ImagesByIndex):
         return self._saved.num_images
 
     def _read(self, index: int) -> Image | None:
-        if index in self._saved.pictures:
-            return self._saved.pictures[index].image.copy()
+        picture = self._saved.pictures.get(index)
+        if picture is not None:
+            return np.array(picture.image)
         file = self._files.get(index)
         return None if file is None else read_image(self._saved.folder / file)
 
@@ -873,9 +874,12 @@ class _SavedOriginals:
         folder = self._saved.folder
         if index not in self._files:
             raise StoreError(f"{folder} keeps the originals of its adversarial images only; {index} is not one")
-        if index in self._saved.pictures:
-            return self._saved.pictures[index].original.copy()
-        return read_image(folder / ORIGINALS / Path(self._files[index]).name)
+        picture = self._saved.pictures.get(index)
+        return (
+            np.array(picture.original)
+            if picture is not None
+            else read_image(folder / ORIGINALS / Path(self._files[index]).name)
+        )
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -853,7 +853,7 @@ class _SavedImages(ImagesByIndex):
         return self._saved.num_images
 
     def _read(self, index: int) -> Image | None:
-        picture = self._saved.pictures.get(index)
+        picture = self._saved.picture(index)
         if picture is not None:
             return np.array(picture.image)
         file = self._files.get(index)
@@ -874,7 +874,7 @@ class _SavedOriginals:
         folder = self._saved.folder
         if index not in self._files:
             raise StoreError(f"{folder} keeps the originals of its adversarial images only; {index} is not one")
-        picture = self._saved.pictures.get(index)
+        picture = self._saved.picture(index)
         return (
             np.array(picture.original)
             if picture is not None

@@ -128,7 +128,7 @@ class SavedRun:
         rows: By place, as results.json has them; until the run has ended only of images that are finished.
         profile: Where the time went; empty until the run has ended.
         is_complete: Whether the run had ended, and was written down as a whole.
-        pictures: Images that are not files yet, each with its original, by place; none once the run has ended.
+        pictures: What `picture` returns, as the journal has it; none once the run has ended.
     """
 
     folder: Path
@@ -137,7 +137,11 @@ class SavedRun:
     rows: dict[int, dict[str, Any]]
     profile: dict[str, Any]
     is_complete: bool
-    pictures: dict[int, Picture] = field(default_factory=dict)
+    pictures: dict[int, tuple[str, bytes, bytes]] = field(default_factory=dict)
+
+    def picture(self, index: int) -> Picture | None:
+        """Return the adversarial image of a place, with its original, if it is not a file yet."""
+        return _picture_of(*self.pictures[index]) if index in self.pictures else None
 
 
 class Store:
@@ -447,10 +451,8 @@ def digest_of(image: Image) -> bytes:
 
 
 def _picture_of(shape: str, image: bytes, original: bytes) -> Picture:
-    image_of, original_of = (
-        np.frombuffer(each, dtype=np.uint8).reshape(json.loads(shape)) for each in (image, original)
-    )
-    return Picture(image_of.copy(), original_of.copy())
+    height, width, channels = json.loads(shape)
+    return Picture(*(np.frombuffer(each, np.uint8).reshape(height, width, channels) for each in (image, original)))
 
 
 def holds_run(folder: Path) -> bool:
@@ -537,7 +539,7 @@ def read_run(folder: str | Path) -> SavedRun:
         pictures = {}
         if journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone():
             found = journal.execute("SELECT place, shape, image, original FROM pictures")
-            pictures = {place: _picture_of(*picture) for place, *picture in found}
+            pictures = {place: (shape, image, original) for place, shape, image, original in found}
     return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
 
 

@@ -230,7 +230,7 @@ class _Verifier:
 
     def _open(self, row: Mapping[str, Any]) -> _Subject | None:
         """Return the image of a record and its original, or None where the image is not to be had."""
-        picture = self.run.pictures.get(row["index"])
+        picture = self.run.picture(row["index"])
         image, problem = _decode(self.run.folder / row["file"]) if picture is None else (picture.image, "")
         shape = tuple(self.run.config.get("shape", ())) or (None if image is None else image.shape)
         if image is not None and image.shape != shape:
@@ -245,7 +245,7 @@ class _Verifier:
 
     def _original(self, row: Mapping[str, Any]) -> tuple[Image | None, str]:
         if self.originals is None:
-            picture = self.run.pictures.get(row["index"])
+            picture = self.run.picture(row["index"])
             if picture is not None:
                 return picture.original, ""
             return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name)

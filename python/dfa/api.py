@@ -24,7 +24,7 @@ from dfa.results import Record, Result
 from dfa.runner import Plan, attack
 from dfa.space import LinfBall
 from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
-from dfa.targets import Rank, parse
+from dfa.targets import Rank, check_ranked, parse
 from dfa.types import DegreeFunction, ImageSequence
 
 
@@ -80,8 +80,9 @@ def run(
     deep-learning frameworks do, in the last bits.)
 
     Args:
-        oracle: A Keras model, any callable from uint8 (B, H, W, C) to scores (B, K), or what `dfa.as_oracle`
-            returns, which also says what scores are (probabilities or logits) and how to preprocess.
+        oracle: A Keras model, any callable from uint8 (B, H, W, C) to probabilities (B, K), or what `dfa.as_oracle`
+            returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
+            with its probability, a label) and how to preprocess.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.
@@ -133,6 +134,8 @@ def run(
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
     model = as_oracle(oracle)
+    check_ranked(parsed_targets, model.num_ranked)
+    chosen = chosen.seen_through(model.num_shown)
     _require_integer("max_queries", max_queries, 1, 2**62)
     if max_queries < optimizer.population:
         raise InvalidInputError(

@@ -30,6 +30,7 @@ from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
 from dfa.optimizer import Racos
+from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
@@ -138,7 +139,7 @@ class _Round:
 
     indices: NDArray[np.int64]  # the image of each row
     goals: Classes
-    answer: Future[NDArray[Any]]  # as the gate sent it on, unchecked
+    answer: Future[Answer]  # as the gate sent it on, unchecked
 
 
 class _Half:
@@ -698,7 +699,7 @@ class _Run:
             setattr(self._profile, part, getattr(self._profile, part) + seconds)
             self._profile.spans.add(part, "dfa", started - self._started, seconds)
 
-    def _ask_oracle(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> NDArray[Any]:
+    def _ask_oracle(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> Answer:
         """Send images through the gate, in the oracle's thread."""
         started = time.perf_counter()
         try:

@@ -24,7 +24,7 @@ LAYERS = [
     ["errors"],
     ["types", "charts", "trace"],
     ["objectives"],
-    ["optimizer", "space", "targets", "inputs", "generations"],
+    ["optimizer", "space", "targets", "inputs", "generations", "asking"],
     ["oracle.base"],
     ["oracle.answers", "oracle.callable", "oracle.keras"],
     ["oracle.restricted"],

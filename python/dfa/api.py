@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
+from dfa.asking import Asking, Walk
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
@@ -136,11 +137,13 @@ def run(
     model = as_oracle(oracle)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown)
+    asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
     _require_integer("max_queries", max_queries, 1, 2**62)
-    if max_queries < optimizer.population:
+    each = asking.queries_per_image
+    if max_queries < each * optimizer.population:
         raise InvalidInputError(
-            f"max_queries must be at least the population of {optimizer.population} (samples + positives), which is "
-            f"asked first, got {max_queries}"
+            f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
+            f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
         )
     if max_seconds is not None and not (_is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")
@@ -149,7 +152,7 @@ def run(
     threads = 1 if threads is None else threads
     _require_integer("threads", threads, 1, 1024)
     stream_ids = StreamIds(ids, num_images)
-    storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=int(batch_size))
+    storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=each * int(batch_size))
     plan = Plan(
         oracle=model,
         inputs=inputs,
@@ -159,6 +162,7 @@ def run(
         ball=ball,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
+        asking=asking,
         max_queries=int(max_queries),
         max_seconds=max_seconds,
         batch_size=int(batch_size),

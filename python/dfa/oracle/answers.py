@@ -7,7 +7,7 @@ not show is filled in with what is known of it:
 |---|---|
 | probabilities, logits | the probabilities |
 | top_k, top_1 | the shown probabilities; each other class an even share of what is missing from their sum, and less than the smallest shown |
-| label | the labels of the image and of its neighbours, counted; the image's own label has more than half |
+| label | nearly 1 for the label, and an even share of the rest for each other class |
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ than nothing, and the logarithm finite; it never changes which of two answers le
 
 _LEAST_SHOWN: Final = float(np.finfo(np.float64).tiny)
 """What a shown probability of 0 counts as, so that there is room below it for those that are hidden."""
+
+_BESIDE_LABEL: Final = 2.0**-20
+"""What a label leaves all other classes together: little, and not nothing, so that the logarithm is finite."""
 
 
 class Reader(ABC):
@@ -279,8 +282,8 @@ class _LabelReader(Reader):
         (labels,) = answer
         self._check_labels(labels, (len(indices),), indices)
         assert self.num_classes is not None
-        scores = np.zeros((len(indices), self.num_classes), dtype=np.float64)
-        scores[np.arange(len(indices)), labels] = 1.0
+        scores = np.full((len(indices), self.num_classes), _BESIDE_LABEL / (self.num_classes - 1))
+        scores[np.arange(len(indices)), labels] = 1.0 - _BESIDE_LABEL
         return scores
 
 

@@ -76,6 +76,11 @@ class Oracle(ABC):
     num_shown: int | None = None
 
     @property
+    def shows_distance(self) -> bool:
+        """Whether an answer tells an image that is nearly of another class from one that is not; a label does not."""
+        return self.returns is not ScoreKind.LABEL
+
+    @property
     def num_ranked(self) -> int | None:
         """How many of the likeliest classes an answer names in their order; None for all."""
         return 1 if self.returns is ScoreKind.LABEL else self.num_shown

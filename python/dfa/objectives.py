@@ -201,7 +201,6 @@ class Objective:
             f"got {value!r} of type {type(value).__name__}"
         )
 
-
     def seen_through(self, num_shown: int | None) -> Objective:
         """Return what this objective is where an oracle shows only its likeliest classes.
 

@@ -124,9 +124,7 @@ class Oracle(ABC):
         } | {name: number for name, number in declared.items() if number is not None}
 
 
-def declare_shown(
-    returns: ScoreKind, num_classes: int | None, num_shown: int | None
-) -> tuple[int | None, int | None]:
+def declare_shown(returns: ScoreKind, num_classes: int | None, num_shown: int | None) -> tuple[int | None, int | None]:
     """Return K and how many of the classes an answer shows with their probabilities, if they go with `returns`.
 
     Raises:

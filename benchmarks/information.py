@@ -1,8 +1,8 @@
 """Success and queries of `dfa.run` against what the oracle shows: everything, the likeliest classes, or a label alone.
 
-One model, the same correctly classified images and the same targets on every level; what is hidden is hidden by `dfa.top_k`,
-`dfa.top_1` and `dfa.label_only`. Every image sent counts, also those that a label-only search asks beside its candidates, and
-the count is compared with the images that the model saw. A failure counts as the whole budget.
+One model, the same correctly classified images and the same targets on every level; what is hidden is hidden by
+`dfa.top_k`, `dfa.top_1` and `dfa.label_only`. Every image sent counts, also those that a label-only search asks beside
+its candidates, and the count is compared with the images that the model saw. A failure counts as the whole budget.
 
 The MobileNet settings take few images and short budgets by default, since a CPU answers some hundred queries a second.
 """

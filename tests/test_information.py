@@ -89,7 +89,7 @@ def test_an_oracle_of_ones_own_that_does_not_declare_its_classes_is_refused_befo
 
 
 def test_only_what_shows_everything_can_be_made_to_show_less():
-    with pytest.raises(InvalidInputError, match="only an oracle that returns probabilities or logits.*returns 'top_1'"):
+    with pytest.raises(InvalidInputError, match=r"only an oracle .* can be made to show less.*returns 'top_1'"):
         dfa.label_only(dfa.top_1(CLASSIFIER, num_classes=10))
     with pytest.raises(InvalidInputError, match="num_classes must be"):
         dfa.top_1(CLASSIFIER)
@@ -108,9 +108,9 @@ def test_a_rank_beyond_what_is_shown_is_refused_before_a_query():
         pytest.fail("asked")
 
     shown = dfa.as_oracle(unasked, returns="top_k", k=3, num_classes=10)
-    with pytest.raises(InvalidInputError, match="rank 4 cannot be told: .* names the likeliest 3 .*give class ids"):
+    with pytest.raises(InvalidInputError, match=r"rank 4 cannot be told: .* names the likeliest 3 .*give class ids"):
         attack(shown, targets=dfa.rank(4))
-    with pytest.raises(InvalidInputError, match="rank 2 cannot be told: .* likeliest 1"):
+    with pytest.raises(InvalidInputError, match=r"rank 2 cannot be told: .* likeliest 1"):
         attack(of_labels(unasked), targets=dfa.rank(2))
     assert attack(dfa.top_k(CLASSIFIER, 3, num_classes=10), targets=dfa.rank(3)).success.any()
 
@@ -304,7 +304,7 @@ def test_an_objective_of_ones_own_is_left_as_it_is():
 def test_an_untargeted_run_needs_no_more_than_two_classes(k, objective):
     whole = attack(CLASSIFIER, objective=objective)
     some = attack(dfa.top_k(CLASSIFIER, k, num_classes=10), objective=objective)
-    assert 5 <= whole.success.sum()
+    assert whole.success.sum() >= 5
     assert timeless(some.records) == timeless(whole.records)
 
 
@@ -352,7 +352,7 @@ def test_labels_find_more_than_chance_does():
     assert attack(of_labels(), **settings).success.sum() >= attack(one_hot, **settings).success.sum() + 3
 
 
-# ---------------------------------------------------------------------------------------------------- every query counts
+# ------------------------------------------------------------------------------------------------- every query counts
 
 
 @pytest.mark.parametrize("max_queries", [4, 5, 30, 151])

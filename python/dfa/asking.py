@@ -1,14 +1,14 @@
 """What is asked about a candidate: the candidate itself, and where labels alone are answered, a step beyond it.
 
-A label says nothing of how near an image is to another class. How far an image must be followed along its own direction
-(away from the original, past epsilon, to where its label changes) does, and costs one query per step. `Walk` takes one step
-per candidate, to a little less than the shortest distance at which the label of a candidate of this image has changed so
-far: a step that changes the label shortens that distance, one that does not leaves the candidate behind. When the distance
-comes down to epsilon, a candidate is adversarial itself.
+A label says nothing of how near an image is to another class. How far an image must be followed along its own
+direction (away from the original, past epsilon, to where its label changes) does, and costs one query per step. `Walk`
+takes one step per candidate, to a little less than the shortest distance at which the label of a candidate of this image
+has changed so far: a step that changes the label shortens that distance, one that does not leaves the candidate behind.
+When the distance comes down to epsilon, a candidate is adversarial itself.
 
-Source: the distance along a direction as the objective is that of Cheng et al. (Query-efficient hard-label black-box attack,
-2019) and of RayS (Chen and Gu, 2020), here in whole grey levels, in place of the labels of random neighbours (Ilyas et al.,
-2018), which were measured too (`benchmarks/NOTES.md`).
+Source: the distance along a direction as the objective is that of Cheng et al. (Query-efficient hard-label black-box
+attack, 2019) and of RayS (Chen and Gu, 2020), here in whole grey levels, in place of the labels of random neighbours
+(Ilyas et al., 2018), which were measured too (`benchmarks/NOTES.md`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHORTENING: Final = 0.9
 """Of the distance beyond the candidate that one step must save; 0.8 is as good, 0.6 stalls, and 1 creeps."""
 
 _MOST_OF_LABEL: Final = 0.25
-"""Share of a row that goes to the label a step beyond, for a step of length 0: so that the candidate's own keeps most."""
+"""Share of a row that goes to the label of a step of length 0: so that the candidate's own keeps most."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Walk(Asking):
         for index, distance in zip(indices[is_reached].tolist(), steps.distances[is_reached].tolist(), strict=True):
             way = self._ways[index]
             way.latest = min(way.latest, distance)
-        scores = answers[0].copy()
+        scores: Scores = answers[0].copy()
         rows = np.arange(len(scores))
         part = _MOST_OF_LABEL * (_NEVER - steps.distances) / _NEVER
         scores[rows, own] -= part
@@ -170,8 +170,9 @@ def follow(original: Image, candidate: Image, shortest: int) -> tuple[Image, int
         shortest: Grey levels at which a label has changed so far, or 256 for never.
 
     Returns:
-        uint8, (H, W, C): the original plus the candidate's perturbation, enlarged, rounded to the nearest grey level and
-        cut off at 0 and 255; and the largest change before it is cut off, at least one more than the candidate's.
+        uint8, (H, W, C): the original plus the candidate's perturbation, enlarged, rounded to the nearest grey level
+        and cut off at 0 and 255; and the largest change before it is cut off, at least one more than the candidate's
+        (but 256 where there is nothing to enlarge, and never more than 255 where there is).
     """
     perturbation = candidate.astype(np.int32) - original
     sizes: NDArray[np.int32] = np.abs(perturbation)

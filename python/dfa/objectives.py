@@ -9,17 +9,12 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 | `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
 | `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
 
-Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of what
-is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such scores allow:
-
-| shown | objective | untargeted | targeted at c |
-|---|---|---|---|
-| 1 class | `PAPER` | top1: the paper's D with upper index 1 | top1 |
-| 1 class | `LOG` | log top1 - log(share of each other) | the same |
-| k > 1 | both | as above, and equal to what all classes would give | as above while c is shown; while it is hidden the same of its share, and more than any degree with c shown |
-
-So while a target is hidden the search flattens the top, which is what lets c rise into it, and a candidate that shows c
-ranks before all that hide it.
+Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
+what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such
+scores allow. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks alike. With k > 1,
+untargeted degrees are what all classes would give. A targeted degree is so too while the target c is shown; while it is hidden,
+its share stands for P(c), and the degree is more than any with c shown. So the search flattens the top, which is what
+lets c rise into it, and a candidate that shows c ranks before all that hide it.
 
 Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1).
 """
@@ -224,7 +219,8 @@ def _hidden_last(degree: DegreeFunction, num_shown: int) -> DegreeFunction:
     def shown_first(scores: Scores, classes: Classes) -> Degrees:
         degrees = degree(scores, classes)
         rank = (scores > scores[np.arange(len(scores)), classes][:, np.newaxis]).sum(axis=1)
-        return degrees + _BEYOND_SHOWN * (rank >= num_shown)
+        degrees[rank >= num_shown] += _BEYOND_SHOWN
+        return degrees
 
     return shown_first
 

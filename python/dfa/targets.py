@@ -115,8 +115,8 @@ def check_ranked(targets: Targets, num_ranked: int | None) -> None:
     """
     if isinstance(targets, Rank) and num_ranked is not None and targets.j > num_ranked:
         raise InvalidInputError(
-            f"rank {targets.j} cannot be told: an answer of the oracle names the likeliest {num_ranked} of its classes; "
-            "give class ids as targets, or a smaller rank"
+            f"rank {targets.j} cannot be told: an answer of the oracle names the likeliest {num_ranked} of its "
+            "classes; give class ids as targets, or a smaller rank"
         )
 
 

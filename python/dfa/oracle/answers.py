@@ -6,7 +6,7 @@ not show is filled in with what is known of it:
 | answer | row |
 |---|---|
 | probabilities, logits | the probabilities |
-| top_k, top_1 | the shown probabilities; each other class an even share of what is missing from their sum, and less than the smallest shown |
+| top_k, top_1 | the shown probabilities; for the others an even share of what is missing, below the smallest shown |
 | label | nearly 1 for the label, and an even share of the rest for each other class |
 """
 

@@ -132,13 +132,9 @@ def declare_shown(returns: ScoreKind, num_classes: int | None, num_shown: int | 
             is nothing to say.
     """
     needs_classes = returns in (ScoreKind.TOP_K, ScoreKind.TOP_1, ScoreKind.LABEL)
-    if needs_classes or num_classes is not None:
-        if not is_integer(num_classes) or num_classes < 2:
-            raise InvalidInputError(
-                f"num_classes must be an integer of 2 or more"
-                f"{f', since an answer of returns={returns.value!r} does not tell it' if needs_classes else ''}, got "
-                f"{num_classes!r}"
-            )
+    if (needs_classes or num_classes is not None) and (not is_integer(num_classes) or num_classes < 2):
+        why = f", since an answer of returns={returns.value!r} does not tell it" if needs_classes else ""
+        raise InvalidInputError(f"num_classes must be an integer of 2 or more{why}, got {num_classes!r}")
     if returns is ScoreKind.TOP_1:
         num_shown = 1 if num_shown is None else num_shown
     if returns in (ScoreKind.TOP_K, ScoreKind.TOP_1):

@@ -83,7 +83,8 @@ def run(
     Args:
         oracle: A Keras model, any callable from uint8 (B, H, W, C) to probabilities (B, K), or what `dfa.as_oracle`
             returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
-            with its probability, a label) and how to preprocess.
+            with its probability, a label) and how to preprocess. Of a target that an answer hides, and of labels alone,
+            `dfa.objectives` and `dfa.asking` say what the search goes by.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.
@@ -94,8 +95,10 @@ def run(
         space: The search space instead of `epsilon`.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
-        max_queries: Budget per image. Counts every candidate sent to the oracle, and is never exceeded; the clean
-            prediction and the confirmation are counted apart, in `Result.profile`.
+        max_queries: Budget per image. Counts every image sent to the oracle for it, and is never exceeded; the clean
+            prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
+            alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
+            never a success.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.

@@ -2,9 +2,10 @@
 
 A label says nothing of how near an image is to another class. How far an image must be followed along its own
 direction (away from the original, past epsilon, to where its label changes) does, and costs one query per step. `Walk`
-takes one step per candidate, to a little less than the shortest distance at which the label of a candidate of this image
-has changed so far: a step that changes the label shortens that distance, one that does not leaves the candidate behind.
-When the distance comes down to epsilon, a candidate is adversarial itself.
+takes one step per candidate, to a little less than the shortest distance at which the label of a candidate of this
+image has changed so far: a step that changes the label shortens that distance, one that does not leaves the candidate
+behind. When the distance comes down to epsilon, a candidate is adversarial itself. Towards a target, the label that
+counts is the target's. Steps lie beyond epsilon, cost a query each, and are never taken for a success.
 
 Source: the distance along a direction as the objective is that of Cheng et al. (Query-efficient hard-label black-box
 attack, 2019) and of RayS (Chen and Gu, 2020), here in whole grey levels, in place of the labels of random neighbours

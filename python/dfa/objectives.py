@@ -12,9 +12,9 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
 what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such
 scores allow. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks alike. With k > 1,
-untargeted degrees are what all classes would give. A targeted degree is so too while the target c is shown; while it is hidden,
-its share stands for P(c), and the degree is more than any with c shown. So the search flattens the top, which is what
-lets c rise into it, and a candidate that shows c ranks before all that hide it.
+untargeted degrees are what all classes would give. A targeted degree is so too while the target c is shown; while it is
+hidden, its share stands for P(c), and the degree is more than any with c shown. So the search flattens the top, which
+is what lets c rise into it, and a candidate that shows c ranks before all that hide it.
 
 Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1).
 """

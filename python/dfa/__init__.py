@@ -49,7 +49,7 @@ from dfa.errors import (
 )
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
-from dfa.oracle import Oracle, as_oracle
+from dfa.oracle import Oracle, as_oracle, label_only, top_1, top_k
 from dfa.results import Profile, Record, Result, Status, Summary
 from dfa.space import LinfBall
 from dfa.targets import Rank, rank
@@ -91,9 +91,12 @@ __all__ = [
     "as_oracle",
     "audit",
     "audit_attack",
+    "label_only",
     "objectives",
     "rank",
     "repair",
     "run",
+    "top_1",
+    "top_k",
     "verify",
 ]

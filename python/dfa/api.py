@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
+from dfa.asking import Asking, Walk
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
@@ -24,7 +25,7 @@ from dfa.results import Record, Result
 from dfa.runner import Plan, attack
 from dfa.space import LinfBall
 from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
-from dfa.targets import Rank, parse
+from dfa.targets import Rank, check_ranked, parse
 from dfa.types import DegreeFunction, ImageSequence
 
 
@@ -80,8 +81,10 @@ def run(
     deep-learning frameworks do, in the last bits.)
 
     Args:
-        oracle: A Keras model, any callable from uint8 (B, H, W, C) to scores (B, K), or what `dfa.as_oracle`
-            returns, which also says what scores are (probabilities or logits) and how to preprocess.
+        oracle: A Keras model, any callable from uint8 (B, H, W, C) to probabilities (B, K), or what `dfa.as_oracle`
+            returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
+            with its probability, a label) and how to preprocess. Of a target that an answer hides, and of labels alone,
+            `dfa.objectives` and `dfa.asking` say what the search goes by.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.
@@ -92,8 +95,10 @@ def run(
         space: The search space instead of `epsilon`.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
-        max_queries: Budget per image. Counts every candidate sent to the oracle, and is never exceeded; the clean
-            prediction and the confirmation are counted apart, in `Result.profile`.
+        max_queries: Budget per image. Counts every image sent to the oracle for it, and is never exceeded; the clean
+            prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
+            alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
+            never a success.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
@@ -133,11 +138,15 @@ def run(
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
     model = as_oracle(oracle)
+    check_ranked(parsed_targets, model.num_ranked)
+    chosen = chosen.seen_through(model.num_shown)
+    asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
     _require_integer("max_queries", max_queries, 1, 2**62)
-    if max_queries < optimizer.population:
+    each = asking.queries_per_image
+    if max_queries < each * optimizer.population:
         raise InvalidInputError(
-            f"max_queries must be at least the population of {optimizer.population} (samples + positives), which is "
-            f"asked first, got {max_queries}"
+            f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
+            f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
         )
     if max_seconds is not None and not (_is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")
@@ -146,7 +155,7 @@ def run(
     threads = 1 if threads is None else threads
     _require_integer("threads", threads, 1, 1024)
     stream_ids = StreamIds(ids, num_images)
-    storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=int(batch_size))
+    storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=each * int(batch_size))
     plan = Plan(
         oracle=model,
         inputs=inputs,
@@ -156,6 +165,7 @@ def run(
         ball=ball,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
+        asking=asking,
         max_queries=int(max_queries),
         max_seconds=max_seconds,
         batch_size=int(batch_size),

@@ -9,12 +9,19 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 | `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
 | `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
 
-Source: paper, section 4.2 (D_ua and D_ta).
+Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
+what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such
+scores allow. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks alike. With k > 1,
+untargeted degrees are what all classes would give. A targeted degree is so too while the target c is shown; while it is
+hidden, its share stands for P(c), and the degree is more than any with c shown. So the search flattens the top, which
+is what lets c rise into it, and a candidate that shows c ranks before all that hide it.
+
+Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +31,9 @@ from dfa.types import Classes, DegreeFunction, Degrees, Scores
 
 SMALLEST_DEGREE: Final[float] = float(np.finfo(np.float64).tiny)
 """The smallest positive normal double: the degree of an image that is not adversarial by a tie only."""
+
+_BEYOND_SHOWN: Final = 709.0
+"""More than any degree of this module where all classes are shown."""
 
 
 def predicted(scores: Scores) -> Classes:
@@ -113,6 +123,40 @@ def log_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
     return _zero_where(labels == classes, _log_ratio(scores[rows, labels], scores[rows, classes]))
 
 
+def top_1_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return top1 where the class is still the original one, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities; only the largest of each row is read.
+        classes: int64, (B,), 0..K-1: the original classes.
+
+    Returns:
+        float64, (B,), 0..1.
+
+    Source:
+        Paper, section 4.5, D_ua with upper index 1.
+    """
+    labels = predicted(scores)
+    return _zero_where(labels != classes, scores[np.arange(len(scores)), labels])
+
+
+def top_1_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return top1 where the class is not yet the target c, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities; only the largest of each row is read.
+        classes: int64, (B,), 0..K-1: the target classes.
+
+    Returns:
+        float64, (B,), 0..1.
+
+    Source:
+        Paper, section 4.5, which leaves the targeted degree to be "adapted similarly".
+    """
+    labels = predicted(scores)
+    return _zero_where(labels == classes, scores[np.arange(len(scores)), labels])
+
+
 @dataclass(frozen=True)
 class Objective:
     """The two degree functions of one idea, under a name that records can carry.
@@ -151,6 +195,34 @@ class Objective:
             "objective must be an Objective, 'paper', 'log', or a function of (scores, classes), "
             f"got {value!r} of type {type(value).__name__}"
         )
+
+    def seen_through(self, num_shown: int | None) -> Objective:
+        """Return what this objective is where an oracle shows only its likeliest classes.
+
+        An objective of the user's own stays as it is, and is given the scores that the module's text describes.
+
+        Args:
+            num_shown: How many of the likeliest classes are shown with their probabilities; None for all.
+        """
+        if num_shown is None or self not in (PAPER, LOG):
+            return self
+        if num_shown > 1:
+            return replace(self, targeted=_hidden_last(self.targeted, num_shown))
+        if self == PAPER:
+            return replace(self, untargeted=top_1_untargeted_degree, targeted=top_1_targeted_degree)
+        return self
+
+
+def _hidden_last(degree: DegreeFunction, num_shown: int) -> DegreeFunction:
+    """Return a targeted degree that is larger for every image that hides its target than for any that shows it."""
+
+    def shown_first(scores: Scores, classes: Classes) -> Degrees:
+        degrees = degree(scores, classes)
+        rank = (scores > scores[np.arange(len(scores)), classes][:, np.newaxis]).sum(axis=1)
+        degrees[rank >= num_shown] += _BEYOND_SHOWN
+        return degrees
+
+    return shown_first
 
 
 PAPER: Final = Objective(name="paper", untargeted=untargeted_degree, targeted=targeted_degree)

@@ -80,12 +80,14 @@ class Record:
         target: The target class, or None in an untargeted run.
         class_before: Class of the original image, None if it was never asked.
         class_after: Class of the adversarial image, None if there is none.
-        probability_before: Probability of `class_before` on the original image, 0..1.
+        probability_before: Probability of `class_before` on the original image, 0..1; nearly 1 where an oracle
+            answers with labels alone.
         probability_after: Probability of `class_after` on the adversarial image, 0..1.
         found: The search claims an adversarial image.
         verified: The uint8 image, queried on its own, was adversarial. True exactly for a success.
         queries: Images asked up to and including the first adversarial one; what the paper counts.
-        queries_sent: Images sent to the oracle for this image, the rest of the hit's batch included.
+        queries_sent: Images sent to the oracle for this image, the rest of the hit's batch included, and what is asked
+            besides the candidates of an oracle of labels.
         seconds: The image's share of the run's wall time.
         l0: Number of values (of H * W * C) that differ from the original.
         l2: Euclidean length of the difference, grey levels.

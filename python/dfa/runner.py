@@ -24,12 +24,14 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from dfa import _core
+from dfa.asking import Asking, Steps
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
 from dfa.folder import plain
 from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
 from dfa.objectives import measure, predicted
 from dfa.optimizer import Racos
+from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
@@ -57,6 +59,7 @@ class Plan:
         ball: The allowed perturbations.
         optimizer: How candidates are made.
         degree: The dissatisfaction degree function of the run.
+        asking: What is asked about a candidate, and what is made of the answers.
         max_queries: Budget per image, attack queries sent.
         max_seconds: Time per image from its first query on, or None.
         batch_size: The most images per call of the oracle.
@@ -76,6 +79,7 @@ class Plan:
     ball: BoundBall
     optimizer: Racos
     degree: DegreeFunction
+    asking: Asking
     max_queries: int
     max_seconds: float | None
     batch_size: int
@@ -138,7 +142,8 @@ class _Round:
 
     indices: NDArray[np.int64]  # the image of each row
     goals: Classes
-    answer: Future[NDArray[Any]]  # as the gate sent it on, unchecked
+    steps: Steps
+    answers: Future[list[Answer]]  # as the gate sent them on, unchecked: of the candidates, and of each of the steps
 
 
 class _Half:
@@ -147,7 +152,8 @@ class _Half:
     def __init__(self, plan: Plan, capacity: int, batch_size: int, shape: tuple[int, int, int]) -> None:
         config = plan.optimizer.configure(math.prod(shape))
         self.batch = _core.Batch(config, shape, plan.seed, plan.threads)
-        self.places = _core.Places(self.batch, capacity, batch_size, plan.max_queries, plan.optimizer.max_iterations)
+        most_candidates = plan.max_queries // plan.asking.queries_per_image
+        self.places = _core.Places(self.batch, capacity, batch_size, most_candidates, plan.optimizer.max_iterations)
         self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity
@@ -161,6 +167,12 @@ class _Half:
     def taken(self) -> Iterator[tuple[int, _Job]]:
         """Return the places that are not free, with their jobs."""
         return ((place, job) for place, job in enumerate(self.jobs) if job is not None)
+
+    def between_iterations(self) -> Iterator[int]:
+        """Return the images that have no candidate of an iteration answered and another not."""
+        for place, job in self.taken():
+            if self.places.answered(place) == self.places.spent(place):
+                yield job.draft.index
 
     def lesson(self, place: int) -> _core.Lesson:
         return self.batch.lesson(self.places.slot(place))
@@ -272,12 +284,13 @@ class _Run:
         if half.round is None:
             return
         with self._timing("wait"):
-            answer = half.round.answer.result()
-        indices, goals = half.round.indices, half.round.goals
+            answers = half.round.answers.result()
+        indices, goals, steps = half.round.indices, half.round.goals, half.round.steps
         half.round = None
         with self._timing("score"):
             # Here and not beside the oracle, which is busy with the other half's batch by now.
-            scores = self._gate.check(answer, indices)
+            checked = [self._gate.check(answer, indices) for answer in answers]
+            scores = self._plan.asking.read(checked, steps, indices, goals)
             degrees = measure(self._plan.degree, scores, goals)
             self._check_zero_degrees(degrees, scores, indices, goals)
         with self._timing("update"):
@@ -286,6 +299,7 @@ class _Run:
             self._last_answer = now
             for place in half.places.tell(degrees, half.images, share, time.monotonic()):
                 self._retire(half, place)
+            self._plan.asking.advance(half.between_iterations())
 
     def _check_zero_degrees(
         self, degrees: Degrees, scores: Scores, indices: NDArray[np.int64], all_goals: Classes
@@ -314,7 +328,7 @@ class _Run:
             self._found.append(_Found(draft, job.image, adversarial))
             self._dismiss(half, place, job)
             return
-        if draft.queries_sent >= self._plan.max_queries:
+        if draft.queries_sent + self._plan.asking.queries_per_image > self._plan.max_queries:
             reason = "query budget"
         elif half.places.iteration(place) == self._plan.optimizer.max_iterations:
             reason = "iterations"
@@ -326,6 +340,7 @@ class _Run:
     def _dismiss(self, half: _Half, place: int, job: _Job) -> None:
         if self._generations is not None:
             self._generations.teach(job.draft.index, job.goal, half.lesson(place))
+        self._plan.asking.end(job.draft.index)
         half.dismiss(place)
 
     def _fair_share(self) -> float:
@@ -362,12 +377,13 @@ class _Run:
             deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
             half.places.admit(place, slot, job.draft.index, job.goal, deadline)
             half.jobs[place] = job
+            self._plan.asking.begin(job.draft.index, job.image)
 
     def _send(self, half: _Half) -> None:
         if half.is_empty():
             # The only moment at which the oracle has nothing better to do.
             return
-        self._save_if_due(self._batch_size)
+        self._save_if_due(self._batch_size * self._plan.asking.queries_per_image)
         self._submit(half)
         if len(self._found) >= self._batch_size:
             self._confirm_found()
@@ -375,12 +391,15 @@ class _Run:
     def _submit(self, half: _Half) -> None:
         with self._timing("propose"):
             indices, goals = half.places.propose(half.images)
-        self._count(Purpose.ATTACK, len(indices))
-        answer = self._executor.submit(self._ask_oracle, half.images[: len(indices)], indices, Purpose.ATTACK)
-        half.round = _Round(indices, goals, answer)
-        self._profile.batches += 1
-        self._profile.rows_sent += len(indices)
-        self._profile.rows_capacity += self._batch_size
+            candidates = half.images[: len(indices)]
+            steps = self._plan.asking.steps(candidates, indices)
+        each = self._plan.asking.queries_per_image
+        self._count(Purpose.ATTACK, each * len(indices))
+        answers = self._executor.submit(self._ask_candidates, (candidates, *steps.images), indices)
+        half.round = _Round(indices, goals, steps, answers)
+        self._profile.batches += each
+        self._profile.rows_sent += each * len(indices)
+        self._profile.rows_capacity += each * self._batch_size
 
     def _read_more(self) -> None:
         """Read images and ask for their clean predictions, a batch at a time, until one is ready or none is left."""
@@ -489,7 +508,12 @@ class _Run:
     def _draft_of(self, half: _Half, place: int, job: _Job) -> Record:
         """Return the record of a search as far as it has got."""
         sent = int(self._gate.sent[job.draft.index])
-        trace = tuple(half.places.trace(place))
+        each = self._plan.asking.queries_per_image
+        # A hit is one at its own query, the first of its candidate's; any other degree takes them all.
+        trace = tuple(
+            (each * (candidate - 1) + (1 if degree == 0.0 else each), degree)
+            for candidate, degree in half.places.trace(place)
+        )
         found = half.places.hit(place) is not None
         return replace(
             job.draft,
@@ -543,13 +567,15 @@ class _Run:
         """Write a checkpoint if one must come before so many images are sent."""
         if self._store is not None and self._store.is_due(number):
             under_way = sum(len(half.round.indices) for half in self._halves if half.round is not None)
+            under_way *= self._plan.asking.queries_per_image
             self._store.cover(self._checkpoint(), under_way=under_way)
 
     def _checkpoint(self) -> Checkpoint:
         """Return the exact state of the loop, but for the batches under way, which are to be sent again."""
         now = time.monotonic()
         sent = [half.round for half in self._halves if half.round is not None]
-        rows = sum(len(each.indices) for each in sent)
+        each = self._plan.asking.queries_per_image
+        rows = each * sum(len(round.indices) for round in sent)
         profile = replace(
             self._profile,
             wall=time.perf_counter() - self._started,
@@ -557,8 +583,8 @@ class _Run:
             clean=self._gate.counts[Purpose.CLEAN],
             verification=self._gate.counts[Purpose.VERIFICATION],
             rows_sent=self._profile.rows_sent - rows,
-            batches=self._profile.batches - len(sent),
-            rows_capacity=self._profile.rows_capacity - len(sent) * self._batch_size,
+            batches=self._profile.batches - each * len(sent),
+            rows_capacity=self._profile.rows_capacity - each * len(sent) * self._batch_size,
         )
         document = {
             "next_input": self._next_input,
@@ -570,6 +596,7 @@ class _Run:
             "has_sent": [half.round is not None for half in self._halves],
             "ready": [[plain(job.draft), job.degree] for job in self._ready],
             "found": [plain(found.draft) for found in self._found],
+            "asking": self._plan.asking.save(),
         }
         blobs = {f"places {number}": half.places.save(now) for number, half in enumerate(self._halves)}
         blobs |= {f"found {found.draft.index}": found.adversarial.tobytes() for found in self._found}
@@ -612,7 +639,9 @@ class _Run:
             half.places.load(blobs[f"places {number}"], now)
             for place, (draft, degree) in jobs[number].items():
                 half.jobs[place] = self._job_of(draft, images, degree)
-                self._gate.sent[draft.index] = half.places.answered(place)
+                self._plan.asking.begin(draft.index, images[draft.index])
+                self._gate.sent[draft.index] = half.places.answered(place) * self._plan.asking.queries_per_image
+        self._plan.asking.load(document["asking"])
         self._last_answer = time.perf_counter()
         self._has_sent = document["has_sent"]
         self._is_confirming = document["is_confirming"]
@@ -697,7 +726,7 @@ class _Run:
             setattr(self._profile, part, getattr(self._profile, part) + seconds)
             self._profile.spans.add(part, "dfa", started - self._started, seconds)
 
-    def _ask_oracle(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> NDArray[Any]:
+    def _ask_oracle(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> Answer:
         """Send images through the gate, in the oracle's thread."""
         started = time.perf_counter()
         try:
@@ -705,6 +734,10 @@ class _Run:
         finally:
             seconds = time.perf_counter() - started
             self._profile.spans.add(purpose.value, "oracle", started - self._started, seconds)
+
+    def _ask_candidates(self, parts: tuple[Images, ...], indices: NDArray[np.int64]) -> list[Answer]:
+        """Send candidates, and what is asked besides them, in the oracle's thread."""
+        return [self._ask_oracle(images, indices, Purpose.ATTACK) for images in parts]
 
     def _result(self) -> Result:
         profile = self._profile

@@ -103,6 +103,23 @@ def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes 
     return classes
 
 
+def check_ranked(targets: Targets, num_ranked: int | None) -> None:
+    """Check that the clean images' answers will tell the target.
+
+    Args:
+        targets: What `parse` returned.
+        num_ranked: How many of the likeliest classes an answer names in their order; None for all.
+
+    Raises:
+        InvalidInputError: A rank lies beyond them.
+    """
+    if isinstance(targets, Rank) and num_ranked is not None and targets.j > num_ranked:
+        raise InvalidInputError(
+            f"rank {targets.j} cannot be told: an answer of the oracle names the likeliest {num_ranked} of its "
+            "classes; give class ids as targets, or a smaller rank"
+        )
+
+
 def resolve(targets: Targets, clean_scores: Scores, indices: Indices) -> Classes | None:
     """Return the target class of each of n images, or None in an untargeted run.
 

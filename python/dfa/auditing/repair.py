@@ -45,7 +45,7 @@ from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.inputs import Inputs, StreamIds, check_label_range, parse_labels
 from dfa.objectives import LOG, Objective, measure, predicted
 from dfa.oracle.gate import Gate, Purpose
-from dfa.targets import Rank, Targets, parse, resolve
+from dfa.targets import Rank, Targets, check_ranked, parse, resolve
 from dfa.types import DegreeFunction, Image, Images, ImageSequence
 
 
@@ -257,7 +257,8 @@ def repair(
     parsed_targets = parse(targets, num_images=inputs.num_images, labels=parsed_labels)
     space = as_normalizer(normalizer)
     asked, model = models(oracle, vector_oracle, claimed, space, needs_vectors=False)
-    chosen = Objective.of(objective)
+    check_ranked(parsed_targets, asked.num_ranked)
+    chosen = Objective.of(objective).seen_through(asked.num_shown)
     assert inputs.shape is not None
     example = checked_vectors(space, inputs.load(0)[None])
     max_queries = require_integer("max_queries", max_queries, 1)

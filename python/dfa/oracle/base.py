@@ -1,4 +1,4 @@
-"""What every oracle is: a black box from uint8 images to one score per class."""
+"""What every oracle is: a black box from uint8 images to what it shows of each one's classes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias, TypeGuard
 
 import numpy as np
 
@@ -21,10 +21,18 @@ Preprocess: TypeAlias = Callable[[Any], Any]
 
 
 class ScoreKind(Enum):
-    """What the scores of an oracle are."""
+    """What an oracle answers to a batch of n images; K classes, of which it may show only the likeliest."""
 
     PROBABILITIES = "probabilities"
+    """Real numbers (n, K), each row summing to 1."""
     LOGITS = "logits"
+    """Real numbers (n, K)."""
+    TOP_K = "top_k"
+    """A pair: class ids (n, k), the likeliest first, and their probabilities (n, k)."""
+    TOP_1 = "top_1"
+    """A pair: the class (n,) and its probability (n,)."""
+    LABEL = "label"
+    """The class (n,)."""
 
     @classmethod
     def of(cls, value: ScoreKind | str) -> ScoreKind:
@@ -54,6 +62,9 @@ class Oracle(ABC):
         name: What records and messages call it.
         returns: What `scores` gives.
         tolerance: How far the probabilities of one image may sum from 1.
+        num_classes: K. An oracle that does not show all classes must say it; of others the answers tell.
+        num_shown: k of `ScoreKind.TOP_K`, 1 of `ScoreKind.TOP_1`; None of those that do not show the probabilities
+            of the likeliest classes only.
     """
 
     kind: ClassVar[str] = "custom"
@@ -61,6 +72,18 @@ class Oracle(ABC):
     name: str = "oracle"
     returns: ScoreKind = ScoreKind.PROBABILITIES
     tolerance: float = DEFAULT_TOLERANCE
+    num_classes: int | None = None
+    num_shown: int | None = None
+
+    @property
+    def shows_distance(self) -> bool:
+        """Whether an answer tells an image that is nearly of another class from one that is not; a label does not."""
+        return self.returns is not ScoreKind.LABEL
+
+    @property
+    def num_ranked(self) -> int | None:
+        """How many of the likeliest classes an answer names in their order; None for all."""
+        return 1 if self.returns is ScoreKind.LABEL else self.num_shown
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:  # noqa: B027 -- optional
         """Get ready for a run; called once before it, and not counted as a query.
@@ -82,7 +105,7 @@ class Oracle(ABC):
                 the caller, who reuses its memory: it is not to be changed, nor kept.
 
         Returns:
-            Anything `numpy.asarray` takes: real numbers, (n, K), of the kind that `returns` names.
+            What `returns` names, see `ScoreKind`; every array may be anything `numpy.asarray` takes.
         """
 
     def fingerprint(self) -> str | None:
@@ -91,12 +114,48 @@ class Oracle(ABC):
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
+        # What an oracle of all classes knows of their number the answers tell.
+        declared = {"num_classes": self.num_classes, "num_shown": self.num_shown} if self.num_ranked else {}
         return {
             "kind": self.kind,
             "name": self.name,
             "returns": self.returns.value,
             "tolerance": self.tolerance,
-        }
+        } | {name: number for name, number in declared.items() if number is not None}
+
+
+def declare_shown(returns: ScoreKind, num_classes: int | None, num_shown: int | None) -> tuple[int | None, int | None]:
+    """Return K and how many of the classes an answer shows with their probabilities, if they go with `returns`.
+
+    Raises:
+        InvalidInputError: They are no such numbers, or missing where the answers do not tell them, or given where there
+            is nothing to say.
+    """
+    needs_classes = returns in (ScoreKind.TOP_K, ScoreKind.TOP_1, ScoreKind.LABEL)
+    if (needs_classes or num_classes is not None) and (not is_integer(num_classes) or num_classes < 2):
+        why = f", since an answer of returns={returns.value!r} does not tell it" if needs_classes else ""
+        raise InvalidInputError(f"num_classes must be an integer of 2 or more{why}, got {num_classes!r}")
+    if returns is ScoreKind.TOP_1:
+        num_shown = 1 if num_shown is None else num_shown
+    if returns in (ScoreKind.TOP_K, ScoreKind.TOP_1):
+        assert num_classes is not None
+        most = num_classes if returns is ScoreKind.TOP_K else 1
+        if not is_integer(num_shown) or not 1 <= num_shown <= most:
+            raise InvalidInputError(
+                f"k, the number of classes that an answer of returns={returns.value!r} shows, must be an integer of "
+                f"1..{most}, got {num_shown!r}"
+            )
+    elif num_shown is not None:
+        raise InvalidInputError(
+            f"k says how many classes an answer shows, and goes with returns='top_k', got {num_shown!r} with "
+            f"returns={returns.value!r}"
+        )
+    return num_classes, num_shown
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Tell whether `value` is a number of things: an integer, NumPy's included, and no bool."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def checked_tolerance(tolerance: float) -> float:

@@ -15,18 +15,17 @@ from dfa.oracle.base import (
     ScoreKind,
     checked_preprocess,
     checked_tolerance,
+    declare_shown,
     name_of,
 )
 from dfa.types import Images
 
 
 class CallableOracle(Oracle):
-    """A function from a uint8 batch to scores: any framework, a remote service, a formula.
+    """A function from a uint8 batch to what it shows: any framework, a remote service, a formula.
 
-    The function gets exactly the rows that are asked, never padding, as a C-contiguous array that it may read
-    but not
-    write: uint8, (n, H, W, C). (`torch.from_numpy` warns of such an array; `torch.tensor` copies it and does
-        not.)
+    The function gets exactly the rows that are asked, never padding, as a C-contiguous array that it may read but not
+    write: uint8, (n, H, W, C). (`torch.from_numpy` warns of such an array; `torch.tensor` copies it and does not.)
     With `preprocess` it gets preprocess(float32 copy of the batch) instead. It may return whatever
     `numpy.asarray` takes, and torch tensors wherever they live.
 
@@ -48,15 +47,21 @@ class CallableOracle(Oracle):
         returns: ScoreKind | str = ScoreKind.PROBABILITIES,
         preprocess: Preprocess | None = None,
         tolerance: float = DEFAULT_TOLERANCE,
+        num_classes: int | None = None,
+        k: int | None = None,
         name: str | None = None,
     ) -> None:
         """Wrap a function.
 
         Args:
-            function: Takes the batch, returns (n, K) scores.
-            returns: Whether the scores are "probabilities" or "logits".
+            function: Takes the batch, returns what `returns` says.
+            returns: "probabilities" or "logits": (n, K) scores. "top_k": a pair of class ids (n, k), the likeliest
+                first, and their probabilities (n, k). "top_1": a pair of the class (n,) and its probability (n,).
+                "label": the class (n,).
             preprocess: Applied to a float32 copy of the batch, 0..255, before the function gets it.
-            tolerance: How far the probabilities of one image may sum from 1.
+            tolerance: How far the probabilities of one image may sum from 1 (what is shown of them: above 1).
+            num_classes: K; needed with "top_k", "top_1" and "label".
+            k: How many classes an answer shows; needed with "top_k".
             name: What records call the oracle; the function's own name by default.
 
         Raises:
@@ -66,6 +71,7 @@ class CallableOracle(Oracle):
             raise InvalidInputError(f"a callable oracle needs a function of a batch, got {type(function).__name__}")
         self.returns = ScoreKind.of(returns)
         self.tolerance = checked_tolerance(tolerance)
+        self.num_classes, self.num_shown = declare_shown(self.returns, num_classes, k)
         self.name = name_of(function) if name is None else name
         self._function = function
         self._preprocess = checked_preprocess(preprocess)
@@ -92,7 +98,9 @@ class CallableOracle(Oracle):
 
 
 def _on_host(answer: Any) -> Any:
-    """Return a torch tensor without its graph and on the host, and anything else as it is."""
+    """Return a torch tensor without its graph and on the host, the parts of a pair likewise, anything else as it is."""
+    if isinstance(answer, tuple):
+        return tuple(map(_on_host, answer))
     # Told by what it can do, so that torch is not imported to find out.
     if hasattr(answer, "detach") and hasattr(answer, "cpu"):
         return answer.detach().cpu()

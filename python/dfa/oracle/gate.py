@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import time
 from enum import Enum
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError
-from dfa.oracle.base import Oracle, ScoreKind
+from dfa.oracle.answers import Answer, reader_of
+from dfa.oracle.base import Oracle
 from dfa.types import Indices, Scores
-
-_LOOKS_LIKE_PROBABILITIES = 1e-6
-"""Real logits do not lie in [0, 1] with every row summing to 1 this closely."""
 
 
 class Purpose(Enum):
@@ -38,7 +36,6 @@ class Gate:
         calls: Batches sent per purpose.
         seconds: Seconds spent inside the oracle per purpose, its answer brought to the host included.
         max_queries: The most attack queries per image.
-        num_classes: K, fixed by the first answer; None before it.
     """
 
     def __init__(self, oracle: Oracle, *, num_images: int, max_queries: int) -> None:
@@ -50,7 +47,7 @@ class Gate:
             max_queries: The most attack queries per image.
 
         Raises:
-            InvalidInputError: If either number is negative.
+            InvalidInputError: If either number is negative, or the oracle does not declare what its answers need.
         """
         if num_images < 0 or max_queries < 0:
             raise InvalidInputError(f"num_images and max_queries must be 0 or more, got {num_images} and {max_queries}")
@@ -59,8 +56,17 @@ class Gate:
         self.calls: dict[Purpose, int] = dict.fromkeys(Purpose, 0)
         self.seconds: dict[Purpose, float] = dict.fromkeys(Purpose, 0.0)
         self.max_queries = max_queries
-        self.num_classes: int | None = None
         self._oracle = oracle
+        self._reader = reader_of(oracle)
+
+    @property
+    def num_classes(self) -> int | None:
+        """K: as declared, or else fixed by the first answer and None before it."""
+        return self._reader.num_classes
+
+    @num_classes.setter
+    def num_classes(self, number: int | None) -> None:
+        self._reader.num_classes = number
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready for batches of up to `batch_size` images of `shape`; no query is sent.
@@ -93,7 +99,7 @@ class Gate:
 
         Returns:
             float64, (n, K), C-contiguous and the caller's own: finite, >= 0, rows summing to 1 within the
-            oracle's tolerance. Logits are turned into probabilities by softmax.
+            oracle's tolerance, whatever the oracle shows; `dfa.oracle.answers` says how.
 
         Raises:
             BudgetExceededError: If an image would pass `max_queries`; then nothing was sent.
@@ -102,7 +108,7 @@ class Gate:
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> NDArray[Any]:
+    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Answer:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
@@ -115,15 +121,14 @@ class Gate:
                 f"{images.dtype} images of shape {images.shape} and indices of shape {indices.shape}"
             )
         if num_rows == 0:
-            return np.empty((0, 0), dtype=np.float64)
+            return ()
         if purpose is Purpose.ATTACK:
             self._spend(indices)
         self.counts[purpose] += num_rows
         self.calls[purpose] += 1
-        # Always a copy: an oracle may answer in memory that it uses again for the next batch.
-        return np.array(self._answer(images, purpose), order="C")
+        return self._answer(images, purpose)
 
-    def check(self, answer: NDArray[Any], indices: Indices) -> Scores:
+    def check(self, answer: Answer, indices: Indices) -> Scores:
         """Return the probabilities that an answer of `send` holds, as `ask` returns them.
 
         Args:
@@ -135,15 +140,7 @@ class Gate:
         """
         if len(indices) == 0:
             return np.empty((0, self.num_classes or 0), dtype=np.float64)
-        self._check_form(answer, len(indices))
-        scores: Scores = answer.astype(np.float64, copy=False)
-        if self._oracle.returns is ScoreKind.LOGITS:
-            self._check_logits(scores, indices)
-            probabilities = _softmax(scores)
-        else:
-            probabilities = self._checked_probabilities(scores, indices)
-        self.num_classes = scores.shape[1]
-        return probabilities
+        return self._reader.scores(answer, indices)
 
     def _spend(self, indices: Indices) -> None:
         """Add one attack query per row to the books, or none at all where the budget does not allow it."""
@@ -159,12 +156,12 @@ class Gate:
                 f"{sent[row]}; nothing was sent"
             )
 
-    def _answer(self, images: NDArray[Any], purpose: Purpose) -> np.ndarray:
-        """Return the oracle's raw answer as an array, and time it."""
+    def _answer(self, images: NDArray[Any], purpose: Purpose) -> Answer:
+        """Return the oracle's raw answer as arrays, and time it."""
         started = time.perf_counter()
         try:
             # Inside the clock: a framework may only compute when its answer is read.
-            return np.asarray(self._oracle.scores(images))
+            return self._reader.arrays(self._oracle.scores(images))
         except DfaError:
             raise
         except Exception as error:
@@ -174,96 +171,3 @@ class Gate:
             ) from error
         finally:
             self.seconds[purpose] += time.perf_counter() - started
-
-    def _check_form(self, answer: np.ndarray, num_rows: int) -> None:
-        """Refuse an answer that is not a table of real numbers with one row per image and the known K."""
-        if answer.ndim != 2 or answer.shape[0] != num_rows:
-            self._refuse(
-                f"must answer {num_rows} images with scores of shape ({num_rows}, "
-                f"{self.num_classes or 'K'}), one row per image and one column per class; it gave shape "
-                f"{answer.shape}"
-            )
-        if answer.dtype.kind not in "fiu":
-            self._refuse(f"must answer with real numbers; it gave dtype {answer.dtype}")
-        if answer.shape[1] < 2:
-            self._refuse(
-                f"must score at least two classes; it gave shape {answer.shape}. For a binary classifier "
-                "with one output p, return the two columns 1 - p and p"
-            )
-        if self.num_classes not in (None, answer.shape[1]):
-            self._refuse(
-                f"must score the same classes every time; it gave {answer.shape[1]} columns, and "
-                f"{self.num_classes} before"
-            )
-
-    def _check_logits(self, scores: Scores, indices: Indices) -> None:
-        """Refuse logits that are not finite, or that are probabilities under a wrong name."""
-        lowest, highest = scores.min(), scores.max()
-        # A NaN makes both of these NaN, and an infinity one of them infinite.
-        if not (lowest > -np.inf and highest < np.inf):
-            self._refuse_non_finite(scores, indices)
-        # One look suffices: a wrong name is wrong from the first answer on.
-        if self.num_classes is None and lowest >= 0.0 and highest <= 1.0:
-            off = np.abs(scores.sum(axis=1) - 1.0).max()
-            if off <= _LOOKS_LIKE_PROBABILITIES:
-                self._refuse(
-                    "was declared to return logits, but its answer looks like probabilities: all within [0, "
-                    "1], and each row sums to 1; pass returns='probabilities'"
-                )
-
-    def _checked_probabilities(self, scores: Scores, indices: Indices) -> Scores:
-        """Return the probabilities, rounding errors below 0 lifted to 0, or refuse them."""
-        tolerance = self._oracle.tolerance
-        lowest, highest = scores.min(), scores.max()
-        # A NaN makes these comparisons false; the range goes first, so that the sums cannot overflow.
-        if not (lowest >= -tolerance and highest <= 1.0 + tolerance):
-            self._refuse_range(scores, indices)
-        off = np.abs(scores.sum(axis=1) - 1.0)
-        if off.max() > tolerance:
-            self._refuse_sums(scores, int(off.argmax()), indices)
-        if lowest < 0.0:
-            np.maximum(scores, 0.0, out=scores)
-        return scores
-
-    def _refuse_range(self, scores: Scores, indices: Indices) -> NoReturn:
-        """Say which probability is not one."""
-        if not np.isfinite(scores).all():
-            self._refuse_non_finite(scores, indices)
-        tolerance = self._oracle.tolerance
-        row, column = np.argwhere((scores < -tolerance) | (scores > 1.0 + tolerance))[0]
-        self._refuse(
-            f"must answer with probabilities within [0, 1]; it gave {scores[row, column]:.6g} for class "
-            f"{column} in row {row} (image {indices[row]}); looks like logits? pass returns='logits'"
-        )
-
-    def _refuse_sums(self, scores: Scores, row: int, indices: Indices) -> NoReturn:
-        """Say which row of probabilities does not sum to 1."""
-        self._refuse(
-            f"must answer with probabilities that sum to 1 within {self._oracle.tolerance:g}; row {row} "
-            f"(image {indices[row]}) sums to {scores[row].sum():.6g}; looks like logits? pass "
-            "returns='logits'. If they are probabilities that were rounded or cut off, pass a larger "
-            "tolerance"
-        )
-
-    def _refuse_non_finite(self, scores: Scores, indices: Indices) -> NoReturn:
-        """Say where an answer is not finite."""
-        row, column = np.argwhere(~np.isfinite(scores))[0]
-        self._refuse(
-            f"must answer with finite scores; it gave {scores[row, column]} for class {column} in row {row} "
-            f"(image {indices[row]})"
-        )
-
-    def _refuse(self, what: str) -> NoReturn:
-        """Raise the error of an answer that cannot be used."""
-        raise OracleError(f"the oracle {self._oracle.name!r} {what}")
-
-
-def _softmax(logits: Scores) -> Scores:
-    """Return the softmax of each row, overwriting `logits`; no exponent is above 0, so none overflows."""
-    # Two finite logits may lie further apart than doubles reach; the lower one's probability is 0 all the
-    # same.
-    with np.errstate(over="ignore", under="ignore"):
-        logits -= logits.max(axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
-    return logits

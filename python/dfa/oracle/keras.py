@@ -68,7 +68,7 @@ class KerasOracle(Oracle):
 
         Args:
             model: A built `keras.Model`.
-            returns: Whether its output is "probabilities" or "logits".
+            returns: Whether its output is "probabilities" or "logits". (`dfa.top_k` and its like show less of them.)
             preprocess: What keras.applications calls `preprocess_input`: from float32, 0..255, to what the
                 model takes. It runs inside the compiled function, on the device, where it can be traced there
                 (those of keras.applications can), and otherwise on the host, on a float32 numpy array. Either
@@ -83,8 +83,16 @@ class KerasOracle(Oracle):
         self._keras = import_keras()
         _check_model(self._keras, model)
         self.returns = ScoreKind.of(returns)
+        if self.returns not in (ScoreKind.PROBABILITIES, ScoreKind.LOGITS):
+            raise InvalidInputError(
+                f"a Keras model gives one score per class, so it returns 'probabilities' or 'logits', got "
+                f"{self.returns.value!r}; to show less of them, wrap it: dfa.top_k(model, k), dfa.top_1(model) or "
+                "dfa.label_only(model)"
+            )
         self.tolerance = checked_tolerance(tolerance)
         self.name = str(model.name)
+        outputs = _tensors(model, "outputs")
+        self.num_classes = None if outputs is None else outputs[0].shape[1]
         self._model = model
         self._preprocess = checked_preprocess(preprocess)
         self._on_host: Preprocess | None = None

@@ -1,0 +1,245 @@
+"""Success and queries of `dfa.run` against what the oracle shows: everything, the likeliest classes, or a label alone.
+
+One model, the same correctly classified images and the same targets on every level; what is hidden is hidden by
+`dfa.top_k`, `dfa.top_1` and `dfa.label_only`. Every image sent counts, also those that a label-only search asks beside
+its candidates, and the count is compared with the images that the model saw. A failure counts as the whole budget.
+
+The MobileNet settings take few images and short budgets by default, since a CPU answers some hundred queries a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+import dfa
+from common import load_images, load_model, make_parser, print_table, write_report
+from dfa.objectives import predicted
+from dfa.targets import resolve
+from dfa.types import Images
+
+_MARKS: Final = (10, 100, 1_000, 10_000)
+_MOST_TOP_1: Final = 1.5
+_LEAST_LABEL: Final = 0.9
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A model, its images, and what is asked of the attack.
+
+    Attributes:
+        model: File in the data folder.
+        logits: The layer whose output are the model's logits.
+        images: File in the data folder.
+        epsilon: Grey levels.
+        rank: The target is the rank-th likeliest class of the clean image; None in an untargeted attack.
+        number: Images: the first that the model classifies correctly.
+        budget: Queries per image.
+        batch_size: Rows of the oracle's batch.
+    """
+
+    model: str
+    logits: str
+    images: str
+    epsilon: int
+    rank: int | None
+    number: int
+    budget: int
+    batch_size: int = 256
+
+
+_LENET = ("lenet1.keras", "before_softmax", "mnist_test2000.npz")
+_V1 = ("mobilenet_v1_160.keras", "logits", "imagenet100_160.npz")
+SETTINGS: Final = {
+    "lenet1-eps64": Setting(*_LENET, 64, None, 200, 10_000),
+    "mobilenetv1-eps4": Setting(*_V1, 4, None, 30, 2_000, batch_size=32),
+    "mobilenetv1-eps10-targeted": Setting(*_V1, 10, 11, 10, 1_000, batch_size=32),
+    "lenet1-eps64-targeted": Setting(*_LENET, 64, 4, 100, 2_000),
+}
+LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
+    "probabilities": dfa.as_oracle,
+    "logits": lambda oracle: oracle,
+    "top_5": lambda oracle: dfa.top_k(oracle, 5),
+    "top_1": dfa.top_1,
+    "label": dfa.label_only,
+}
+"""What is made of the model's oracle (of its logits, on the level of that name)."""
+
+
+class Counted(dfa.Oracle):
+    """Passes everything on to an oracle and counts the images."""
+
+    def __init__(self, oracle: dfa.Oracle) -> None:
+        """Wrap an oracle of probabilities or logits."""
+        self.name, self.returns, self.tolerance = oracle.name, oracle.returns, oracle.tolerance
+        self.num_classes = oracle.num_classes
+        self.images = 0
+        self._oracle = oracle
+
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+        """Let the oracle get ready."""
+        self._oracle.prepare(shape, batch_size)
+
+    def scores(self, images: Images) -> Any:
+        """Return what the oracle answers."""
+        self.images += len(images)
+        return self._oracle.scores(images)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The model of a setting, its images, and their targets or None."""
+
+    model: Any
+    images: Images
+    targets: NDArray[np.int64] | None
+
+
+def load(setting: Setting, number: int, data: Path) -> Problem:
+    """Load a setting."""
+    images, labels = load_images(data, setting.images)
+    model = load_model(data, setting.model)
+    oracle = dfa.as_oracle(model)
+    oracle.prepare(images.shape[1:], setting.batch_size)
+    images, labels = images[: 2 * number], labels[: 2 * number]
+    parts = [images[start : start + setting.batch_size] for start in range(0, len(images), setting.batch_size)]
+    scores = np.concatenate([np.asarray(oracle.scores(part), dtype=np.float64) for part in parts])
+    kept = np.flatnonzero(predicted(scores) == labels)[:number]
+    targets = None if setting.rank is None else resolve(dfa.rank(setting.rank), scores[kept], kept)
+    return Problem(model, images[kept], targets)
+
+
+def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, Counted]:
+    """Return the oracle of a level, and what counts the images that the model behind it sees."""
+    if level == "logits":
+        keras = importlib.import_module("keras")
+        layer = problem.model.get_layer(setting.logits).output
+        logits = keras.Model(problem.model.inputs, keras.layers.Flatten()(layer))
+        counted = Counted(dfa.as_oracle(logits, returns="logits"))
+    else:
+        counted = Counted(dfa.as_oracle(problem.model))
+    return LEVELS[level](counted), counted
+
+
+def measure(problem: Problem, name: str, level: str, budget: int, seed: int) -> dict[str, Any]:
+    """Attack on one level.
+
+    Raises:
+        RuntimeError: The records do not agree with what the model saw, or pass the budget.
+    """
+    setting = SETTINGS[name]
+    oracle, counted = oracle_of(problem, setting, level)
+    result = dfa.run(
+        oracle,
+        problem.images,
+        targets=problem.targets,
+        epsilon=setting.epsilon,
+        max_queries=budget,
+        batch_size=setting.batch_size,
+        seed=seed,
+        progress=False,
+    )
+    records, profile = result.records, result.profile
+    sent = sum(record.queries_sent for record in records)
+    if counted.images != sent + profile.clean + profile.verification:
+        raise RuntimeError(f"the model saw {counted.images} images, and the records hold {sent} queries")
+    if max(record.queries_sent for record in records) > budget:
+        raise RuntimeError("the budget was exceeded")
+    queries = np.array([record.queries if record.verified else budget for record in records], dtype=np.float64)
+    is_success = np.array([record.verified for record in records])
+    return {
+        "setting": name,
+        "level": level,
+        "seed": seed,
+        "images": len(records),
+        "budget": budget,
+        "success": float(is_success.mean()),
+        "within": {str(mark): float((is_success & (queries <= mark)).mean()) for mark in _MARKS if mark <= budget},
+        "mean": float(queries.mean()),
+        "median": float(np.median(queries)),
+        "sent": sent,
+        "seconds": profile.wall,
+        "queries": [record.queries if record.verified else None for record in records],
+    }
+
+
+def bars(cells: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """Return what was to be reached, with the figures, and whether it was."""
+    found = {(cell["setting"], cell["level"]): cell for cell in cells}
+    judged = []
+    for name in ("lenet1-eps64", "mobilenetv1-eps4"):
+        full, top = found.get((name, "probabilities")), found.get((name, "top_1"))
+        if full and top:
+            ratio = top["mean"] / full["mean"]
+            text = (
+                f"{name}: top_1 takes {ratio:.2f} times the queries of probabilities (at most {_MOST_TOP_1}), success "
+                f"{top['success']:.1%} and {full['success']:.1%} (equal)"
+            )
+            judged.append((text, ratio <= _MOST_TOP_1 and top["success"] >= full["success"]))
+    label = found.get(("lenet1-eps64", "label"))
+    if label:
+        text = f"lenet1-eps64: label {label['success']:.1%} within {label['budget']:,} (at least {_LEAST_LABEL:.0%})"
+        judged.append((text, label["success"] >= _LEAST_LABEL))
+    return judged
+
+
+def show(cells: list[dict[str, Any]]) -> None:
+    """Print the table and the bars."""
+    print_table(
+        ["setting", "shown", "images", "budget", "success", "mean", "median", *(f"@{mark:,}" for mark in _MARKS)],
+        [
+            [
+                cell["setting"],
+                cell["level"],
+                cell["images"],
+                f"{cell['budget']:,}",
+                f"{cell['success']:.1%}",
+                f"{cell['mean']:,.1f}",
+                f"{cell['median']:,.1f}",
+                *(f"{cell['within'][str(mark)]:.0%}" if str(mark) in cell["within"] else "" for mark in _MARKS),
+            ]
+            for cell in cells
+        ],
+    )
+    for text, is_met in bars(cells):
+        print(f"{'met   ' if is_met else 'MISSED'}  {text}")
+
+
+def main() -> None:
+    """Measure every cell, or show what was measured."""
+    parser = make_parser("information", __doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), help="settings")
+    parser.add_argument("--levels", nargs="+", choices=list(LEVELS), default=list(LEVELS), help="what is shown")
+    parser.add_argument("--images", type=int, help="of every setting, instead of its own number")
+    parser.add_argument("--budget", type=int, help="of every setting, instead of its own")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--print", action="store_true", dest="only_prints", help="show the JSON and measure nothing")
+    arguments: argparse.Namespace = parser.parse_args()
+    if arguments.only_prints:
+        show(json.loads(arguments.out.read_text())["results"])
+        return
+    measured = json.loads(arguments.out.read_text())["results"] if arguments.out.is_file() else []
+    # What is not measured now stays in the JSON, so that a long run may be cut into several.
+    cells: list[dict[str, Any]] = [
+        cell for cell in measured if cell["setting"] not in arguments.only or cell["level"] not in arguments.levels
+    ]
+    for name in arguments.only:
+        setting = SETTINGS[name]
+        problem = load(setting, arguments.images or setting.number, arguments.data)
+        for level in arguments.levels:
+            cells.append(measure(problem, name, level, arguments.budget or setting.budget, arguments.seed))
+            # After every cell, so that what is finished survives an interruption.
+            write_report(arguments.out, arguments, cells, bars=bars(cells))
+    show(cells)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Oracles that show less of their classes than they know: to look at one model on every level of information."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dfa.errors import InvalidInputError
+from dfa.oracle.answers import reader_of
+from dfa.oracle.base import Oracle, ScoreKind, declare_shown
+from dfa.types import Images
+
+
+class RestrictedOracle(Oracle):
+    """An oracle of all classes, of which the likeliest are shown, or the likeliest one's label alone."""
+
+    def __init__(
+        self, oracle: Oracle, returns: ScoreKind, *, k: int | None = None, num_classes: int | None = None
+    ) -> None:
+        """Hide some of what an oracle shows.
+
+        Args:
+            oracle: Returns probabilities or logits.
+            returns: `ScoreKind.TOP_K`, `ScoreKind.TOP_1` or `ScoreKind.LABEL`.
+            k: How many classes are shown, with `ScoreKind.TOP_K`.
+            num_classes: K, where the oracle does not declare it.
+
+        Raises:
+            InvalidInputError: The oracle shows less already, does not tell its classes, or shows no k of them.
+        """
+        if oracle.returns not in (ScoreKind.PROBABILITIES, ScoreKind.LOGITS):
+            raise InvalidInputError(
+                f"only an oracle that returns probabilities or logits can be made to show less, got {oracle.name!r}, "
+                f"which returns {oracle.returns.value!r}"
+            )
+        known = oracle.num_classes if num_classes is None else num_classes
+        if oracle.num_classes not in (None, known):
+            raise InvalidInputError(f"the oracle {oracle.name!r} knows {oracle.num_classes} classes, got {num_classes}")
+        self.returns = returns
+        self.num_classes, self.num_shown = declare_shown(returns, known, k)
+        self.kind = oracle.kind  # type: ignore[misc]
+        self.name = oracle.name
+        self.tolerance = oracle.tolerance
+        self._oracle = oracle
+        self._reader = reader_of(oracle)
+
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+        """Let the oracle get ready."""
+        self._oracle.prepare(shape, batch_size)
+
+    def scores(self, images: Images) -> Any:
+        """Return what is left of the oracle's answer; of equally likely classes the smaller id goes first.
+
+        Raises:
+            OracleError: The oracle's answer is not what it declares.
+        """
+        answer = self._reader.arrays(self._oracle.scores(images))
+        scores = self._reader.scores(answer, np.arange(len(images)))
+        if self.num_shown is None:
+            return scores.argmax(axis=1)
+        labels = np.argsort(-scores, axis=1, kind="stable")[:, : self.num_shown]
+        shown = np.take_along_axis(scores, labels, axis=1)
+        return (labels[:, 0], shown[:, 0]) if self.returns is ScoreKind.TOP_1 else (labels, shown)
+
+    def fingerprint(self) -> str | None:
+        """Return what names the model's parameters, or None where nothing does."""
+        return self._oracle.fingerprint()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record should keep of this oracle, in plain JSON types."""
+        return self._oracle.describe() | super().describe()

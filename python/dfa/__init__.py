@@ -37,6 +37,7 @@ from dfa.auditing import (
     audit_attack,
     repair,
 )
+from dfa.confirmation import Confirmation
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -64,6 +65,7 @@ __all__ = [
     "AuditSummary",
     "BudgetExceededError",
     "Codec",
+    "Confirmation",
     "DfaError",
     "Finding",
     "Interrupted",

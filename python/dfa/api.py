@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
@@ -37,7 +38,8 @@ class Storage:
         overwrite: Replace a run or a saved result there.
         resume: Go on with the run there, if there is one: with the same images, oracle and settings, or it is refused.
         interval: The most images sent to the oracle between two checkpoints, and so the most that one kill can make a
-            resumed run send again; `Profile.resent` counts them. At least four batches. A checkpoint also comes every
+            resumed run send again (and, where images are confirmed by repeated answers, those of one batch);
+            `Profile.resent` counts them. At least four batches. A checkpoint also comes every
             minute, unless checkpoints take more than a hundredth of the time.
         command: What run.json keeps of whoever began the run.
     """
@@ -59,6 +61,7 @@ def run(
     space: LinfBall | None = None,
     objective: Objective | DegreeFunction | str | None = None,
     optimizer: Racos | None = None,
+    confirmations: Confirmation | int = 1,
     max_queries: int = 10_000,
     max_seconds: float | None = None,
     batch_size: int = 256,
@@ -92,6 +95,11 @@ def run(
         space: The search space instead of `epsilon`.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
+        confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
+            adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
+            goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
+            mean of as many answers. All these are counted in `Result.profile` (`verification` and `clean`), and not
+            against `max_queries`.
         max_queries: Budget per image. Counts every candidate sent to the oracle, and is never exceeded; the clean
             prediction and the confirmation are counted apart, in `Result.profile`.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
@@ -131,6 +139,7 @@ def run(
     parsed_labels = parse_labels(labels, num_images)
     parsed_targets = parse(targets, num_images=num_images, labels=parsed_labels)
     chosen = optimizer.objective if objective is None else Objective.of(objective)
+    confirmation = Confirmation.parse(confirmations)
     ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
     model = as_oracle(oracle)
     _require_integer("max_queries", max_queries, 1, 2**62)
@@ -156,6 +165,7 @@ def run(
         ball=ball,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
+        confirmation=confirmation,
         max_queries=int(max_queries),
         max_seconds=max_seconds,
         batch_size=int(batch_size),
@@ -170,6 +180,7 @@ def run(
             "epsilon": epsilon if space is None else space.epsilon,
             "objective": chosen.name,
             "optimizer": optimizer,
+            "confirmations": confirmation,
             "max_queries": int(max_queries),
             "max_seconds": max_seconds,
             "batch_size": int(batch_size),

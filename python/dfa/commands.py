@@ -40,6 +40,7 @@ from dfa import sources
 from dfa.api import Storage
 from dfa.bench import DEFAULT_SIZES
 from dfa.bench import bench as measure_model
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.folder import plain, read_document
 from dfa.oracle import Oracle, as_oracle
@@ -250,6 +251,7 @@ class Request:
         preprocess: module:attribute.
         channels: Of image files.
         size: HxW.
+        confirmations: K or K/N.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -269,6 +271,7 @@ class Request:
     settings: dict[str, Any]
     optimizer: dict[str, Any]
     folder: str
+    confirmations: str | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Request:
@@ -327,6 +330,11 @@ labels.csv has a header and the columns file,label (or index,label).
 @click.option("--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
 @click.option("--preset", type=click.Choice(["default", "paper"]), default="default", help="The optimizer's settings.")
 @click.option("--objective", type=click.Choice(["log", "paper"]), help="The degree; by default the preset's.")
+@click.option(
+    "--confirmations",
+    metavar="K/N",
+    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+)
 @_settings(_run_settings(), unset=False)
 @_model_options
 @_image_options
@@ -385,6 +393,7 @@ def _attack(
                 epsilon=epsilon,
                 objective=request.objective,
                 optimizer=optimizer,
+                confirmations=Confirmation.parse(request.confirmations or 1),
                 store=storage,
                 progress=progress,
                 **request.settings,

@@ -21,7 +21,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa import objectives
+from dfa import objectives, pipelines
 from dfa.api import Storage, run
 from dfa.auditing import (
     Affine,
@@ -50,7 +50,8 @@ from dfa.errors import (
 )
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
-from dfa.oracle import Oracle, as_oracle
+from dfa.oracle import Oracle, TfliteOracle, as_oracle
+from dfa.pipelines import Pipeline
 from dfa.results import Profile, Record, Result, Status, Summary
 from dfa.space import LinfBall
 from dfa.targets import Rank, rank
@@ -77,6 +78,7 @@ __all__ = [
     "ObjectiveError",
     "Oracle",
     "OracleError",
+    "Pipeline",
     "Profile",
     "Racos",
     "Rank",
@@ -88,12 +90,14 @@ __all__ = [
     "Storage",
     "StoreError",
     "Summary",
+    "TfliteOracle",
     "VectorOracle",
     "Verification",
     "as_oracle",
     "audit",
     "audit_attack",
     "objectives",
+    "pipelines",
     "rank",
     "repair",
     "run",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import builtins
+from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.keras import KerasOracle
+from dfa.oracle.tflite import TfliteOracle
 
-__all__ = ["CallableOracle", "KerasOracle", "Oracle", "Preprocess", "ScoreKind", "as_oracle"]
+__all__ = ["CallableOracle", "KerasOracle", "Oracle", "Preprocess", "ScoreKind", "TfliteOracle", "as_oracle"]
 
 _TORCH_ADVICE: Final = (
     "a torch module takes tensors, not uint8 arrays; wrap it in a function, such as\n"
@@ -32,12 +34,13 @@ def as_oracle(
     """Return an oracle for a model.
 
     Args:
-        model: An `Oracle` (returned as it is), a Keras model, or any callable from a uint8 batch (n, H, W, C)
-            to scores (n, K).
+        model: An `Oracle` (returned as it is), a Keras model, the path of a .tflite file (`TfliteOracle` has more
+            arguments), or any callable from a uint8 batch (n, H, W, C) to scores (n, K).
         returns: Whether the scores are "probabilities" or "logits".
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
-        tolerance: How far the probabilities of one image may sum from 1.
+        tolerance: How far the probabilities of one image may sum from 1. (Of a .tflite file with an 8-bit output,
+            whatever its rounding can make of them, unless another is given.)
 
     Raises:
         InvalidInputError: If `model` is none of these, or an `Oracle` comes with other arguments, which it
@@ -59,10 +62,13 @@ def as_oracle(
         return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
     if descends_from(model, "torch", "Module"):
         raise InvalidInputError(_TORCH_ADVICE)
+    if isinstance(model, str | Path) and Path(model).suffix == ".tflite":
+        given = None if tolerance == DEFAULT_TOLERANCE else tolerance
+        return TfliteOracle(model, returns=returns, preprocess=preprocess, tolerance=given)
     # By its full name: within this package, `callable` is the module of callable oracles.
     if builtins.callable(model):
         return CallableOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores "
-        f"(n, K), got {type(model).__name__}"
+        "as_oracle needs an Oracle, a Keras model, a .tflite file, or a function from uint8 images (n, H, W, C) to "
+        f"scores (n, K), got {f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )

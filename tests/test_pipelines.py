@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import io
 from dataclasses import replace
 
@@ -25,6 +26,12 @@ batches = st.tuples(st.integers(1, 4), st.integers(1, 9), st.integers(1, 9), st.
     lambda shape: npst.arrays(np.uint8, shape)
 )
 FIXED = [Jpeg(75), BitDepth(3), Median(3), Median(5)]
+
+
+def test_the_example_of_the_module_runs():
+    results = doctest.testmod(dfa.pipelines)
+    assert results.attempted >= 6
+    assert results.failed == 0
 
 
 # --------------------------------------------------------------------------------------------------- the steps

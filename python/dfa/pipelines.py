@@ -75,7 +75,7 @@ class Pipeline(Oracle):
         Raises:
             InvalidInputError: An argument is not what it should be.
         """
-        if isinstance(steps, str) or not isinstance(steps, Sequence) or not all(callable(step) for step in steps):
+        if not isinstance(steps, Sequence) or not all(callable(step) for step in steps):
             raise InvalidInputError(
                 f"steps must be a list of functions of a uint8 batch, such as [dfa.pipelines.Jpeg(75)], got {steps!r}"
             )
@@ -115,7 +115,7 @@ class Pipeline(Oracle):
             InvalidInputError: A step cannot take such images.
             OracleError: What a step gives is no batch of images.
         """
-        batch = images.view()
+        batch: Images = images.view()
         batch.flags.writeable = False
         for step in self._steps:
             if self._executor is not None and getattr(step, "is_fixed", False) and len(batch) > 1:

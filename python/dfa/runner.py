@@ -812,7 +812,8 @@ class _Run:
 def _mean(answers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the mean over the second axis, which is exact where all answers are alike."""
     first: NDArray[np.float64] = answers[:, 0]
-    return first + (answers - answers[:, :1]).mean(axis=1)
+    mean: NDArray[np.float64] = first + (answers - answers[:, :1]).mean(axis=1)
+    return mean
 
 
 def _distances(found: _Found) -> dict[str, Any]:

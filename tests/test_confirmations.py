@@ -116,10 +116,11 @@ def test_every_answer_is_counted():
 @pytest.mark.parametrize(("needed", "falls"), [(6, True), (7, True), (8, False)])
 def test_as_many_answers_must_agree_as_are_needed(needed, falls):
     def rule(row, number, asked):
-        # Of the ten repeated answers the first seven are adversarial, towards class 1 and, twice, class 2.
+        # Of the ten repeated answers the first seven are adversarial, two for each of classes 1, 2 and 3; the honest class has
+        # three, more than any of these.
         if not is_candidate[0]:
             return row
-        return np.eye(10)[0] if asked > 7 else np.eye(10)[1 + (asked in (3, 5))] * 0.5 + 0.05
+        return np.eye(10)[0] if asked > 7 else np.eye(10)[4 if asked == 7 else 1 + (asked - 1) % 3] * 0.5 + 0.05
 
     is_candidate = [False]
     image = IMAGES[CLASSES == 0][:1] if (CLASSES == 0).any() else None
@@ -139,8 +140,8 @@ def test_as_many_answers_must_agree_as_are_needed(needed, falls):
     assert record.verified == falls
     if falls:
         assert (record.answers, record.agreeing, record.class_after) == (10, 7, 1)
-        # 0.55 in five answers, 0.05 in two, and 0 in three.
-        assert record.probability_after == pytest.approx((5 * 0.55 + 2 * 0.05) / 10)
+        # 0.55 in two answers, 0.05 in five, and 0 in three.
+        assert record.probability_after == pytest.approx((2 * 0.55 + 5 * 0.05) / 10)
         assert record.confidence == 0.7
         assert record.confidence_interval == pytest.approx((0.3968, 0.8922), abs=1e-4)
     else:
@@ -198,6 +199,23 @@ def test_a_run_that_was_cut_short_goes_on_as_if_it_had_not_been(tmp_path, num_ca
     assert result.profile.verification == expected.profile.verification
     assert any(record.verified and record.unconfirmed for record in result.records)
     assert timeless(dfa.Result.load(tmp_path / "run").records) == timeless(expected.records)
+
+
+@pytest.mark.parametrize("num_calls", range(2, 14))
+def test_a_hit_confirmed_in_half_an_iteration_outlives_a_kill(tmp_path, num_calls):
+    # Iterations of 40 candidates in batches of 8, so that checkpoints fall between a hit and the end of its iteration.
+    settings = {
+        "confirmations": 2,
+        "epsilon": 30,
+        "optimizer": replace(SCATTERED, samples=38),
+        "images": IMAGES[[0, 2]],
+    }
+    expected = attack(CLASSIFIER, **settings)
+    assert expected.success.all()
+    storage = dfa.Storage(tmp_path / "run", resume=True, interval=32)
+    with pytest.raises(dfa.OracleError):
+        attack(Until(num_calls, CLASSIFIER, raising(OSError("off"))), store=storage, **settings)
+    assert timeless(attack(CLASSIFIER, store=storage, **settings).records) == timeless(expected.records)
 
 
 def test_a_run_is_not_taken_up_with_other_confirmations(tmp_path):

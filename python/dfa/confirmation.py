@@ -18,6 +18,11 @@ class Confirmation:
     One of one is enough for a model that answers alike every time. A randomised defence needs more, since an image
     that it gets wrong one time in ten will be "found" by any search that asks often enough.
 
+    The answers are fresh, but a search may claim many images and needs only one of them to pass, so the share that
+    agrees (`Record.confidence`) flatters, and the more so the more claims failed before (`Record.unconfirmed`). Of 337
+    claims that are right every other time, some pass 9 of 10 by luck. Ask for more answers where claims are many, and
+    ask about the found images once more for a figure that is free of it.
+
     Attributes:
         needed: Answers that must find the image adversarial, 1..of.
         of: Answers asked for, up to 10,000.

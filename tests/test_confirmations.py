@@ -116,8 +116,8 @@ def test_every_answer_is_counted():
 @pytest.mark.parametrize(("needed", "falls"), [(6, True), (7, True), (8, False)])
 def test_as_many_answers_must_agree_as_are_needed(needed, falls):
     def rule(row, number, asked):
-        # Of the ten repeated answers the first seven are adversarial, two for each of classes 1, 2 and 3; the honest class has
-        # three, more than any of these.
+        # Of the ten repeated answers the first seven are adversarial, two each for classes 1, 2 and 3; the honest class
+        # has three, more than any of these.
         if not is_candidate[0]:
             return row
         return np.eye(10)[0] if asked > 7 else np.eye(10)[4 if asked == 7 else 1 + (asked - 1) % 3] * 0.5 + 0.05

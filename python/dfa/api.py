@@ -83,8 +83,9 @@ def run(
     deep-learning frameworks do, in the last bits.)
 
     Args:
-        oracle: A Keras model, any callable from uint8 (B, H, W, C) to scores (B, K), or what `dfa.as_oracle`
-            returns, which also says what scores are (probabilities or logits) and how to preprocess.
+        oracle: A Keras model, a .tflite file, any callable from uint8 (B, H, W, C) to scores (B, K), a `dfa.Pipeline`
+            in front of any of these, or what `dfa.as_oracle` returns, which also says what scores are (probabilities or
+            logits) and how to preprocess.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.

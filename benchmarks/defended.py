@@ -108,7 +108,7 @@ def pipeline(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     model = load_model(arguments.data, "mobilenet_v2_224.keras")
     defended = dfa.Pipeline([Jpeg(75), Median(3)], model, threads=2)
     images = load_images(arguments.data, "imagenet100_224.npz")
-    chosen = correct(defended, images, arguments.images or 100)
+    chosen = correct(defended, images, arguments.images or 20)
     few = ImageSet(chosen.images[:5], chosen.labels[:5])
     budget = arguments.max_queries
     settings: list[tuple[str, ImageSet, dict[str, Any]]] = [

@@ -61,6 +61,6 @@ $(VENV)/tools-installed: $(VENV)/created pyproject.toml
 $(VENV)/wheel-installed: $(VENV)/tools-installed $(SOURCES)
 	rm -rf dist
 	DFA_WARNINGS_AS_ERRORS=ON $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
-	$(BIN)/python -m pip install --quiet "$$(ls dist/*.whl)[demo,pandas,cli,report]"
+	$(BIN)/python -m pip install --quiet "$$(ls dist/*.whl)[demo,pandas,cli,report,tflite]"
 	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
 	touch $@

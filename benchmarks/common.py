@@ -62,7 +62,7 @@ def load_images(data: Path, name: str) -> ImageSet:
     Raises:
         MissingInputError: There is no such file.
     """
-    path = _existing(data / name)
+    path = existing(data / name)
     with np.load(path) as arrays:
         return ImageSet(arrays["images"], arrays["labels"].astype(np.int64))
 
@@ -73,7 +73,7 @@ def load_model(data: Path, name: str) -> Any:
     Raises:
         MissingInputError: There is no such file, or no Keras.
     """
-    path = _existing(data / "models" / name)
+    path = existing(data / "models" / name)
     try:
         keras = importlib.import_module("keras")
     except ImportError as error:
@@ -119,7 +119,12 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         print("  ".join([first, *others]).rstrip(), flush=True)
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
+    """Return a path if there is such a file.
+
+    Raises:
+        MissingInputError: There is none.
+    """
     if not path.is_file():
         raise MissingInputError(f"{path} is not there; say where the benchmark inputs are with --data FOLDER")
     return path

@@ -22,17 +22,17 @@ BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 # From the bottom up. A module may import those of the lines above its own, and none of its own line.
 LAYERS = [
     ["errors"],
-    ["types", "charts", "trace"],
+    ["types", "charts", "trace", "confirmation", "intervals"],
     ["objectives"],
     ["optimizer", "space", "targets", "inputs", "generations", "asking"],
     ["oracle.base"],
-    ["oracle.answers", "oracle.callable", "oracle.keras"],
+    ["oracle.answers", "oracle.callable", "oracle.keras", "oracle.tflite"],
     ["oracle.restricted"],
     ["oracle", "oracle.gate", "folder"],
     ["store", "sources"],
     ["results", "verify"],
     ["runner", "auditing.normalizers", "auditing.codecs"],
-    ["api", "picture", "auditing.roundings", "auditing.vectors"],
+    ["api", "picture", "pipelines", "auditing.roundings", "auditing.vectors"],
     ["demo", "report", "bench", "auditing.report"],
     ["auditing.audit"],
     ["auditing.attacks", "auditing.repair"],
@@ -46,6 +46,7 @@ KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
 OPTIONAL = {
     "keras",
     "tensorflow",
+    "ai_edge_litert",
     "torch",
     "jax",
     "pandas",

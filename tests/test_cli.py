@@ -167,7 +167,14 @@ def test_a_rate_of_nothing_does_not_pass_silently(here, capsys):
     ("words", "message"),
     [
         (["nothing.keras", "photos"], "MODEL must be a file that exists"),
-        (["model.py", "photos"], r"must be a .keras file, or module:attribute"),
+        (["model.py", "photos"], r"must be a .keras or a .tflite file, or module:attribute"),
+        (["nothing.tflite", "photos"], "MODEL must be a file that exists"),
+        (["model.py:classify", "photos", "--class-offset", "1"], "--class-offset is for .tflite files"),
+        (
+            ["model.py:classify", "photos", "--confirmations", "5/3"],
+            "confirmation must need at least 1 and at most all",
+        ),
+        (["model.py:classify", "photos", "--confirmations", "many"], "confirmations must be"),
         (["model.py:absent", "photos"], "has no 'absent'; it has Scores, broken, classify"),
         (["no_such_module:classify", "photos"], "cannot import 'no_such_module': ModuleNotFoundError"),
         (["gone.py:classify", "photos"], "'gone.py' must be a file that exists"),
@@ -300,6 +307,18 @@ def test_scores_and_preprocessing_are_declared(here, capsys):
     oracle = dfa.Result.load("a").config["oracle"]
     assert (oracle["returns"], oracle["preprocess"]) == ("logits", "halve")
     assert dfa_says(capsys, *base, "--out", "b")[0] == 3
+
+
+def test_repeated_answers_are_asked_for_by_a_flag(here, capsys):
+    _, document, _ = attack(capsys, "--out", "run", "--confirmations", "2/3")
+    summary = document["summary"]
+    assert summary["verified"] > 0
+    assert (summary["answers"], summary["confidence"]) == (3 * summary["verified"], 1.0)
+    assert document["profile"]["clean"] == 30
+    assert dfa.Result.load("run").config["confirmations"] == {"needed": 2, "of": 3}
+    assert dfa_says(capsys, "resume", "run")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert (status, json.loads(out)["checks"]["adversarial"]["checked"]) == (0, summary["verified"])
 
 
 def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):

@@ -21,7 +21,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa import objectives
+from dfa import objectives, pipelines
 from dfa.api import Storage, run
 from dfa.auditing import (
     Affine,
@@ -37,6 +37,7 @@ from dfa.auditing import (
     audit_attack,
     repair,
 )
+from dfa.confirmation import Confirmation
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -49,7 +50,8 @@ from dfa.errors import (
 )
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
-from dfa.oracle import Oracle, as_oracle, label_only, top_1, top_k
+from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, top_1, top_k
+from dfa.pipelines import Pipeline
 from dfa.results import Profile, Record, Result, Status, Summary
 from dfa.space import LinfBall
 from dfa.targets import Rank, rank
@@ -64,6 +66,7 @@ __all__ = [
     "AuditSummary",
     "BudgetExceededError",
     "Codec",
+    "Confirmation",
     "DfaError",
     "Finding",
     "Interrupted",
@@ -75,6 +78,7 @@ __all__ = [
     "ObjectiveError",
     "Oracle",
     "OracleError",
+    "Pipeline",
     "Profile",
     "Racos",
     "Rank",
@@ -86,6 +90,7 @@ __all__ = [
     "Storage",
     "StoreError",
     "Summary",
+    "TfliteOracle",
     "VectorOracle",
     "Verification",
     "as_oracle",
@@ -93,6 +98,7 @@ __all__ = [
     "audit_attack",
     "label_only",
     "objectives",
+    "pipelines",
     "rank",
     "repair",
     "run",

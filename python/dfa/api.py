@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.asking import Asking, Walk
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
@@ -38,7 +39,8 @@ class Storage:
         overwrite: Replace a run or a saved result there.
         resume: Go on with the run there, if there is one: with the same images, oracle and settings, or it is refused.
         interval: The most images sent to the oracle between two checkpoints, and so the most that one kill can make a
-            resumed run send again; `Profile.resent` counts them. At least four batches. A checkpoint also comes every
+            resumed run send again (and, where images are confirmed by repeated answers, those of one batch);
+            `Profile.resent` counts them. At least four batches. A checkpoint also comes every
             minute, unless checkpoints take more than a hundredth of the time.
         command: What run.json keeps of whoever began the run.
     """
@@ -60,6 +62,7 @@ def run(
     space: LinfBall | None = None,
     objective: Objective | DegreeFunction | str | None = None,
     optimizer: Racos | None = None,
+    confirmations: Confirmation | int = 1,
     max_queries: int = 10_000,
     max_seconds: float | None = None,
     batch_size: int = 256,
@@ -81,10 +84,11 @@ def run(
     deep-learning frameworks do, in the last bits.)
 
     Args:
-        oracle: A Keras model, any callable from uint8 (B, H, W, C) to probabilities (B, K), or what `dfa.as_oracle`
-            returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
-            with its probability, a label) and how to preprocess. Of a target that an answer hides, and of labels alone,
-            `dfa.objectives` and `dfa.asking` say what the search goes by.
+        oracle: A Keras model, a .tflite file, any callable from uint8 (B, H, W, C) to probabilities (B, K), a
+            `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle` returns, which also says what is answered
+            (probabilities, logits, the k likeliest classes, the likeliest one with its probability, a label) and how to
+            preprocess. What the search goes by where an answer hides the target, or is a label alone, `dfa.objectives`
+            and `dfa.asking` say.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.
@@ -95,6 +99,11 @@ def run(
         space: The search space instead of `epsilon`.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
+        confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
+            adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
+            goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
+            mean of as many answers. All these are counted in `Result.profile` (`verification` and `clean`), and not
+            against `max_queries`.
         max_queries: Budget per image. Counts every image sent to the oracle for it, and is never exceeded; the clean
             prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
@@ -136,6 +145,7 @@ def run(
     parsed_labels = parse_labels(labels, num_images)
     parsed_targets = parse(targets, num_images=num_images, labels=parsed_labels)
     chosen = optimizer.objective if objective is None else Objective.of(objective)
+    confirmation = Confirmation.parse(confirmations)
     ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
     model = as_oracle(oracle)
     check_ranked(parsed_targets, model.num_ranked)
@@ -166,6 +176,7 @@ def run(
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
         asking=asking,
+        confirmation=confirmation,
         max_queries=int(max_queries),
         max_seconds=max_seconds,
         batch_size=int(batch_size),
@@ -180,6 +191,7 @@ def run(
             "epsilon": epsilon if space is None else space.epsilon,
             "objective": chosen.name,
             "optimizer": optimizer,
+            "confirmations": confirmation,
             "max_queries": int(max_queries),
             "max_seconds": max_seconds,
             "batch_size": int(batch_size),

@@ -40,9 +40,10 @@ from dfa import sources
 from dfa.api import Storage
 from dfa.bench import DEFAULT_SIZES
 from dfa.bench import bench as measure_model
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.folder import plain, read_document
-from dfa.oracle import Oracle, as_oracle
+from dfa.oracle import Oracle, TfliteOracle, as_oracle
 from dfa.store import read_run, read_run_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -181,6 +182,13 @@ def _settings(settings: Sequence[_Setting], *, unset: bool) -> Callable[[_Comman
 def _model_options(command: _Command) -> _Command:
     """Give a command the flags that say what a model returns and takes."""
     for option in (
+        click.option(
+            "--class-offset",
+            type=click.IntRange(0),
+            default=0,
+            show_default=True,
+            help="Of a .tflite file: the class of its first output is minus this; 1 where that means background.",
+        ),
         click.option("--preprocess", metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."),
         click.option(
             "--returns",
@@ -229,8 +237,9 @@ Examples:
 def app() -> None:
     """Adversarial 8-bit images by querying alone.
 
-    MODEL is a .keras file, or module:attribute (or file.py:attribute) for any function from uint8 images (n, H, W, C)
-    to scores (n, K). IMAGES is a folder, a glob, or a .npy or .npz file.
+    MODEL is a .keras file, a .tflite file (8-bit ones as they are), or module:attribute (or file.py:attribute) for any
+    function from uint8 images (n, H, W, C) to scores (n, K), a dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder,
+    a glob, or a .npy or .npz file.
     """
 
 
@@ -250,6 +259,8 @@ class Request:
         preprocess: module:attribute.
         channels: Of image files.
         size: HxW.
+        confirmations: K or K/N.
+        class_offset: Of a .tflite file.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -269,6 +280,8 @@ class Request:
     settings: dict[str, Any]
     optimizer: dict[str, Any]
     folder: str
+    confirmations: str | None = None
+    class_offset: int = 0
 
     @classmethod
     def of(cls, folder: Path) -> Request:
@@ -302,7 +315,9 @@ class Request:
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
+  dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label).
@@ -327,6 +342,11 @@ labels.csv has a header and the columns file,label (or index,label).
 @click.option("--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
 @click.option("--preset", type=click.Choice(["default", "paper"]), default="default", help="The optimizer's settings.")
 @click.option("--objective", type=click.Choice(["log", "paper"]), help="The degree; by default the preset's.")
+@click.option(
+    "--confirmations",
+    metavar="K/N",
+    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+)
 @_settings(_run_settings(), unset=False)
 @_model_options
 @_image_options
@@ -368,7 +388,7 @@ def _attack(
     say = Console(stderr=True)
     # What is wrong with a word shows before a model is loaded, which takes a while.
     epsilon, optimizer = sources.parse_epsilon(request.epsilon), request.racos()
-    oracle, channels = _oracle(request.model, request.returns, request.preprocess)
+    oracle, channels = _oracle(request.model, request.returns, request.preprocess, request.class_offset)
     size = sources.parse_size(request.size)
     source = sources.open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
@@ -385,6 +405,7 @@ def _attack(
                 epsilon=epsilon,
                 objective=request.objective,
                 optimizer=optimizer,
+                confirmations=Confirmation.parse(request.confirmations or 1),
                 store=storage,
                 progress=progress,
                 **request.settings,
@@ -445,9 +466,9 @@ def verify(run: Path, model: str | None, images: str | None, as_json: bool, **wo
         returns, preprocess = words["returns"] or request.returns, words["preprocess"] or request.preprocess
         run = run.resolve()
         os.chdir(request.folder)
-        oracle, _ = _oracle(request.model, returns, preprocess)
+        oracle, _ = _oracle(request.model, returns, preprocess, request.class_offset)
     else:
-        oracle, _ = _oracle(model, words["returns"], words["preprocess"])
+        oracle, _ = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
     originals = None
     if images is not None:
         wanted = read_run(run).config["shape"][-1]
@@ -521,7 +542,7 @@ Examples:
 def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     """Measure a model over batch sizes, attack a few images, and project what a run would take."""
     epsilon, size = sources.parse_epsilon(words["epsilon"]), sources.parse_size(words["size"])
-    oracle, channels = _oracle(model, words["returns"], words["preprocess"])
+    oracle, channels = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
     source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
     target = sources.parse_target(words["target"], source.names)
     paper = dfa.Racos.paper(targeted=target is not None)
@@ -605,7 +626,7 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
     except ValueError:
         raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
     size = sources.parse_size(words["size"])
-    oracle, channels = _oracle(model, words["returns"], words["preprocess"])
+    oracle, channels = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
     source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
     report = auditing.audit(
         oracle,
@@ -688,14 +709,19 @@ def _progress(console: Console, number: int, storage: Storage) -> Iterator[Calla
         yield show
 
 
-def _oracle(model: str, returns: str | None, preprocess: str | None) -> tuple[Oracle, int | None]:
+def _oracle(model: str, returns: str | None, preprocess: str | None, class_offset: int) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells."""
     loaded = sources.load_model(model)
+    if class_offset and not isinstance(loaded, Path):
+        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
     if isinstance(loaded, Oracle):
         if returns is not None or preprocess is not None:
             raise InvalidInputError(f"{model} is a dfa.Oracle and says itself what it returns and how it preprocesses")
         return loaded, None
     function = None if preprocess is None else sources.load_object(preprocess)
+    if isinstance(loaded, Path):
+        lite = TfliteOracle(loaded, returns=returns or "probabilities", preprocess=function, class_offset=class_offset)
+        return lite, lite.input_shape[-1]
     oracle = as_oracle(loaded, returns=returns or "probabilities", preprocess=function)
     return oracle, sources.channels_of(loaded)
 

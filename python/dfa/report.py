@@ -21,8 +21,10 @@ import numpy as np
 from PIL import Image as Pillow
 
 from dfa.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
+from dfa.confirmation import Confirmation
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.folder import write_bytes
+from dfa.intervals import wilson
 from dfa.picture import amplified_difference
 from dfa.results import Record, Result, Status, Summary
 from dfa.store import holds_run, read_run_json
@@ -38,7 +40,6 @@ _SMALL: Final = 64
 
 _GAP: Final = 4
 _BUDGETS: Final = (1, 10, 100, 1_000, 10_000)
-_Z: Final = 1.959963984540054
 
 
 def write_report(
@@ -111,7 +112,7 @@ class _View:
             folder=folder,
             result=result,
             summary=summary,
-            interval=_wilson(summary.verified, summary.attacked),
+            interval=wilson(summary.verified, summary.attacked),
             is_complete=summary.unfinished == 0,
             pages=[pictures[start : start + _PAGE] for start in range(0, len(pictures), _PAGE)],
             factor=factor,
@@ -345,18 +346,11 @@ def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
         f"    objective={config.get('objective')!r},",
         f"    optimizer=dfa.Racos({fields}),",
     ]
+    confirmation = Confirmation.parse(config.get("confirmations", 1))
+    if confirmation.is_repeated:
+        lines.append(f"    confirmations=dfa.{confirmation!r},")
     lines += [f"    {name}={config.get(name)!r}," for name in ("max_queries", "max_seconds", "batch_size", "seed")]
     return "\n".join([*lines, ")"])
-
-
-def _wilson(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a rate (Wilson's score interval)."""
-    if not trials:
-        return (math.nan, math.nan)
-    share = successes / trials
-    centre = (share + _Z * _Z / (2 * trials)) / (1 + _Z * _Z / trials)
-    half = _Z * math.sqrt(share * (1 - share) / trials + _Z * _Z / (4 * trials * trials)) / (1 + _Z * _Z / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _percent(rate: float) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.charts import Figure, Series, success_chart
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.folder import (
     IMAGES,
@@ -40,6 +41,7 @@ from dfa.folder import (
     write_image,
     write_records,
 )
+from dfa.intervals import Interval, wilson
 from dfa.objectives import predicted
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
@@ -56,7 +58,7 @@ class Status(Enum):
     """How an image's attack ended."""
 
     SUCCESS = "success"
-    """An adversarial image was found and confirmed by a query of its own."""
+    """An adversarial image was found and confirmed by queries of its own."""
     FAILURE = "failure"
     """The search ended (queries, iterations, time) without a confirmed adversarial image."""
     SKIPPED = "skipped"
@@ -83,8 +85,12 @@ class Record:
         probability_before: Probability of `class_before` on the original image, 0..1; nearly 1 where an oracle
             answers with labels alone.
         probability_after: Probability of `class_after` on the adversarial image, 0..1.
-        found: The search claims an adversarial image.
-        verified: The uint8 image, queried on its own, was adversarial. True exactly for a success.
+        found: The search claims an adversarial image, or claimed one that was not confirmed.
+        verified: The uint8 image, queried on its own, was adversarial, as often as the run's `confirmations` ask for.
+            True exactly for a success.
+        answers: How often the oracle was asked, apart from the search, about the adversarial image.
+        agreeing: How many of these answers found it adversarial.
+        unconfirmed: Candidates that were adversarial when first asked and that repeated answers did not confirm.
         queries: Images asked up to and including the first adversarial one; what the paper counts.
         queries_sent: Images sent to the oracle for this image, the rest of the hit's batch included, and what is asked
             besides the candidates of an oracle of labels.
@@ -108,6 +114,9 @@ class Record:
     probability_after: float | None = None
     found: bool = False
     verified: bool = False
+    answers: int = 0
+    agreeing: int = 0
+    unconfirmed: int = 0
     queries: int = 0
     queries_sent: int = 0
     seconds: float = 0.0
@@ -131,6 +140,16 @@ class Record:
                 f"verified={self.verified}"
             )
 
+    @property
+    def confidence(self) -> float:
+        """Share of the repeated answers that found the adversarial image adversarial; nan if it was never asked."""
+        return _ratio(self.agreeing, self.answers)
+
+    @property
+    def confidence_interval(self) -> Interval:
+        """Wilson's 95 % interval of the chance that one more answer would find it adversarial."""
+        return wilson(self.agreeing, self.answers)
+
 
 @dataclass
 class Profile:
@@ -150,8 +169,8 @@ class Profile:
         rows_sent: Attack queries, images.
         rows_capacity: Rows that the batches could have carried.
         batches: Batches of attack queries.
-        clean: Clean predictions, images; no attack queries.
-        verification: Verified final images; no attack queries.
+        clean: Images sent for clean predictions; no attack queries.
+        verification: Images sent to confirm what the search claims, as often as they were sent; no attack queries.
         resent: Images sent beyond all these, because a run that was cut short was taken up again.
         spans: What the run was doing when; empty once it is read back from a folder.
     """
@@ -229,6 +248,11 @@ class Summary:
         SR: Success rate N_v / N_a.
         TSR: True success rate N_i / N_a.
         GAP: (SR - TSR) / SR.
+        confidence: Share of the repeated answers about the successes that found them adversarial. 1 where one answer
+            each is asked for.
+        confidence_interval: Wilson's 95 % interval of it, of all these answers together.
+        answers: Repeated answers about the successes.
+        unconfirmed: Candidates that were adversarial when first asked and not confirmed, of all attacked images.
         ATC: Average time cost of an adversarial image: mean over successes of `Record.seconds`, the image's
             share of the run's wall time.
         queries_mean: Mean queries over successes.
@@ -252,6 +276,10 @@ class Summary:
     SR: float
     TSR: float
     GAP: float
+    confidence: float
+    confidence_interval: Interval
+    answers: int
+    unconfirmed: int
     ATC: float
     queries_mean: float
     queries_median: float
@@ -282,6 +310,10 @@ class Summary:
             ("queries, failures at budget", f"{_count(self.queries_mean_with_failures)} mean{budget}"),
             ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s"),
         ]
+        if self.answers > self.verified or self.unconfirmed:
+            low, high = self.confidence_interval
+            told = f"{_percent(self.confidence)} of {self.answers:,} answers ({_percent(low)} to {_percent(high)})"
+            rows.insert(5, ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
@@ -300,6 +332,8 @@ def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall
     num_found = sum(record.found for record in attacked)
     success_rate = _ratio(num_found, len(attacked))
     true_success_rate = _ratio(len(successes), len(attacked))
+    num_answers = sum(record.answers for record in successes)
+    num_agreeing = sum(record.agreeing for record in successes)
     queries = np.array([record.queries for record in successes], dtype=np.float64)
     costs = [
         record.queries if record.verified else max(record.queries_sent, max_queries if max_queries is not None else 0)
@@ -320,6 +354,10 @@ def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall
         SR=success_rate,
         TSR=true_success_rate,
         GAP=_ratio(num_found - len(successes), num_found),
+        confidence=_ratio(num_agreeing, num_answers),
+        confidence_interval=wilson(num_agreeing, num_answers),
+        answers=num_answers,
+        unconfirmed=sum(record.unconfirmed for record in attacked),
         ATC=_ratio(sum(record.seconds for record in successes), len(successes)),
         queries_mean=float(queries.mean()) if queries.size else math.nan,
         queries_median=float(np.median(queries)) if queries.size else math.nan,
@@ -605,7 +643,9 @@ class Result:
         return summarise(self.records, max_queries=self.config.get("max_queries"), wall=self.profile.wall)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row per image, its columns the fields of `Record`; unknown integers are `pandas.NA`.
+        """Return one row per image: the fields of `Record`, then its confidence and the interval of that.
+
+        Unknown integers are `pandas.NA`.
 
         Raises:
             MissingDependencyError: pandas is not installed.
@@ -623,6 +663,9 @@ class Result:
                 values = [status.value for status in values]
             # Annotations are strings here (PEP 563), which makes them a fine key.
             columns[entry.name] = pd.Series(values, dtype=_PANDAS_TYPES[str(entry.type)])
+        confidences = [(record.confidence, *record.confidence_interval) for record in self.records]
+        for place, name in enumerate(("confidence", "confidence_low", "confidence_high")):
+            columns[name] = pd.Series([each[place] for each in confidences], dtype="float64")
         frame: pd.DataFrame = pd.DataFrame(columns)
         return frame
 
@@ -657,8 +700,9 @@ class Result:
         Writes `images/<index>.png` (lossless; `.npy` where a PNG cannot hold the number of channels), its
         original likewise in `originals/`, `records.csv` and, last, a complete `results.json`. In both, a file is
         marked (`png_verified`, `png_problem`) that differs from the image in memory, whose L-infinity distance
-        from the original is not the record's, or that the oracle does not find adversarial. Adversarial means
-        here that the class is the target, or no longer the original's. These queries count against no budget.
+        from the original is not the record's, or that the oracle does not find adversarial, as often as the run's
+        `confirmations` ask for. Adversarial means here that the class is the target, or no longer the original's.
+        These queries count against no budget.
 
         An error leaves this object as it was, so a result that could not be saved can be saved elsewhere.
 
@@ -791,16 +835,24 @@ class Result:
             if gate is None or failure is not None or not asked:
                 continue
             images = np.stack([read[index] for index in asked])
+            confirmation = Confirmation.parse(self.config.get("confirmations", 1))
             try:
                 if not is_prepared:
                     gate.prepare(images.shape[1:], batch_size)
                     is_prepared = True
-                scores = gate.ask(images, np.array(asked, dtype=np.int64), Purpose.VERIFICATION)
+                indices = np.array(asked, dtype=np.int64)
+                answers = [predicted(gate.ask(images, indices, Purpose.VERIFICATION)) for _ in range(confirmation.of)]
             except DfaError as error:
                 failure = error
                 continue
-            for index, found in zip(asked, predicted(scores), strict=True):
-                problem = _why_not_adversarial(self.records[index], int(found))
+            for index, found in zip(asked, np.stack(answers, axis=1).tolist(), strict=True):
+                problems = [why for each in found if (why := _why_not_adversarial(self.records[index], each))]
+                agreeing = len(found) - len(problems)
+                problem = problems[0] if problems and agreeing < confirmation.needed else ""
+                if problem and confirmation.is_repeated:
+                    problem = (
+                        f"adversarial in {agreeing} of {len(found)} answers, of which {confirmation.needed} must be"
+                    )
                 saved[index] = SavedImage(index, names[index], not problem, problem)
         return saved, failure
 
@@ -917,13 +969,15 @@ def _why_not_adversarial(record: Record, found: int) -> str:
 
 def read_record(entry: Mapping[str, Any]) -> Record:
     """Return the record that an entry of results.json or of a journal describes."""
-    values = {name: entry[name] for name in _FIELDS}
+    # A folder of before answers were counted has nothing to say of them.
+    values = {name: entry[name] for name in _FIELDS if name in entry or name not in _COUNTS_OF_ANSWERS}
     values["status"] = Status(values["status"])
     values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)
 
 
 _FIELDS = tuple(each.name for each in dataclasses.fields(Record))
+_COUNTS_OF_ANSWERS = ("answers", "agreeing", "unconfirmed")
 _COLUMNS = (*_FIELDS, "file", "png_verified", "png_problem")
 
 _PANDAS_TYPES = {

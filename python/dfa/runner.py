@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,12 @@ from tqdm.auto import tqdm
 
 from dfa import _core
 from dfa.asking import Asking, Steps
+from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
 from dfa.folder import plain
 from dfa.generations import Generations
 from dfa.inputs import Inputs, StreamIds, check_label_range
-from dfa.objectives import measure, predicted
+from dfa.objectives import SMALLEST_DEGREE, measure, predicted
 from dfa.optimizer import Racos
 from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
@@ -60,6 +61,7 @@ class Plan:
         optimizer: How candidates are made.
         degree: The dissatisfaction degree function of the run.
         asking: What is asked about a candidate, and what is made of the answers.
+        confirmation: What makes a claim of the search a success.
         max_queries: Budget per image, attack queries sent.
         max_seconds: Time per image from its first query on, or None.
         batch_size: The most images per call of the oracle.
@@ -80,6 +82,7 @@ class Plan:
     optimizer: Racos
     degree: DegreeFunction
     asking: Asking
+    confirmation: Confirmation
     max_queries: int
     max_seconds: float | None
     batch_size: int
@@ -125,6 +128,22 @@ class _Job:
     image: Image
     goal: int  # the class that the degree function is given: the target, or the original class
     degree: float  # of the clean image
+
+
+class _Answers(NamedTuple):
+    """What the oracle said when it was asked again about an image for which the search claims success.
+
+    Attributes:
+        agreeing: How often it found the image adversarial.
+        number: How often it was asked.
+        class_after: Its class: among adversarial answers, if any, the most frequent one.
+        probability_after: The mean probability of that class.
+    """
+
+    agreeing: int
+    number: int
+    class_after: int
+    probability_after: float
 
 
 @dataclass
@@ -212,6 +231,9 @@ class _Run:
         self._turn = 0
         self._is_confirming = False
         self._has_sent = [False, False]
+        # By image, where answers are repeated: what confirmed its hit, and how many candidates were not confirmed.
+        self._answers: dict[int, _Answers] = {}
+        self._unconfirmed: Counter[int] = Counter()
 
     def finish(self) -> Result:
         """Run to the end."""
@@ -293,6 +315,8 @@ class _Run:
             scores = self._plan.asking.read(checked, steps, indices, goals)
             degrees = measure(self._plan.degree, scores, goals)
             self._check_zero_degrees(degrees, scores, indices, goals)
+        if self._plan.confirmation.is_repeated:
+            degrees = self._doubted(degrees, half.images, indices, goals)
         with self._timing("update"):
             now = time.perf_counter()
             share = (now - self._last_answer) / len(degrees)
@@ -319,13 +343,60 @@ class _Run:
                 f"image {indices[zero[row]]} whose class is {classes[row]}, where {wanted} was wanted"
             )
 
+    def _doubted(self, degrees: Degrees, images: Images, indices: NDArray[np.int64], goals: Classes) -> Degrees:
+        """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
+
+        Any other keeps its place in the search, with the mean degree of its repeated answers: one lucky answer of a
+        randomised oracle neither ends a search nor leads it astray.
+        """
+        waiting = np.flatnonzero(degrees == 0.0).tolist()
+        if waiting:
+            degrees = degrees.copy()
+        while waiting:
+            # Of each image the first; those behind a hit are of no account.
+            rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
+            repeated = self._ask_repeatedly(images[rows], indices[rows], Purpose.VERIFICATION)
+            confirmed = set()
+            for row, scores in zip(rows, repeated, strict=True):
+                index, goal = int(indices[row]), int(goals[row])
+                answers = self._counted(scores, goal)
+                if answers.agreeing >= self._plan.confirmation.needed:
+                    confirmed.add(index)
+                    self._answers.setdefault(index, answers)
+                else:
+                    self._unconfirmed[index] += 1
+                    mean = measure(self._plan.degree, scores, np.full(len(scores), goal, dtype=np.int64)).mean()
+                    degrees[row] = max(float(mean), SMALLEST_DEGREE)
+            waiting = [row for row in waiting if row not in rows and int(indices[row]) not in confirmed]
+        return degrees
+
+    def _ask_repeatedly(self, images: Images, indices: NDArray[np.int64], purpose: Purpose) -> NDArray[np.float64]:
+        """Return as many answers about each image as the run's confirmation asks for: (n, of, K)."""
+        rows = np.repeat(np.arange(len(images)), self._plan.confirmation.of)
+        parts = (rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size))
+        scores = np.concatenate([self._ask_aside(images[part], indices[part], purpose) for part in parts])
+        return scores.reshape(len(images), self._plan.confirmation.of, -1)
+
+    def _counted(self, scores: Scores, goal: int) -> _Answers:
+        """Return what repeated answers about one image amount to."""
+        classes = predicted(scores)
+        agrees = (classes == goal) == self._is_targeted
+        counts = np.bincount(classes[agrees] if agrees.any() else classes)
+        class_after = int(counts.argmax())
+        probability_after = float(_mean(scores[np.newaxis, :, class_after])[0])
+        return _Answers(int(agrees.sum()), len(classes), class_after, probability_after)
+
     def _retire(self, half: _Half, place: int) -> None:
         job = half.jobs[place]
         assert job is not None
         draft = self._draft_of(half, place, job)
         adversarial = half.places.hit(place)
         if adversarial is not None:
-            self._found.append(_Found(draft, job.image, adversarial))
+            found = _Found(draft, job.image, adversarial)
+            if self._plan.confirmation.is_repeated:
+                self._confirm(found, self._answers.pop(draft.index))
+            else:
+                self._found.append(found)
             self._dismiss(half, place, job)
             return
         if draft.queries_sent + self._plan.asking.queries_per_image > self._plan.max_queries:
@@ -334,7 +405,7 @@ class _Run:
             reason = "iterations"
         else:
             reason = "time"
-        self._settle(replace(draft, status=Status.FAILURE, reason=reason))
+        self._settle(replace(draft, status=Status.FAILURE, reason=reason, found=draft.unconfirmed > 0))
         self._dismiss(half, place, job)
 
     def _dismiss(self, half: _Half, place: int, job: _Job) -> None:
@@ -404,7 +475,7 @@ class _Run:
     def _read_more(self) -> None:
         """Read images and ask for their clean predictions, a batch at a time, until one is ready or none is left."""
         while not self._ready and self._next_input < self._plan.inputs.num_images:
-            self._save_if_due(self._batch_size)
+            self._save_if_due(self._batch_size * self._plan.confirmation.of)
             drafts, images = self._read_batch()
             if images:
                 self._ask_clean(drafts, images)
@@ -438,7 +509,8 @@ class _Run:
 
     def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
         indices = np.array([draft.index for draft in drafts], dtype=np.int64)
-        scores = self._ask_aside(np.stack(images), indices, Purpose.CLEAN)
+        # What a randomised oracle says on average is what it is attacked for.
+        scores = _mean(self._ask_repeatedly(np.stack(images), indices, Purpose.CLEAN))
         check_label_range(self._plan.labels, scores.shape[1])
         goals = resolve(self._plan.targets, scores, indices)
         classes = predicted(scores)
@@ -469,25 +541,26 @@ class _Run:
             indices = np.array([found.draft.index for found in batch], dtype=np.int64)
             images = np.stack([found.adversarial for found in batch])
             scores = self._ask_aside(images, indices, Purpose.VERIFICATION)
-            for row, class_after in enumerate(predicted(scores).tolist()):
-                self._confirm(batch[row], class_after, float(scores[row, class_after]))
+            for found, row in zip(batch, scores, strict=True):
+                self._confirm(found, self._counted(row[np.newaxis], self._goal_of(found.draft)))
             del self._found[: len(batch)]
         self._is_confirming = False
 
-    def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
+    def _confirm(self, found: _Found, answers: _Answers) -> None:
         draft = found.draft
         difference = np.abs(found.adversarial.astype(np.int16) - found.original)
         assert (difference <= self._plan.ball.epsilon(draft.index)).all()
-        wanted = draft.target if self._is_targeted else draft.class_before
-        is_adversarial = (class_after == wanted) == self._is_targeted
+        is_adversarial = answers.agreeing >= self._plan.confirmation.needed
         record = replace(
             draft,
             status=Status.SUCCESS if is_adversarial else Status.FAILURE,
             # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
             reason="" if is_adversarial else "not verified",
             verified=is_adversarial,
-            class_after=class_after,
-            probability_after=probability_after,
+            class_after=answers.class_after,
+            probability_after=answers.probability_after,
+            answers=answers.number,
+            agreeing=answers.agreeing,
             **_distances(found),
         )
         self._settle(record, found if is_adversarial else None)
@@ -521,6 +594,7 @@ class _Run:
             queries=trace[-1][0] if found else sent,
             queries_sent=sent,
             found=found,
+            unconfirmed=self._unconfirmed[job.draft.index],
             seconds=half.places.seconds(place),
             degree=trace[-1][1] if trace else None,
             trace=trace,
@@ -597,6 +671,8 @@ class _Run:
             "ready": [[plain(job.draft), job.degree] for job in self._ready],
             "found": [plain(found.draft) for found in self._found],
             "asking": self._plan.asking.save(),
+            "answers": list(self._answers.items()),
+            "unconfirmed": list(self._unconfirmed.items()),
         }
         blobs = {f"places {number}": half.places.save(now) for number, half in enumerate(self._halves)}
         blobs |= {f"found {found.draft.index}": found.adversarial.tobytes() for found in self._found}
@@ -634,6 +710,8 @@ class _Run:
             adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=np.uint8).reshape(self._shape).copy()
             self._found.append(_Found(draft, images[draft.index], adversarial))
             self._gate.sent[draft.index] = draft.queries_sent
+        self._answers = {index: _Answers(*answers) for index, answers in document["answers"]}
+        self._unconfirmed = Counter(dict(document["unconfirmed"]))
         now = time.monotonic()
         for number, half in enumerate(self._halves):
             half.places.load(blobs[f"places {number}"], now)
@@ -705,9 +783,12 @@ class _Run:
             )
 
     def _job_of(self, draft: Record, images: Mapping[int, Image], degree: float) -> _Job:
+        return _Job(draft, images[draft.index], self._goal_of(draft), degree)
+
+    def _goal_of(self, draft: Record) -> int:
         goal = draft.class_before if draft.target is None else draft.target
         assert goal is not None
-        return _Job(draft, images[draft.index], goal, degree)
+        return goal
 
     def _label(self, index: int) -> int | None:
         return None if self._plan.labels is None else int(self._plan.labels[index])
@@ -758,6 +839,13 @@ class _Run:
             oracle=self._plan.oracle,
             originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load),
         )
+
+
+def _mean(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the second axis, which is exact where all answers are alike."""
+    first: NDArray[np.float64] = answers[:, 0]
+    mean: NDArray[np.float64] = first + (answers - answers[:, :1]).mean(axis=1)
+    return mean
 
 
 def _distances(found: _Found) -> dict[str, Any]:

@@ -58,21 +58,24 @@ def load_object(word: str) -> Any:
 
 
 def load_model(word: str) -> Any:
-    """Return the model that a word names: a Keras file, or `module:attribute`.
+    """Return the model that a word names: a Keras file, the path of a TFLite file, or `module:attribute`.
 
     Raises:
         InvalidInputError: It names none.
         MissingDependencyError: Keras is needed and is not installed.
     """
     path = Path(word)
-    if path.suffix not in _KERAS_SUFFIXES:
+    if path.suffix not in {*_KERAS_SUFFIXES, ".tflite"}:
         if ":" not in word:
             raise InvalidInputError(
-                f"MODEL must be a .keras file, or module:attribute for any function of a uint8 batch, got {word!r}"
+                "MODEL must be a .keras or a .tflite file, or module:attribute for any function of a uint8 batch, got "
+                f"{word!r}"
             )
         return load_object(word)
     if not path.is_file():
         raise InvalidInputError(f"MODEL must be a file that exists, and {word!r} does not")
+    if path.suffix == ".tflite":
+        return path
     from dfa.oracle.keras import import_keras
 
     keras = import_keras()

@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from dfa.confirmation import Confirmation
 from dfa.errors import InvalidInputError
 from dfa.folder import IMAGES, ORIGINALS
 from dfa.oracle import as_oracle
@@ -121,12 +122,16 @@ def verify(
 ) -> Verification:
     """Check every adversarial image of a run from its file, and ask the oracle about it, alone and in a batch.
 
+    Of a run whose `confirmations` ask for several answers each image is asked alone as often, and must be adversarial
+    as often as there; single answers, which may differ, are not held against the record.
+
     Args:
         folder: A run folder, or what `Result.save` wrote; also of a run that has not ended.
         oracle: Anything that `dfa.as_oracle` takes: the model of the run, or one that should agree with it.
         originals: The run's images, instead of the copies in the folder: uint8, (N, H, W, C), or a sequence.
         epsilon: The largest change allowed, instead of the recorded one: grey levels, shapes as in `dfa.run`.
-        batch_size: Images per batch. Each image is also asked alone, so it takes two queries, its original one.
+        batch_size: Images per batch. Each image is also asked alone, so it takes two queries (where the run asks for
+            n answers, n + 1), its original one.
 
     Raises:
         StoreError: The folder holds no run, or one of another version.
@@ -173,6 +178,8 @@ class _Verifier:
             problem = "; ".join(_contradictions(row, self.run.config.get("max_queries")))
             self._expect("record", row["index"], problem)
         named = [row for row in rows if row.get("file")]
+        if self.confirmation.is_repeated:
+            self.notes.append("the oracle is randomised: its single answers are not compared with those on record")
         allowed = self._allowed()
         gate = Gate(as_oracle(self.oracle), num_images=self.run.num_images, max_queries=0)
         is_prepared = False
@@ -285,11 +292,19 @@ class _Verifier:
 
     def _ask(self, gate: Gate, subjects: Sequence[_Subject]) -> None:
         in_batch = _classes(gate, [each.image for each in subjects], subjects)
-        alone = [_classes(gate, [each.image], [each])[0] for each in subjects]
+        alone = [self._answers(gate, each) for each in subjects]
         whole = [each for each in subjects if each.original is not None]
         originals = [each.original for each in whole if each.original is not None]
         before = dict(zip([each.index for each in whole], _classes(gate, originals, whole), strict=True))
-        for subject, found_in_batch, found_alone in zip(subjects, in_batch, alone, strict=True):
+        if self.confirmation.is_repeated:
+            for subject, answers in zip(subjects, alone, strict=True):
+                # Not a single answer: what a randomised oracle said of the original may be another class by now.
+                benign = [why for found in answers if (why := _why_benign(subject.row, found, None))]
+                agreeing, needed = len(answers) - len(benign), self.confirmation.needed
+                problem = f"{agreeing} of {len(answers)} answers find it adversarial, of which {needed} must"
+                self._expect("adversarial", subject.index, problem if agreeing < needed else "")
+            return
+        for subject, found_in_batch, (found_alone,) in zip(subjects, in_batch, alone, strict=True):
             row = subject.row
             clean = before.get(subject.index)
             if clean is not None and row["class_before"] is not None:
@@ -299,6 +314,14 @@ class _Verifier:
                 self._expect("alone", subject.index, _other_class(row["class_after"], found_alone))
                 self._expect("batch", subject.index, _other_class(row["class_after"], found_in_batch))
             self._expect("adversarial", subject.index, _why_benign(row, found_alone, clean))
+
+    def _answers(self, gate: Gate, subject: _Subject) -> list[int]:
+        """Return the class of an image, asked alone as often as the run asks."""
+        return [_classes(gate, [subject.image], [subject])[0] for _ in range(self.confirmation.of)]
+
+    @property
+    def confirmation(self) -> Confirmation:
+        return Confirmation.parse(self.run.config.get("confirmations", 1))
 
     def _look_for_strays(self, named: set[str]) -> None:
         folder = self.run.folder / IMAGES

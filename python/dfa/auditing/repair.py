@@ -38,11 +38,12 @@ from dfa.auditing.normalizers import (
     checked_levels,
     checked_vectors,
 )
-from dfa.auditing.report import ROUNDING_SLACK, Interval, wilson
+from dfa.auditing.report import ROUNDING_SLACK
 from dfa.auditing.roundings import draws
 from dfa.auditing.vectors import read_vectors
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.inputs import Inputs, StreamIds, check_label_range, parse_labels
+from dfa.intervals import Interval, wilson
 from dfa.objectives import LOG, Objective, measure, predicted
 from dfa.oracle.gate import Gate, Purpose
 from dfa.targets import Rank, Targets, check_ranked, parse, resolve

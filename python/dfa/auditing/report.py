@@ -7,8 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,34 +15,17 @@ from numpy.typing import NDArray
 from dfa.auditing.codecs import Codec
 from dfa.auditing.roundings import Rounding
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.intervals import Interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-Interval: TypeAlias = tuple[float, float]
-
-CONFIDENCE: Final = 0.95
-"""Of the intervals."""
 
 NO_CLASS: Final = -1
 """In arrays of classes: never asked."""
 
 ROUNDING_SLACK: Final = 1e-3
 """Grey levels by which float arithmetic may carry a vector past epsilon; 8 / 255 * 255 is no exact 8 in float32."""
-
-
-def wilson(part: int, whole: int) -> Interval:
-    """Return Wilson's 95 % interval of a proportion; (nan, nan) of nothing."""
-    if whole == 0:
-        return math.nan, math.nan
-    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
-    rate = part / whole
-    scale = 1 + z * z / whole
-    centre = (rate + z * z / (2 * whole)) / scale
-    reach = z / scale * math.sqrt(rate * (1 - rate) / whole + z * z / (4 * whole * whole))
-    # At the ends the formula gives 0 and 1 up to rounding.
-    return (0.0 if part == 0 else centre - reach), (1.0 if part == whole else centre + reach)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
@@ -10,6 +11,7 @@ from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind, de
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.keras import KerasOracle
 from dfa.oracle.restricted import RestrictedOracle
+from dfa.oracle.tflite import TfliteOracle
 
 __all__ = [
     "CallableOracle",
@@ -18,6 +20,7 @@ __all__ = [
     "Preprocess",
     "RestrictedOracle",
     "ScoreKind",
+    "TfliteOracle",
     "as_oracle",
     "label_only",
     "top_1",
@@ -46,8 +49,8 @@ def as_oracle(
     """Return an oracle for a model.
 
     Args:
-        model: An `Oracle` (returned as it is), a Keras model, or any callable from a uint8 batch (n, H, W, C)
-            to what `returns` names.
+        model: An `Oracle` (returned as it is), a Keras model, the path of a .tflite file (`TfliteOracle` has more
+            arguments), or any callable from a uint8 batch (n, H, W, C) to what `returns` names.
         returns: What the model answers:
 
             - "probabilities": real numbers, (n, K), each row summing to 1;
@@ -57,10 +60,11 @@ def as_oracle(
             - "top_1": a pair (labels, probabilities), each (n,): the likeliest class and its probability;
             - "label": integer class ids, (n,).
 
-            A Keras model returns one of the first two; `top_k`, `top_1` and `label_only` show less of it.
+            A Keras model or a .tflite file returns one of the first two; `top_k`, `top_1` and `label_only` show less.
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
         tolerance: How far the probabilities of one image may sum from 1; what is shown of them may sum to so much more.
+            (Of a .tflite file with an 8-bit output, whatever its rounding can make of them, unless another is given.)
         num_classes: K; needed with "top_k", "top_1" and "label", whose answers do not tell.
         k: How many classes an answer of "top_k" shows.
 
@@ -82,20 +86,28 @@ def as_oracle(
         raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
     if descends_from(model, "keras", "Model"):
-        if num_classes is not None or k is not None:
-            raise InvalidInputError("a Keras model shows all its classes, so it takes neither num_classes nor k")
+        _refuse_shown("a Keras model", num_classes, k)
         return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
     if descends_from(model, "torch", "Module"):
         raise InvalidInputError(_TORCH_ADVICE)
+    if isinstance(model, str | Path) and Path(model).suffix == ".tflite":
+        _refuse_shown("a .tflite model", num_classes, k)
+        given = None if tolerance == DEFAULT_TOLERANCE else tolerance
+        return TfliteOracle(model, returns=returns, preprocess=preprocess, tolerance=given)
     # By its full name: within this package, `callable` is the module of callable oracles.
     if builtins.callable(model):
         return CallableOracle(
             model, returns=returns, preprocess=preprocess, tolerance=tolerance, num_classes=num_classes, k=k
         )
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a Keras model, or a function from uint8 images (n, H, W, C) to scores "
-        f"(n, K), got {type(model).__name__}"
+        "as_oracle needs an Oracle, a Keras model, a .tflite file, or a function from uint8 images (n, H, W, C) to "
+        f"scores (n, K), got {f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )
+
+
+def _refuse_shown(model: str, num_classes: int | None, k: int | None) -> None:
+    if num_classes is not None or k is not None:
+        raise InvalidInputError(f"{model} shows all its classes, so it takes neither num_classes nor k")
 
 
 def top_k(oracle: Any, k: int, *, num_classes: int | None = None) -> RestrictedOracle:

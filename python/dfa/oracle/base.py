@@ -153,6 +153,25 @@ def declare_shown(returns: ScoreKind, num_classes: int | None, num_shown: int | 
     return num_classes, num_shown
 
 
+def declare_all(returns: ScoreKind | str, model: str) -> ScoreKind:
+    """Return the kind of answer of a model that gives one score per class.
+
+    Args:
+        returns: Of the two kinds that show all classes.
+        model: What a message calls the model.
+
+    Raises:
+        InvalidInputError: It is another kind.
+    """
+    kind = ScoreKind.of(returns)
+    if kind not in (ScoreKind.PROBABILITIES, ScoreKind.LOGITS):
+        raise InvalidInputError(
+            f"{model} gives one score per class, so it returns 'probabilities' or 'logits', got {kind.value!r}; to "
+            "show less of them, wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)"
+        )
+    return kind
+
+
 def is_integer(value: object) -> TypeGuard[int]:
     """Tell whether `value` is a number of things: an integer, NumPy's included, and no bool."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)

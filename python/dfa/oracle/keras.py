@@ -18,6 +18,7 @@ from dfa.oracle.base import (
     ScoreKind,
     checked_preprocess,
     checked_tolerance,
+    declare_all,
     name_of,
 )
 from dfa.types import Images
@@ -82,13 +83,7 @@ class KerasOracle(Oracle):
         """
         self._keras = import_keras()
         _check_model(self._keras, model)
-        self.returns = ScoreKind.of(returns)
-        if self.returns not in (ScoreKind.PROBABILITIES, ScoreKind.LOGITS):
-            raise InvalidInputError(
-                f"a Keras model gives one score per class, so it returns 'probabilities' or 'logits', got "
-                f"{self.returns.value!r}; to show less of them, wrap it: dfa.top_k(model, k), dfa.top_1(model) or "
-                "dfa.label_only(model)"
-            )
+        self.returns = declare_all(returns, "a Keras model")
         self.tolerance = checked_tolerance(tolerance)
         self.name = str(model.name)
         outputs = _tensors(model, "outputs")

@@ -1,0 +1,25 @@
+"""Confidence intervals of proportions."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+from typing import Final, TypeAlias
+
+Interval: TypeAlias = tuple[float, float]
+
+CONFIDENCE: Final = 0.95
+"""Of the intervals."""
+
+
+def wilson(part: int, whole: int) -> Interval:
+    """Return Wilson's 95 % interval of a proportion; (nan, nan) of nothing."""
+    if whole == 0:
+        return math.nan, math.nan
+    z = NormalDist().inv_cdf(0.5 + CONFIDENCE / 2)
+    rate = part / whole
+    scale = 1 + z * z / whole
+    centre = (rate + z * z / (2 * whole)) / scale
+    reach = z / scale * math.sqrt(rate * (1 - rate) / whole + z * z / (4 * whole * whole))
+    # At the ends the formula gives 0 and 1 up to rounding.
+    return (0.0 if part == 0 else centre - reach), (1.0 if part == whole else centre + reach)

@@ -41,7 +41,7 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
-KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
+KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", "auditing.repair", ""}
 OPTIONAL = {
     "keras",
     "tensorflow",

@@ -22,7 +22,7 @@ BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 # From the bottom up. A module may import those of the lines above its own, and none of its own line.
 LAYERS = [
     ["errors"],
-    ["types", "charts", "trace"],
+    ["types", "charts", "trace", "checks", "frames"],
     ["objectives"],
     ["optimizer", "space", "targets", "inputs", "generations"],
     ["oracle.base"],

@@ -277,7 +277,7 @@ def test_a_success_that_is_taken_back_is_none():
         ({"epsilon": 0.5}, "epsilon must be None"),
         ({"epsilon": [1] * 3}, "epsilon must be None"),
         ({"max_queries": 0}, "max_queries must be an integer"),
-        ({"stages": ("up",)}, "stages must be of 'outward'"),
+        ({"stages": ("up",)}, "stages must be one of 'outward'"),
         ({"num_stochastic": -1}, "num_stochastic must be"),
         ({"vectors": VECTORS * 255}, "must lie within grey levels"),
         ({"vectors": VECTORS[:3]}, "one per original"),

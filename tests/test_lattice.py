@@ -18,7 +18,7 @@ STAGES = (OUTWARD, STOCHASTIC, BLOCKS, COORDINATES)
 def core_of(size, stages=STAGES, num_stochastic=3, seed=0, threads=1):
     return _core.LatticeBatch(
         size=size,
-        stages=[_core.Stage[stage.upper()] for stage in stages],
+        stages=[_core.LatticeStage[stage.upper()] for stage in stages],
         num_stochastic=num_stochastic,
         seed=seed,
         threads=threads,
@@ -47,7 +47,7 @@ def test_the_core_asks_what_the_reference_asks(seed, epsilon, stages):
     core = core_of(12, stages, seed=2**64 - 1 - seed)
     slots = np.array(core.add(levels, originals, [epsilon] * 3, ids))
     images = np.full((3, *shape), 0xA5, dtype=np.uint8)
-    assert core.propose(slots, images) == [_core.Stage.NEAREST] * 3
+    assert core.propose(slots, images) == [_core.LatticeStage.NEAREST] * 3
     boxes = [Box.around(each, original, epsilon) for each, original in zip(levels, originals, strict=True)]
     assert [core.num_free(slot) for slot in slots] == [len(box.free) for box in boxes]
     assert np.array_equal(images, [box.nearest for box in boxes])
@@ -129,14 +129,14 @@ def test_misuse_is_an_error_and_changes_nothing():
             core.propose(rows, images)
     with pytest.raises(ValueError, match="no candidate under way"):
         core.tell(slots, np.zeros(1))
-    assert core.propose(slots, image) == [_core.Stage.NEAREST]
+    assert core.propose(slots, image) == [_core.LatticeStage.NEAREST]
     with pytest.raises(ValueError, match="has a candidate under way"):
         core.propose(slots, image)
     for degrees, message in ((np.zeros(2), "one degree per slot"), (np.array([np.nan]), "no number")):
         with pytest.raises(ValueError, match=message):
             core.tell(slots, degrees)
     core.tell(slots, np.ones(1))
-    assert core.propose(slots, image) == [_core.Stage.OUTWARD]
+    assert core.propose(slots, image) == [_core.LatticeStage.OUTWARD]
     assert np.all(image == 10)
     assert len(core) == 1
     core.remove(0)

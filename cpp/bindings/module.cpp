@@ -173,8 +173,9 @@ std::vector<std::size_t> add_lattices(dfa::LatticeBatch& batch, const Array<doub
   return batch.add(data, pixels, epsilons, ids);
 }
 
-std::vector<std::optional<dfa::Stage>> propose_lattices(dfa::LatticeBatch& batch, const Array<std::int64_t>& slots,
-                                                        const Array<std::uint8_t>& images) {
+std::vector<std::optional<dfa::LatticeStage>> propose_lattices(dfa::LatticeBatch& batch,
+                                                               const Array<std::int64_t>& slots,
+                                                               const Array<std::uint8_t>& images) {
   const std::vector<std::size_t> rows = to_slots(slots);
   if (images.ndim() < 1 || images.shape(0) < slots.size() ||
       images.size() != images.shape(0) * static_cast<py::ssize_t>(batch.size()) || !images.writeable()) {
@@ -463,15 +464,15 @@ PYBIND11_MODULE(_core, module) {
       .def("trace", &trace, "place"_a)
       .def("hit", &hit, "place"_a);
 
-  py::native_enum<dfa::Stage>(module, "Stage", "enum.Enum")
-      .value("NEAREST", dfa::Stage::kNearest)
-      .value("OUTWARD", dfa::Stage::kOutward)
-      .value("STOCHASTIC", dfa::Stage::kStochastic)
-      .value("BLOCKS", dfa::Stage::kBlocks)
-      .value("COORDINATES", dfa::Stage::kCoordinates)
+  py::native_enum<dfa::LatticeStage>(module, "LatticeStage", "enum.Enum")
+      .value("NEAREST", dfa::LatticeStage::kNearest)
+      .value("OUTWARD", dfa::LatticeStage::kOutward)
+      .value("STOCHASTIC", dfa::LatticeStage::kStochastic)
+      .value("BLOCKS", dfa::LatticeStage::kBlocks)
+      .value("COORDINATES", dfa::LatticeStage::kCoordinates)
       .finalize();
   py::class_<dfa::LatticeBatch>(module, "LatticeBatch")
-      .def(py::init([](std::size_t size, std::vector<dfa::Stage> stages, std::uint32_t num_stochastic,
+      .def(py::init([](std::size_t size, std::vector<dfa::LatticeStage> stages, std::uint32_t num_stochastic,
                        std::uint64_t seed, int threads, double slack) {
              dfa::LatticePlan plan{std::move(stages), num_stochastic};
              return std::make_unique<dfa::LatticeBatch>(size, std::move(plan), seed, threads, slack);

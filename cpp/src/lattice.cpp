@@ -18,7 +18,8 @@ constexpr double kWords = 4294967296.0;  // 2^32
 
 }  // namespace
 
-Box::Box(const double* levels, const std::uint8_t* original, std::size_t size, std::int32_t epsilon, double slack)
+LatticeBox::LatticeBox(const double* levels, const std::uint8_t* original, std::size_t size, std::int32_t epsilon,
+                       double slack)
     : low_(size) {
   for (std::size_t j = 0; j < size; ++j) {
     double level = levels[j];
@@ -41,17 +42,17 @@ Box::Box(const double* levels, const std::uint8_t* original, std::size_t size, s
   }
 }
 
-LatticeSearch::LatticeSearch(Box box, const LatticePlan& plan, std::uint64_t seed, std::uint32_t image_id)
+LatticeSearch::LatticeSearch(LatticeBox box, const LatticePlan& plan, std::uint64_t seed, std::uint32_t image_id)
     : box_(std::move(box)), plan_(&plan), seed_(seed), image_id_(image_id) {}
 
-std::optional<Stage> LatticeSearch::propose(std::uint8_t* image) {
+std::optional<LatticeStage> LatticeSearch::propose(std::uint8_t* image) {
   if (best_.empty()) {
-    write_whole(Stage::kNearest, image);
+    write_whole(LatticeStage::kNearest, image);
     is_waiting_ = true;
-    return Stage::kNearest;
+    return LatticeStage::kNearest;
   }
   for (; stage_ < plan_->stages.size(); ++stage_, drawn_ = 0) {
-    const Stage stage = plan_->stages[stage_];
+    const LatticeStage stage = plan_->stages[stage_];
     if (propose_in(stage, image)) {
       is_waiting_ = true;
       return stage;
@@ -60,11 +61,11 @@ std::optional<Stage> LatticeSearch::propose(std::uint8_t* image) {
   return std::nullopt;
 }
 
-bool LatticeSearch::propose_in(Stage stage, std::uint8_t* image) {
-  if (stage == Stage::kBlocks || stage == Stage::kCoordinates) {
+bool LatticeSearch::propose_in(LatticeStage stage, std::uint8_t* image) {
+  if (stage == LatticeStage::kBlocks || stage == LatticeStage::kCoordinates) {
     return propose_flip(stage, image);
   }
-  const std::uint32_t number = stage == Stage::kStochastic ? plan_->num_stochastic : 1;
+  const std::uint32_t number = stage == LatticeStage::kStochastic ? plan_->num_stochastic : 1;
   while (drawn_ < number) {
     ++drawn_;
     write_whole(stage, image);
@@ -75,7 +76,7 @@ bool LatticeSearch::propose_in(Stage stage, std::uint8_t* image) {
   return false;
 }
 
-bool LatticeSearch::propose_flip(Stage stage, std::uint8_t* image) {
+bool LatticeSearch::propose_flip(LatticeStage stage, std::uint8_t* image) {
   const std::size_t num_free = box_.num_free();
   if (num_free == 0) {
     return false;
@@ -91,11 +92,11 @@ bool LatticeSearch::propose_flip(Stage stage, std::uint8_t* image) {
   return true;
 }
 
-void LatticeSearch::begin_pass(Stage stage) {
+void LatticeSearch::begin_pass(LatticeStage stage) {
   const std::size_t num_free = box_.num_free();
   if (drawn_ > 0) {
     block_size_ = std::max<std::size_t>(1, block_size_ / 2);
-  } else if (stage == Stage::kCoordinates) {
+  } else if (stage == LatticeStage::kCoordinates) {
     block_size_ = 1;
   } else {
     block_size_ = std::max<std::size_t>(1, num_free / kFirstBlocks);
@@ -104,7 +105,7 @@ void LatticeSearch::begin_pass(Stage stage) {
   has_improved_ = false;
   order_.resize(num_free);
   std::iota(order_.begin(), order_.end(), 0U);
-  if (stage == Stage::kCoordinates) {
+  if (stage == LatticeStage::kCoordinates) {
     const auto moved = [this](std::uint32_t i) { return std::min(box_.fraction(i), 1.0 - box_.fraction(i)); };
     std::stable_sort(order_.begin(), order_.end(),
                      [&](std::uint32_t a, std::uint32_t b) { return moved(a) > moved(b); });
@@ -117,10 +118,10 @@ void LatticeSearch::begin_pass(Stage stage) {
   ++drawn_;
 }
 
-void LatticeSearch::write_whole(Stage stage, std::uint8_t* image) const {
-  if (stage == Stage::kNearest) {
+void LatticeSearch::write_whole(LatticeStage stage, std::uint8_t* image) const {
+  if (stage == LatticeStage::kNearest) {
     box_.write(image, [this](std::size_t i) { return box_.nearest_is_high(i); });
-  } else if (stage == Stage::kOutward) {
+  } else if (stage == LatticeStage::kOutward) {
     box_.write(image, [this](std::size_t i) { return box_.outward_is_high(i); });
   } else {
     Stream stream({seed_, image_id_, static_cast<std::uint32_t>(stage), drawn_ - 1});
@@ -140,12 +141,12 @@ void LatticeSearch::tell(double degree) {
   is_waiting_ = false;
   if (best_.empty()) {
     best_.resize(box_.size());
-    write_whole(Stage::kNearest, best_.data());
+    write_whole(LatticeStage::kNearest, best_.data());
     least_ = degree;
     return;
   }
-  const Stage stage = plan_->stages[stage_];
-  const bool is_flip = stage == Stage::kBlocks || stage == Stage::kCoordinates;
+  const LatticeStage stage = plan_->stages[stage_];
+  const bool is_flip = stage == LatticeStage::kBlocks || stage == LatticeStage::kCoordinates;
   if (degree < least_) {
     least_ = degree;
     has_improved_ = true;
@@ -173,7 +174,7 @@ LatticeBatch::LatticeBatch(std::size_t size, LatticePlan plan, std::uint64_t see
   if (threads_ < 1) {
     throw std::invalid_argument("threads must be at least 1, got " + std::to_string(threads_));
   }
-  if (std::count(plan_->stages.begin(), plan_->stages.end(), Stage::kNearest) != 0) {
+  if (std::count(plan_->stages.begin(), plan_->stages.end(), LatticeStage::kNearest) != 0) {
     throw std::invalid_argument("the nearest image is where every search starts, and no stage of a plan");
   }
 }
@@ -184,7 +185,7 @@ std::vector<std::size_t> LatticeBatch::add(const double* levels, const std::uint
   const std::size_t n = ids.size();
   std::vector<std::unique_ptr<LatticeSearch>> made(n);
   parallel_for(n, threads_, 9 * n * size_, [&](std::size_t i, std::size_t) {
-    Box box(levels + i * size_, originals + i * size_, size_, epsilons[i], slack_);
+    LatticeBox box(levels + i * size_, originals + i * size_, size_, epsilons[i], slack_);
     made[i] = std::make_unique<LatticeSearch>(std::move(box), *plan_, seed_, ids[i]);
   });
   std::vector<std::size_t> slots;
@@ -229,9 +230,10 @@ void LatticeBatch::check_slots(const std::vector<std::size_t>& slots, bool are_w
   }
 }
 
-std::vector<std::optional<Stage>> LatticeBatch::propose(const std::vector<std::size_t>& slots, std::uint8_t* images) {
+std::vector<std::optional<LatticeStage>> LatticeBatch::propose(const std::vector<std::size_t>& slots,
+                                                               std::uint8_t* images) {
   check_slots(slots, false);
-  std::vector<std::optional<Stage>> stages(slots.size());
+  std::vector<std::optional<LatticeStage>> stages(slots.size());
   parallel_for(slots.size(), threads_, 2 * slots.size() * size_,
                [&](std::size_t i, std::size_t) { stages[i] = searches_[slots[i]]->propose(images + i * size_); });
   return stages;

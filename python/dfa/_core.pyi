@@ -212,7 +212,7 @@ class Places:
     def hit(self, place: int) -> NDArray[np.uint8] | None:
         """Return the first adversarial image, or None before there is one."""
 
-class Stage(enum.Enum):
+class LatticeStage(enum.Enum):
     NEAREST = 0
     OUTWARD = 1
     STOCHASTIC = 2
@@ -226,7 +226,7 @@ class LatticeBatch:
     """
 
     def __init__(
-        self, *, size: int, stages: Sequence[Stage], num_stochastic: int, seed: int, threads: int, slack: float
+        self, *, size: int, stages: Sequence[LatticeStage], num_stochastic: int, seed: int, threads: int, slack: float
     ) -> None:
         """Take searches of `size` values that go through `stages`; levels within `slack` of a whole one are whole."""
 
@@ -241,7 +241,7 @@ class LatticeBatch:
     def num_free(self, slot: int) -> int:
         """Return the number of coordinates with a choice of two integers."""
 
-    def propose(self, slots: NDArray[np.int64], images: NDArray[np.uint8]) -> list[Stage | None]:
+    def propose(self, slots: NDArray[np.int64], images: NDArray[np.uint8]) -> list[LatticeStage | None]:
         """Write the next candidate of the search in `slots[i]` into `images[i]`; None where nothing is left.
 
         The first one of each search is the nearest image.

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.charts import Figure, Series, success_chart
-from dfa.errors import DfaError, InvalidInputError, MissingDependencyError, OracleError, StoreError
+from dfa.errors import DfaError, InvalidInputError, OracleError, StoreError
 from dfa.folder import (
     IMAGES,
     ORIGINALS,
@@ -39,6 +39,7 @@ from dfa.folder import (
     write_image,
     write_records,
 )
+from dfa.frames import frame_of
 from dfa.objectives import predicted
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
@@ -607,21 +608,7 @@ class Result:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas; install it with: pip install 'dfa-attack[pandas]'"
-            ) from error
-        columns = {}
-        for entry in dataclasses.fields(Record):
-            values = [getattr(record, entry.name) for record in self.records]
-            if entry.name == "status":
-                values = [status.value for status in values]
-            # Annotations are strings here (PEP 563), which makes them a fine key.
-            columns[entry.name] = pd.Series(values, dtype=_PANDAS_TYPES[str(entry.type)])
-        frame: pd.DataFrame = pd.DataFrame(columns)
-        return frame
+        return frame_of(Record, self.records, _PANDAS_TYPES)
 
     def plot(self, *, name: str = "this run") -> Figure:
         """Return a chart of the share of the attacked images that had fallen, over queries.

@@ -15,11 +15,11 @@ namespace {
 constexpr double kSlack = 1e-3;
 using Bytes = std::vector<std::uint8_t>;
 
-dfa::Box box_of(const std::vector<double>& levels, const Bytes& original, std::int32_t epsilon = 255) {
+dfa::LatticeBox box_of(const std::vector<double>& levels, const Bytes& original, std::int32_t epsilon = 255) {
   return {levels.data(), original.data(), levels.size(), epsilon, kSlack};
 }
 
-Bytes nearest_of(const dfa::Box& box) {
+Bytes nearest_of(const dfa::LatticeBox& box) {
   Bytes image(box.size());
   box.write(image.data(), [&](std::size_t i) { return box.nearest_is_high(i); });
   return image;
@@ -28,7 +28,7 @@ Bytes nearest_of(const dfa::Box& box) {
 }  // namespace
 
 TEST_CASE("a box rounds half to even, leaves whole levels and stays within epsilon") {
-  const dfa::Box box = box_of({0.5, 1.5, 7.0004, 9.9996, 250.2, 20.7}, {0, 2, 7, 10, 200, 20}, 50);
+  const dfa::LatticeBox box = box_of({0.5, 1.5, 7.0004, 9.9996, 250.2, 20.7}, {0, 2, 7, 10, 200, 20}, 50);
   CHECK(nearest_of(box) == Bytes{0, 2, 7, 10, 250, 21});
   CHECK(box.num_free() == 3);
   CHECK(box.place(2) == 5);
@@ -69,7 +69,8 @@ TEST_CASE("a search of flips ends at an image that no single flip improves, the 
   };
   std::vector<std::vector<double>> found;
   for (const int threads : {1, 3}) {
-    dfa::LatticeBatch batch(kSize, {{dfa::Stage::kStochastic, dfa::Stage::kBlocks}, 4}, 11, threads, kSlack);
+    dfa::LatticeBatch batch(kSize, {{dfa::LatticeStage::kStochastic, dfa::LatticeStage::kBlocks}, 4}, 11, threads,
+                            kSlack);
     std::vector<std::size_t> slots = batch.add(levels.data(), originals.data(), epsilons, ids);
     CHECK(batch.num_searches() == kNumber);
     std::vector<double> all;
@@ -107,7 +108,7 @@ TEST_CASE("a search of flips ends at an image that no single flip improves, the 
 }
 
 TEST_CASE("a search has one candidate under way at a time, and misuse changes nothing") {
-  dfa::LatticeBatch batch(2, {{dfa::Stage::kOutward}, 0}, 0, 1, kSlack);
+  dfa::LatticeBatch batch(2, {{dfa::LatticeStage::kOutward}, 0}, 0, 1, kSlack);
   const std::vector<double> levels{1.25, 2.5};
   const Bytes original{1, 1};
   const std::vector<std::size_t> slots = batch.add(levels.data(), original.data(), {5}, {0});
@@ -115,14 +116,14 @@ TEST_CASE("a search has one candidate under way at a time, and misuse changes no
   CHECK_THROWS_AS(batch.tell(slots, levels.data()), std::invalid_argument);
   CHECK_THROWS_AS(batch.propose({slots[0], slots[0]}, image.data()), std::invalid_argument);
   CHECK_THROWS_AS(batch.propose({slots[0] + 1}, image.data()), std::invalid_argument);
-  CHECK(batch.propose(slots, image.data())[0] == dfa::Stage::kNearest);
+  CHECK(batch.propose(slots, image.data())[0] == dfa::LatticeStage::kNearest);
   CHECK(image == Bytes{1, 2, 0, 0});
   CHECK_THROWS_AS(batch.propose(slots, image.data()), std::invalid_argument);
   const double none = std::numeric_limits<double>::quiet_NaN();
   CHECK_THROWS_AS(batch.tell(slots, &none), std::invalid_argument);
   const double one = 1.0;
   batch.tell(slots, &one);
-  CHECK(batch.propose(slots, image.data())[0] == dfa::Stage::kOutward);
+  CHECK(batch.propose(slots, image.data())[0] == dfa::LatticeStage::kOutward);
   CHECK(image == Bytes{2, 3, 0, 0});
   batch.tell(slots, &one);
   CHECK_FALSE(batch.propose(slots, image.data())[0]);
@@ -134,5 +135,5 @@ TEST_CASE("a search has one candidate under way at a time, and misuse changes no
 TEST_CASE("plans and sizes that make no sense are refused") {
   CHECK_THROWS_AS(dfa::LatticeBatch(0, {{}, 0}, 0, 1, kSlack), std::invalid_argument);
   CHECK_THROWS_AS(dfa::LatticeBatch(1, {{}, 0}, 0, 0, kSlack), std::invalid_argument);
-  CHECK_THROWS_AS(dfa::LatticeBatch(1, {{dfa::Stage::kNearest}, 0}, 0, 1, kSlack), std::invalid_argument);
+  CHECK_THROWS_AS(dfa::LatticeBatch(1, {{dfa::LatticeStage::kNearest}, 0}, 0, 1, kSlack), std::invalid_argument);
 }

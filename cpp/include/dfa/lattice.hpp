@@ -9,10 +9,10 @@
 namespace dfa {
 
 /// The images that round each coordinate of a vector down or up, within epsilon of its original.
-class Box {
+class LatticeBox {
  public:
   /// `levels` are the vector in grey levels, 0..255; those within `slack` of a whole number are whole.
-  Box(const double* levels, const std::uint8_t* original, std::size_t size, std::int32_t epsilon, double slack);
+  LatticeBox(const double* levels, const std::uint8_t* original, std::size_t size, std::int32_t epsilon, double slack);
 
   std::size_t size() const { return low_.size(); }
   std::size_t num_free() const { return free_.size(); }
@@ -42,7 +42,7 @@ class Box {
 };
 
 /// Where a candidate of a lattice search comes from.
-enum class Stage : std::uint8_t {
+enum class LatticeStage : std::uint8_t {
   kNearest,      ///< the start: every coordinate to its nearest integer
   kOutward,      ///< every coordinate away from the original
   kStochastic,   ///< each up with the probability of its fraction
@@ -51,7 +51,7 @@ enum class Stage : std::uint8_t {
 };
 
 struct LatticePlan {
-  std::vector<Stage> stages;  ///< after the start, in this order
+  std::vector<LatticeStage> stages;  ///< after the start, in this order
   std::uint32_t num_stochastic = 0;
 };
 
@@ -59,22 +59,22 @@ struct LatticePlan {
 class LatticeSearch {
  public:
   /// `plan` must outlive the search.
-  LatticeSearch(Box box, const LatticePlan& plan, std::uint64_t seed, std::uint32_t image_id);
+  LatticeSearch(LatticeBox box, const LatticePlan& plan, std::uint64_t seed, std::uint32_t image_id);
 
-  const Box& box() const { return box_; }
+  const LatticeBox& box() const { return box_; }
   bool is_waiting() const { return is_waiting_; }
   /// Writes the next candidate and returns its stage, or nothing where none is left. Skips those that are the best.
-  std::optional<Stage> propose(std::uint8_t* image);
+  std::optional<LatticeStage> propose(std::uint8_t* image);
   void tell(double degree);
 
  private:
-  bool propose_in(Stage stage, std::uint8_t* image);
-  bool propose_flip(Stage stage, std::uint8_t* image);
-  void write_whole(Stage stage, std::uint8_t* image) const;
-  void begin_pass(Stage stage);
+  bool propose_in(LatticeStage stage, std::uint8_t* image);
+  bool propose_flip(LatticeStage stage, std::uint8_t* image);
+  void write_whole(LatticeStage stage, std::uint8_t* image) const;
+  void begin_pass(LatticeStage stage);
   void flip(std::uint8_t* image) const;
 
-  Box box_;
+  LatticeBox box_;
   const LatticePlan* plan_;
   std::uint64_t seed_;
   std::uint32_t image_id_;
@@ -105,7 +105,7 @@ class LatticeBatch {
   const LatticeSearch& search(std::size_t slot) const;
 
   /// Writes the next candidate of the search in slots[i] into row i of `images`, where it has one.
-  std::vector<std::optional<Stage>> propose(const std::vector<std::size_t>& slots, std::uint8_t* images);
+  std::vector<std::optional<LatticeStage>> propose(const std::vector<std::size_t>& slots, std::uint8_t* images);
   /// Records one degree per slot. Nothing changes if one is refused.
   void tell(const std::vector<std::size_t>& slots, const double* degrees);
 
@@ -122,7 +122,7 @@ class LatticeBatch {
 };
 
 template <typename IsHigh>
-void Box::write(std::uint8_t* image, IsHigh&& is_high) const {
+void LatticeBox::write(std::uint8_t* image, IsHigh&& is_high) const {
   for (std::size_t j = 0; j < low_.size(); ++j) {
     image[j] = low_[j];
   }

@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.auditing.audit import checked_claims, models, require_integer
+from dfa.auditing.audit import checked_claims, models
 from dfa.auditing.normalizers import (
     Affine,
     Vectors,
@@ -42,6 +42,7 @@ from dfa.auditing.normalizers import (
 )
 from dfa.auditing.report import ROUNDING_SLACK, Interval, wilson
 from dfa.auditing.vectors import read_vectors
+from dfa.checks import one_of, require_integer
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.inputs import Inputs, StreamIds, check_label_range, parse_labels
 from dfa.objectives import LOG, Objective, measure, predicted
@@ -276,7 +277,7 @@ def repair(
         max_queries=max_queries,
         core=_core.LatticeBatch(
             size=int(np.prod(inputs.shape)),
-            stages=[_core.Stage[_stage(each).name] for each in stages],
+            stages=[_core.LatticeStage[one_of(Stage, each, "stages").name] for each in stages],
             num_stochastic=require_integer("num_stochastic", num_stochastic, 0, 2**32 - 1),
             seed=require_integer("seed", seed, 0, 2**64 - 1),
             threads=1 if threads is None else require_integer("threads", threads, 1),
@@ -543,15 +544,6 @@ class _Job:
             target=None if targets is None else int(targets[row]),
             class_before=int(before),
         )
-
-
-def _stage(value: Stage | str) -> Stage:
-    try:
-        return Stage(value)
-    except ValueError:
-        raise InvalidInputError(
-            f"stages must be of {', '.join(repr(each.value) for each in Stage)}, got {value!r}"
-        ) from None
 
 
 def _checked_epsilon(epsilon: ArrayLike | None, number: int) -> NDArray[np.int64]:

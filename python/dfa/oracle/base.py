@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
+from dfa.checks import one_of
 from dfa.errors import InvalidInputError
 from dfa.types import Images
 
@@ -33,12 +34,7 @@ class ScoreKind(Enum):
         Raises:
             InvalidInputError: If `value` names none.
         """
-        try:
-            return cls(value)
-        except ValueError:
-            raise InvalidInputError(
-                f"returns must be one of {', '.join(repr(kind.value) for kind in cls)}, got {value!r}"
-            ) from None
+        return one_of(cls, value, "returns")
 
 
 class Oracle(ABC):

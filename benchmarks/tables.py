@@ -95,8 +95,15 @@ def difference(result: dict[str, Any]) -> str:
     rates = (
         f"{rate} {_percent(result[rate], digits=0)} against {_percent(result['paper'][rate], digits=0)}" for rate in far
     )
+    anywhere = ""
+    if result["system"] in ("DBA", "ZOO") and result["table"] != "4":
+        found = result["at_any_distance"]
+        anywhere = (
+            f" At any distance, as attacks that minimise L2, they are {_percent(found['SR'], digits=0)} and "
+            f"{_percent(found['TSR'], digits=0)}; the paper gave them an L2 distance instead of epsilon."
+        )
     generic = f"The paper's figures are of {result['paper']['model']}, ours of {result['model']} with {result['note']}."
-    return f"{', '.join(rates)}. {result['remark'] or generic}"
+    return f"{', '.join(rates)}. {result['remark'] or generic}{anywhere}"
 
 
 def _far(result: dict[str, Any]) -> list[str]:

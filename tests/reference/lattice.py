@@ -131,7 +131,7 @@ def _greedy(
 def _shuffled(free: NDArray[np.int64], seed: int, image_id: int, passes: int) -> NDArray[np.int64]:
     """Return the coordinates in the order of a pass (Fisher and Yates, from the end)."""
     stream = Stream(seed, image_id, NUMBERS[BLOCKS], passes)
-    order = free.copy()
+    order: NDArray[np.int64] = free.copy()
     for last in range(len(order), 1, -1):
         other = stream.below(last)
         order[last - 1], order[other] = order[other], order[last - 1]

@@ -176,7 +176,8 @@ def markdown(results: list[dict[str, Any]]) -> Iterator[str]:
             elif result["note"]:
                 yield f"- {_name(result)}: {result['note']}."
         for result in chosen:
-            for stages, found in result.get("repair", {}).items():
+            for stages in ("default", "coordinates") if "repair" in result else ():
+                found = result["repair"][stages]
                 yield (
                     f"- {_name(result)}, {stages}: {_percent(found['closed'])} of the GAP closed, {found['repaired']} "
                     f"of {found['repaired'] + found['failed']}, mean queries {_number(found['queries_mean'])}, median "

@@ -2,7 +2,8 @@
 
 1,000 images of 224x224x3 are 100 pictures with ten perturbations each, of at most 8.5 grey levels, which rounding
 moves. The bare side asks the same model about the same numbers of images and vectors at the same batch size, and does
-nothing else. What is told are ratios of medians; where other work shares the machine, trust that of processor time.
+nothing else. Both work through the vectors in parts, in turns, so that other work on the machine falls on both; what is
+told are ratios of sums over all parts. Where the machine is shared, trust that of processor time.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ import numpy as np
 import dfa
 from common import load_images, load_model, make_parser, print_table, write_report
 
+_BAR = 1.2
+
 
 def main() -> None:
     """Measure and print."""
-    parser = make_parser("audit", (__doc__ or "").splitlines()[0], repeats=3)
+    parser = make_parser("audit", (__doc__ or "").splitlines()[0], repeats=1)
     parser.add_argument("--images", type=int, default=1000, help="vectors to audit")
+    parser.add_argument("--parts", type=int, default=8, help="turns of each repeat")
     parser.add_argument("--batch-size", type=int, default=128, help="of the oracle")
     parser.add_argument("--threads", type=int, default=2, help="of the audit")
     parser.add_argument("--codec", nargs="+", default=["png"], help="codecs of one audit")
@@ -50,13 +54,14 @@ def main() -> None:
         return seconds, processors
 
     rows = []
-    for _ in range(arguments.repeats):
+    for turn in range(arguments.repeats * arguments.parts):
+        part = np.array_split(np.arange(arguments.images), arguments.parts)[turn % arguments.parts]
         began = time.process_time()
         report = dfa.audit(
             oracle,
-            originals,
-            vectors,
-            labels[places],
+            originals[part],
+            vectors[part],
+            labels[places[part]],
             codec=arguments.codec,
             epsilon=8.5,
             batch_size=size,
@@ -68,6 +73,7 @@ def main() -> None:
         alone, alone_processors = bare(counts)
         rows.append(
             {
+                "queries": sum(counts.values()),
                 "audit": report.seconds["wall"],
                 "audit_processors": processors,
                 "inside": report.seconds["oracle"],
@@ -75,30 +81,35 @@ def main() -> None:
                 "bare_processors": alone_processors,
             }
         )
-        print(rows[-1], counts, flush=True)
-    middle = {name: float(np.median([row[name] for row in rows])) for name in rows[0]}
-    ratio = middle["audit"] / middle["bare"]
-    ratio_processors = middle["audit_processors"] / middle["bare_processors"]
+        print(rows[-1], flush=True)
+    total = {name: sum(row[name] for row in rows) for name in rows[0]}
+    ratios = {
+        "ratio": total["audit"] / total["bare"],
+        "ratio_processors": total["audit_processors"] / total["bare_processors"],
+        "ratio_to_its_own_oracle_time": total["audit"] / total["inside"],
+    }
     print_table(
         ["audit of", "queries", "audit (s)", "bare (s)", "ratio", "processors (s)", "bare (s)", "ratio"],
         [
             [
                 f"{arguments.images:,} vectors, {' '.join(arguments.codec)}",
-                f"{sum(counts.values()):,}",
-                f"{middle['audit']:.1f}",
-                f"{middle['bare']:.1f}",
-                f"{ratio:.3f}",
-                f"{middle['audit_processors']:.1f}",
-                f"{middle['bare_processors']:.1f}",
-                f"{ratio_processors:.3f}",
+                f"{total['queries']:,}",
+                f"{total['audit']:.1f}",
+                f"{total['bare']:.1f}",
+                f"{ratios['ratio']:.3f}",
+                f"{total['audit_processors']:.1f}",
+                f"{total['bare_processors']:.1f}",
+                f"{ratios['ratio_processors']:.3f}",
             ]
         ],
     )
-    write_report(
-        arguments.out,
-        arguments,
-        {"rows": rows, "queries": counts, "ratio": ratio, "ratio_processors": ratio_processors},
+    print(f"outside its own oracle calls the audit spent {total['audit'] - total['inside']:.1f} s", flush=True)
+    verdict = "met" if ratios["ratio"] < _BAR else "MISSED"
+    by_processors = "met" if ratios["ratio_processors"] < _BAR else "MISSED"
+    print(
+        f"less than {_BAR} times the bare oracle: {verdict} on the wall, {by_processors} on the processors", flush=True
     )
+    write_report(arguments.out, arguments, {"rows": rows, "total": total, **ratios})
 
 
 if __name__ == "__main__":

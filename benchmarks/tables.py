@@ -9,7 +9,8 @@ run again (`--again` does), so a run may be stopped at any time.
 `vectors`, float (n, 28, 28, 1) in 0..1, and `indices`, int (n,), into the MNIST images of LeNet-1.
 
 In Tables 6 to 9 only what lies within epsilon counts, as a vector and as a file: 64 grey levels on MNIST, 10 on
-CIFAR-10.
+CIFAR-10. What is printed is Markdown: the tables, a sentence for every row that has no figures or others than the
+paper's, and whether the bars are met; `benchmarks/TABLES.md` is that of one run.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -28,7 +29,7 @@ from typing import Any
 
 import torch
 
-from common import make_parser, print_table, write_report
+from common import make_parser, write_report
 from systems.context import Context
 from systems.rows import ROWS, CannotRunError, Row
 
@@ -62,8 +63,7 @@ def measure(row: Row, context: Context, seconds: float) -> dict[str, Any]:
     """Run a row, and return what was measured or why it was not."""
     torch.manual_seed(0)
     started = time.perf_counter()
-    result: dict[str, Any] = {"table": row.table, "system": row.system, "model": row.model, "remark": row.remark}
-    result |= {"paper": dict(row.paper), "reason": ""}
+    result = _told(row) | {"reason": ""}
     try:
         with _limited(seconds):
             result |= row.run(context)
@@ -77,60 +77,124 @@ def measure(row: Row, context: Context, seconds: float) -> dict[str, Any]:
     return result
 
 
+def _told(row: Row) -> dict[str, Any]:
+    """Return what is known of a row before it is run."""
+    return {
+        "table": row.table,
+        "system": row.system,
+        "model": row.model,
+        "remark": row.remark,
+        "paper": dict(row.paper),
+    }
+
+
 def difference(result: dict[str, Any]) -> str:
     """Return a sentence if a rate differs from the paper's by more than 10 points."""
-    if result["reason"] or not result["paper"]:
+    if result["reason"] or not (far := _far(result)):
         return ""
-    far = [
-        f"{rate} {100 * result[rate]:.0f} % against {100 * result['paper'][rate]:.0f} %"
+    rates = (
+        f"{rate} {_percent(result[rate], digits=0)} against {_percent(result['paper'][rate], digits=0)}" for rate in far
+    )
+    anywhere = ""
+    if result["system"] in ("DBA", "ZOO") and result["table"] != "4":
+        found = result["at_any_distance"]
+        anywhere = (
+            f" At any distance, as attacks that minimise L2, they are {_percent(found['SR'], digits=0)} and "
+            f"{_percent(found['TSR'], digits=0)}; the paper gave them an L2 distance instead of epsilon."
+        )
+    generic = f"The paper's figures are of {result['paper']['model']}, ours of {result['model']} with {result['note']}."
+    return f"{', '.join(rates)}. {result['remark'] or generic}{anywhere}"
+
+
+def _far(result: dict[str, Any]) -> list[str]:
+    """Return the rates that differ from the paper's by more than 10 points, or that only one of the two has."""
+    return [
+        rate
         for rate in ("SR", "TSR", "GAP")
         if result["paper"].get(rate) is not None
-        and result.get(rate) is not None
-        and abs(result[rate] - result["paper"][rate]) > 0.1
+        and not abs(result[rate] - result["paper"][rate]) <= 0.1
+        and not (math.isnan(result[rate]) and result["paper"][rate] == 0)
     ]
-    if not far:
-        return ""
-    why = result["remark"] or (
-        f"The paper's figures are of {result['paper']['model']}, ours of {result['model']} with {result['note']}."
-    )
-    return f"{', '.join(far)}. {why}"
 
 
-def print_rows(results: list[dict[str, Any]]) -> None:
-    """Print tables, each row beside the paper's figures, then the sentences."""
+_BLACK_BOXES = {
+    "DBA", "HopSkipJump", "One-pixel", "ZOO", "Square", "NES-PGD", "Bandits", "SModel+C&W", "SModel+FGSM"
+}  # fmt: skip
+
+
+def bars(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield, for each of the project's bars, whether the rows meet it, and every row that does not."""
+    measured_rows = [result for result in results if not result["reason"]]
+    ours = [result for result in measured_rows if result["system"].startswith("DFA")]
+    waiting = [result for result in results if result["reason"].startswith(("not run", "stopped"))]
+    yield _bar("Every row holds figures or the reason why it cannot", len(results), map(_name, waiting))
+    lost = [f"{_name(result)}: {_percent(result['GAP'])}" for result in ours if result["GAP"] != 0]
+    yield _bar("DFA's GAP is 0", len(ours), lost)
+    for setting in ("default", "paper's setting"):
+        chosen = [result for result in ours if setting in result["system"]]
+        beaten = [
+            f"{_name(result)}: {_percent(result['TSR'])} against {_percent(other['TSR'])} of {other['system']}"
+            for result in chosen
+            for other in measured_rows
+            if (other["table"], other["model"]) == (result["table"], result["model"])
+            and other["system"].partition(",")[0] in _BLACK_BOXES
+            and other["system"].partition(", ")[2] == (result["system"].split(", ")[2:] or [""])[0]
+            and other["TSR"] > result["TSR"]
+        ]
+        yield _bar(f"No black-box row's TSR is above that of DFA, {setting}", len(chosen), beaten)
+    repairs = [result for result in measured_rows if result["table"] == "repair"]
+    short = [
+        f"{_name(result)}: {_percent(closed)}"
+        for result in repairs
+        if not (closed := result["repair"]["default"]["closed"]) >= 0.8
+    ]
+    yield _bar("`repair` closes at least 80 % of the GAP", len(repairs), short)
+
+
+def _bar(what: str, number: int, misses: Iterable[str]) -> str:
+    found = list(misses)
+    verdict = f"MISSED by {len(found)}: {'; '.join(found)}" if found else "met"
+    return f"{what} ({number} rows): {verdict if number else 'not measured'}"
+
+
+def markdown(results: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the tables, each row beside the paper's figures, of the sentences and of the bars."""
     for table in _TABLES:
         chosen = [result for result in results if result["table"] == table]
         if not chosen:
             continue
-        print(f"\nTable {table}" if table != "repair" else "\nRepair", flush=True)
-        headers = [
-            "system",
-            "model",
-            "images",
-            "SR",
-            "TSR",
-            "GAP",
-            "ATC (s)",
-            "queries",
-            "paper: SR",
-            "TSR",
-            "GAP",
-            "queries",
-        ]
-        print_table(headers, [_cells(result) for result in chosen])
+        yield from ("", f"## Table {table}" if table != "repair" else "## Repair", "")
+        headers = ["system", "model", "images", "SR", "TSR", "GAP", "ATC (s)", "queries"]
+        headers += ["paper's SR", "TSR", "GAP", "queries"]
+        yield from _lines(headers, [_cells(result) for result in chosen])
+        yield ""
         for result in chosen:
-            name = f"{result['system']} ({result['model']})"
             if result["reason"]:
-                print(f"- {name}: not measured: {result['reason']}")
+                yield f"- {_name(result)}: not measured: {result['reason']}."
             elif sentence := difference(result):
-                print(f"- {name}: {sentence}")
+                yield f"- {_name(result)}: {sentence}"
+            elif result["note"]:
+                yield f"- {_name(result)}: {result['note']}."
         for result in chosen:
-            for stages, found in result.get("repair", {}).items():
-                print(
-                    f"- {result['system']} ({result['model']}), {stages}: {_percent(found['closed'])} of the GAP "
-                    f"closed, {found['repaired']} of {found['repaired'] + found['failed']}, mean queries "
-                    f"{_number(found['queries_mean'])}, median {_number(found['queries_median'])}"
+            for stages in ("default", "coordinates") if "repair" in result else ():
+                found = result["repair"][stages]
+                yield (
+                    f"- {_name(result)}, {stages}: {_percent(found['closed'])} of the GAP closed, {found['repaired']} "
+                    f"of {found['repaired'] + found['failed']}, mean queries {_number(found['queries_mean'])}, median "
+                    f"{_number(found['queries_median'])}"
                 )
+    yield from ("", "## Bars", "")
+    for bar in bars(results):
+        yield f"- {bar}"
+
+
+def _lines(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    for row in (headers, ["---"] * len(headers), *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+def _name(result: dict[str, Any]) -> str:
+    return f"{result['system']} ({result['model']})"
 
 
 def _cells(result: dict[str, Any]) -> list[str]:
@@ -147,8 +211,8 @@ def _cells(result: dict[str, Any]) -> list[str]:
     return [result["system"], result["model"], *ours, *theirs, _number(paper.get("queries"))]
 
 
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None or math.isnan(rate) else f"{100 * rate:.1f} %"
+def _percent(rate: float | None, *, digits: int = 1) -> str:
+    return "-" if rate is None or math.isnan(rate) else f"{100 * rate:.{digits}f} %"
 
 
 def _number(value: float | None) -> str:
@@ -171,29 +235,25 @@ def main() -> None:
     torch.set_num_threads(1)
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
     context.folder = arguments.out / "vectors"
-    results = []
+    by_key = {row.key: row for row in ROWS}
+    results, fresh = [], set()
     for row in ROWS:
-        path = arguments.out / f"{row.key}.json"
+        owner = by_key[row.same_as or row.key]
+        path = arguments.out / f"{owner.key}.json"
         is_chosen = row.table in arguments.tables and (
             not arguments.only or any(each.lower() in row.key for each in arguments.only)
         )
-        if is_chosen and not arguments.print and (arguments.again or not path.is_file()):
-            print(f"{row.key} ...", file=sys.stderr, flush=True)
-            write_report(path, arguments, measure(row, context, arguments.row_seconds))
+        is_wanted = owner.key not in fresh and (arguments.again or not path.is_file())
+        if is_chosen and is_wanted and not arguments.print:
+            print(f"{owner.key} ...", file=sys.stderr, flush=True)
+            write_report(path, arguments, measure(owner, context, arguments.row_seconds))
+            fresh.add(owner.key)
         if path.is_file():
-            results.append(_with_nan(json.loads(path.read_text())["results"]))
+            results.append(_with_nan(json.loads(path.read_text())["results"]) | _told(row))
         elif row.table in arguments.tables:
-            results.append(
-                {
-                    "table": row.table,
-                    "system": row.system,
-                    "model": row.model,
-                    "paper": dict(row.paper),
-                    "remark": row.remark,
-                    "reason": "not run yet",
-                }
-            )
-    print_rows(results)
+            results.append(_told(row) | {"reason": "not run yet"})
+    for line in markdown(results):
+        print(line, flush=True)
 
 
 def _with_nan(result: dict[str, Any]) -> dict[str, Any]:

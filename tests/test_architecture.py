@@ -22,7 +22,8 @@ BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 # From the bottom up. A module may import those of the lines above its own, and none of its own line.
 LAYERS = [
     ["errors"],
-    ["types", "charts", "trace", "confirmation", "intervals"],
+    ["types", "charts", "trace", "checks", "frames", "intervals"],
+    ["confirmation"],
     ["objectives"],
     ["optimizer", "space", "targets", "inputs", "generations", "asking"],
     ["oracle.base"],
@@ -42,7 +43,7 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
-KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
+KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", "auditing.repair", ""}
 OPTIONAL = {
     "keras",
     "tensorflow",

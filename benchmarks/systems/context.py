@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 import dfa
 from common import load_images
+from dfa import demo
 from dfa.auditing import AuditReport
-from systems.torch_models import LeNet1, lenet1, resnet20
+from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
 """All torch models here take 0..1, (n, C, H, W)."""
@@ -37,6 +39,7 @@ class Subject:
         images: uint8, (N, H, W, C), all classified as labelled.
         labels: int64, (N,).
         epsilon: Grey levels of Tables 6 to 9.
+        pool: uint8, (M, H, W, C): all images there are, in which an attack may look for one to start from.
     """
 
     name: str
@@ -45,12 +48,31 @@ class Subject:
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     epsilon: int
+    pool: NDArray[np.uint8]
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        module: nn.Module,
+        keras_model: Any,
+        images: NDArray[np.uint8],
+        labels: Any,
+        epsilon: int,
+        most: int,
+    ) -> Subject:
+        """Return a subject on the first images, at most so many, that its model classifies as labelled."""
+        right = np.flatnonzero(_classes(module, images) == labels)[:most]
+        return cls(name, module, keras_model, images[right], labels[right], epsilon, images)
 
     def first(self, number: int) -> Subject:
         """Return the subject with its first images only."""
-        return Subject(
-            self.name, self.module, self.keras_model, self.images[:number], self.labels[:number], self.epsilon
-        )
+        return replace(self, images=self.images[:number], labels=self.labels[:number])
+
+    def starts(self, targets: NDArray[np.int64]) -> Tensor:
+        """Return, for each target, the first vector of the pool that is of its class."""
+        classes = _classes(self.module, self.pool)
+        return torch.tensor(SPACE.vectors(self.pool[[int(np.flatnonzero(classes == each)[0]) for each in targets]]))
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:
@@ -80,14 +102,25 @@ class Context:
         """LeNet-1, the paper's MNIST model, on MNIST test images."""
         module, keras_model = lenet1(self.data)
         images, labels = load_images(self.data, "mnist_test2000.npz")
-        return _correct(Subject("LeNet-1", module, keras_model, images, labels, 64), self.num_lenet)
+        return Subject.of("LeNet-1", module, keras_model, images, labels, 64, self.num_lenet)
+
+    @cached_property
+    def demo(self) -> Subject:
+        """The LeNet-1 that `dfa.demo` trains, on its test digits."""
+        recipe = demo.Recipe()
+        digits = demo.load_digits(recipe)
+        cache = Path(tempfile.gettempdir()) if self.folder is None else self.folder
+        keras_model = demo.train_or_load(recipe, digits, demo.cache_file(recipe, cache))
+        module = as_lenet1(keras_model)
+        images, labels = digits.test_images, digits.test_labels
+        return Subject.of("demo's LeNet-1", module, keras_model, images, labels, 64, self.num_lenet)
 
     @cached_property
     def resnet(self) -> Subject:
         """ResNet-20 on CIFAR-10, in the place of the paper's ImageNet models."""
         module, keras_model = resnet20(self.data)
         images, labels = load_images(self.data, "cifar10_correct500.npz")
-        return _correct(Subject("ResNet-20", module, keras_model, images, labels, 10), self.num_resnet)
+        return Subject.of("ResNet-20", module, keras_model, images, labels, 10, self.num_resnet)
 
     def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
         """Return vectors and the seconds they took, made now or read from `folder`."""
@@ -181,14 +214,11 @@ def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | Non
     )
 
 
-def _correct(subject: Subject, number: int) -> Subject:
-    """Return the first images that the model classifies as labelled."""
-    few = subject.first(2 * number + 20)
+def _classes(module: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:
     with torch.no_grad():
-        right = (few.module(few.tensors[0]).argmax(1) == few.tensors[1]).numpy()
-    return Subject(
-        few.name, few.module, few.keras_model, few.images[right][:number], few.labels[right][:number], few.epsilon
-    )
+        parts = [module(part).argmax(1).numpy() for part in torch.tensor(SPACE.vectors(images)).split(250)]
+    classes: NDArray[np.int64] = np.concatenate(parts)
+    return classes
 
 
 def _fitted(module: nn.Module, teacher: nn.Module, images: NDArray[np.uint8], *, seconds: float = 40) -> nn.Module:

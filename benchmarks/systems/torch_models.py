@@ -85,9 +85,14 @@ class ResNet20(nn.Module):
 def lenet1(data: Path) -> tuple[LeNet1, Any]:
     """Return LeNet-1 as a torch module, and the Keras model it equals."""
     keras_model = load_model(data, "lenet1.keras")
+    return as_lenet1(keras_model), keras_model
+
+
+def as_lenet1(keras_model: Any) -> LeNet1:
+    """Return a Keras LeNet-1 as a torch module."""
     module = LeNet1([np.array(each) for each in keras_model.get_weights()]).eval()
     _check(module, keras_model, (28, 28, 1))
-    return module, keras_model
+    return module
 
 
 def resnet20(data: Path) -> tuple[ResNet20, Any]:

@@ -212,6 +212,46 @@ class Places:
     def hit(self, place: int) -> NDArray[np.uint8] | None:
         """Return the first adversarial image, or None before there is one."""
 
+class LatticeStage(enum.Enum):
+    NEAREST = 0
+    OUTWARD = 1
+    STOCHASTIC = 2
+    BLOCKS = 3
+    COORDINATES = 4
+
+class LatticeBatch:
+    """Searches among the images that round vectors up or down, around many vectors at once; see `dfa.repair`.
+
+    It is for one Python thread at a time: `add`, `propose` and `tell` release the GIL, and do not lock it.
+    """
+
+    def __init__(
+        self, *, size: int, stages: Sequence[LatticeStage], num_stochastic: int, seed: int, threads: int, slack: float
+    ) -> None:
+        """Take searches of `size` values that go through `stages`; levels within `slack` of a whole one are whole."""
+
+    def add(
+        self, levels: NDArray[np.float64], originals: NDArray[np.uint8], epsilons: Sequence[int], ids: Sequence[int]
+    ) -> list[int]:
+        """Add a search per row of grey levels, float64 0..255, and of originals; return their slots."""
+
+    def remove(self, slot: int) -> None:
+        """Forget a search."""
+
+    def num_free(self, slot: int) -> int:
+        """Return the number of coordinates with a choice of two integers."""
+
+    def propose(self, slots: NDArray[np.int64], images: NDArray[np.uint8]) -> list[LatticeStage | None]:
+        """Write the next candidate of the search in `slots[i]` into `images[i]`; None where nothing is left.
+
+        The first one of each search is the nearest image.
+        """
+
+    def tell(self, slots: NDArray[np.int64], degrees: NDArray[np.float64]) -> None:
+        """Record one degree per slot. Nothing changes if one is refused."""
+
+    def __len__(self) -> int: ...
+
 class Stream:
     """The random words of one candidate: Philox4x32-10, counter (block, candidate, iteration, image)."""
 

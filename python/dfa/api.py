@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.asking import Asking, Walk
+from dfa.checks import require_integer
 from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
@@ -151,7 +152,7 @@ def run(
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown)
     asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
-    _require_integer("max_queries", max_queries, 1, 2**62)
+    require_integer("max_queries", max_queries, 1, 2**62)
     each = asking.queries_per_image
     if max_queries < each * optimizer.population:
         raise InvalidInputError(
@@ -160,10 +161,10 @@ def run(
         )
     if max_seconds is not None and not (_is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")
-    _require_integer("batch_size", batch_size, 1)
-    _require_integer("seed", seed, 0, 2**64 - 1)
+    require_integer("batch_size", batch_size, 1)
+    require_integer("seed", seed, 0, 2**64 - 1)
     threads = 1 if threads is None else threads
-    _require_integer("threads", threads, 1, 1024)
+    require_integer("threads", threads, 1, 1024)
     stream_ids = StreamIds(ids, num_images)
     storage = _storage(store, overwrite=overwrite, resume=resume, batch_size=each * int(batch_size))
     plan = Plan(
@@ -277,7 +278,7 @@ def _storage(store: str | Path | Storage | None, *, overwrite: bool, resume: boo
     storage = replace(storage, overwrite=storage.overwrite or overwrite, resume=storage.resume or resume)
     if storage.overwrite and storage.resume:
         raise InvalidInputError("a run is either resumed or overwritten; pass one of resume=True and overwrite=True")
-    _require_integer("interval (at least four batches)", storage.interval, 4 * batch_size)
+    require_integer("interval (at least four batches)", storage.interval, 4 * batch_size)
     return storage
 
 
@@ -295,13 +296,6 @@ def _checked_space(space: LinfBall | None, epsilon: ArrayLike) -> LinfBall:
     if not isinstance(space, LinfBall):
         raise InvalidInputError(f"space must be None or a dfa.LinfBall, got {space!r}")
     return space
-
-
-def _require_integer(name: str, value: object, least: int, most: int | None = None) -> None:
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
-        bounds = f"of at least {least}" if most is None else f"in {least}..{most}"
-        raise InvalidInputError(f"{name} must be an integer {bounds}, got {value!r}")
 
 
 def _is_number(value: object) -> bool:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from dfa.checks import is_integer
 from dfa.errors import InvalidInputError
 
 
@@ -37,7 +36,7 @@ class Confirmation:
     def __post_init__(self) -> None:
         """Check both numbers."""
         for number in (self.needed, self.of):
-            if isinstance(number, bool) or not isinstance(number, int | np.integer):
+            if not is_integer(number):
                 raise InvalidInputError(f"a confirmation needs two integers, got {self.needed!r} of {self.of!r}")
         if not 1 <= self.needed <= self.of <= 10_000:
             raise InvalidInputError(
@@ -62,7 +61,7 @@ class Confirmation:
         """
         if isinstance(value, cls):
             return value
-        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        if is_integer(value):
             return cls(int(value), int(value))
         if isinstance(value, Mapping) and set(value) == {"needed", "of"}:
             return cls(value["needed"], value["of"])

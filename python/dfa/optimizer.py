@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from dfa import _core
+from dfa.checks import require_integer
 from dfa.errors import InvalidInputError
 from dfa.objectives import LOG, PAPER, Objective
 
@@ -80,9 +81,9 @@ class Racos:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("samples", "positives"):
-            _require_integer(name, getattr(self, name), 1, 2**20)
+            require_integer(name, getattr(self, name), 1, 2**20)
         if self.max_iterations is not None:
-            _require_integer("max_iterations", self.max_iterations, 1)
+            require_integer("max_iterations", self.max_iterations, 1)
         _require_name("shape", self.shape, get_args(Shape))
         _require_name("values", self.values, get_args(Values))
         _require_name("region", self.region, get_args(Region))
@@ -91,15 +92,15 @@ class Racos:
         _require_name("ties", self.ties, get_args(Ties))
         is_share = isinstance(self.coordinates, float) and 0 < self.coordinates < 1
         if not is_share:
-            _require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1)
+            require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1)
         if not 0 < self.window_share <= 1:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         for halving in self.window_halvings:
-            _require_integer("each of window_halvings", halving, 1)
+            require_integer("each of window_halvings", halving, 1)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
-            _require_integer("starts (unless None)", self.starts, self.population)
+            require_integer("starts (unless None)", self.starts, self.population)
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
@@ -173,11 +174,6 @@ class Racos:
             window_halvings=list(self.window_halvings),
             starts=self.starts or 0,
         )
-
-
-def _require_integer(name: str, value: object, least: int, most: int = 2**31 - 1) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidInputError(f"{name} must be an integer of at least {least}, got {value!r}")
 
 
 def _require_name(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -38,6 +38,7 @@ import PIL.Image
 import PIL.ImageFilter
 
 from dfa.auditing.codecs import Codec
+from dfa.checks import require_integer
 from dfa.errors import InvalidInputError, OracleError
 from dfa.objectives import predicted
 from dfa.oracle import Oracle, as_oracle
@@ -79,8 +80,7 @@ class Pipeline(Oracle):
             raise InvalidInputError(
                 f"steps must be a list of functions of a uint8 batch, such as [dfa.pipelines.Jpeg(75)], got {steps!r}"
             )
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise InvalidInputError(f"threads must be an integer of at least 1, got {threads!r}")
+        require_integer("threads", threads, 1)
         self._steps = tuple(steps)
         self._model = as_oracle(model)
         self._threads = threads
@@ -173,7 +173,7 @@ class Jpeg:
 
     def __post_init__(self) -> None:
         """Check the quality."""
-        _require("quality", self.quality, 1, 100)
+        require_integer("quality", self.quality, 1, 100)
 
     def __call__(self, images: Images) -> Images:
         """Return the images as they are read back: uint8, (n, H, W, C)."""
@@ -198,7 +198,7 @@ class BitDepth:
 
     def __post_init__(self) -> None:
         """Check the number of bits."""
-        _require("bits", self.bits, 1, 8)
+        require_integer("bits", self.bits, 1, 8)
 
     def __call__(self, images: Images) -> Images:
         """Return the images in fewer levels: uint8, (n, H, W, C)."""
@@ -225,7 +225,7 @@ class Median:
 
     def __post_init__(self) -> None:
         """Check the size."""
-        _require("size", self.size, 3, 99)
+        require_integer("size", self.size, 3, 99)
         if self.size % 2 == 0:
             raise InvalidInputError(f"size must be odd, so that a square has a middle, got {self.size}")
 
@@ -271,9 +271,9 @@ class RandomResizePad:
         """
         if isinstance(smallest, bool) or not isinstance(smallest, int | float) or not 0 < smallest <= 1:
             raise InvalidInputError(f"smallest must be a share of the height, in (0, 1], got {smallest!r}")
-        _require("fill", fill, 0, 255)
+        require_integer("fill", fill, 0, 255)
         if not isinstance(seed, np.random.Generator):
-            _require("seed", seed, 0, 2**63 - 1)
+            require_integer("seed", seed, 0, 2**63 - 1)
         self._smallest = float(smallest)
         self._fill = fill
         self._seed = seed if isinstance(seed, int) else None
@@ -413,8 +413,3 @@ def _nearest(number: int, of: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 def _name_of(step: Step) -> str:
     """Return a step's name, which tells its arguments where it is one of this module."""
     return repr(step) if isinstance(step, Jpeg | BitDepth | Median | RandomResizePad) else name_of(step)
-
-
-def _require(name: str, value: object, least: int, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise InvalidInputError(f"{name} must be an integer in {least}..{most}, got {value!r}")

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from dfa.charts import Figure, Series, success_chart
 from dfa.confirmation import Confirmation
-from dfa.errors import DfaError, InvalidInputError, MissingDependencyError, OracleError, StoreError
+from dfa.errors import DfaError, InvalidInputError, OracleError, StoreError
 from dfa.folder import (
     IMAGES,
     ORIGINALS,
@@ -41,6 +41,7 @@ from dfa.folder import (
     write_image,
     write_records,
 )
+from dfa.frames import frame_of
 from dfa.intervals import Interval, wilson
 from dfa.objectives import predicted
 from dfa.oracle import as_oracle
@@ -650,23 +651,11 @@ class Result:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas; install it with: pip install 'dfa-attack[pandas]'"
-            ) from error
-        columns = {}
-        for entry in dataclasses.fields(Record):
-            values = [getattr(record, entry.name) for record in self.records]
-            if entry.name == "status":
-                values = [status.value for status in values]
-            # Annotations are strings here (PEP 563), which makes them a fine key.
-            columns[entry.name] = pd.Series(values, dtype=_PANDAS_TYPES[str(entry.type)])
+        frame = frame_of(Record, self.records, _PANDAS_TYPES)
         confidences = [(record.confidence, *record.confidence_interval) for record in self.records]
         for place, name in enumerate(("confidence", "confidence_low", "confidence_high")):
-            columns[name] = pd.Series([each[place] for each in confidences], dtype="float64")
-        frame: pd.DataFrame = pd.DataFrame(columns)
+            frame[name] = [each[place] for each in confidences]
+            frame[name] = frame[name].astype("float64")
         return frame
 
     def plot(self, *, name: str = "this run") -> Figure:

@@ -31,6 +31,7 @@ from dfa.auditing.vectors import (
     of_levels,
     read_vectors,
 )
+from dfa.checks import require_integer
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.inputs import Inputs, StreamIds, as_array, check_label_range, parse_labels
 from dfa.objectives import predicted
@@ -479,16 +480,3 @@ def checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_] 
         raise InvalidInputError(f"claimed must be bool, ({number},), got {given.dtype} of shape {given.shape}")
     claims: NDArray[np.bool_] = given.copy()
     return claims
-
-
-def require_integer(name: str, value: object, least: int, most: int | None = None) -> int:
-    """Return an argument that must be an integer of a range.
-
-    Raises:
-        InvalidInputError: It is not.
-    """
-    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_integer or int(value) < least or (most is not None and int(value) > most):  # type: ignore[call-overload]
-        bounds = f"of at least {least}" if most is None else f"in {least}..{most}"
-        raise InvalidInputError(f"{name} must be an integer {bounds}, got {value!r}")
-    return int(value)  # type: ignore[call-overload, no-any-return]

@@ -13,25 +13,27 @@ as adversarial as the vector; nearest rounding picks one without asking. Here th
 Source: paper, section 3.1.1, on Carlini and Wagner's remark that a greedy search on the lattice of discrete solutions,
 changing one value at a time, would mend their attack; the authors know of no implementation. That search is the stage
 "coordinates"; the others find the same with far fewer queries, and are the default.
+
+The core holds the searches and writes their candidates, for many vectors at once; random numbers are its Philox
+streams, named by (seed, id).
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.auditing.audit import checked_claims, models, require_integer
+from dfa import _core
+from dfa.auditing.audit import checked_claims, models
 from dfa.auditing.normalizers import (
     Affine,
-    Levels,
     Vectors,
     as_normalizer,
     check_round_trip,
@@ -39,8 +41,8 @@ from dfa.auditing.normalizers import (
     checked_vectors,
 )
 from dfa.auditing.report import ROUNDING_SLACK
-from dfa.auditing.roundings import draws
 from dfa.auditing.vectors import read_vectors
+from dfa.checks import one_of, require_integer
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.inputs import Inputs, StreamIds, check_label_range, parse_labels
 from dfa.intervals import Interval, wilson
@@ -214,6 +216,7 @@ def repair(
     ids: ArrayLike | None = None,
     seed: int = 0,
     batch_size: int = 256,
+    threads: int | None = None,
 ) -> RepairReport:
     """Search, around vectors whose nearest image is benign, for images that are adversarial, by queries alone.
 
@@ -239,6 +242,7 @@ def repair(
         seed: 0..2**64 - 1.
         batch_size: The most images per call of the oracle; the images of a batch are searched side by side. Results do
             not depend on it.
+        threads: Threads of the C++ core. None: 1. Results do not depend on it.
 
     Returns:
         Records, adversarial images, and `summary()`.
@@ -263,6 +267,7 @@ def repair(
     assert inputs.shape is not None
     example = checked_vectors(space, inputs.load(0)[None])
     max_queries = require_integer("max_queries", max_queries, 1)
+    batch_size = require_integer("batch_size", batch_size, 1)
     job = _Job(
         inputs=inputs,
         vectors=read_vectors(vectors, inputs.num_images, example.shape[1:]),
@@ -272,12 +277,17 @@ def repair(
         claimed=checked_claims(claimed, inputs.num_images),
         epsilon=_checked_epsilon(epsilon, inputs.num_images),
         max_queries=max_queries,
-        stages=tuple(_stage(each) for each in stages),
-        num_stochastic=require_integer("num_stochastic", num_stochastic, 0),
+        core=_core.LatticeBatch(
+            size=int(np.prod(inputs.shape)),
+            stages=[_core.LatticeStage[one_of(Stage, each, "stages").name] for each in stages],
+            num_stochastic=require_integer("num_stochastic", num_stochastic, 0, 2**32 - 1),
+            seed=require_integer("seed", seed, 0, 2**64 - 1),
+            threads=1 if threads is None else require_integer("threads", threads, 1),
+            slack=ROUNDING_SLACK,
+        ),
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
         ids=StreamIds(ids, inputs.num_images),
-        seed=require_integer("seed", seed, 0, 2**64 - 1),
-        batch_size=require_integer("batch_size", batch_size, 1),
+        batch=np.empty((batch_size, *inputs.shape), dtype=np.uint8),
         gate=Gate(asked, num_images=inputs.num_images, max_queries=max_queries),
         vector_gate=None if model is None else Gate(model, num_images=inputs.num_images, max_queries=0),
     )
@@ -291,129 +301,15 @@ def repair(
     return job.report(started)
 
 
-@dataclass(frozen=True)
-class Box:
-    """The images around one vector.
-
-    Attributes:
-        original: uint8, (H, W, C).
-        levels: float64, (H, W, C): the vector, within epsilon of the original.
-        low: uint8, (H, W, C): the vector rounded down.
-        high: uint8, (H, W, C): rounded up; equal to `low` where there is no choice.
-    """
-
-    original: Image
-    levels: NDArray[np.float64]
-    low: Image
-    high: Image
-
-    @classmethod
-    def around(cls, levels: Levels, original: Image, epsilon: int) -> Box:
-        """Return the box of a vector's levels, (H, W, C), within epsilon of the original."""
-        exact = levels.astype(np.float64)
-        nearest = np.rint(exact)
-        # Arithmetic alone leaves whole levels a little beside themselves, and those were never touched.
-        exact = np.where(np.abs(exact - nearest) <= ROUNDING_SLACK, nearest, exact)
-        exact = np.clip(exact, original.astype(np.int64) - epsilon, original.astype(np.int64) + epsilon)
-        return cls(original, exact, np.floor(exact).astype(np.uint8), np.ceil(exact).astype(np.uint8))
-
-    @property
-    def nearest(self) -> Image:
-        """The vector rounded to nearest: uint8, (H, W, C)."""
-        nearest: Image = np.rint(self.levels).astype(np.uint8)
-        return nearest
-
-    @property
-    def outward(self) -> Image:
-        """Every coordinate rounded away from the original."""
-        outward: Image = np.where(self.levels >= self.original, self.high, self.low)
-        return outward
-
-    @property
-    def free(self) -> NDArray[np.int64]:
-        """The coordinates with a choice, by their place in the flattened image."""
-        return np.flatnonzero(self.low != self.high)
-
-
-Search: TypeAlias = Generator[tuple[Stage, Image], float, None]
-"""Yields candidates and takes their degrees."""
-
-_FIRST_BLOCKS: Final = 4
-"""Blocks that the greedy stage begins with."""
-
-
-def search(
-    box: Box, degree: float, *, stages: tuple[Stage, ...], num_stochastic: int, seed: int, image_id: int
-) -> Search:
-    """Search the box of one vector from its nearest image, of the given degree, until nothing is left to try."""
-    best, least = box.nearest, degree
-    for stage in stages:
-        match stage:
-            case Stage.OUTWARD:
-                candidates: Iterator[Image] = iter((box.outward,))
-            case Stage.STOCHASTIC:
-                candidates = _stochastic(box, num_stochastic, seed, image_id)
-            case _:
-                best, least = yield from _greedy(box, best, least, stage, seed, image_id)
-                continue
-        for candidate in candidates:
-            if np.array_equal(candidate, best):
-                continue
-            found = yield stage, candidate
-            if found < least:
-                best, least = candidate, found
-
-
-def _stochastic(box: Box, number: int, seed: int, image_id: int) -> Iterator[Image]:
-    """Yield images whose coordinates are up with the probability of their fraction."""
-    fraction = box.levels - box.low
-    for uniform in draws((number, *box.low.shape), seed, image_id):
-        yield np.where(uniform < fraction, box.high, box.low)
-
-
-def _greedy(
-    box: Box, image: Image, least: float, stage: Stage, seed: int, image_id: int
-) -> Generator[tuple[Stage, Image], float, tuple[Image, float]]:
-    """Flip blocks of coordinates while that helps, then smaller ones, down to one at a time; or one from the start.
-
-    Ends with an image that no single flip improves.
-    """
-    free = box.free
-    both = box.low.reshape(-1).astype(np.int64) + box.high.reshape(-1)
-    size = 1 if stage is Stage.COORDINATES else max(1, len(free) // _FIRST_BLOCKS)
-    # The same for (seed, id), and apart from the stochastic stage's draws, which begin at the counter 0.
-    key = np.array([seed, image_id], dtype=np.uint64)
-    rng = np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, 1], dtype=np.uint64)))
-    moved = np.abs(box.levels - np.rint(box.levels)).reshape(-1)[free]
-    by_distance = free[np.argsort(-moved, kind="stable")]
-    while len(free):
-        improved = False
-        order = by_distance if stage is Stage.COORDINATES else rng.permutation(free)
-        for start in range(0, len(order), size):
-            block = order[start : start + size]
-            candidate = image.copy()
-            flat = candidate.reshape(-1)
-            flat[block] = both[block] - flat[block]
-            found = yield stage, candidate
-            if found < least:
-                image, least, improved = candidate, found, True
-        if size == 1 and not improved:
-            break
-        size = max(1, size // 2)
-    return image, least
-
-
 @dataclass
 class _Active:
-    """A search under way."""
+    """A search under way, in a slot of the core."""
 
     index: int
-    search: Search
-    stage: Stage
-    candidate: Image
+    slot: int
     goal: int
     record: dict[str, Any]
-    box: Box
+    original: Image
 
 
 @dataclass
@@ -428,12 +324,10 @@ class _Job:
     claimed: NDArray[np.bool_] | None
     epsilon: NDArray[np.int64]
     max_queries: int
-    stages: tuple[Stage, ...]
-    num_stochastic: int
+    core: _core.LatticeBatch
     degree: DegreeFunction
     ids: StreamIds
-    seed: int
-    batch_size: int
+    batch: Images
     gate: Gate
     vector_gate: Gate | None
     records: dict[int, RepairRecord] = field(default_factory=dict)
@@ -459,22 +353,22 @@ class _Job:
         """Repair every vector: searches run side by side, and where one ends the next begins."""
         shape = self.inputs.shape
         assert shape is not None
-        self.gate.prepare(shape, self.batch_size)
+        size = len(self.batch)
+        self.gate.prepare(shape, size)
         waiting: list[_Active] = []
         active: list[_Active] = []
-        starts = iter(range(0, self.inputs.num_images, self.batch_size))
+        starts = iter(range(0, self.inputs.num_images, size))
         has_more = True
         while active or waiting or has_more:
-            while has_more and len(active) + len(waiting) < self.batch_size:
+            while has_more and len(active) + len(waiting) < size:
                 start = next(starts, None)
                 has_more = start is not None
                 if start is not None:
-                    stop = min(start + self.batch_size, self.inputs.num_images)
+                    stop = min(start + size, self.inputs.num_images)
                     waiting += self._begin(np.arange(start, stop, dtype=np.int64))
-            room = self.batch_size - len(active)
+            room = size - len(active)
             active, waiting = active + waiting[:room], waiting[room:]
-            if active:
-                active = self._step(active)
+            active = self._step(active)
 
     def _begin(self, indices: NDArray[np.int64]) -> list[_Active]:
         """Ask about originals, vectors and nearest images, and return the searches that are needed."""
@@ -499,42 +393,34 @@ class _Job:
         rows, vectors = self._only_successes(rows, vectors, indices, names, before, targets)
         if not len(rows):
             return []
-        levels = checked_levels(self.normalizer, vectors, images.shape[1:], int(indices[rows[0]]))
-        boxes = [
-            Box.around(levels[place], images[row], int(self.epsilon[indices[row]])) for place, row in enumerate(rows)
-        ]
+        levels = checked_levels(self.normalizer, vectors, images.shape[1:], int(indices[rows[0]])).astype(np.float64)
+        originals = images[rows]
+        chosen = [names[row] for row in rows]
+        slots = np.array(self.core.add(levels, originals, self.epsilon[indices[rows]].tolist(), chosen))
+        nearest = np.empty_like(originals)
+        self.core.propose(slots, nearest)
         goals = (before if targets is None else targets)[rows]
-        nearest = np.stack([box.nearest for box in boxes])
         answers = self.gate.ask(nearest, indices[rows], Purpose.VERIFICATION)
         degrees, classes = measure(self.degree, answers, goals), predicted(answers)
+        self.core.tell(slots, degrees)
+        distances = np.abs(levels - originals).reshape(len(rows), -1).max(axis=1)
         begun = []
         for place, row in enumerate(rows.tolist()):
-            index, box = int(indices[row]), boxes[place]
+            index, slot = int(indices[row]), int(slots[place])
             record = {
                 "index": index,
                 "id": names[row],
                 "target": None if targets is None else int(targets[row]),
                 "class_before": int(before[row]),
-                "free": len(box.free),
-                "linf_vector": float(np.abs(levels[place].astype(np.float64) - images[row]).max()),
+                "free": self.core.num_free(slot),
+                "linf_vector": float(distances[place]),
                 "degree": float(degrees[place]),
             }
+            search = _Active(index, slot, int(goals[place]), record, originals[place])
             if degrees[place] == 0:
-                self._finish(record, RepairStatus.KEPT, box, box.nearest, int(classes[place]))
-                continue
-            found = search(
-                box,
-                float(degrees[place]),
-                stages=self.stages,
-                num_stochastic=self.num_stochastic,
-                seed=self.seed,
-                image_id=names[row],
-            )
-            first = next(found, None)
-            if first is None:
-                self._finish(record, RepairStatus.FAILED, box, reason="nothing to choose between")
+                self._finish(search, RepairStatus.KEPT, nearest[place].copy(), int(classes[place]))
             else:
-                begun.append(_Active(index, found, *first, int(goals[place]), record, box))
+                begun.append(search)
         return begun
 
     def _only_successes(
@@ -568,66 +454,76 @@ class _Job:
         return ""
 
     def _step(self, active: list[_Active]) -> list[_Active]:
-        """Ask about one candidate of every search, and return the searches that go on."""
-        indices = np.array([each.index for each in active], dtype=np.int64)
-        goals = np.array([each.goal for each in active], dtype=np.int64)
-        scores = self.gate.ask(np.stack([each.candidate for each in active]), indices, Purpose.ATTACK)
-        degrees = measure(self.degree, scores, goals)
-        left: list[_Active] = []
-        found: list[_Active] = []
-        for each, degree in zip(active, degrees.tolist(), strict=True):
+        """Ask about one candidate of every search that has one, and return the searches that go on."""
+        if not active:
+            return []
+        proposed = self.core.propose(np.array([each.slot for each in active]), self.batch)
+        asked: list[_Active] = []
+        stages: list[Stage] = []
+        for row, (each, stage) in enumerate(zip(active, proposed, strict=True)):
+            if stage is None:
+                was_asked = self.gate.sent[each.index] > 0
+                reason = "no flip helps any more" if was_asked else "nothing to choose between"
+                self._finish(each, RepairStatus.FAILED, reason=reason)
+                continue
+            # Rows move up, so that those to be asked about stand together.
+            self.batch[len(asked)] = self.batch[row]
+            asked.append(each)
+            stages.append(Stage[stage.name])
+        if not asked:
+            return []
+        images = self.batch[: len(asked)]
+        indices = np.array([each.index for each in asked], dtype=np.int64)
+        scores = self.gate.ask(images, indices, Purpose.ATTACK)
+        degrees = measure(self.degree, scores, np.array([each.goal for each in asked], dtype=np.int64))
+        self.core.tell(np.array([each.slot for each in asked]), degrees)
+        for each, degree in zip(asked, degrees.tolist(), strict=True):
             each.record["degree"] = min(each.record["degree"], degree)
-            if degree == 0:
-                found.append(each)
-                continue
+        self._confirm([(asked[row], stages[row], images[row].copy()) for row in np.flatnonzero(degrees == 0)])
+        left: list[_Active] = []
+        for each in (asked[row] for row in np.flatnonzero(degrees != 0)):
             if self.gate.sent[each.index] >= self.max_queries:
-                self._finish(each.record, RepairStatus.FAILED, each.box, reason="out of queries")
-                continue
-            try:
-                each.stage, each.candidate = each.search.send(degree)
+                self._finish(each, RepairStatus.FAILED, reason="out of queries")
+            else:
                 left.append(each)
-            except StopIteration:
-                self._finish(each.record, RepairStatus.FAILED, each.box, reason="no flip helps any more")
-        self._confirm(found)
         return left
 
-    def _confirm(self, found: list[_Active]) -> None:
+    def _confirm(self, found: list[tuple[_Active, Stage, Image]]) -> None:
         """Ask once more about what the search claims, as an image of its own."""
         if not found:
             return
-        indices = np.array([each.index for each in found], dtype=np.int64)
-        goals = np.array([each.goal for each in found], dtype=np.int64)
-        scores = self.gate.ask(np.stack([each.candidate for each in found]), indices, Purpose.VERIFICATION)
+        indices = np.array([each.index for each, _, _ in found], dtype=np.int64)
+        goals = np.array([each.goal for each, _, _ in found], dtype=np.int64)
+        scores = self.gate.ask(np.stack([image for _, _, image in found]), indices, Purpose.VERIFICATION)
         degrees, classes = measure(self.degree, scores, goals), predicted(scores)
-        for each, degree, answer in zip(found, degrees, classes, strict=True):
+        for (each, stage, image), degree, answer in zip(found, degrees, classes, strict=True):
             if degree == 0:
-                self._finish(each.record, RepairStatus.REPAIRED, each.box, each.candidate, int(answer), each.stage)
+                self._finish(each, RepairStatus.REPAIRED, image, int(answer), stage)
             else:
-                self._finish(each.record, RepairStatus.FAILED, each.box, reason="the oracle took its answer back")
+                self._finish(each, RepairStatus.FAILED, reason="the oracle took its answer back")
 
     def _finish(
         self,
-        record: dict[str, Any],
+        search: _Active,
         status: RepairStatus,
-        box: Box,
         image: Image | None = None,
         class_after: int | None = None,
         stage: Stage | None = None,
         *,
         reason: str = "",
     ) -> None:
-        index = record["index"]
+        self.core.remove(search.slot)
         linf = None
         if image is not None:
-            linf = int(np.abs(image.astype(np.int64) - box.original).max())
-            self.images[index] = image
-        self.records[index] = RepairRecord(
-            **record,
+            linf = int(np.abs(image.astype(np.int64) - search.original).max())
+            self.images[search.index] = image
+        self.records[search.index] = RepairRecord(
+            **search.record,
             status=status,
             reason=reason,
             stage=stage,
             class_after=class_after,
-            queries=int(self.gate.sent[index]),
+            queries=int(self.gate.sent[search.index]),
             linf=linf,
         )
 
@@ -650,15 +546,6 @@ class _Job:
             target=None if targets is None else int(targets[row]),
             class_before=int(before),
         )
-
-
-def _stage(value: Stage | str) -> Stage:
-    try:
-        return Stage(value)
-    except ValueError:
-        raise InvalidInputError(
-            f"stages must be of {', '.join(repr(each.value) for each in Stage)}, got {value!r}"
-        ) from None
 
 
 def _checked_epsilon(epsilon: ArrayLike | None, number: int) -> NDArray[np.int64]:

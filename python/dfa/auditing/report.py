@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from dfa.auditing.codecs import Codec
 from dfa.auditing.roundings import Rounding
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.frames import frame_of
 from dfa.intervals import Interval, wilson
 
 if TYPE_CHECKING:
@@ -289,22 +290,7 @@ class AuditReport:
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        try:
-            import pandas as pd
-        except ImportError as error:
-            raise MissingDependencyError(
-                "to_pandas needs pandas; install it with: pip install 'dfa-attack[pandas]'"
-            ) from error
-        records = self.records
-        # Annotations are strings here (PEP 563), which makes them a fine key.
-        columns = {
-            entry.name: pd.Series(
-                [getattr(record, entry.name) for record in records], dtype=_PANDAS_TYPES[str(entry.type)]
-            )
-            for entry in dataclasses.fields(AuditRecord)
-        }
-        frame: pd.DataFrame = pd.DataFrame(columns)
-        return frame
+        return frame_of(AuditRecord, self.records, _PANDAS_TYPES)
 
     def plot(self, path: str | Path | None = None) -> Figure:
         """Draw SR, TSR and GAP as bars, one group per rounding and codec, as in the paper's Figure 2.

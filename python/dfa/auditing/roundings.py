@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.auditing.normalizers import Levels
-from dfa.errors import InvalidInputError
+from dfa.checks import one_of
 from dfa.types import Images
 
 
@@ -38,12 +38,7 @@ class Rounding(Enum):
         Raises:
             InvalidInputError: If `value` names none.
         """
-        try:
-            return cls(value)
-        except ValueError:
-            raise InvalidInputError(
-                f"rounding must be one of {', '.join(repr(each.value) for each in cls)}, got {value!r}"
-            ) from None
+        return one_of(cls, value, "rounding")
 
 
 def rounded(levels: Levels, rounding: Rounding, *, seed: int, ids: NDArray[np.int64]) -> Images:

@@ -6,10 +6,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, ClassVar, Final, TypeAlias, TypeGuard
+from typing import Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 
+from dfa.checks import is_integer, one_of
 from dfa.errors import InvalidInputError
 from dfa.types import Images
 
@@ -41,12 +42,7 @@ class ScoreKind(Enum):
         Raises:
             InvalidInputError: If `value` names none.
         """
-        try:
-            return cls(value)
-        except ValueError:
-            raise InvalidInputError(
-                f"returns must be one of {', '.join(repr(kind.value) for kind in cls)}, got {value!r}"
-            ) from None
+        return one_of(cls, value, "returns")
 
 
 class Oracle(ABC):
@@ -170,11 +166,6 @@ def declare_all(returns: ScoreKind | str, model: str) -> ScoreKind:
             "show less of them, wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)"
         )
     return kind
-
-
-def is_integer(value: object) -> TypeGuard[int]:
-    """Tell whether `value` is a number of things: an integer, NumPy's included, and no bool."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def checked_tolerance(tolerance: float) -> float:

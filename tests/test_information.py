@@ -422,11 +422,11 @@ def test_a_step_beyond_is_no_success():
     assert all(record.degree > 0 for record in result.records)
 
 
-def test_the_budget_must_hold_the_start():
+def test_the_budget_must_hold_the_start(tmp_path):
     with pytest.raises(InvalidInputError, match="at least 2 times the population of 2"):
         attack(of_labels(), max_queries=3)
     with pytest.raises(InvalidInputError, match=r"interval \(at least four batches\)"):
-        attack(of_labels(), store=dfa.Storage("nowhere", interval=64), batch_size=16)
+        attack(of_labels(), store=dfa.Storage(tmp_path, interval=64), batch_size=16)
 
 
 SETTINGS = [

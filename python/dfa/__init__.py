@@ -45,13 +45,14 @@ from dfa.errors import (
     MissingDependencyError,
     ObjectiveError,
     OracleError,
+    SpaceError,
     StoreError,
 )
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
 from dfa.oracle import Oracle, as_oracle
 from dfa.results import Profile, Record, Result, Status, Summary
-from dfa.space import LinfBall
+from dfa.space import Custom, Lighting, LinfBall, Pixels, Rectangle, Shift, Space, Tiled, TinyRectangles
 from dfa.targets import Rank, rank
 from dfa.verify import Finding, Verification, verify
 
@@ -64,10 +65,12 @@ __all__ = [
     "AuditSummary",
     "BudgetExceededError",
     "Codec",
+    "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "Lighting",
     "LinfBall",
     "MissingDependencyError",
     "Normalizer",
@@ -75,17 +78,24 @@ __all__ = [
     "ObjectiveError",
     "Oracle",
     "OracleError",
+    "Pixels",
     "Profile",
     "Racos",
     "Rank",
     "Record",
+    "Rectangle",
     "RepairReport",
     "Result",
     "Rounding",
+    "Shift",
+    "Space",
+    "SpaceError",
     "Status",
     "Storage",
     "StoreError",
     "Summary",
+    "Tiled",
+    "TinyRectangles",
     "VectorOracle",
     "Verification",
     "as_oracle",

@@ -22,7 +22,7 @@ from dfa.optimizer import Racos
 from dfa.oracle import as_oracle
 from dfa.results import Record, Result
 from dfa.runner import Plan, attack
-from dfa.space import LinfBall
+from dfa.space import LinfBall, Space
 from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
 from dfa.targets import Rank, parse
 from dfa.types import DegreeFunction, ImageSequence
@@ -51,12 +51,12 @@ class Storage:
 
 def run(
     oracle: Any,
-    images: ImageSequence | NDArray[np.uint8],
+    images: ImageSequence | NDArray[Any],
     labels: ArrayLike | None = None,
     *,
     targets: Rank | ArrayLike | None = None,
     epsilon: ArrayLike = 10,
-    space: LinfBall | None = None,
+    space: Space | None = None,
     objective: Objective | DegreeFunction | str | None = None,
     optimizer: Racos | None = None,
     max_queries: int = 10_000,
@@ -89,9 +89,11 @@ def run(
             class of the clean image.
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
             coordinate (H, W, C) where 0 means unchangeable, or both (N, H, W, C).
-        space: The search space instead of `epsilon`.
+        space: The search space instead of `epsilon`: `dfa.LinfBall`, `dfa.Pixels`, `dfa.Rectangle`,
+            `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one of your own, whose
+            originals (`images`) may be arrays of any numbers and shape.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
-        optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
+        optimizer: None for the space's default, `dfa.Racos.paper()` for the paper's setting.
         max_queries: Budget per image. Counts every candidate sent to the oracle, and is never exceeded; the clean
             prediction and the confirmation are counted apart, in `Result.profile`.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
@@ -124,15 +126,16 @@ def run(
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie between the original class and
         another does not count as success.
     """
-    inputs = Inputs(images)
+    space = _checked_space(space, epsilon)
+    inputs = Inputs(images, space.form)
     assert inputs.shape is not None
     num_images = inputs.num_images
-    optimizer = _checked_optimizer(optimizer)
+    optimizer = _checked_optimizer(optimizer, space)
     parsed_labels = parse_labels(labels, num_images)
     parsed_targets = parse(targets, num_images=num_images, labels=parsed_labels)
     chosen = optimizer.objective if objective is None else Objective.of(objective)
-    ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
-    model = as_oracle(oracle)
+    bound = space.bind(num_images, inputs.shape)
+    model = as_oracle(oracle).taking(space.form.takes)
     _require_integer("max_queries", max_queries, 1, 2**62)
     if max_queries < optimizer.population:
         raise InvalidInputError(
@@ -153,7 +156,7 @@ def run(
         ids=stream_ids,
         labels=parsed_labels,
         targets=parsed_targets,
-        ball=ball,
+        space=bound,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
         max_queries=int(max_queries),
@@ -167,7 +170,7 @@ def run(
             "num_images": num_images,
             "shape": list(inputs.shape),
             "targets": None if targets is None else targets,
-            "epsilon": epsilon if space is None else space.epsilon,
+            **bound.describe(),
             "objective": chosen.name,
             "optimizer": optimizer,
             "max_queries": int(max_queries),
@@ -259,19 +262,20 @@ def _storage(store: str | Path | Storage | None, *, overwrite: bool, resume: boo
     return storage
 
 
-def _checked_optimizer(optimizer: Racos | None) -> Racos:
+def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
     if optimizer is None:
-        return Racos()
+        return space.optimizer()
     if not isinstance(optimizer, Racos):
         raise InvalidInputError(f"optimizer must be None or a dfa.Racos, got {optimizer!r}")
+    space.check_optimizer(optimizer)
     return optimizer
 
 
-def _checked_space(space: LinfBall | None, epsilon: ArrayLike) -> LinfBall:
+def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:
     if space is None:
         return LinfBall(epsilon)
-    if not isinstance(space, LinfBall):
-        raise InvalidInputError(f"space must be None or a dfa.LinfBall, got {space!r}")
+    if not isinstance(space, Space):
+        raise InvalidInputError(f"space must be None or a search space such as dfa.LinfBall(), got {space!r}")
     return space
 
 

@@ -33,7 +33,7 @@ from dfa.optimizer import Racos
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
-from dfa.space import BoundBall
+from dfa.space import BoundSpace
 from dfa.store import Checkpoint, Store, digest_of
 from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
@@ -54,7 +54,7 @@ class Plan:
         ids: Names their random streams.
         labels: int64, (N,), or None for the oracle's own answers.
         targets: Class ids, a rank, or None in an untargeted run.
-        ball: The allowed perturbations.
+        space: What may become of each image.
         optimizer: How candidates are made.
         degree: The dissatisfaction degree function of the run.
         max_queries: Budget per image, attack queries sent.
@@ -73,7 +73,7 @@ class Plan:
     ids: StreamIds
     labels: Classes | None
     targets: Targets
-    ball: BoundBall
+    space: BoundSpace
     optimizer: Racos
     degree: DegreeFunction
     max_queries: int
@@ -144,11 +144,11 @@ class _Round:
 class _Half:
     """Half of the window: places for active images, a batch buffer, and at most one batch under way."""
 
-    def __init__(self, plan: Plan, capacity: int, batch_size: int, shape: tuple[int, int, int]) -> None:
-        config = plan.optimizer.configure(math.prod(shape))
-        self.batch = _core.Batch(config, shape, plan.seed, plan.threads)
+    def __init__(self, plan: Plan, capacity: int, batch_size: int) -> None:
+        config = plan.optimizer.configure(plan.space.size)
+        self.batch = _core.Batch(config, plan.space.row_shape, plan.seed, plan.threads)
         self.places = _core.Places(self.batch, capacity, batch_size, plan.max_queries, plan.optimizer.max_iterations)
-        self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
+        self.rows: NDArray[np.uint8] = np.empty((batch_size, *plan.space.row_shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity
 
@@ -161,6 +161,11 @@ class _Half:
     def taken(self) -> Iterator[tuple[int, _Job]]:
         """Return the places that are not free, with their jobs."""
         return ((place, job) for place, job in enumerate(self.jobs) if job is not None)
+
+    def originals(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the images that rows belong to, (n, ...)."""
+        images = {job.draft.index: job.image for _, job in self.taken()}
+        return np.stack([images[index] for index in indices.tolist()])
 
     def lesson(self, place: int) -> _core.Lesson:
         return self.batch.lesson(self.places.slot(place))
@@ -187,11 +192,11 @@ class _Run:
         self._found: list[_Found] = []
         assert plan.inputs.shape is not None
         self._shape = plan.inputs.shape
-        self._generations = Generations(num_images, math.prod(self._shape)) if plan.optimizer.archive else None
+        self._generations = Generations(num_images, plan.space.size) if plan.optimizer.archive else None
         # Images enough to fill a batch with one iteration each; few images are shared out between the halves.
         capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
         self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
-        self._halves = [_Half(plan, capacity, self._batch_size, self._shape) for _ in range(2)]
+        self._halves = [_Half(plan, capacity, self._batch_size) for _ in range(2)]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
         self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True)
         self._store = plan.store
@@ -239,9 +244,8 @@ class _Run:
         for half in self._halves:
             for place, job in half.taken():
                 draft = self._draft_of(half, place, job)
-                adversarial = half.places.hit(place)
-                if adversarial is not None:
-                    self._found.append(_Found(draft, job.image, adversarial))
+                if draft.found:
+                    self._found.append(self._found_at(half, place, job, draft))
                 else:
                     self._settle_as_unfinished(draft, reason)
         for found in self._found:
@@ -284,7 +288,7 @@ class _Run:
             now = time.perf_counter()
             share = (now - self._last_answer) / len(degrees)
             self._last_answer = now
-            for place in half.places.tell(degrees, half.images, share, time.monotonic()):
+            for place in half.places.tell(degrees, half.rows, share, time.monotonic()):
                 self._retire(half, place)
 
     def _check_zero_degrees(
@@ -309,9 +313,8 @@ class _Run:
         job = half.jobs[place]
         assert job is not None
         draft = self._draft_of(half, place, job)
-        adversarial = half.places.hit(place)
-        if adversarial is not None:
-            self._found.append(_Found(draft, job.image, adversarial))
+        if draft.found:
+            self._found.append(self._found_at(half, place, job, draft))
             self._dismiss(half, place, job)
             return
         if draft.queries_sent >= self._plan.max_queries:
@@ -322,6 +325,14 @@ class _Run:
             reason = "time"
         self._settle(replace(draft, status=Status.FAILURE, reason=reason))
         self._dismiss(half, place, job)
+
+    def _found_at(self, half: _Half, place: int, job: _Job, draft: Record) -> _Found:
+        row = half.places.hit(place)
+        assert row is not None
+        space = self._plan.space
+        adversarial = space.show(row[np.newaxis], lambda: job.image[np.newaxis])[0]
+        distances = space.measure(job.image, adversarial, half.places.hit_vector(place))
+        return _Found(replace(draft, distances=distances), job.image, adversarial)
 
     def _dismiss(self, half: _Half, place: int, job: _Job) -> None:
         if self._generations is not None:
@@ -358,7 +369,8 @@ class _Run:
                 return
             job = self._ready.popleft()
             plan = None if self._generations is None else self._generations.plan(job.goal, job.degree)
-            slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index), plan)
+            space = self._plan.space
+            slot = half.batch.add(space.base(job.image), job.draft.id, space.limits(job.draft.index), plan)
             deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
             half.places.admit(place, slot, job.draft.index, job.goal, deadline)
             half.jobs[place] = job
@@ -374,9 +386,10 @@ class _Run:
 
     def _submit(self, half: _Half) -> None:
         with self._timing("propose"):
-            indices, goals = half.places.propose(half.images)
+            indices, goals = half.places.propose(half.rows)
+            shown = self._plan.space.show(half.rows[: len(indices)], lambda: half.originals(indices))
         self._count(Purpose.ATTACK, len(indices))
-        answer = self._executor.submit(self._ask_oracle, half.images[: len(indices)], indices, Purpose.ATTACK)
+        answer = self._executor.submit(self._ask_oracle, shown, indices, Purpose.ATTACK)
         half.round = _Round(indices, goals, answer)
         self._profile.batches += 1
         self._profile.rows_sent += len(indices)
@@ -457,8 +470,7 @@ class _Run:
 
     def _confirm(self, found: _Found, class_after: int, probability_after: float) -> None:
         draft = found.draft
-        difference = np.abs(found.adversarial.astype(np.int16) - found.original)
-        assert (difference <= self._plan.ball.epsilon(draft.index)).all()
+        assert not self._plan.space.why_broken(draft.index, found.original, found.adversarial, draft.distances)
         wanted = draft.target if self._is_targeted else draft.class_before
         is_adversarial = (class_after == wanted) == self._is_targeted
         record = replace(
@@ -605,7 +617,7 @@ class _Run:
         if self._generations is not None:
             self._generations.load(document["generations"], blobs)
         for draft in found:
-            adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=np.uint8).reshape(self._shape).copy()
+            adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=self._plan.inputs.dtype).reshape(self._shape).copy()
             self._found.append(_Found(draft, images[draft.index], adversarial))
             self._gate.sent[draft.index] = draft.queries_sent
         now = time.monotonic()
@@ -730,11 +742,12 @@ class _Run:
 
 def _distances(found: _Found) -> dict[str, Any]:
     """Return what the search changed, measured on the uint8 images, as fields of a record."""
-    difference = found.adversarial.astype(np.int64) - found.original
+    is_whole = found.original.dtype.kind in "iu"
+    difference = found.adversarial.astype(np.int64 if is_whole else np.float64) - found.original
     return {
         "l0": int(np.count_nonzero(difference)),
         "l2": float(np.sqrt((difference * difference).sum())),
-        "linf": int(np.abs(difference).max()),
+        "linf": np.abs(difference).max().item(),
     }
 
 

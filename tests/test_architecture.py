@@ -24,7 +24,12 @@ LAYERS = [
     ["errors"],
     ["types", "charts", "trace"],
     ["objectives"],
-    ["optimizer", "space", "targets", "inputs", "generations"],
+    ["optimizer", "targets", "inputs", "generations"],
+    ["space.base"],
+    ["space.ball"],
+    ["space.boxes"],
+    ["space.custom"],
+    ["space"],
     ["oracle.base"],
     ["oracle.callable", "oracle.keras"],
     ["oracle", "oracle.gate", "folder"],
@@ -41,7 +46,17 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
-KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", ""}
+KNOW_THE_CORE = {
+    "optimizer",
+    "space.base",
+    "space.ball",
+    "space.boxes",
+    "space.custom",
+    "generations",
+    "runner",
+    "api",
+    "",
+}
 OPTIONAL = {
     "keras",
     "tensorflow",

@@ -231,6 +231,12 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 
 void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole) {
   whole = DenseVector(ball.size(), ball.largest());
+  if (ball.box() != nullptr) {
+    // What cannot change need not be 0.
+    for (std::uint32_t p = 0; p < ball.size(); ++p) {
+      whole.set(p, ball.bounds(p).low);
+    }
+  }
   if (config.start == Start::kUniform) {
     for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
       const std::uint32_t p = ball.free_coordinate(i);

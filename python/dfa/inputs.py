@@ -52,9 +52,7 @@ class Inputs:
         dtype: uint8 of images.
     """
 
-    def __init__(
-        self, images: ImageSequence | Sequence[Any] | NDArray[Any], form: Form = Form.IMAGES
-    ) -> None:
+    def __init__(self, images: ImageSequence | Sequence[Any] | NDArray[Any], form: Form = Form.IMAGES) -> None:
         """Look at the length and at the first image; read nothing else.
 
         Args:
@@ -78,7 +76,7 @@ class Inputs:
             raise InvalidInputError("images must hold at least one image, got none")
         self._images = images
         self.form = form
-        self.shape: tuple[int, ...] | None = None
+        self.shape: Any = None  # a tuple of integers, three of images
         first = self.load(0)
         self.shape = first.shape
         self.dtype = first.dtype
@@ -102,9 +100,7 @@ class Inputs:
                 "of another shape in a run of their own"
             )
         if self.shape is not None and image.dtype != self.dtype:
-            raise InvalidInputError(
-                f"image {index} must have the dtype of the first, {self.dtype}, got {image.dtype}"
-            )
+            raise InvalidInputError(f"image {index} must have the dtype of the first, {self.dtype}, got {image.dtype}")
         # A copy: a sequence may hand out the same memory for every image.
         return np.array(image, order="C")
 

@@ -183,7 +183,7 @@ class _Run:
         num_images = plan.inputs.num_images
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
         self._records: list[Record | None] = [None] * num_images
-        self._images = AdversarialImages(num_images)
+        self._images = AdversarialImages(num_images, form=plan.inputs.form)
         self._profile = Profile()
         self._started = time.perf_counter()
         self._last_answer = self._started
@@ -617,7 +617,9 @@ class _Run:
         if self._generations is not None:
             self._generations.load(document["generations"], blobs)
         for draft in found:
-            adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=self._plan.inputs.dtype).reshape(self._shape).copy()
+            adversarial = (
+                np.frombuffer(blobs[f"found {draft.index}"], dtype=self._plan.inputs.dtype).reshape(self._shape).copy()
+            )
             self._found.append(_Found(draft, images[draft.index], adversarial))
             self._gate.sent[draft.index] = draft.queries_sent
         now = time.monotonic()

@@ -12,6 +12,7 @@ from dfa.space.custom import Custom
 
 __all__ = [
     "BoundSpace",
+    "CoreSpace",
     "Custom",
     "Lighting",
     "LinfBall",

@@ -20,7 +20,7 @@ from dfa.errors import InvalidInputError
 from dfa.objectives import LOG
 from dfa.optimizer import Racos, Region
 from dfa.space.ball import LinfBall
-from dfa.space.base import Array, BoundSpace, Limits, Space
+from dfa.space.base import Array, BoundSpace, Space
 
 
 def small_box(

@@ -117,7 +117,7 @@ class BoundCustom(BoundSpace):
 
     def describe(self) -> dict[str, Any]:
         """Return the box, and what the functions are called."""
-        box = {"kind": "Custom", "low": self._low, "high": self._high}
+        box = {"kind": "Custom", "form": self._space.form.value, "low": self._low, "high": self._high}
         return {"epsilon": None, "space": {**box, "render": self._space.render, "measure": self._space.measure}}
 
     def why_broken(

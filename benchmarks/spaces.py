@@ -1,7 +1,6 @@
-"""Search spaces other than the ball: success and queries with and without RACOS's region, and the one-pixel attack
-beside ART's PixelAttack, counted at the oracle.
+"""Search spaces other than the ball: with and without RACOS's region, and one pixel beside ART's PixelAttack.
 
-JSON, and with --pictures ten examples of each space, original above adversarial.
+Queries are counted at the oracle. JSON, and with --pictures ten examples of each space, original above adversarial.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import contextlib
 import io
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +47,7 @@ class Counted:
     """A model as a function of uint8 batches that counts the images it is asked about."""
 
     def __init__(self, model: Any) -> None:
+        """Count from 0."""
         self.oracle = dfa.as_oracle(model)
         self.asked = 0
 
@@ -56,6 +56,7 @@ class Counted:
         self.oracle.prepare(shape, batch)  # type: ignore[arg-type]
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return scores."""
         self.asked += len(images)
         return np.concatenate([self.oracle.scores(part) for part in _parts(np.ascontiguousarray(images), 256)])
 
@@ -66,8 +67,8 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
 
 def subjects(data: Path, name: str, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly."""
-    model = Counted(common.load_model(data, name))
-    images, labels = common.load_images(data, MODELS[name])
+    model = Counted(common.load_model(data, f"{name}.keras"))
+    images, labels = common.load_images(data, f"{MODELS[name]}.npz")
     model.prepare(images.shape[1:], 256)
     right = np.flatnonzero(model(images[: 2 * number]).argmax(axis=1) == labels[: 2 * number])[:number]
     return model, images[right], labels[right]
@@ -173,7 +174,7 @@ def main() -> None:
                 picture(result, images, arguments.pictures / f"{name}_{file}.png")
         if arguments.art:
             document["one_pixel"] += list(_one_pixel(name, model, images, labels, arguments))
-    common.write_json(arguments.out, document | {"machine": common.describe_machine()})
+    common.write_report(arguments.out, arguments, document)
 
 
 def _settings(arguments: argparse.Namespace) -> list[dict[str, Any]]:

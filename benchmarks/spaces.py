@@ -48,8 +48,12 @@ class Counted:
 
     def __init__(self, model: Any) -> None:
         """Count from 0."""
+        import tensorflow as tf
+
         self.oracle = dfa.as_oracle(model)
         self.asked = 0
+        # ART's differential evolution asks about one image at a time, 40,000 times.
+        self._alone = tf.function(lambda image: model(image, training=False), jit_compile=True)
 
     def prepare(self, shape: tuple[int, ...], batch: int) -> None:
         """Let the model compile."""
@@ -58,6 +62,8 @@ class Counted:
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Return scores."""
         self.asked += len(images)
+        if len(images) == 1:
+            return np.asarray(self._alone(images.astype(np.float32)))
         return np.concatenate([self.oracle.scores(part) for part in _parts(np.ascontiguousarray(images), 256)])
 
 
@@ -106,9 +112,13 @@ def compare_regions(
 
 
 def art_pixel(
-    model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, most: int
+    model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """Attack image by image with ART's PixelAttack (th=1, its defaults); es: 0 CMA-ES, 1 differential evolution."""
+    """Attack image by image with ART's PixelAttack (th=1, its defaults); es: 0 CMA-ES, 1 differential evolution.
+
+    No image is begun after so many seconds.
+    """
+    started = time.perf_counter()
     from art.attacks.evasion import PixelAttack
     from art.estimators.classification import BlackBoxClassifier
 
@@ -119,7 +129,9 @@ def art_pixel(
         classes,
         clip_values=(0, 255),
     )
-    for image, label in zip(images[:most], labels[:most], strict=True):
+    for image, label in zip(images, labels, strict=True):
+        if time.perf_counter() - started > seconds:
+            return
         np.random.seed(0)
         pixel_attack = PixelAttack(classifier, th=1, es=es, targeted=False, verbose=False)
         before = model.asked
@@ -128,7 +140,9 @@ def art_pixel(
         sent = model.asked - before
         shown = np.clip(np.rint(found), 0, 255).astype(np.uint8)[0]
         pixels = int((shown != image).any(axis=2).sum())
-        yield {"success": bool(model(shown[np.newaxis])[0].argmax() != label), "queries": sent, "pixels": pixels}
+        row = {"success": bool(model(shown[np.newaxis])[0].argmax() != label), "queries": sent, "pixels": pixels}
+        print(row, flush=True)
+        yield row
 
 
 def picture(result: dfa.Result, originals: NDArray[np.uint8], path: Path) -> None:
@@ -150,7 +164,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=1_000, help="queries per image")
     parser.add_argument("--spaces", nargs="*", help="names, as in the table; all of them if left out")
-    parser.add_argument("--art", type=int, default=0, help="images for ART's PixelAttack, 0: leave it out")
+    parser.add_argument("--art", type=int, default=0, help="most images for ART's PixelAttack, 0: leave it out")
+    parser.add_argument("--art-seconds", type=float, default=600, help="after which ART begins no other image")
     parser.add_argument("--es", type=int, nargs="+", default=[1], help="ART's strategies: 0 CMA-ES, 1 DE")
     parser.add_argument("--one-pixel-budget", type=int, default=1_000, help="of dfa beside ART")
     parser.add_argument("--pictures", type=Path, help="folder for ten examples of each space")
@@ -195,7 +210,8 @@ def _one_pixel(
     number = min(arguments.art, len(images))
     for es in arguments.es:
         started = time.perf_counter()
-        rows = list(art_pixel(model, images, labels, es, number))
+        rows = list(art_pixel(model, images[:number], labels[:number], es, arguments.art_seconds))
+        number = len(rows)  # dfa is held to the same images
         yield _told(
             {
                 "model": name,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -48,12 +48,11 @@ class Counted:
 
     def __init__(self, model: Any) -> None:
         """Count from 0."""
-        import tensorflow as tf
-
+        tensorflow: Any = importlib.import_module("tensorflow")
         self.oracle = dfa.as_oracle(model)
         self.asked = 0
         # ART's differential evolution asks about one image at a time, 40,000 times.
-        self._alone = tf.function(lambda image: model(image, training=False), jit_compile=True)
+        self._alone = tensorflow.function(lambda image: model(image, training=False), jit_compile=True)
 
     def prepare(self, shape: tuple[int, ...], batch: int) -> None:
         """Let the model compile."""
@@ -119,11 +118,11 @@ def art_pixel(
     No image is begun after so many seconds.
     """
     started = time.perf_counter()
-    from art.attacks.evasion import PixelAttack
-    from art.estimators.classification import BlackBoxClassifier
+    evasion: Any = importlib.import_module("art.attacks.evasion")
+    estimators: Any = importlib.import_module("art.estimators.classification")
 
     classes = model(images[:1]).shape[1]
-    classifier = BlackBoxClassifier(
+    classifier = estimators.BlackBoxClassifier(
         lambda x: model(np.clip(np.rint(x), 0, 255).astype(np.uint8)).astype(np.float32),
         images.shape[1:],
         classes,
@@ -133,7 +132,7 @@ def art_pixel(
         if time.perf_counter() - started > seconds:
             return
         np.random.seed(0)
-        pixel_attack = PixelAttack(classifier, th=1, es=es, targeted=False, verbose=False)
+        pixel_attack = evasion.PixelAttack(classifier, th=1, es=es, targeted=False, verbose=False)
         before = model.asked
         with contextlib.redirect_stdout(io.StringIO()):
             found = pixel_attack.generate(image[np.newaxis].astype(np.float32), np.eye(classes)[[label]])
@@ -150,7 +149,7 @@ def picture(result: dfa.Result, originals: NDArray[np.uint8], path: Path) -> Non
     chosen = result.images.held()[:10]
     if not chosen:
         return
-    strips = [np.concatenate([each[i] for i in chosen], axis=1) for each in (originals, result.images)]  # type: ignore[misc]
+    strips = [np.concatenate([each[i] for i in chosen], axis=1) for each in (originals, result.images)]
     both = np.concatenate(strips, axis=0).repeat(4, axis=0).repeat(4, axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(both[:, :, 0] if both.shape[2] == 1 else both).save(path)
@@ -251,4 +250,4 @@ def _line(row: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -328,13 +328,13 @@ class Racos:
         self.settings = settings
         if box is None:
             self.space = make_space(image, epsilon, settings.domain)
-            self._render = render
+            self._render: Callable[[NDArray[np.uint8], Vector], NDArray[np.uint8]] = render
         else:
             low, high, shows = box
             free = tuple(p for p in range(len(low)) if low[p] < high[p])
             # What is fixed may be other than 0 in a box.
             self.space = Space((1, len(low), 1), tuple(low), tuple(high), free)
-            self._render = lambda shown, vector: shows(shown, list(vector))
+            self._render = lambda image, vector: shows(image, list(vector))
         self.seed = seed
         self.image_id = image_id
         self.plan = plan or plan_alone(settings.starts or settings.samples + settings.positives)

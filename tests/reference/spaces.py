@@ -17,7 +17,7 @@ def clamp(value: int) -> int:
 
 def pixels(image: Image, x: list[int], number: int) -> Image:
     """Row, column and colour of each pixel, the last one on top."""
-    shown = image.copy()
+    shown: Image = image.copy()
     width = 2 + image.shape[2]
     for i in range(number):
         row, column, *colour = x[i * width : (i + 1) * width]
@@ -27,7 +27,7 @@ def pixels(image: Image, x: list[int], number: int) -> Image:
 
 def rectangle(image: Image, x: list[int], colour: int) -> Image:
     """Top, left, height, width, and unless it is given a colour."""
-    shown = image.copy()
+    shown: Image = image.copy()
     top, left, height, width, *own = x
     shown[top : top + height, left : left + width] = own or colour
     return shown
@@ -35,7 +35,7 @@ def rectangle(image: Image, x: list[int], colour: int) -> Image:
 
 def tiny_rectangles(image: Image, x: list[int], height: int, width: int) -> Image:
     """Top and left of each."""
-    shown = image.copy()
+    shown: Image = image.copy()
     for top, left in zip(x[::2], x[1::2], strict=True):
         shown[top : top + height, left : left + width] = 0
     return shown
@@ -43,7 +43,7 @@ def tiny_rectangles(image: Image, x: list[int], height: int, width: int) -> Imag
 
 def tiled(image: Image, x: list[int], factor: int) -> Image:
     """One value per tile and channel."""
-    shown = image.copy()
+    shown: Image = image.copy()
     columns = -(-image.shape[1] // factor)
     for row, column, channel in np.ndindex(image.shape):
         value = x[((row // factor) * columns + column // factor) * image.shape[2] + channel]
@@ -53,7 +53,7 @@ def tiled(image: Image, x: list[int], factor: int) -> Image:
 
 def shift(image: Image, x: list[int]) -> Image:
     """Rows down and columns to the right; edges repeated."""
-    shown = image.copy()
+    shown: Image = image.copy()
     height, width, _ = image.shape
     for row, column in np.ndindex(height, width):
         shown[row, column] = image[min(max(row - x[0], 0), height - 1), min(max(column - x[1], 0), width - 1)]
@@ -77,4 +77,5 @@ def lighting(image: Image, x: list[int]) -> Image:
         # (64 + contrast) / 64 * value / 256 + brightness, halves up.
         scaled = (64 + contrast) * value + 64 * 256 * brightness
         table.append(clamp((2 * scaled + 64 * 256) // (2 * 64 * 256)))
-    return np.array(table, np.uint8)[image]
+    shown: Image = np.array(table, np.uint8)[image]
+    return shown

@@ -25,7 +25,12 @@ LAYERS = [
     ["types", "charts", "trace", "checks", "frames", "intervals"],
     ["confirmation"],
     ["objectives"],
-    ["optimizer", "space", "targets", "inputs", "generations", "asking"],
+    ["optimizer", "targets", "inputs", "generations", "asking"],
+    ["space.base"],
+    ["space.ball"],
+    ["space.boxes"],
+    ["space.custom"],
+    ["space"],
     ["oracle.base"],
     ["oracle.answers", "oracle.callable", "oracle.keras", "oracle.tflite"],
     ["oracle.restricted"],
@@ -43,7 +48,18 @@ LAYERS = [
 ]
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
 
-KNOW_THE_CORE = {"optimizer", "space", "generations", "runner", "api", "auditing.repair", ""}
+KNOW_THE_CORE = {
+    "optimizer",
+    "space.base",
+    "space.ball",
+    "space.boxes",
+    "space.custom",
+    "generations",
+    "runner",
+    "api",
+    "auditing.repair",
+    "",
+}
 OPTIONAL = {
     "keras",
     "tensorflow",

@@ -525,7 +525,7 @@ def test_a_stream_of_wrong_numbers_is_refused() -> None:
 
 
 def draw_from(members: Any, **changes: Any) -> np.ndarray:
-    arguments = {"shape": SIZE, "original": IMAGE, "radius": 5, "seed": 1, "count": 4} | changes
+    arguments = {"shape": SIZE, "original": IMAGE, "limits": 5, "seed": 1, "count": 4} | changes
     return _core.draw_from(config=config_of(PAPER), members=members, **arguments)
 
 
@@ -546,11 +546,11 @@ def test_draws_from_an_impossible_population_are_refused() -> None:
     masked = np.zeros(SIZE, np.uint8)
     masked[1, 1, 1] = 5
     with pytest.raises(ValueError, match="perturbation outside its bounds"):
-        draw_from(zeros + 1, radius=_core.RadiusMap(masked))
+        draw_from(zeros + 1, limits=_core.RadiusMap(masked))
     with pytest.raises(ValueError, match=r"expected an original of shape \(4,3,1\), got \(4,3,2,\)"):
         draw_from(zeros, shape=(4, 3, 1))
     with pytest.raises(ValueError, match=r"radius must be in 1\.\.255 grey levels, got 0"):
-        draw_from(zeros, radius=0)
+        draw_from(zeros, limits=0)
 
 
 # Places

@@ -5,6 +5,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,7 @@
 
 #include "dfa/archive.hpp"
 #include "dfa/batch.hpp"
+#include "dfa/box.hpp"
 #include "dfa/lattice.hpp"
 #include "dfa/places.hpp"
 #include "dfa/random.hpp"
@@ -65,7 +67,8 @@ struct pybind11::detail::pyobject_caster<Array<T>> {
 namespace {
 
 using ShapeTuple = std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>;
-using Radius = std::variant<std::uint8_t, std::shared_ptr<dfa::RadiusMap>>;
+/// What an original needs to be a space: one radius, one per coordinate, or a box with its renderer.
+using Limits = std::variant<std::uint8_t, std::shared_ptr<dfa::RadiusMap>, std::shared_ptr<dfa::Box>>;
 
 dfa::ImageShape to_shape(const ShapeTuple& shape) {
   return {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
@@ -83,18 +86,31 @@ std::vector<std::uint8_t> to_bytes(const Array<std::uint8_t>& array) {
   return {array.data(), array.data() + array.size()};
 }
 
-dfa::Ball to_ball(const dfa::ImageShape& shape, const Array<std::uint8_t>& original, const Radius& radius,
-                  dfa::Domain domain) {
+dfa::Space to_space(const dfa::ImageShape& shape, const Array<std::uint8_t>& original, const Limits& limits,
+                    dfa::Domain domain) {
   if (original.ndim() != 3 || original.shape(0) != shape.height || original.shape(1) != shape.width ||
       original.shape(2) != shape.channels) {
     throw std::invalid_argument("expected an original of shape (" + std::to_string(shape.height) + "," +
                                 std::to_string(shape.width) + "," + std::to_string(shape.channels) + "), got " +
                                 describe(original));
   }
-  if (const auto* radii = std::get_if<std::shared_ptr<dfa::RadiusMap>>(&radius)) {
+  if (const auto* box = std::get_if<std::shared_ptr<dfa::Box>>(&limits)) {
+    return {to_bytes(original), *box};
+  }
+  if (const auto* radii = std::get_if<std::shared_ptr<dfa::RadiusMap>>(&limits)) {
     return {to_bytes(original), *radii, domain};
   }
-  return {to_bytes(original), std::get<std::uint8_t>(radius), domain};
+  return {to_bytes(original), std::get<std::uint8_t>(limits), domain};
+}
+
+std::vector<std::int16_t> to_vector(const Array<std::int16_t>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+Array<std::int16_t> to_array(const std::vector<std::int16_t>& values) {
+  Array<std::int16_t> array(static_cast<py::ssize_t>(values.size()));
+  std::copy(values.begin(), values.end(), array.mutable_data());
+  return array;
 }
 
 std::vector<dfa::Row> to_rows(const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates) {
@@ -279,7 +295,7 @@ py::tuple population(const dfa::Batch& batch, std::size_t slot) {
 }
 
 Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape_tuple,
-                              const Array<std::uint8_t>& original, const Radius& radius,
+                              const Array<std::uint8_t>& original, const Limits& limits,
                               const Array<std::int32_t>& members, std::uint64_t seed, std::uint32_t count) {
   const dfa::ImageShape shape = to_shape(shape_tuple);
   if (members.ndim() != 2) {
@@ -291,7 +307,7 @@ Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape
     vectors.emplace_back(row, row + members.shape(1));
   }
   const auto drawn =
-      dfa::Racos::draw_from(config, shape, to_ball(shape, original, radius, config.domain), vectors, seed, count);
+      dfa::Racos::draw_from(config, shape, to_space(shape, original, limits, config.domain), vectors, seed, count);
   Array<std::int32_t> result({static_cast<py::ssize_t>(count), members.shape(1)});
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     std::copy(drawn[i].begin(), drawn[i].end(), result.mutable_data(static_cast<py::ssize_t>(i), 0));
@@ -376,6 +392,19 @@ PYBIND11_MODULE(_core, module) {
       .def(py::init([](const Array<std::uint8_t>& radii) { return std::make_shared<dfa::RadiusMap>(to_bytes(radii)); }),
            "radii"_a);
 
+  py::class_<dfa::Box, std::shared_ptr<dfa::Box>>(module, "Box")
+      .def(py::init([](const std::string& kind, const ShapeTuple& shape, const dfa::Parameters& parameters) {
+             return std::make_shared<dfa::Box>(kind, to_shape(shape), parameters);
+           }),
+           "kind"_a, "shape"_a, "parameters"_a)
+      .def(py::init([](const std::string& kind, const ShapeTuple& shape, const dfa::Parameters& parameters,
+                       const Array<std::int16_t>& low, const Array<std::int16_t>& high) {
+             return std::make_shared<dfa::Box>(kind, to_shape(shape), parameters, to_vector(low), to_vector(high));
+           }),
+           "kind"_a, "shape"_a, "parameters"_a, "low"_a, "high"_a)
+      .def_property_readonly("low", [](const dfa::Box& box) { return to_array(box.low()); })
+      .def_property_readonly("high", [](const dfa::Box& box) { return to_array(box.high()); });
+
   py::class_<dfa::Plan>(module, "Plan").def_property_readonly("num_starts", [](const dfa::Plan& plan) {
     return plan.starts.size();
   });
@@ -411,12 +440,13 @@ PYBIND11_MODULE(_core, module) {
            "config"_a, "shape"_a, "seed"_a, "threads"_a)
       .def(
           "add",
-          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Radius& radius,
+          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Limits& limits,
              const dfa::Plan* plan) {
-            dfa::Ball ball = to_ball(batch.shape(), original, radius, batch.config().domain);
-            return plan == nullptr ? batch.add(std::move(ball), image_id) : batch.add(std::move(ball), image_id, *plan);
+            dfa::Space space = to_space(batch.shape(), original, limits, batch.config().domain);
+            return plan == nullptr ? batch.add(std::move(space), image_id)
+                                   : batch.add(std::move(space), image_id, *plan);
           },
-          "original"_a, "image_id"_a, "radius"_a, "plan"_a = nullptr)
+          "original"_a, "image_id"_a, "limits"_a, "plan"_a = nullptr)
       .def(
           "lesson", [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).lesson(); }, "slot"_a)
       .def("remove", &dfa::Batch::remove, "slot"_a)
@@ -462,7 +492,10 @@ PYBIND11_MODULE(_core, module) {
       .def("answered", &dfa::Places::answered, "place"_a)
       .def("seconds", &dfa::Places::seconds, "place"_a)
       .def("trace", &trace, "place"_a)
-      .def("hit", &hit, "place"_a);
+      .def("hit", &hit, "place"_a)
+      .def(
+          "hit_vector", [](const dfa::Places& places, std::size_t place) { return to_array(places.hit_vector(place)); },
+          "place"_a);
 
   py::native_enum<dfa::LatticeStage>(module, "LatticeStage", "enum.Enum")
       .value("NEAREST", dfa::LatticeStage::kNearest)
@@ -505,7 +538,7 @@ PYBIND11_MODULE(_core, module) {
           "n"_a);
 
   module.def("philox", &dfa::philox, "counter"_a, "key"_a);
-  module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "radius"_a, "members"_a, "seed"_a,
+  module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "limits"_a, "members"_a, "seed"_a,
              "count"_a);
   module.def("build_info", &build_info);
   module.attr("NUM_TEXTURED_STARTS") = dfa::kNumTexturedStarts;

@@ -11,7 +11,7 @@ namespace dfa {
 namespace {
 
 constexpr std::uint32_t kStateMagic = 0x50414644U;  // "DFAP", little-endian
-constexpr std::uint32_t kStateVersion = 1;
+constexpr std::uint32_t kStateVersion = 2;
 
 }  // namespace
 
@@ -96,8 +96,15 @@ void Places::describe_rows(std::int64_t* images, std::int64_t* goals) const {
 }
 
 std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t* images, double seconds, double now) {
-  batch_.tell(rows_, degrees);
   const std::size_t size = shape().size();
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    // Telling may end the iteration, and with it the candidate.
+    Place& place = places_[row_places_[row]];
+    if (degrees[row] == 0.0 && place.hit_vector.empty()) {
+      place.hit_vector = batch_.vector(rows_[row]);
+    }
+  }
+  batch_.tell(rows_, degrees);
   std::vector<std::size_t> finished;
   for (std::size_t row = 0; row < rows_.size(); ++row) {
     Place& place = places_[row_places_[row]];
@@ -158,6 +165,10 @@ std::string Places::save(double now) const {
     }
     out.put(static_cast<std::uint64_t>(place.hit.size()));
     out.put_bytes(place.hit.data(), place.hit.size());
+    out.put(static_cast<std::uint64_t>(place.hit_vector.size()));
+    for (const std::int16_t value : place.hit_vector) {
+      out.put(value);
+    }
     const std::string search = batch_.save(place.slot);
     out.put(static_cast<std::uint64_t>(search.size()));
     out.put_bytes(search.data(), search.size());
@@ -213,6 +224,10 @@ void Places::load(const std::string& bytes, double now) {
     }
     const auto* hit = reinterpret_cast<const std::uint8_t*>(in.take(hit_size));
     loaded.hit.assign(hit, hit + hit_size);
+    const auto vector_size = in.get<std::uint64_t>();
+    for (std::uint64_t p = 0; p < vector_size; ++p) {
+      loaded.hit_vector.push_back(in.get<std::int16_t>());
+    }
     const auto search_size = in.get<std::uint64_t>();
     loaded.slot = batch_.load(std::string(in.take(search_size), search_size));
     place = std::move(loaded);

@@ -291,6 +291,9 @@ void Population::rebase_family(std::size_t f, Member& best) {
 }
 
 void Population::render_positives(const Ball& ball) {
+  if (ball.box() != nullptr) {
+    return;  // a candidate's image is no edit of its parent's
+  }
   for (std::size_t rank = 0; rank < num_positives(); ++rank) {
     Family& own = families_[static_cast<std::size_t>(members_[rank].family)];
     if (own.image.empty()) {

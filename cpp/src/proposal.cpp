@@ -67,9 +67,8 @@ void unpick_all(Scratch& scratch) {
 bool meets_cuts(const Ball& ball, const Scratch& scratch) {
   return std::any_of(scratch.cuts.begin(), scratch.cuts.end(), [&](const Cut& cut) {
     std::uint32_t index = cut.coordinate;
-    if (ball.radii() != nullptr) {
-      const std::vector<std::uint32_t>& free = ball.radii()->free;
-      index = static_cast<std::uint32_t>(std::lower_bound(free.begin(), free.end(), cut.coordinate) - free.begin());
+    if (const std::vector<std::uint32_t>* free = ball.free()) {
+      index = static_cast<std::uint32_t>(std::lower_bound(free->begin(), free->end(), cut.coordinate) - free->begin());
     }
     return is_picked(scratch, index);
   });
@@ -91,8 +90,10 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
   unpick_all(scratch);
   // What rendering will read here and there has left the caches since this image's last turn. Asked for now, it is back
   // by the time the parent's image has been copied.
-  for (const std::uint32_t index : scratch.indices) {
-    DFA_PREFETCH(ball.original().data() + ball.free_coordinate(index));
+  if (ball.box() == nullptr) {
+    for (const std::uint32_t index : scratch.indices) {
+      DFA_PREFETCH(ball.original().data() + ball.free_coordinate(index));
+    }
   }
   proposal.edits.resize(n);
   for (std::uint32_t i = 0; i < n; ++i) {
@@ -230,6 +231,12 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 
 void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole) {
   whole = DenseVector(ball.size(), ball.largest());
+  if (ball.box() != nullptr) {
+    // What cannot change need not be 0.
+    for (std::uint32_t p = 0; p < ball.size(); ++p) {
+      whole.set(p, ball.bounds(p).low);
+    }
+  }
   if (config.start == Start::kUniform) {
     for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
       const std::uint32_t p = ball.free_coordinate(i);
@@ -295,6 +302,26 @@ void render_proposal(const Ball& ball, const Population& population, Proposal& p
     edit.base_value = static_cast<std::int16_t>(is_clamped ? family.base[edit.coordinate] : edit.base_pixel - original);
     edit.pixel = static_cast<std::uint8_t>(std::clamp(original + edit.value, 0, 255));
     image[edit.coordinate] = edit.pixel;
+  }
+}
+
+void assemble(const DenseVector& whole, std::vector<std::int16_t>& x) {
+  x.resize(whole.size());
+  for (std::size_t p = 0; p < x.size(); ++p) {
+    x[p] = static_cast<std::int16_t>(whole[p]);
+  }
+}
+
+void assemble_proposal(const Population& population, Proposal& proposal, std::vector<std::int16_t>& x) {
+  const Member& parent = population[proposal.parent];
+  const DenseVector& base = population.family(parent).base;
+  assemble(base, x);
+  for (const Edit& edit : parent.edits) {
+    x[edit.coordinate] = edit.value;
+  }
+  for (Edit& edit : proposal.edits) {
+    edit.base_value = static_cast<std::int16_t>(base[edit.coordinate]);
+    x[edit.coordinate] = edit.value;
   }
 }
 

@@ -14,6 +14,7 @@ namespace dfa {
 namespace {
 
 constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
+constexpr std::uint32_t kBoxMagic = 0x42414644U;    // "DFAB": the same, but the space has a renderer
 constexpr std::uint32_t kStateVersion = 2;
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
@@ -47,11 +48,35 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   out.put(shape.channels);
 }
 
-void save_ball(const Ball& ball, StateWriter& out) {
-  out.put_bytes(ball.original().data(), ball.size());
-  out.put(ball.radius());
-  if (ball.radii() != nullptr) {
-    out.put_bytes(ball.radii()->radii.data(), ball.size());
+std::uint32_t magic_of(bool has_box) { return has_box ? kBoxMagic : kStateMagic; }
+
+void save_box(const Box& box, StateWriter& out) {
+  const auto put_text = [&out](const std::string& text) {
+    out.put(static_cast<std::uint32_t>(text.size()));
+    out.put_bytes(text.data(), text.size());
+  };
+  put_text(box.kind());
+  out.put(static_cast<std::uint32_t>(box.parameters().size()));
+  for (const auto& [name, value] : box.parameters()) {
+    put_text(name);
+    out.put(value);
+  }
+  out.put(static_cast<std::uint32_t>(box.low().size()));
+  for (std::size_t p = 0; p < box.low().size(); ++p) {
+    out.put(box.low()[p]);
+    out.put(box.high()[p]);
+  }
+}
+
+void save_space(const Space& space, StateWriter& out) {
+  out.put_bytes(space.original().data(), space.original().size());
+  if (space.box() != nullptr) {
+    save_box(*space.box(), out);
+    return;
+  }
+  out.put(space.radius());
+  if (space.radii() != nullptr) {
+    out.put_bytes(space.radii()->radii.data(), space.size());
   }
 }
 
@@ -62,14 +87,39 @@ std::vector<std::uint8_t> read_bytes(StateReader& in, std::size_t size) {
   return bytes;
 }
 
-Ball load_ball(const Config& config, const ImageShape& shape, StateReader& in) {
+std::shared_ptr<const Box> load_box(const ImageShape& shape, StateReader& in) {
+  const auto get_text = [&in] {
+    const auto size = in.get<std::uint32_t>();
+    return std::string(in.take(size), size);
+  };
+  const std::string kind = get_text();
+  Parameters parameters;
+  const auto num_parameters = in.get<std::uint32_t>();
+  for (std::uint32_t i = 0; i < num_parameters; ++i) {
+    const std::string name = get_text();
+    parameters[name] = in.get<std::int32_t>();
+  }
+  const auto size = in.get<std::uint32_t>();
+  std::vector<std::int16_t> low;
+  std::vector<std::int16_t> high;
+  for (std::uint32_t p = 0; p < size; ++p) {
+    low.push_back(in.get<std::int16_t>());
+    high.push_back(in.get<std::int16_t>());
+  }
+  return std::make_shared<const Box>(kind, shape, parameters, std::move(low), std::move(high));
+}
+
+Space load_space(const Config& config, const ImageShape& shape, bool has_box, StateReader& in) {
   std::vector<std::uint8_t> original = read_bytes(in, shape.size());
+  if (has_box) {
+    return Space(std::move(original), load_box(shape, in));
+  }
   const auto radius = in.get<std::uint8_t>();
   if (radius != 0) {
-    return Ball(std::move(original), radius, config.domain);
+    return Space(std::move(original), radius, config.domain);
   }
   auto radii = std::make_shared<const RadiusMap>(read_bytes(in, shape.size()));
-  return Ball(std::move(original), std::move(radii), config.domain);
+  return Space(std::move(original), std::move(radii), config.domain);
 }
 
 void save_plan(const Plan& plan, StateWriter& out) {
@@ -156,15 +206,20 @@ Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint
     throw std::invalid_argument("a plan must hold at least " + std::to_string(config_.population()) + " starts, got " +
                                 std::to_string(plan_.starts.size()));
   }
-  if (ball_.size() != shape_.size()) {
+  if (ball_.original().size() != shape_.size()) {
     throw std::invalid_argument("expected an image of " + std::to_string(shape_.size()) + " coordinates, got " +
-                                std::to_string(ball_.size()));
+                                std::to_string(ball_.original().size()));
+  }
+  if (ball_.box() != nullptr &&
+      !(ball_.box()->shape() == shape_ && config_.shape == Shape::kScattered && config_.start == Start::kUniform)) {
+    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + ball_.box()->kind() +
+                                " needs scattered coordinates, a uniform start, and images of its shape");
   }
   if (std::uint64_t{config_.samples} * ball_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
   }
   for (const PlannedStart& start : plan_.starts) {
-    if (start.signs && start.signs->size() != num_words(shape_.size())) {
+    if (start.signs && start.signs->size() != num_words(ball_.size())) {
       throw std::invalid_argument("a plan of another image shape");
     }
   }
@@ -271,8 +326,32 @@ void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate&
   }
 }
 
-void Racos::render(std::uint32_t index, std::uint8_t* image) {
+void Racos::assemble(Candidate& candidate, std::vector<std::int16_t>& x) const {
+  if (candidate.whole.size() != 0) {
+    dfa::assemble(candidate.whole, x);
+  } else {
+    assemble_proposal(population_, candidate.proposal, x);
+  }
+}
+
+std::vector<std::int16_t> Racos::vector(std::uint32_t candidate) {
+  if (candidate >= candidates_.size() || !candidates_[candidate].is_drawn) {
+    throw std::logic_error("not asked: " + describe_candidate(candidate, iteration_, candidates_.size()));
+  }
+  std::vector<std::int16_t> x;
+  if (ball_.box() != nullptr) {
+    assemble(candidates_[candidate], x);
+  }
+  return x;
+}
+
+void Racos::render(std::uint32_t index, Scratch& scratch, std::uint8_t* image) {
   Candidate& candidate = candidates_[index];
+  if (const Box* box = ball_.box()) {
+    assemble(candidate, scratch.vector);
+    box->render(ball_.original().data(), scratch.vector.data(), image);
+    return;
+  }
   if (candidate.whole.size() != 0) {
     candidate.whole.render(ball_, image);
   } else if (is_start(index)) {
@@ -293,7 +372,7 @@ void Racos::ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image) 
     throw std::invalid_argument("no " + describe_candidate(candidate, iteration_, candidates_.size()));
   }
   draw(candidate, scratch);
-  render(candidate, image);
+  render(candidate, scratch, image);
 }
 
 void Racos::tell(std::uint32_t index, double degree) {
@@ -339,8 +418,8 @@ void Racos::advance(Scratch& scratch) {
       // The state was loaded after the candidate had been told.
       draw(i, scratch);
       if (!candidate.proposal.edits.empty()) {
-        scratch.image.resize(ball_.size());
-        render(i, scratch.image.data());
+        scratch.image.resize(shape_.size());
+        render(i, scratch, scratch.image.data());
       }
     }
     if (is_start(i)) {
@@ -401,6 +480,9 @@ void Racos::learn_from_candidates(Scratch& scratch) {
 
 // Called with the best member in place and the iteration not yet over.
 void Racos::learn_from_hit(std::uint64_t first) {
+  if (ball_.box() != nullptr) {
+    return;  // its vectors have no signs that mean anything on another image
+  }
   const Member& best = population_[0];
   const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
   if (best.degree == 0.0 && is_new && first < Lesson::kLessonQueries && !lesson_.found) {
@@ -410,13 +492,13 @@ void Racos::learn_from_hit(std::uint64_t first) {
 
 std::string Racos::save() const {
   StateWriter out;
-  out.put(kStateMagic);
+  out.put(magic_of(ball_.box() != nullptr));
   out.put(kStateVersion);
   save_config(config_, shape_, out);
   out.put(seed_);
   out.put(image_id_);
   out.put(iteration_);
-  save_ball(ball_, out);
+  save_space(ball_, out);
   save_plan(plan_, out);
   save_gains(gains_, out);
   save_lesson(lesson_, out);
@@ -447,7 +529,8 @@ std::string Racos::save() const {
 }
 
 Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
-  StateReader in = open_state(bytes, kStateMagic, kStateVersion);
+  const bool has_box = bytes.size() >= sizeof(kBoxMagic) && StateReader(bytes).get<std::uint32_t>() == kBoxMagic;
+  StateReader in = open_state(bytes, magic_of(has_box), kStateVersion);
   StateWriter expected;
   save_config(config, shape, expected);
   if (expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
@@ -456,11 +539,11 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   const auto seed = in.get<std::uint64_t>();
   const auto image_id = in.get<std::uint32_t>();
   const auto iteration = in.get<std::uint32_t>();
-  Ball ball = load_ball(config, shape, in);
-  Plan plan = load_plan(shape.size(), in);
-  Racos search(config, shape, std::move(ball), seed, image_id, std::move(plan));
+  Space space = load_space(config, shape, has_box, in);
+  Plan plan = load_plan(space.size(), in);
+  Racos search(config, shape, std::move(space), seed, image_id, std::move(plan));
   search.gains_ = load_gains(in);
-  search.lesson_ = load_lesson(shape.size(), in);
+  search.lesson_ = load_lesson(search.ball_.size(), in);
   const auto num_families = in.get<std::uint32_t>();
   std::vector<DenseVector> bases;
   for (std::uint32_t f = 0; f < num_families; ++f) {

@@ -46,6 +46,7 @@ from dfa.errors import (
     MissingDependencyError,
     ObjectiveError,
     OracleError,
+    SpaceError,
     StoreError,
 )
 from dfa.objectives import Objective
@@ -53,7 +54,7 @@ from dfa.optimizer import Racos
 from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, top_1, top_k
 from dfa.pipelines import Pipeline
 from dfa.results import Profile, Record, Result, Status, Summary
-from dfa.space import LinfBall
+from dfa.space import Custom, Lighting, LinfBall, Pixels, Rectangle, Shift, Space, Tiled, TinyRectangles
 from dfa.targets import Rank, rank
 from dfa.verify import Finding, Verification, verify
 
@@ -67,10 +68,12 @@ __all__ = [
     "BudgetExceededError",
     "Codec",
     "Confirmation",
+    "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "Lighting",
     "LinfBall",
     "MissingDependencyError",
     "Normalizer",
@@ -79,18 +82,25 @@ __all__ = [
     "Oracle",
     "OracleError",
     "Pipeline",
+    "Pixels",
     "Profile",
     "Racos",
     "Rank",
     "Record",
+    "Rectangle",
     "RepairReport",
     "Result",
     "Rounding",
+    "Shift",
+    "Space",
+    "SpaceError",
     "Status",
     "Storage",
     "StoreError",
     "Summary",
     "TfliteOracle",
+    "Tiled",
+    "TinyRectangles",
     "VectorOracle",
     "Verification",
     "as_oracle",

@@ -1,6 +1,6 @@
 import enum
-from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ NUM_TEXTURED_STARTS: int
 __version__: str
 
 _Shape: TypeAlias = tuple[int, int, int]
-_Radius: TypeAlias = int | RadiusMap
+_Limits: TypeAlias = int | RadiusMap | Box
 
 class Region(enum.Enum):
     NONE = 0
@@ -66,6 +66,28 @@ class RadiusMap:
 
     def __init__(self, radii: NDArray[np.uint8]) -> None: ...
 
+class Box:
+    """Intervals of integers, and the renderer of a space of the core, which images of a shape may share."""
+
+    @overload
+    def __init__(self, kind: str, shape: _Shape, parameters: Mapping[str, int]) -> None: ...
+    @overload
+    def __init__(
+        self,
+        kind: str,
+        shape: _Shape,
+        parameters: Mapping[str, int],
+        low: NDArray[np.int16],
+        high: NDArray[np.int16],
+    ) -> None: ...
+    @property
+    def low(self) -> NDArray[np.int16]:
+        """The least value of each integer."""
+
+    @property
+    def high(self) -> NDArray[np.int16]:
+        """The largest value of each integer."""
+
 class Plan:
     """What a search is given of the images before it."""
 
@@ -111,7 +133,7 @@ class Batch:
     """
 
     def __init__(self, config: Config, shape: _Shape, seed: int, threads: int) -> None: ...
-    def add(self, original: NDArray[np.uint8], image_id: int, radius: _Radius, plan: Plan | None = None) -> int:
+    def add(self, original: NDArray[np.uint8], image_id: int, limits: _Limits, plan: Plan | None = None) -> int:
         """Start a search around an image, uint8 (H, W, C), and return its slot; without a plan it knows no other."""
 
     def lesson(self, slot: int) -> Lesson:
@@ -209,6 +231,9 @@ class Places:
     def trace(self, place: int) -> list[tuple[int, float]]:
         """Return, for each candidate better than all before it, the queries that it took and its degree."""
 
+    def hit_vector(self, place: int) -> NDArray[np.int16]:
+        """Return the vector of that image, where the space has a renderer; else nothing."""
+
     def hit(self, place: int) -> NDArray[np.uint8] | None:
         """Return the first adversarial image, or None before there is one."""
 
@@ -269,7 +294,7 @@ def draw_from(
     config: Config,
     shape: _Shape,
     original: NDArray[np.uint8],
-    radius: _Radius,
+    limits: _Limits,
     members: NDArray[np.int32],
     seed: int,
     count: int,

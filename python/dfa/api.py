@@ -19,13 +19,13 @@ from dfa.asking import Asking, Walk
 from dfa.checks import require_integer
 from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
-from dfa.inputs import Inputs, StreamIds, as_array, parse_labels
+from dfa.inputs import Form, Inputs, StreamIds, as_array, parse_labels
 from dfa.objectives import Objective
 from dfa.optimizer import Racos
 from dfa.oracle import as_oracle
 from dfa.results import Record, Result
 from dfa.runner import Plan, attack
-from dfa.space import LinfBall
+from dfa.space import LinfBall, Space
 from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
 from dfa.targets import Rank, check_ranked, parse
 from dfa.types import DegreeFunction, ImageSequence
@@ -55,12 +55,12 @@ class Storage:
 
 def run(
     oracle: Any,
-    images: ImageSequence | NDArray[np.uint8],
+    images: ImageSequence | NDArray[Any],
     labels: ArrayLike | None = None,
     *,
     targets: Rank | ArrayLike | None = None,
     epsilon: ArrayLike = 10,
-    space: LinfBall | None = None,
+    space: Space | None = None,
     objective: Objective | DegreeFunction | str | None = None,
     optimizer: Racos | None = None,
     confirmations: Confirmation | int = 1,
@@ -97,9 +97,11 @@ def run(
             class of the clean image.
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
             coordinate (H, W, C) where 0 means unchangeable, or both (N, H, W, C).
-        space: The search space instead of `epsilon`.
+        space: The search space instead of `epsilon`: `dfa.LinfBall`, `dfa.Pixels`, `dfa.Rectangle`,
+            `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one of your own, whose
+            originals (`images`) may be arrays of any numbers and shape.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
-        optimizer: None for the default, `dfa.Racos.paper()` for the paper's setting.
+        optimizer: None for the space's default, `dfa.Racos.paper()` for the paper's setting.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
             goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
@@ -139,18 +141,24 @@ def run(
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie between the original class and
         another does not count as success.
     """
-    inputs = Inputs(images)
+    space = _checked_space(space, epsilon)
+    inputs = Inputs(images, space.form)
     assert inputs.shape is not None
     num_images = inputs.num_images
-    optimizer = _checked_optimizer(optimizer)
+    optimizer = _checked_optimizer(optimizer, space)
     parsed_labels = parse_labels(labels, num_images)
     parsed_targets = parse(targets, num_images=num_images, labels=parsed_labels)
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
-    ball = _checked_space(space, epsilon).bind(num_images, inputs.shape)
-    model = as_oracle(oracle)
+    bound = space.bind(num_images, inputs.shape)
+    model = as_oracle(oracle).taking(space.form.takes)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown)
+    if not model.shows_distance and space.form is not Form.IMAGES:
+        raise InvalidInputError(
+            "by labels alone only images can be searched, since steps beyond a candidate are in grey levels; the "
+            f"oracle {model.name!r} returns labels, and the space {space!r} is of other arrays"
+        )
     asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
     require_integer("max_queries", max_queries, 1, 2**62)
     each = asking.queries_per_image
@@ -173,7 +181,7 @@ def run(
         ids=stream_ids,
         labels=parsed_labels,
         targets=parsed_targets,
-        ball=ball,
+        space=bound,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
         asking=asking,
@@ -189,7 +197,7 @@ def run(
             "num_images": num_images,
             "shape": list(inputs.shape),
             "targets": None if targets is None else targets,
-            "epsilon": epsilon if space is None else space.epsilon,
+            **bound.describe(),
             "objective": chosen.name,
             "optimizer": optimizer,
             "confirmations": confirmation,
@@ -282,19 +290,20 @@ def _storage(store: str | Path | Storage | None, *, overwrite: bool, resume: boo
     return storage
 
 
-def _checked_optimizer(optimizer: Racos | None) -> Racos:
+def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
     if optimizer is None:
-        return Racos()
+        return space.optimizer()
     if not isinstance(optimizer, Racos):
         raise InvalidInputError(f"optimizer must be None or a dfa.Racos, got {optimizer!r}")
+    space.check_optimizer(optimizer)
     return optimizer
 
 
-def _checked_space(space: LinfBall | None, epsilon: ArrayLike) -> LinfBall:
+def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:
     if space is None:
         return LinfBall(epsilon)
-    if not isinstance(space, LinfBall):
-        raise InvalidInputError(f"space must be None or a dfa.LinfBall, got {space!r}")
+    if not isinstance(space, Space):
+        raise InvalidInputError(f"space must be None or a search space such as dfa.LinfBall(), got {space!r}")
     return space
 
 

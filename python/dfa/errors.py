@@ -53,6 +53,14 @@ class ObjectiveError(DfaError, RuntimeError):
         self.result = result
 
 
+class SpaceError(DfaError, RuntimeError):
+    """A function of a user's search space failed, or its answer cannot be used.
+
+    Attributes:
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+
 class Interrupted(KeyboardInterrupt):
     """The user interrupted a run.
 

@@ -171,39 +171,41 @@ def write_image(folder: Path, index: int, image: Image, *, place: str = IMAGES) 
     Args:
         folder: The folder.
         index: Names the file.
-        image: uint8, (H, W, C). C = 1, 3 or 4 gives a PNG (grey, RGB, RGBA), any other C a .npy file.
+        image: uint8, (H, W, C). C = 1, 3 or 4 gives a PNG (grey, RGB, RGBA), any other C a .npy file, and so does an
+            array that is no image.
         place: `IMAGES` or `ORIGINALS`.
 
     Raises:
         StoreError: The file cannot be written.
     """
-    channels = image.shape[2]
     buffer = io.BytesIO()
-    if channels in _PNG_CHANNELS:
-        picture = PIL.Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    file = image_file(image, index, place=place)
+    if file.endswith(".png"):
+        picture = PIL.Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
         # Filtered pixels compress as well by runs as by zlib's default, in half the time.
         picture.save(buffer, format="png", compress_level=1, compress_type=zlib.Z_RLE)
     else:
         np.save(buffer, image, allow_pickle=False)
-    file = image_file(image, index, place=place)
     write_bytes(folder / file, buffer.getvalue())
     return file
 
 
 def image_file(image: Image, index: int, *, place: str = IMAGES) -> str:
     """Return the path inside a folder under which `write_image` writes an image."""
-    return f"{place}/{index:06d}.{'png' if image.shape[2] in _PNG_CHANNELS else 'npy'}"
+    is_picture = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in _PNG_CHANNELS
+    return f"{place}/{index:06d}.{'png' if is_picture else 'npy'}"
 
 
 def read_image(path: Path) -> Image:
-    """Return what an image file holds: uint8, (H, W, C).
+    """Return what an image file holds: uint8, (H, W, C); of a .npy file whatever array it is.
 
     Raises:
         StoreError: It is absent or unreadable.
     """
     try:
         if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.uint8)
+            array: Image = np.load(path, allow_pickle=False)
+            return array
         with PIL.Image.open(path, formats=("PNG",)) as picture:
             pixels = np.array(picture, dtype=np.uint8)
     except (OSError, ValueError) as error:

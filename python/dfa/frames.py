@@ -19,7 +19,7 @@ def frame_of(record_type: type[Any], records: Iterable[Any], types: Mapping[str,
     Args:
         record_type: A dataclass.
         records: Instances of it.
-        types: The pandas type of each annotation.
+        types: The pandas type of each annotation; fields of others are left out.
 
     Raises:
         MissingDependencyError: pandas is not installed.
@@ -33,9 +33,14 @@ def frame_of(record_type: type[Any], records: Iterable[Any], types: Mapping[str,
     records = list(records)
     columns = {}
     for entry in dataclasses.fields(record_type):
+        # Annotations are strings here (PEP 563), which makes them a fine key.
+        kind = types.get(str(entry.type))
+        if kind is None:
+            continue
         values = [getattr(record, entry.name) for record in records]
         values = [value.value if isinstance(value, Enum) else value for value in values]
-        # Annotations are strings here (PEP 563), which makes them a fine key.
-        columns[entry.name] = pd.Series(values, dtype=types[str(entry.type)])
+        has_fractions = any(isinstance(value, float) and not value.is_integer() for value in values)
+        # What is a whole number of images may be none of other inputs.
+        columns[entry.name] = pd.Series(values, dtype="float64" if kind == "Int64" and has_fractions else kind)
     frame: pd.DataFrame = pd.DataFrame(columns)
     return frame

@@ -1,38 +1,71 @@
-"""The images of a run: checked, read one at a time, and named for their random streams."""
+"""The originals of a run: checked, read one at a time, and named for their random streams."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.errors import InvalidInputError
-from dfa.types import Classes, Image, ImageSequence
+from dfa.types import Classes, ImageSequence
+
+
+class Form(Enum):
+    """What the originals of a run are, as its search space has it."""
+
+    IMAGES = "images"
+    """uint8, (H, W, C)."""
+    ARRAYS = "arrays"
+    """Finite integers or floats of any shape: rows of a table, counts of words."""
+
+    def why_not(self, original: NDArray[Any]) -> str:
+        """Return why an array is no such original, or nothing if it is one."""
+        if self is Form.ARRAYS:
+            is_numeric = original.dtype.kind in "iuf" and original.ndim > 0 and original.size > 0
+            if is_numeric and bool(np.isfinite(original).all()):
+                return ""
+            return f"must hold finite integers or floats, got {original.dtype} of shape {original.shape}"
+        if original.dtype == np.uint8 and original.ndim == 3 and original.size != 0:
+            return ""
+        return (
+            f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{_float_hint(original)}"
+        )
+
+    @property
+    def takes(self) -> type[np.generic]:
+        """The scalar type that an oracle must take."""
+        return np.number if self is Form.ARRAYS else np.uint8
 
 
 class Inputs:
-    """The images of a run, whatever sequence they came as.
+    """The originals of a run, whatever sequence they came as; images, but for a user's search space.
 
     Attributes:
         num_images: N.
+        form: What they are.
         shape: (H, W, C) of every image.
+        dtype: uint8 of images.
     """
 
-    def __init__(self, images: ImageSequence | NDArray[np.uint8]) -> None:
+    def __init__(self, images: ImageSequence | Sequence[Any] | NDArray[Any], form: Form = Form.IMAGES) -> None:
         """Look at the length and at the first image; read nothing else.
 
         Args:
             images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
                 uint8 (H, W, C) images of one shape.
+            form: What they are to be instead.
 
         Raises:
             InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C).
         """
-        if isinstance(images, np.ndarray) and (images.dtype != np.uint8 or images.ndim != 4):
-            raise InvalidInputError(_describe_array(images))
+        is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
+        if is_array and (images.dtype != np.uint8 or images.ndim != 4):  # type: ignore[union-attr]
+            raise InvalidInputError(_describe_array(np.asarray(images)))
         if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
             raise InvalidInputError(
                 "images must be uint8 of shape (N, H, W, C), or a sequence of uint8 images with __len__ and "
@@ -42,11 +75,13 @@ class Inputs:
         if self.num_images == 0:
             raise InvalidInputError("images must hold at least one image, got none")
         self._images = images
-        self.shape: tuple[int, int, int] | None = None
+        self.form = form
+        self.shape: Any = None  # a tuple of integers, three of images
         first = self.load(0)
-        self.shape = (first.shape[0], first.shape[1], first.shape[2])
+        self.shape = first.shape
+        self.dtype = first.dtype
 
-    def load(self, index: int) -> Image:
+    def load(self, index: int) -> NDArray[Any]:
         """Return a copy of image `index`: uint8, (H, W, C), C-contiguous.
 
         Raises:
@@ -56,16 +91,16 @@ class Inputs:
             image = np.asarray(self._images[index])
         except Exception as error:  # a user's sequence may raise anything
             raise InvalidInputError(f"image {index} cannot be read: {type(error).__name__}: {error}") from error
-        if image.dtype != np.uint8 or image.ndim != 3 or image.size == 0:
-            raise InvalidInputError(
-                f"image {index} must be uint8 of shape (H, W, C), got {image.dtype} of shape {image.shape}"
-                f"{_float_hint(image)}"
-            )
+        problem = self.form.why_not(image)
+        if problem:
+            raise InvalidInputError(f"image {index} {problem}")
         if self.shape is not None and image.shape != self.shape:
             raise InvalidInputError(
                 f"image {index} must have the shape of the first, {self.shape}, got {image.shape}; attack images "
                 "of another shape in a run of their own"
             )
+        if self.shape is not None and image.dtype != self.dtype:
+            raise InvalidInputError(f"image {index} must have the dtype of the first, {self.dtype}, got {image.dtype}")
         # A copy: a sequence may hand out the same memory for every image.
         return np.array(image, order="C")
 
@@ -100,7 +135,7 @@ class StreamIds:
             raise InvalidInputError(f"ids must be in 0..2**32 - 1, got {ids.min()}..{ids.max()}")
         self._given = ids.astype(np.int64)
 
-    def name(self, index: int, image: Image) -> int:
+    def name(self, index: int, image: NDArray[Any]) -> int:
         """Return the id of image `index`; to be called once per image, in order."""
         if self._given is not None:
             return int(self._given[index])

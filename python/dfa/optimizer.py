@@ -52,8 +52,8 @@ class Racos:
             images 0..j-1, j the largest power of two that is at most i, and from their first 200 queries only; so
             results depend on the order of the images, and still not on batch size or threads. False where images
             must be independent.
-        domain: "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
-            perturbations that need no clamping.
+        domain: Of a ball, "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
+            perturbations that need no clamping. Other spaces say themselves what their integers may be.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.
         max_iterations: T, or None for no limit beside the budget.
         objective: The dissatisfaction degree that goes with it, unless `dfa.run` is given another.
@@ -156,7 +156,7 @@ class Racos:
         return self.samples + self.positives
 
     def configure(self, num_coordinates: int) -> _core.Config:
-        """Return the core's configuration for images of H * W * C coordinates."""
+        """Return the core's configuration for vectors of so many integers: H * W * C of a ball's images."""
         coordinates = self.coordinates
         if isinstance(coordinates, float):
             coordinates = max(1, round(coordinates * num_coordinates))

@@ -24,9 +24,11 @@ from dfa.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
 from dfa.confirmation import Confirmation
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.folder import write_bytes
+from dfa.inputs import Form
 from dfa.intervals import wilson
 from dfa.picture import amplified_difference
 from dfa.results import Record, Result, Status, Summary
+from dfa.space import read_space
 from dfa.store import holds_run, read_run_json
 from dfa.types import Image
 
@@ -143,6 +145,14 @@ class _View:
         return f"{oracle.get('name', 'the oracle')}{framework}"
 
     @property
+    def space(self) -> str:
+        """Say where the search went."""
+        epsilon, space = self.config.get("epsilon"), self.config.get("space")
+        if space:
+            return str(space["kind"]) if read_space(space) is None else _space_words(space)
+        return f"epsilon {epsilon if isinstance(epsilon, int | float) else 'per image or coordinate'} grey levels"
+
+    @property
     def within(self) -> list[tuple[str, float]]:
         """Success within round budgets below the run's own."""
         budget = self.summary.max_queries or math.inf
@@ -243,14 +253,14 @@ def _pictures(result: Result, most: int) -> tuple[list[_Picture], int]:
     if len(held) > most:
         held = [held[place] for place in np.linspace(0, len(held) - 1, most).astype(int)] if most else []
     largest = max((result.records[index].linf or 1 for index in held), default=1)
-    factor = max(1, min(32, 120 // largest))
+    factor = max(1, min(32, 120 // max(1, round(largest))))
     pictures = []
     for index in held:
         try:
             changed, original = result.images[index], result.originals[index]
         except StoreError:
             continue
-        if changed is None or changed.shape != original.shape:
+        if changed is None or changed.shape != original.shape or Form.IMAGES.why_not(changed):
             continue
         pictures.append(_picture(result.records[index], original, changed, factor))
     return pictures, factor
@@ -336,13 +346,15 @@ def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
     )
     targets = config.get("targets")
     goal = f"dfa.rank({targets['j']})" if isinstance(targets, dict) and "j" in targets else repr(targets)
-    epsilon = config.get("epsilon")
+    epsilon, space = config.get("epsilon"), config.get("space")
     lines = [
         "import dfa",
         "result = dfa.run(",
         "    oracle, images,  # as they were",
         f"    targets={goal if len(goal) < 80 else '...'},",
-        f"    epsilon={epsilon if isinstance(epsilon, int) else '...'},",
+        f"    space={_space_words(space)},"
+        if space
+        else f"    epsilon={epsilon if isinstance(epsilon, int) else '...'},",
         f"    objective={config.get('objective')!r},",
         f"    optimizer=dfa.Racos({fields}),",
     ]
@@ -351,6 +363,12 @@ def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
         lines.append(f"    confirmations=dfa.{confirmation!r},")
     lines += [f"    {name}={config.get(name)!r}," for name in ("max_queries", "max_seconds", "batch_size", "seed")]
     return "\n".join([*lines, ")"])
+
+
+def _space_words(space: Mapping[str, Any]) -> str:
+    """Return how a search space is written in Python; of a user's, its name."""
+    read = read_space(space)
+    return f"dfa.{space['kind']}(...)" if read is None else f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
 
 
 def _percent(rate: float) -> str:

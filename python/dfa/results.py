@@ -42,6 +42,7 @@ from dfa.folder import (
     write_records,
 )
 from dfa.frames import frame_of
+from dfa.inputs import Form
 from dfa.intervals import Interval, wilson
 from dfa.objectives import predicted
 from dfa.oracle import as_oracle
@@ -99,6 +100,7 @@ class Record:
         l0: Number of values (of H * W * C) that differ from the original.
         l2: Euclidean length of the difference, grey levels.
         linf: Largest difference, grey levels.
+        distances: What else matters in the run's search space, by name: pixels, area, steps; None if nothing was found.
         degree: Smallest dissatisfaction degree reached; 0 for an adversarial image.
         trace: (queries, degree) at each improvement.
     """
@@ -123,7 +125,8 @@ class Record:
     seconds: float = 0.0
     l0: int | None = None
     l2: float | None = None
-    linf: int | None = None
+    linf: int | float | None = None
+    distances: dict[str, float] | None = None
     degree: float | None = None
     trace: tuple[tuple[int, float], ...] = ()
 
@@ -261,6 +264,7 @@ class Summary:
         queries_p90: 90 % of the successes needed at most about this many queries.
         queries_mean_with_failures: Mean over attacked images, a failure counted at its whole budget.
         queries_sent: All attack queries sent to the oracle.
+        distances: Mean over successes of the size of each of `Record.distances`, by name.
         max_queries: Budget per image, None if the run's configuration does not tell.
         wall: Seconds of the whole run.
 
@@ -289,6 +293,7 @@ class Summary:
     queries_sent: int
     max_queries: int | None
     wall: float
+    distances: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return a small table."""
@@ -315,6 +320,8 @@ class Summary:
             low, high = self.confidence_interval
             told = f"{_percent(self.confidence)} of {self.answers:,} answers ({_percent(low)} to {_percent(high)})"
             rows.insert(5, ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"))
+        if self.distances:
+            rows.append(("distances", ", ".join(f"{_count(size)} {name}" for name, size in self.distances.items())))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
@@ -367,7 +374,16 @@ def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall
         queries_sent=sum(record.queries_sent for record in records),
         max_queries=max_queries,
         wall=wall,
+        distances={
+            name: float(np.mean([abs((record.distances or {}).get(name, 0)) for record in successes]))
+            for name in (_distance_names(successes) if successes else ())
+        },
     )
+
+
+def _distance_names(records: Iterable[Record]) -> list[str]:
+    """Return what the distances of a run's space are called, in their order."""
+    return list(dict.fromkeys(name for record in records for name in record.distances or {}))
 
 
 class ImagesByIndex(Sequence["Image | None"]):
@@ -412,11 +428,19 @@ class AdversarialImages(ImagesByIndex):
     the number of images. Reading one gives a copy that the caller may change.
     """
 
-    def __init__(self, num_images: int, *, memory_limit: int = 128 * 2**20, folder: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        num_images: int,
+        *,
+        form: Form = Form.IMAGES,
+        memory_limit: int = 128 * 2**20,
+        folder: str | Path | None = None,
+    ) -> None:
         """Hold nothing yet.
 
         Args:
             num_images: N, the images of the run.
+            form: What they are, if they are no images.
             memory_limit: Bytes to keep in memory before moving to disk, at least 1.
             folder: Where the temporary file goes then; None for the system's folder for such files.
 
@@ -430,7 +454,9 @@ class AdversarialImages(ImagesByIndex):
             raise InvalidInputError(f"memory_limit must be at least 1 byte, got {memory_limit}")
         self._slots = np.full(num_images, -1, dtype=np.int64)
         self._num_held = 0
-        self._shape: tuple[int, int, int] | None = None
+        self._form = form
+        self._shape: tuple[int, ...] | None = None
+        self._dtype = np.dtype(np.uint8)
         # Opened here and closed with this object: results outlive any `with` block.
         self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115
             max_size=memory_limit, mode="w+b", dir=None if folder is None else str(folder)
@@ -446,20 +472,22 @@ class AdversarialImages(ImagesByIndex):
             StoreError: The temporary file cannot grow.
         """
         index = self._checked(index)
-        if image.dtype != np.uint8 or image.ndim != 3:
-            raise InvalidInputError(
-                f"an adversarial image must be uint8 (H, W, C), got {image.dtype} of shape {image.shape}"
-            )
+        problem = self._form.why_not(image)
+        if problem:
+            raise InvalidInputError(f"an adversarial image {problem}")
         if self._shape is None:
-            self._shape = (image.shape[0], image.shape[1], image.shape[2])
-        if image.shape != self._shape:
-            raise InvalidInputError(f"all images of a run must have one shape, here {self._shape}, got {image.shape}")
+            self._shape, self._dtype = image.shape, image.dtype
+        if image.shape != self._shape or image.dtype != self._dtype:
+            raise InvalidInputError(
+                f"all images of a run must have one shape, here {self._shape}, got {image.shape}"
+                + (f" of {image.dtype} instead of {self._dtype}" if image.dtype != self._dtype else "")
+            )
         with self._lock:
             slot = int(self._slots[index])
             if slot < 0:
                 slot = self._num_held
             try:
-                self._file.seek(slot * image.size)
+                self._file.seek(slot * image.nbytes)
                 self._file.write(image.tobytes())
             except OSError as error:
                 raise StoreError(
@@ -481,11 +509,11 @@ class AdversarialImages(ImagesByIndex):
         slot = int(self._slots[index])
         if slot < 0 or self._shape is None:
             return None
-        size = math.prod(self._shape)
+        size = math.prod(self._shape) * self._dtype.itemsize
         with self._lock:
             self._file.seek(slot * size)
             stored = self._file.read(size)
-        image: Image = np.frombuffer(stored, dtype=np.uint8).reshape(self._shape).copy()
+        image: Image = np.frombuffer(stored, dtype=self._dtype).reshape(self._shape).copy()
         return image
 
 
@@ -648,10 +676,15 @@ class Result:
 
         Unknown integers are `pandas.NA`.
 
+        Each of the space's distances has a column, called `distance_` and its name.
+
         Raises:
             MissingDependencyError: pandas is not installed.
         """
         frame = frame_of(Record, self.records, _PANDAS_TYPES)
+        for name in _distance_names(self.records):
+            frame[f"distance_{name}"] = [(record.distances or {}).get(name) for record in self.records]
+            frame[f"distance_{name}"] = frame[f"distance_{name}"].astype("float64")
         confidences = [(record.confidence, *record.confidence_interval) for record in self.records]
         for place, name in enumerate(("confidence", "confidence_low", "confidence_high")):
             frame[name] = [each[place] for each in confidences]
@@ -707,7 +740,7 @@ class Result:
             OracleError: The oracle failed. All images and records have been written by then, those it was not
                 asked about marked as unknown.
         """
-        checker = self.oracle if oracle is None else as_oracle(oracle)
+        checker = self.oracle if oracle is None else as_oracle(oracle).taking(self._form.takes)
         folder = check_folder(folder, overwrite=overwrite)
         begin_document(folder)
         write_epsilon(folder, self.config.get("epsilon"))
@@ -745,7 +778,13 @@ class Result:
         saved, failure = self._check_files(folder, files, oracle)
         report = self._report(folder, saved)
         rows = [self._row(record, saved.get(record.index)) for record in self.records]
-        write_records(folder, [name for name in _COLUMNS if name != "trace"], rows)
+        names = _distance_names(self.records)
+        table = [
+            {**row, **{f"distance_{name}": (record.distances or {}).get(name) for name in names}}
+            for row, record in zip(rows, self.records, strict=True)
+        ]
+        columns = [name for name in _COLUMNS if name not in ("trace", "distances")]
+        write_records(folder, [*columns, *(f"distance_{name}" for name in names)], table)
         complete_document(
             folder,
             {
@@ -774,6 +813,11 @@ class Result:
         """Return one line; there may be many thousand records."""
         number = int(self.success.sum())
         return f"Result({len(self.records)} images, {number} successes, {self.profile.wall:.1f} s)"
+
+    @property
+    def _form(self) -> Form:
+        """What the run's originals are."""
+        return Form((self.config.get("space") or {}).get("form", Form.IMAGES.value))
 
     def _held(self, index: int) -> Image:
         image = self.images[index]
@@ -853,7 +897,9 @@ class Result:
         if self.originals is None or self.records[index].linf is None:
             return ""
         try:
-            distance = int(np.abs(pixels.astype(np.int16) - self.originals[index]).max())
+            original = self.originals[index]
+            exact = np.int64 if original.dtype.kind in "iu" else np.float64
+            distance = np.abs(pixels.astype(exact) - original).max().item()
         except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
             return f"the original cannot be read again: {type(error).__name__}: {error}"
         if distance == self.records[index].linf:
@@ -958,8 +1004,9 @@ def _why_not_adversarial(record: Record, found: int) -> str:
 
 def read_record(entry: Mapping[str, Any]) -> Record:
     """Return the record that an entry of results.json or of a journal describes."""
-    # A folder of before answers were counted has nothing to say of them.
-    values = {name: entry[name] for name in _FIELDS if name in entry or name not in _COUNTS_OF_ANSWERS}
+    # A folder of before answers were counted, or a space had distances of its own, has nothing to say of them.
+    later = {*_COUNTS_OF_ANSWERS, "distances"}
+    values = {name: entry[name] for name in _FIELDS if name in entry or name not in later}
     values["status"] = Status(values["status"])
     values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)
@@ -975,6 +1022,7 @@ _PANDAS_TYPES = {
     "bool": "bool",
     "int": "int64",
     "int | None": "Int64",
+    "int | float | None": "Int64",
     "float": "float64",
     "float | None": "float64",
     "tuple[tuple[int, float], ...]": "object",

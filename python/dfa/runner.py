@@ -36,7 +36,7 @@ from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
-from dfa.space import BoundBall
+from dfa.space import BoundSpace
 from dfa.store import Checkpoint, Picture, Store, digest_of
 from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
@@ -57,7 +57,7 @@ class Plan:
         ids: Names their random streams.
         labels: int64, (N,), or None for the oracle's own answers.
         targets: Class ids, a rank, or None in an untargeted run.
-        ball: The allowed perturbations.
+        space: What may become of each image.
         optimizer: How candidates are made.
         degree: The dissatisfaction degree function of the run.
         asking: What is asked about a candidate, and what is made of the answers.
@@ -78,7 +78,7 @@ class Plan:
     ids: StreamIds
     labels: Classes | None
     targets: Targets
-    ball: BoundBall
+    space: BoundSpace
     optimizer: Racos
     degree: DegreeFunction
     asking: Asking
@@ -159,6 +159,7 @@ class _Found:
 class _Round:
     """One batch on its way to the oracle and back."""
 
+    candidates: NDArray[Any]  # as the oracle sees them
     indices: NDArray[np.int64]  # the image of each row
     goals: Classes
     steps: Steps
@@ -168,12 +169,12 @@ class _Round:
 class _Half:
     """Half of the window: places for active images, a batch buffer, and at most one batch under way."""
 
-    def __init__(self, plan: Plan, capacity: int, batch_size: int, shape: tuple[int, int, int]) -> None:
-        config = plan.optimizer.configure(math.prod(shape))
-        self.batch = _core.Batch(config, shape, plan.seed, plan.threads)
+    def __init__(self, plan: Plan, capacity: int, batch_size: int) -> None:
+        config = plan.optimizer.configure(plan.space.size)
+        self.batch = _core.Batch(config, plan.space.row_shape, plan.seed, plan.threads)
         most_candidates = plan.max_queries // plan.asking.queries_per_image
         self.places = _core.Places(self.batch, capacity, batch_size, most_candidates, plan.optimizer.max_iterations)
-        self.images: Images = np.empty((batch_size, *shape), dtype=np.uint8)
+        self.rows: NDArray[np.uint8] = np.empty((batch_size, *plan.space.row_shape), dtype=np.uint8)
         self.round: _Round | None = None
         self.jobs: list[_Job | None] = [None] * capacity
 
@@ -193,6 +194,11 @@ class _Half:
             if self.places.answered(place) == self.places.spent(place):
                 yield job.draft.index
 
+    def originals(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """Return the images that rows belong to, (n, ...)."""
+        images = {job.draft.index: job.image for _, job in self.taken()}
+        return np.stack([images[index] for index in indices.tolist()])
+
     def lesson(self, place: int) -> _core.Lesson:
         return self.batch.lesson(self.places.slot(place))
 
@@ -209,7 +215,7 @@ class _Run:
         num_images = plan.inputs.num_images
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
         self._records: list[Record | None] = [None] * num_images
-        self._images = AdversarialImages(num_images)
+        self._images = AdversarialImages(num_images, form=plan.inputs.form)
         self._profile = Profile()
         self._started = time.perf_counter()
         self._last_answer = self._started
@@ -218,11 +224,11 @@ class _Run:
         self._found: list[_Found] = []
         assert plan.inputs.shape is not None
         self._shape = plan.inputs.shape
-        self._generations = Generations(num_images, math.prod(self._shape)) if plan.optimizer.archive else None
+        self._generations = Generations(num_images, plan.space.size) if plan.optimizer.archive else None
         # Images enough to fill a batch with one iteration each; few images are shared out between the halves.
         capacity = min(math.ceil(plan.batch_size / plan.optimizer.samples), math.ceil(num_images / 2))
         self._batch_size = min(plan.batch_size, capacity * plan.optimizer.population)
-        self._halves = [_Half(plan, capacity, self._batch_size, self._shape) for _ in range(2)]
+        self._halves = [_Half(plan, capacity, self._batch_size) for _ in range(2)]
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
         self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if plan.shows_progress else True)
         self._store = plan.store
@@ -273,9 +279,8 @@ class _Run:
         for half in self._halves:
             for place, job in half.taken():
                 draft = self._draft_of(half, place, job)
-                adversarial = half.places.hit(place)
-                if adversarial is not None:
-                    self._found.append(_Found(draft, job.image, adversarial))
+                if draft.found:
+                    self._found.append(self._found_at(half, place, job, draft))
                 else:
                     self._settle_as_unfinished(draft, reason)
         for found in self._found:
@@ -307,7 +312,8 @@ class _Run:
             return
         with self._timing("wait"):
             answers = half.round.answers.result()
-        indices, goals, steps = half.round.indices, half.round.goals, half.round.steps
+        candidates, indices = half.round.candidates, half.round.indices
+        goals, steps = half.round.goals, half.round.steps
         half.round = None
         with self._timing("score"):
             # Here and not beside the oracle, which is busy with the other half's batch by now.
@@ -316,12 +322,12 @@ class _Run:
             degrees = measure(self._plan.degree, scores, goals)
             self._check_zero_degrees(degrees, scores, indices, goals)
         if self._plan.confirmation.is_repeated:
-            degrees = self._doubted(degrees, half.images, indices, goals)
+            degrees = self._doubted(degrees, candidates, indices, goals)
         with self._timing("update"):
             now = time.perf_counter()
             share = (now - self._last_answer) / len(degrees)
             self._last_answer = now
-            for place in half.places.tell(degrees, half.images, share, time.monotonic()):
+            for place in half.places.tell(degrees, half.rows, share, time.monotonic()):
                 self._retire(half, place)
             self._plan.asking.advance(half.between_iterations())
 
@@ -390,9 +396,8 @@ class _Run:
         job = half.jobs[place]
         assert job is not None
         draft = self._draft_of(half, place, job)
-        adversarial = half.places.hit(place)
-        if adversarial is not None:
-            found = _Found(draft, job.image, adversarial)
+        if draft.found:
+            found = self._found_at(half, place, job, draft)
             if self._plan.confirmation.is_repeated:
                 self._confirm(found, self._answers.pop(draft.index))
             else:
@@ -407,6 +412,14 @@ class _Run:
             reason = "time"
         self._settle(replace(draft, status=Status.FAILURE, reason=reason, found=draft.unconfirmed > 0))
         self._dismiss(half, place, job)
+
+    def _found_at(self, half: _Half, place: int, job: _Job, draft: Record) -> _Found:
+        row = half.places.hit(place)
+        assert row is not None
+        space = self._plan.space
+        adversarial = space.show(row[np.newaxis], lambda: job.image[np.newaxis])[0]
+        distances = space.measure(job.image, adversarial, half.places.hit_vector(place))
+        return _Found(replace(draft, distances=distances), job.image, adversarial)
 
     def _dismiss(self, half: _Half, place: int, job: _Job) -> None:
         if self._generations is not None:
@@ -444,7 +457,8 @@ class _Run:
                 return
             job = self._ready.popleft()
             plan = None if self._generations is None else self._generations.plan(job.goal, job.degree)
-            slot = half.batch.add(job.image, job.draft.id, self._plan.ball.radius(job.draft.index), plan)
+            space = self._plan.space
+            slot = half.batch.add(space.base(job.image), job.draft.id, space.limits(job.draft.index), plan)
             deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
             half.places.admit(place, slot, job.draft.index, job.goal, deadline)
             half.jobs[place] = job
@@ -461,13 +475,13 @@ class _Run:
 
     def _submit(self, half: _Half) -> None:
         with self._timing("propose"):
-            indices, goals = half.places.propose(half.images)
-            candidates = half.images[: len(indices)]
+            indices, goals = half.places.propose(half.rows)
+            candidates = self._plan.space.show(half.rows[: len(indices)], lambda: half.originals(indices))
             steps = self._plan.asking.steps(candidates, indices)
         each = self._plan.asking.queries_per_image
         self._count(Purpose.ATTACK, each * len(indices))
         answers = self._executor.submit(self._ask_candidates, (candidates, *steps.images), indices)
-        half.round = _Round(indices, goals, steps, answers)
+        half.round = _Round(candidates, indices, goals, steps, answers)
         self._profile.batches += each
         self._profile.rows_sent += each * len(indices)
         self._profile.rows_capacity += each * self._batch_size
@@ -548,8 +562,7 @@ class _Run:
 
     def _confirm(self, found: _Found, answers: _Answers) -> None:
         draft = found.draft
-        difference = np.abs(found.adversarial.astype(np.int16) - found.original)
-        assert (difference <= self._plan.ball.epsilon(draft.index)).all()
+        assert not self._plan.space.why_broken(draft.index, found.original, found.adversarial, draft.distances)
         is_adversarial = answers.agreeing >= self._plan.confirmation.needed
         record = replace(
             draft,
@@ -707,7 +720,9 @@ class _Run:
         if self._generations is not None:
             self._generations.load(document["generations"], blobs)
         for draft in found:
-            adversarial = np.frombuffer(blobs[f"found {draft.index}"], dtype=np.uint8).reshape(self._shape).copy()
+            adversarial = (
+                np.frombuffer(blobs[f"found {draft.index}"], dtype=self._plan.inputs.dtype).reshape(self._shape).copy()
+            )
             self._found.append(_Found(draft, images[draft.index], adversarial))
             self._gate.sent[draft.index] = draft.queries_sent
         self._answers = {index: _Answers(*answers) for index, answers in document["answers"]}
@@ -850,11 +865,12 @@ def _mean(answers: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _distances(found: _Found) -> dict[str, Any]:
     """Return what the search changed, measured on the uint8 images, as fields of a record."""
-    difference = found.adversarial.astype(np.int64) - found.original
+    is_whole = found.original.dtype.kind in "iu"
+    difference = found.adversarial.astype(np.int64 if is_whole else np.float64) - found.original
     return {
         "l0": int(np.count_nonzero(difference)),
         "l2": float(np.sqrt((difference * difference).sum())),
-        "linf": int(np.abs(difference).max()),
+        "linf": np.abs(difference).max().item(),
     }
 
 

@@ -18,16 +18,19 @@ from numpy.typing import NDArray
 from dfa.confirmation import Confirmation
 from dfa.errors import InvalidInputError
 from dfa.folder import IMAGES, ORIGINALS
+from dfa.inputs import Form
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.space import CoreSpace, read_space
 from dfa.store import SavedRun, read_epsilon, read_run
 from dfa.types import Image, ImageSequence
 
 CHECKS: Final = {
     "record": "the record does not contradict itself, and names a file exactly if an image was found",
-    "file": "the file decodes, without loss, to an 8-bit image of the run's shape",
-    "original": "the original is there, an 8-bit image of the same shape",
+    "file": "the file decodes, without loss, to an 8-bit image (or an array, of a user's space) of the run's shape",
+    "original": "the original is there, likewise and of the same shape",
     "epsilon": "no value lies further than epsilon from the original's",
+    "space": "the image keeps the promise of its search space, as run.json has it",
     "distance": "L0, L2 and L-infinity are as recorded",
     "before": "the original has the class that was recorded",
     "alone": "asked alone, the image has the class that was recorded",
@@ -171,6 +174,11 @@ class _Verifier:
     checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHECKS, 0))
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unpromised: int = 0
+
+    def __post_init__(self) -> None:
+        """Read what the run's space promises."""
+        self.promise = None if self.space is None else read_space(self.space)
 
     def verify(self) -> Verification:
         rows = [self.run.rows[index] for index in sorted(self.run.rows)]
@@ -180,8 +188,9 @@ class _Verifier:
         named = [row for row in rows if row.get("file")]
         if self.confirmation.is_repeated:
             self.notes.append("the oracle is randomised: its single answers are not compared with those on record")
-        allowed = self._allowed()
-        gate = Gate(as_oracle(self.oracle), num_images=self.run.num_images, max_queries=0)
+        allowed = self._allowed() if self.space is None or self.epsilon is not None else None
+        oracle = as_oracle(self.oracle).taking(self.form.takes)
+        gate = Gate(oracle, num_images=self.run.num_images, max_queries=0)
         is_prepared = False
         for start in range(0, len(named), self.batch_size):
             subjects = [each for row in named[start : start + self.batch_size] if (each := self._open(row))]
@@ -192,6 +201,8 @@ class _Verifier:
                     gate.prepare(subjects[0].image.shape, self.batch_size)
                     is_prepared = True
                 self._ask(gate, subjects)
+        if self.unpromised or (self.space is not None and self.promise is None):
+            self.notes.append(f"what the space {(self.space or {}).get('kind')} promises cannot be told from images")
         # Until a run has ended, an image may be there a moment before its record.
         if self.run.is_complete:
             self._look_for_strays({str(row["file"]) for row in named})
@@ -219,6 +230,24 @@ class _Verifier:
             self.findings.append(Finding(index, check, problem))
         return not problem
 
+    @property
+    def space(self) -> Mapping[str, Any] | None:
+        """What the run says of its search space; None: a ball, of which epsilon says all."""
+        return self.run.config.get("space")
+
+    @property
+    def form(self) -> Form:
+        """What the run's originals are."""
+        return Form((self.space or {}).get("form", Form.IMAGES.value))
+
+    def _keep_promise(self, subject: _Subject, original: NDArray[Any], promise: CoreSpace) -> bool:
+        """Hold an image to its space; False where the space promises nothing."""
+        given = subject.row.get("distances")
+        problem = promise.why_broken(subject.index, original, subject.image, given)
+        if problem is not None:
+            self._expect("space", subject.index, problem)
+        return problem is not None
+
     def _allowed(self) -> NDArray[np.int64] | None:
         if self.epsilon is None:
             allowed = read_epsilon(self.run.folder, self.run.config)
@@ -238,7 +267,7 @@ class _Verifier:
     def _open(self, row: Mapping[str, Any]) -> _Subject | None:
         """Return the image of a record and its original, or None where the image is not to be had."""
         picture = self.run.picture(row["index"])
-        image, problem = _decode(self.run.folder / row["file"]) if picture is None else (picture.image, "")
+        image, problem = _decode(self.run.folder / row["file"], self.form) if picture is None else (picture.image, "")
         shape = tuple(self.run.config.get("shape", ())) or (None if image is None else image.shape)
         if image is not None and image.shape != shape:
             problem = f"it must have the run's shape {shape}, and has {image.shape}"
@@ -255,17 +284,20 @@ class _Verifier:
             picture = self.run.picture(row["index"])
             if picture is not None:
                 return picture.original, ""
-            return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name)
+            return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name, self.form)
         try:
             original = np.asarray(self.originals[row["index"]])
         except Exception as error:  # a user's sequence may raise anything
             return None, f"it cannot be read: {type(error).__name__}: {error}"
-        return original, "" if original.dtype == np.uint8 else f"it must be uint8, and is {original.dtype}"
+        return original, self.form.why_not(original)
 
     def _measure(self, subject: _Subject, allowed: NDArray[np.int64] | None) -> None:
         if subject.original is None:
             return
-        difference = subject.image.astype(np.int64) - subject.original.astype(np.int64)
+        exact = np.int64 if subject.original.dtype.kind in "iu" else np.float64
+        difference = subject.image.astype(exact) - subject.original.astype(exact)
+        if self.promise is not None and not self._keep_promise(subject, subject.original, self.promise):
+            self.unpromised += 1
         if allowed is not None:
             per_image = allowed.ndim in (1, 4)
             limit = np.broadcast_to(allowed[subject.index] if per_image else allowed, difference.shape)
@@ -281,7 +313,7 @@ class _Verifier:
         measured = {
             "l0": int((difference != 0).sum()),
             "l2": float(np.linalg.norm(difference.astype(np.float64))),
-            "linf": int(np.abs(difference).max()),
+            "linf": np.abs(difference).max().item(),
         }
         wrong = [
             f"{name} was recorded as {recorded}, and is {value}"
@@ -334,13 +366,13 @@ class _Verifier:
                 self._expect("stray", index, "" if is_named else f"no record names {path.name}")
 
 
-def _decode(path: Path) -> tuple[Image | None, str]:
-    """Return what a file holds, uint8, (H, W, C), or why it cannot be used."""
+def _decode(path: Path, form: Form) -> tuple[Image | None, str]:
+    """Return what a file holds, uint8, (H, W, C), or what else the form has it, or why it cannot be used."""
     try:
         if path.suffix == ".npy":
             array = np.load(path, allow_pickle=False)
-            is_image = array.dtype == np.uint8 and array.ndim == 3
-            return (array, "") if is_image else (None, f"{path.name} holds {array.dtype} of shape {array.shape}")
+            is_one = not form.why_not(array)
+            return (array, "") if is_one else (None, f"{path.name} holds {array.dtype} of shape {array.shape}")
         with PIL.Image.open(path) as picture:
             if picture.format != "PNG" or picture.mode not in _LOSSLESS:
                 return None, f"{path.name} must be an 8-bit PNG, and is a {picture.format} of mode {picture.mode}"

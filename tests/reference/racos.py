@@ -121,7 +121,7 @@ def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
 
 def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
     """Line 1: one perturbation, uniform in the search space or vertical stripes at its bounds."""
-    vector = [0] * len(space.lower)
+    vector = [low if low == high else 0 for low, high in zip(space.lower, space.upper, strict=True)]
     if settings.start == "stripes":
         _, width, channels = space.shape
         sides = [[stream.below(2) for _ in range(channels)] for _ in range(width)]
@@ -317,11 +317,24 @@ class Racos:
         seed: int,
         image_id: int = 0,
         plan: Plan | None = None,
+        box: tuple[Sequence[int], Sequence[int], Callable[[NDArray[np.uint8], list[int]], NDArray[np.uint8]]]
+        | None = None,
     ) -> None:
-        """Begin before iteration 0, whose candidates are the start population; with what an archive planned."""
+        """Begin before iteration 0, whose candidates are the start population; with what an archive planned.
+
+        `box` is what there is instead of a ball: the ends of the intervals, and what makes an image of a vector.
+        """
         self.image = image
         self.settings = settings
-        self.space = make_space(image, epsilon, settings.domain)
+        if box is None:
+            self.space = make_space(image, epsilon, settings.domain)
+            self._render: Callable[[NDArray[np.uint8], Vector], NDArray[np.uint8]] = render
+        else:
+            low, high, shows = box
+            free = tuple(p for p in range(len(low)) if low[p] < high[p])
+            # What is fixed may be other than 0 in a box.
+            self.space = Space((1, len(low), 1), tuple(low), tuple(high), free)
+            self._render = lambda image, vector: shows(image, list(vector))
         self.seed = seed
         self.image_id = image_id
         self.plan = plan or plan_alone(settings.starts or settings.samples + settings.positives)
@@ -377,7 +390,7 @@ class Racos:
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""
-        return np.stack([render(self.image, self.candidate(i)) for i in range(self.pending)])  # lines 2, 12-19
+        return np.stack([self._render(self.image, self.candidate(i)) for i in range(self.pending)])  # lines 2, 12-19
 
     def tell(self, degrees: Sequence[float] | NDArray[np.float64]) -> None:
         """Take one dissatisfaction degree per candidate and go on to the next iteration."""

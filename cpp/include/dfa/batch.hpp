@@ -29,6 +29,8 @@ class Batch {
   std::size_t add(Ball ball, std::uint32_t image_id, Plan plan);
   void remove(std::size_t slot);
   const Racos& search(std::size_t slot) const;
+  /// Racos::vector() of a row that was asked.
+  std::vector<std::int16_t> vector(const Row& row) { return checked(row.slot).vector(row.candidate); }
 
   /// Writes the images of the rows, one after another, into `images` (rows.size() times shape().size() bytes).
   void ask(const std::vector<Row>& rows, std::uint8_t* images);

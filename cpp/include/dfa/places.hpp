@@ -69,6 +69,8 @@ class Places {
   const std::vector<Improvement>& trace(std::size_t place) const { return checked(place).trace; }
   /// The image of the first candidate of degree 0; empty before there is one.
   const std::vector<std::uint8_t>& hit(std::size_t place) const { return checked(place).hit; }
+  /// Its vector, where the space has a renderer; else empty.
+  const std::vector<std::int16_t>& hit_vector(std::size_t place) const { return checked(place).hit_vector; }
 
  private:
   struct Place {
@@ -86,6 +88,7 @@ class Places {
     double seconds = 0.0;
     std::vector<Improvement> trace;
     std::vector<std::uint8_t> hit;
+    std::vector<std::int16_t> hit_vector;
   };
 
   const Place& checked(std::size_t place) const;

@@ -30,6 +30,7 @@ struct Scratch {
   Cuts cuts;
   Edits sorting;
   std::vector<std::uint8_t> image;
+  std::vector<std::int16_t> vector;
   std::vector<std::uint8_t> row;
   std::vector<std::uint8_t> channels;
   std::vector<Arrival> arrivals;
@@ -66,6 +67,10 @@ inline bool draws_rectangles(const Config& config) {
 
 /// Writes a proposal's image, m bytes, and completes its edits.
 void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image);
+
+/// The same for a space with a renderer: writes whole vectors, of a start or of a proposal, whose edits it completes.
+void assemble(const DenseVector& whole, std::vector<std::int16_t>& x);
+void assemble_proposal(const Population& population, Proposal& proposal, std::vector<std::int16_t>& x);
 
 /// Side of the square window after `told` candidates.
 std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told);

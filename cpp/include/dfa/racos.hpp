@@ -29,6 +29,8 @@ class Racos {
   std::uint32_t image_id() const { return image_id_; }
   const Population& population() const { return population_; }
   const Ball& ball() const { return ball_; }
+  /// The vector of a candidate that was asked, where the space has a renderer; empty for a ball, whose images tell it.
+  std::vector<std::int16_t> vector(std::uint32_t candidate);
   /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
   const Lesson& lesson() const { return lesson_; }
 
@@ -72,7 +74,8 @@ class Racos {
   void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
   void learn_from_candidates(Scratch& scratch);
   void learn_from_hit(std::uint64_t first_birth_of_iteration);
-  void render(std::uint32_t candidate, std::uint8_t* image);
+  void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
+  void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
   /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
   bool may_be_read(double degree) const;
   void begin_iteration();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -103,6 +104,17 @@ class Oracle(ABC):
         Returns:
             What `returns` names, see `ScoreKind`; every array may be anything `numpy.asarray` takes.
         """
+
+    def taking(self, scalar: type[np.generic]) -> Oracle:
+        """Return this oracle of uint8 as one of batches of another scalar type, for spaces whose inputs are no images.
+
+        One that says itself what it takes is returned as it is.
+        """
+        if self.takes is scalar or self.takes is not np.uint8:
+            return self
+        other = copy.copy(self)
+        other.takes = scalar  # type: ignore[misc]
+        return other
 
     def fingerprint(self) -> str | None:
         """Return what names the model's parameters, the same in every process, or None where nothing does."""

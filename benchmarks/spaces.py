@@ -1,0 +1,253 @@
+"""Search spaces other than the ball: with and without RACOS's region, and one pixel beside ART's PixelAttack.
+
+Queries are counted at the oracle. JSON, and with --pictures ten examples of each space, original above adversarial.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import common
+import dfa
+
+MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
+SPACES: dict[str, dict[str, dfa.Space]] = {
+    "lenet1": {
+        "Pixels(1)": dfa.Pixels(1),
+        "Pixels(5)": dfa.Pixels(5),
+        "Rectangle(8, 8)": dfa.Rectangle(8, 8),
+        "TinyRectangles(20, 2)": dfa.TinyRectangles(20, 2),
+        "Lighting(128, 48)": dfa.Lighting(128, 48),
+        "Tiled(LinfBall(64), 4)": dfa.Tiled(dfa.LinfBall(64), 4),
+    },
+    "cifar_resnet20": {
+        "Pixels(1)": dfa.Pixels(1),
+        "Pixels(5)": dfa.Pixels(5),
+        "Rectangle(8, 8)": dfa.Rectangle(8, 8),
+        "TinyRectangles(20, 2)": dfa.TinyRectangles(20, 2),
+        "Lighting(64, 32)": dfa.Lighting(64, 32),
+        "Tiled(LinfBall(8), 4)": dfa.Tiled(dfa.LinfBall(8), 4),
+    },
+}
+
+
+class Counted:
+    """A model as a function of uint8 batches that counts the images it is asked about."""
+
+    def __init__(self, model: Any) -> None:
+        """Count from 0."""
+        tensorflow: Any = importlib.import_module("tensorflow")
+        self.oracle = dfa.as_oracle(model)
+        self.asked = 0
+        # ART's differential evolution asks about one image at a time, 40,000 times.
+        self._alone = tensorflow.function(lambda image: model(image, training=False), jit_compile=True)
+
+    def prepare(self, shape: tuple[int, ...], batch: int) -> None:
+        """Let the model compile."""
+        self.oracle.prepare(shape, batch)  # type: ignore[arg-type]
+
+    def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        """Return scores."""
+        self.asked += len(images)
+        if len(images) == 1:
+            return np.asarray(self._alone(images.astype(np.float32)))
+        return np.concatenate([self.oracle.scores(part) for part in _parts(np.ascontiguousarray(images), 256)])
+
+
+def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
+def subjects(data: Path, name: str, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
+    """Return a model and the first images that it classifies correctly."""
+    model = Counted(common.load_model(data, f"{name}.keras"))
+    images, labels = common.load_images(data, f"{MODELS[name]}.npz")
+    model.prepare(images.shape[1:], 256)
+    right = np.flatnonzero(model(images[: 2 * number]).argmax(axis=1) == labels[: 2 * number])[:number]
+    return model, images[right], labels[right]
+
+
+def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
+    """Attack with the space's default optimizer, but for what `changes` says of it."""
+    budget = changes.pop("max_queries")
+    optimizer = replace(space.optimizer(), **changes)
+    return dfa.run(
+        model, images, space=space, optimizer=optimizer, max_queries=budget, seed=seed, progress=False, batch_size=256
+    )
+
+
+def figures(results: list[dfa.Result]) -> dict[str, Any]:
+    """Return what several seeds say together."""
+    summaries = [result.summary() for result in results]
+    return {
+        "TSR": float(np.mean([each.TSR for each in summaries])),
+        "queries_mean_with_failures": float(np.mean([each.queries_mean_with_failures for each in summaries])),
+        "queries_median": float(np.mean([each.queries_median for each in summaries])),
+        "distances": summaries[0].distances,
+        "optimizer": repr(results[0].config["optimizer"]),
+        "seeds": len(results),
+    }
+
+
+def compare_regions(
+    model: Counted, images: NDArray[np.uint8], space: dfa.Space, seeds: int, budget: int, settings: list[dict[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Attack with each setting, on the same images and seeds."""
+    for changes in settings:
+        results = [attack(model, images, space, seed, max_queries=budget, **changes) for seed in range(seeds)]
+        yield {"changes": changes, **figures(results)}
+
+
+def art_pixel(
+    model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Attack image by image with ART's PixelAttack (th=1, its defaults); es: 0 CMA-ES, 1 differential evolution.
+
+    No image is begun after so many seconds.
+    """
+    started = time.perf_counter()
+    evasion: Any = importlib.import_module("art.attacks.evasion")
+    estimators: Any = importlib.import_module("art.estimators.classification")
+
+    classes = model(images[:1]).shape[1]
+    classifier = estimators.BlackBoxClassifier(
+        lambda x: model(np.clip(np.rint(x), 0, 255).astype(np.uint8)).astype(np.float32),
+        images.shape[1:],
+        classes,
+        clip_values=(0, 255),
+    )
+    for image, label in zip(images, labels, strict=True):
+        if time.perf_counter() - started > seconds:
+            return
+        np.random.seed(0)
+        pixel_attack = evasion.PixelAttack(classifier, th=1, es=es, targeted=False, verbose=False)
+        before = model.asked
+        with contextlib.redirect_stdout(io.StringIO()):
+            found = pixel_attack.generate(image[np.newaxis].astype(np.float32), np.eye(classes)[[label]])
+        sent = model.asked - before
+        shown = np.clip(np.rint(found), 0, 255).astype(np.uint8)[0]
+        pixels = int((shown != image).any(axis=2).sum())
+        row = {"success": bool(model(shown[np.newaxis])[0].argmax() != label), "queries": sent, "pixels": pixels}
+        print(row, flush=True)
+        yield row
+
+
+def picture(result: dfa.Result, originals: NDArray[np.uint8], path: Path) -> None:
+    """Write ten examples, original above adversarial, each pixel four wide."""
+    chosen = result.images.held()[:10]
+    if not chosen:
+        return
+    strips = [np.concatenate([each[i] for i in chosen], axis=1) for each in (originals, result.images)]
+    both = np.concatenate(strips, axis=0).repeat(4, axis=0).repeat(4, axis=1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(both[:, :, 0] if both.shape[2] == 1 else both).save(path)
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = common.make_parser("spaces", (__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--number", type=int, default=50, help="images")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--budget", type=int, default=1_000, help="queries per image")
+    parser.add_argument("--spaces", nargs="*", help="names, as in the table; all of them if left out")
+    parser.add_argument("--art", type=int, default=0, help="most images for ART's PixelAttack, 0: leave it out")
+    parser.add_argument("--art-seconds", type=float, default=600, help="after which ART begins no other image")
+    parser.add_argument("--es", type=int, nargs="+", default=[1], help="ART's strategies: 0 CMA-ES, 1 DE")
+    parser.add_argument("--one-pixel-budget", type=int, default=1_000, help="of dfa beside ART")
+    parser.add_argument("--pictures", type=Path, help="folder for ten examples of each space")
+    parser.add_argument("--grid", action="store_true", help="more settings than the two regions")
+    arguments = parser.parse_args()
+    document: dict[str, Any] = {"spaces": [], "one_pixel": []}
+    for name in arguments.models:
+        model, images, labels = subjects(arguments.data, name, arguments.number)
+        spaces = {} if arguments.spaces == [] else SPACES[name]
+        for called, space in spaces.items():
+            if arguments.spaces and called not in arguments.spaces:
+                continue
+            settings = _settings(arguments)
+            for row in compare_regions(model, images, space, arguments.seeds, arguments.budget, settings):
+                row = {"model": name, "space": called, "budget": arguments.budget, "images": len(images), **row}
+                document["spaces"].append(row)
+                print(_line(row), flush=True)
+            if arguments.pictures:
+                result = attack(model, images, space, 0, max_queries=arguments.budget)
+                file = "".join(each if each.isalnum() else "_" for each in called).strip("_")
+                picture(result, images, arguments.pictures / f"{name}_{file}.png")
+        if arguments.art:
+            document["one_pixel"] += list(_one_pixel(name, model, images, labels, arguments))
+    common.write_report(arguments.out, arguments, document)
+
+
+def _settings(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    regions: list[dict[str, Any]] = [{"region": "ordered"}, {"region": "none"}]
+    if not arguments.grid:
+        return regions
+    return [
+        {"region": region["region"], "samples": samples, "positives": positives, "coordinates": coordinates}
+        for region in regions
+        for samples, positives in ((1, 1), (3, 2), (10, 2))
+        for coordinates in (1, 2)
+    ]
+
+
+def _one_pixel(
+    name: str, model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], arguments: argparse.Namespace
+) -> Iterator[dict[str, Any]]:
+    number = min(arguments.art, len(images))
+    for es in arguments.es:
+        started = time.perf_counter()
+        rows = list(art_pixel(model, images[:number], labels[:number], es, arguments.art_seconds))
+        number = len(rows)  # dfa is held to the same images
+        yield _told(
+            {
+                "model": name,
+                "attack": f"ART PixelAttack es={es}",
+                "images": number,
+                "success": float(np.mean([row["success"] for row in rows])),
+                "queries_mean": float(np.mean([row["queries"] for row in rows])),
+                "most_pixels": max(row["pixels"] for row in rows),
+                "seconds": time.perf_counter() - started,
+            }
+        )
+    for seed in range(arguments.seeds):
+        before = model.asked
+        result = attack(model, images[:number], dfa.Pixels(1), seed, max_queries=arguments.one_pixel_budget)
+        yield _told(
+            {
+                "model": name,
+                "attack": f"dfa Pixels(1), seed {seed}, budget {arguments.one_pixel_budget}",
+                "images": number,
+                "success": float(result.success.mean()),
+                "queries_mean": (model.asked - before) / number,
+                "seconds": result.profile.wall,
+            }
+        )
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    print(row, flush=True)
+    return row
+
+
+def _line(row: dict[str, Any]) -> str:
+    return (
+        f"{row['model']:<15} {row['space']:<24} {row['changes']!s:<80} TSR {100 * row['TSR']:5.1f} %  queries "
+        f"{row['queries_mean_with_failures']:7.1f} mean, failures at budget; {row['queries_median']:6.1f} median"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace dfa {
+
+/// Height, width and channels of an image stored as uint8 in (row, column, channel) order.
+struct ImageShape {
+  std::uint32_t height = 0;
+  std::uint32_t width = 0;
+  std::uint32_t channels = 0;
+
+  std::size_t size() const { return std::size_t{height} * width * channels; }
+  bool operator==(const ImageShape& other) const {
+    return height == other.height && width == other.width && channels == other.channels;
+  }
+};
+
+}  // namespace dfa

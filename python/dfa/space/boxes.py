@@ -1,0 +1,358 @@
+"""The spaces whose intervals and renderer lie in the core, each in a file of cpp/src/spaces: one class for each.
+
+A class's name names the file, and its fields are the parameters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dfa import _core
+from dfa.errors import InvalidInputError
+from dfa.objectives import LOG
+from dfa.optimizer import Racos, Region
+from dfa.space.ball import LinfBall
+from dfa.space.base import Array, BoundSpace, Space
+
+
+def small_box(
+    *, samples: int = 3, positives: int = 2, coordinates: int | float = 1, region: Region = "ordered"
+) -> Racos:
+    """Return an optimizer for a box that is no ball: RACOS with scattered coordinates and uniform values."""
+    return Racos(
+        samples=samples,
+        positives=positives,
+        shape="scattered",
+        coordinates=coordinates,
+        values="uniform",
+        region=region,
+        start="uniform",
+        starts=None,
+        archive=False,
+        domain="ball",
+        ties="newer",
+        objective=LOG,
+    )
+
+
+@dataclass(frozen=True)
+class CoreSpace(Space, ABC):
+    """A space of the core. What a subclass need not say has a default here.
+
+    Attributes:
+        names: What to report the first integers of x as; the others are not reported.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def parameters(self, index: int) -> dict[str, int]:
+        """Return what the core's definition takes, for one original."""
+        return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+
+    def bind(self, num_images: int, shape: tuple[int, ...]) -> BoundCoreSpace:
+        """Check the space against a run's images.
+
+        Args:
+            num_images: N.
+            shape: (H, W, C).
+
+        Raises:
+            InvalidInputError: A parameter is no integer, or out of the range that the images' shape leaves it.
+        """
+        assert len(shape) == 3
+        return BoundCoreSpace(self, shape)
+
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space."""
+        return small_box()
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the distances that matter here, by name."""
+        return {name: int(value) for name, value in zip(self.names, x, strict=False)}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Return in what an image breaks the promise; None: the space makes none that an image can be held to."""
+        return None
+
+
+class BoundCoreSpace(BoundSpace):
+    """A space of the core, for the images of one run."""
+
+    def __init__(self, space: CoreSpace, shape: tuple[int, int, int]) -> None:
+        """Make the box of the first image, which most spaces share among all."""
+        self.row_shape = shape
+        self.space = space
+        self._boxes: dict[tuple[tuple[str, int], ...], _core.Box] = {}
+        self.size = len(self.limits(0).low)
+
+    def limits(self, index: int) -> _core.Box:
+        """Return the box of original `index` as the core takes it."""
+        parameters = self.space.parameters(index)
+        name = type(self.space).__name__
+        for key, value in parameters.items():
+            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+                raise InvalidInputError(f"{name}: {key} must be an integer, got {value!r}")
+        key_of_box = tuple(parameters.items())
+        if key_of_box not in self._boxes:
+            kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+            try:
+                self._boxes[key_of_box] = _core.Box(kind, self.row_shape, parameters)
+            except (ValueError, TypeError) as error:
+                raise InvalidInputError(f"{name}, images of shape {self.row_shape}: {error}") from error
+        return self._boxes[key_of_box]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the kind and the parameters."""
+        return {"epsilon": None, "space": {"kind": type(self.space).__name__, **_plain_fields(self.space)}}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Ask the space."""
+        return self.space.why_broken(index, original, shown, distances)
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Ask the space."""
+        return self.space.measure(original, shown, x)
+
+
+@dataclass(frozen=True)
+class Pixels(CoreSpace):
+    """Few pixels, each replaced by one of any colour. Reports `pixels`, how many of them differ: L0 in pixels.
+
+    Attributes:
+        number: Of pixels, 1..10,000.
+
+    Source:
+        Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks (2019).
+    """
+
+    number: int = 1
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the number of pixels that differ."""
+        return {"pixels": int(_changed(original, shown).sum())}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Tell whether no more pixels differ than may."""
+        found = int(_changed(original, shown).sum())
+        return "" if found <= self.number else f"{found} pixels differ, where {self.number} may"
+
+
+@dataclass(frozen=True)
+class Rectangle(CoreSpace):
+    """One rectangle of one colour laid over the image. Reports its `area`, pixels.
+
+    Attributes:
+        height: The most rows, 1..H; the search chooses how many.
+        width: The most columns, 1..W.
+        colour: Grey level of all channels; None: any colour, which the search chooses.
+    """
+
+    height: int = 8
+    width: int = 8
+    colour: int | None = None
+
+    def parameters(self, index: int) -> dict[str, int]:
+        """Return the core's, in which no colour is -1."""
+        return {"height": self.height, "width": self.width, "colour": -1 if self.colour is None else self.colour}
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the pixels of the rectangle that lie in the image."""
+        top, left, height, width = x[:4].tolist()
+        return {"area": min(height, original.shape[0] - top) * min(width, original.shape[1] - left)}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Tell whether what differs has one colour and fits into the rectangle."""
+        changed = _changed(original, shown)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        if not rows.size:
+            return ""
+        height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+        if height > self.height or width > self.width:
+            return f"what differs takes {height} x {width} pixels, where {self.height} x {self.width} may"
+        colours = np.unique(shown[changed], axis=0)
+        if len(colours) > 1:
+            return f"it has {len(colours)} colours, where one may be"
+        is_other = self.colour is not None and bool((colours != self.colour).any())
+        return f"its colour is {colours[0].tolist()}, where {self.colour} may be" if is_other else ""
+
+
+@dataclass(frozen=True)
+class TinyRectangles(CoreSpace):
+    """Many black rectangles laid over the image. Reports `area`, the pixels that differ.
+
+    Attributes:
+        number: Of rectangles, 1..10,000.
+        size: Of each: one number of pixels for a square, or (height, width).
+    """
+
+    number: int = 10
+    size: int | tuple[int, int] = 2
+
+    def parameters(self, index: int) -> dict[str, int]:
+        """Return the core's."""
+        height, width = _pair(self.size)
+        return {"number": self.number, "height": height, "width": width}
+
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space."""
+        return small_box(coordinates=2)
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the number of pixels that differ."""
+        return {"area": int(_changed(original, shown).sum())}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Tell whether what differs is black, and no more than the rectangles cover."""
+        changed = _changed(original, shown)
+        height, width = _pair(self.size)
+        found, most = int(changed.sum()), self.number * height * width
+        if found > most:
+            return f"{found} pixels differ, where {most} may"
+        return "pixels differ that are not black" if shown[changed].any() else ""
+
+
+@dataclass(frozen=True)
+class Lighting(CoreSpace):
+    """Brightness, contrast and, as an option, gamma: clamp(a d + b), rounded once. Reports the steps of each.
+
+    Attributes:
+        brightness: The most grey levels, either way, that b may be, 0..255.
+        contrast: The most steps, either way, of a = 1 + step / 64; 0..63.
+        gamma: The most steps, either way, of an exponent 1 + step / 8 of d / 255, applied first; 0..7.
+    """
+
+    brightness: int = 64
+    contrast: int = 32
+    gamma: int = 0
+
+    names: ClassVar[tuple[str, ...]] = ("brightness", "contrast", "gamma")
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Tell whether the steps are allowed, and give this image: exactly, or with a gamma to a grey level."""
+        steps = distances or {}
+        for name in self.names:
+            if abs(steps.get(name, 0)) > getattr(self, name):
+                return f"{name} is {steps[name]} steps, where {getattr(self, name)} may be"
+        levels = original.astype(np.float64)
+        exponent = 1 + steps.get("gamma", 0) / 8
+        if exponent != 1:
+            levels = 255 * (levels / 255) ** exponent
+        moved = (1 + steps.get("contrast", 0) / 64) * levels + steps.get("brightness", 0)
+        off = int(np.abs(np.clip(np.floor(moved + 0.5), 0, 255) - shown).max())
+        return f"it is {off} grey levels from what these steps give" if off > (exponent != 1) else ""
+
+
+@dataclass(frozen=True, eq=False)
+class Tiled(CoreSpace):
+    """A coarse perturbation, one value for each tile and channel, enlarged. Reports `tiles`, values that are not 0.
+
+    Attributes:
+        base: The ball that it lies in: epsilon of one number, or one per image.
+        factor: Pixels to a tile's side, 1..max(H, W). Tiles at the lower and the right edge may be cut off.
+    """
+
+    base: LinfBall = dataclasses.field(default_factory=LinfBall)
+    factor: int = 4
+
+    def bind(self, num_images: int, shape: tuple[int, ...]) -> BoundCoreSpace:
+        """Check the ball, too."""
+        if not isinstance(self.base, LinfBall):
+            raise InvalidInputError(f"Tiled: base must be a dfa.LinfBall, got {self.base!r}")
+        assert len(shape) == 3
+        ball = self.base.bind(num_images, shape)
+        levels = np.array([int(each) if (each := ball.epsilon(i)).ndim == 0 else -1 for i in range(num_images)])
+        if levels.min() < 0:
+            raise InvalidInputError("Tiled: base must have one epsilon for a whole image, and no mask")
+        return BoundCoreSpace(replace(self, base=LinfBall(levels)), shape)
+
+    def parameters(self, index: int) -> dict[str, int]:
+        """Return the core's, once bound."""
+        return {"epsilon": self._epsilon(index), "factor": self.factor}
+
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space."""
+        return replace(small_box(samples=1, positives=1, coordinates=0.1, region="none"), values="extremes")
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the number of values that are not 0."""
+        return {"tiles": int(np.count_nonzero(x))}
+
+    def why_broken(
+        self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
+    ) -> str | None:
+        """Tell whether the image lies in the ball, and is the original with one value to a tile."""
+        difference = shown.astype(np.int16) - original
+        epsilon = self._epsilon(index)
+        if np.abs(difference).max() > epsilon:
+            return f"values lie up to {np.abs(difference).max()} grey levels away, where {epsilon} may"
+        height, width, _ = difference.shape
+        for top in range(0, height, self.factor):
+            for left in range(0, width, self.factor):
+                part = np.s_[top : top + self.factor, left : left + self.factor]
+                low = np.where(shown[part] == 0, -255, difference[part]).max(axis=(0, 1))
+                high = np.where(shown[part] == 255, 255, difference[part]).min(axis=(0, 1))
+                # What was clamped may stand for any value beyond it.
+                least = np.where(shown[part] == 255, difference[part], -255).max(axis=(0, 1))
+                most = np.where(shown[part] == 0, difference[part], 255).min(axis=(0, 1))
+                if (np.maximum(low, least) > np.minimum(high, most)).any():
+                    return f"the tile at {(top, left)} has more than one value"
+        return ""
+
+    def _epsilon(self, index: int) -> int:
+        given: ArrayLike = self.base.epsilon
+        return int(np.asarray(given).reshape(-1)[index if np.ndim(given) else 0])
+
+
+@dataclass(frozen=True)
+class Shift(CoreSpace):
+    """The image moved by whole pixels, its edges repeated. Reports the `rows` and `columns` it was moved by.
+
+    Attributes:
+        rows: The most, up or down, 0..H-1.
+        columns: The most, to a side, 0..W-1.
+    """
+
+    rows: int = 3
+    columns: int = 3
+
+    names: ClassVar[tuple[str, ...]] = ("rows", "columns")
+
+
+def _changed(original: Array, shown: Array) -> NDArray[np.bool_]:
+    """Return which pixels differ: bool, (H, W)."""
+    changed: NDArray[np.bool_] = (original != shown).any(axis=2)
+    return changed
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    if isinstance(size, int):
+        return size, size
+    if not isinstance(size, tuple | list) or len(size) != 2:
+        raise InvalidInputError(f"TinyRectangles: size must be one number or (height, width), got {size!r}")
+    return size[0], size[1]
+
+
+def _plain_fields(space: CoreSpace) -> dict[str, Any]:
+    """Return the fields of a space; of a ball within it, its epsilon."""
+    fields = {each.name: getattr(space, each.name) for each in dataclasses.fields(space)}
+    return {name: value.epsilon if isinstance(value, LinfBall) else value for name, value in fields.items()}

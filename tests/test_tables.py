@@ -77,6 +77,8 @@ def test_a_rate_more_than_ten_points_off_gets_a_sentence():
     from tables import difference
 
     row = {
+        "table": "8",
+        "system": "X",
         "reason": "",
         "model": "A",
         "note": "its defaults",
@@ -88,6 +90,48 @@ def test_a_rate_more_than_ten_points_off_gets_a_sentence():
     assert text == "TSR 65 % against 50 %. The paper's figures are of B, ours of A with its defaults."
     assert difference(row | {"SR": 1, "TSR": 1, "GAP": 0, "remark": "Why."}).endswith("against 50 %. Why.")
     assert difference(row | {"reason": "no"}) == ""
+    anywhere = {"system": "DBA", "at_any_distance": {"SR": 1.0, "TSR": 0.6}}
+    assert "they are 100 % and 60 %" in difference(row | {"SR": 0, "TSR": 0, "GAP": np.nan} | anywhere)
+
+
+def test_bars_name_every_row_that_misses_one():
+    from tables import bars
+
+    def row(system, tsr, gap=0.0, **rest):
+        return {"table": "8", "system": system, "model": "A", "reason": "", "TSR": tsr, "GAP": gap} | rest
+
+    repair = {"table": "repair", "repair": {"default": {"closed": 0.9}}}
+    good = [row("DFA, default", 1.0), row("DFA, paper's setting", 0.9), row("DBA", 0.8), row("C&W", 0.1, **repair)]
+    assert all(": met" in bar for bar in bars(good))
+    assert sum("not measured" in bar for bar in bars([])) == 5
+    bad = [
+        row("DFA, default", 1.0, 0.1),
+        row("DFA, paper's setting", 0.9),
+        row("NES-PGD", 0.95),
+        row("DBA", 1.0, model="B"),
+        row("ZOO", 0.0, reason="stopped after 9 s"),
+        row("Boundary", 0.1, **(repair | {"repair": {"default": {"closed": 0.7}}})),
+    ]
+    missed = [bar.partition("MISSED by ")[2] for bar in bars(bad)]
+    assert missed == [
+        "1: ZOO (A)",
+        "1: DFA, default (A): 10.0 %",
+        "",
+        "1: DFA, paper's setting (A): 90.0 % against 95.0 % of NES-PGD",
+        "1: Boundary (A): 70.0 %",
+    ]
+
+
+def test_rows_that_are_the_same_are_measured_once():
+    from systems.rows import ROWS
+
+    by_key = {row.key: row for row in ROWS}
+    shared = [row for row in ROWS if row.same_as]
+    assert len(shared) > 10
+    for row in shared:
+        assert by_key[row.same_as].same_as == ""
+        assert by_key[row.same_as].model == row.model
+        assert by_key[row.same_as].system == row.system.removesuffix(", targeted").removesuffix(", untargeted")
 
 
 class Linear(torch.nn.Module):

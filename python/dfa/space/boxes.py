@@ -245,6 +245,10 @@ class Lighting(CoreSpace):
 
     names: ClassVar[tuple[str, ...]] = ("brightness", "contrast", "gamma")
 
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space."""
+        return small_box(region="none")
+
     def why_broken(
         self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
     ) -> str | None:

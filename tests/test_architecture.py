@@ -23,7 +23,7 @@ BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 LAYERS = [
     ["errors"],
     ["types", "charts", "trace"],
-    ["objectives"],
+    ["objectives", "promises"],
     ["optimizer", "targets", "inputs", "generations"],
     ["space.base"],
     ["space.ball"],

@@ -122,10 +122,11 @@ def art_pixel(
     estimators: Any = importlib.import_module("art.estimators.classification")
 
     classes = model(images[:1]).shape[1]
-    classifier = estimators.BlackBoxClassifier(
+    classifier = estimators.BlackBoxClassifierNeuralNetwork(
         lambda x: model(np.clip(np.rint(x), 0, 255).astype(np.uint8)).astype(np.float32),
         images.shape[1:],
         classes,
+        channels_first=False,
         clip_values=(0, 255),
     )
     for image, label in zip(images, labels, strict=True):

@@ -24,7 +24,7 @@ LAYERS = [
     ["errors"],
     ["types", "charts", "trace", "checks", "frames", "intervals"],
     ["confirmation"],
-    ["objectives"],
+    ["objectives", "promises"],
     ["optimizer", "targets", "inputs", "generations", "asking"],
     ["space.base"],
     ["space.ball"],

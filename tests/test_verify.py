@@ -61,7 +61,7 @@ def test_a_run_holds(run):
     number = int(result.success.sum())
     assert 3 < number < len(IMAGES)
     assert verification.images == number
-    assert set(verification.checked) == set(CHECKS)
+    assert set(verification.checked) == set(CHECKS) - {"space"}  # a ball promises epsilon
     assert verification.checked["record"] == len(IMAGES)
     assert {verification.checked[name] for name in CHECKS if name != "record"} == {number}
     assert verification.queries == oracle.num_images == 3 * number

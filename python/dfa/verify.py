@@ -21,7 +21,7 @@ from dfa.folder import IMAGES, ORIGINALS
 from dfa.inputs import Form
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.space import CoreSpace, read_space
+from dfa.promises import why_broken
 from dfa.store import SavedRun, read_epsilon, read_run
 from dfa.types import Image, ImageSequence
 
@@ -174,11 +174,6 @@ class _Verifier:
     checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHECKS, 0))
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    unpromised: int = 0
-
-    def __post_init__(self) -> None:
-        """Read what the run's space promises."""
-        self.promise = None if self.space is None else read_space(self.space)
 
     def verify(self) -> Verification:
         rows = [self.run.rows[index] for index in sorted(self.run.rows)]
@@ -201,8 +196,8 @@ class _Verifier:
                     gate.prepare(subjects[0].image.shape, self.batch_size)
                     is_prepared = True
                 self._ask(gate, subjects)
-        if self.unpromised or (self.space is not None and self.promise is None):
-            self.notes.append(f"what the space {(self.space or {}).get('kind')} promises cannot be told from images")
+        if self.space is not None and named and not self.checked["space"]:
+            self.notes.append(f"what the space {self.space['kind']} promises cannot be told from images")
         # Until a run has ended, an image may be there a moment before its record.
         if self.run.is_complete:
             self._look_for_strays({str(row["file"]) for row in named})
@@ -240,13 +235,12 @@ class _Verifier:
         """What the run's originals are."""
         return Form((self.space or {}).get("form", Form.IMAGES.value))
 
-    def _keep_promise(self, subject: _Subject, original: NDArray[Any], promise: CoreSpace) -> bool:
-        """Hold an image to its space; False where the space promises nothing."""
+    def _expect_promise(self, subject: _Subject, original: Image, space: Mapping[str, Any]) -> None:
+        """Hold an image to what its space promises, if anything."""
         given = subject.row.get("distances")
-        problem = promise.why_broken(subject.index, original, subject.image, given)
+        problem = why_broken(space, subject.index, original, subject.image, given)
         if problem is not None:
             self._expect("space", subject.index, problem)
-        return problem is not None
 
     def _allowed(self) -> NDArray[np.int64] | None:
         if self.epsilon is None:
@@ -296,8 +290,8 @@ class _Verifier:
             return
         exact = np.int64 if subject.original.dtype.kind in "iu" else np.float64
         difference = subject.image.astype(exact) - subject.original.astype(exact)
-        if self.promise is not None and not self._keep_promise(subject, subject.original, self.promise):
-            self.unpromised += 1
+        if self.space is not None:
+            self._expect_promise(subject, subject.original, self.space)
         if allowed is not None:
             per_image = allowed.ndim in (1, 4)
             limit = np.broadcast_to(allowed[subject.index] if per_image else allowed, difference.shape)

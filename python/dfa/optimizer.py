@@ -20,6 +20,9 @@ Ties: TypeAlias = Literal["older", "newer"]
 PAPER_SHARE: Final = 600 / (299 * 299 * 3)
 """The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
 
+_MOST: Final = 2**31 - 1
+"""The largest number that the core takes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Racos:
@@ -83,7 +86,7 @@ class Racos:
         for name in ("samples", "positives"):
             require_integer(name, getattr(self, name), 1, 2**20)
         if self.max_iterations is not None:
-            require_integer("max_iterations", self.max_iterations, 1)
+            require_integer("max_iterations", self.max_iterations, 1, _MOST)
         _require_name("shape", self.shape, get_args(Shape))
         _require_name("values", self.values, get_args(Values))
         _require_name("region", self.region, get_args(Region))
@@ -92,15 +95,15 @@ class Racos:
         _require_name("ties", self.ties, get_args(Ties))
         is_share = isinstance(self.coordinates, float) and 0 < self.coordinates < 1
         if not is_share:
-            require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1)
+            require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1, _MOST)
         if not 0 < self.window_share <= 1:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         for halving in self.window_halvings:
-            require_integer("each of window_halvings", halving, 1)
+            require_integer("each of window_halvings", halving, 1, _MOST)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
-            require_integer("starts (unless None)", self.starts, self.population)
+            require_integer("starts (unless None)", self.starts, self.population, _MOST)
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "

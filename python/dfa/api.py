@@ -157,7 +157,7 @@ def run(
     if not model.shows_distance and space.form is not Form.IMAGES:
         raise InvalidInputError(
             "by labels alone only images can be searched, since steps beyond a candidate are in grey levels; the "
-            f"oracle {model.name!r} returns labels, and the space {space!r} is of other arrays"
+            f"oracle {model.name!r} returns labels, and the space {type(space).__name__} is of other arrays"
         )
     asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
     require_integer("max_queries", max_queries, 1, 2**62)

@@ -329,6 +329,37 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
     assert len(core) > 5
 
 
+def test_an_archive_plans_few_perturbations_that_are_only_started_from() -> None:
+    """Searches end with their first window, so that a trial hardly pays; what broke others leaves little of the degree."""
+    image = np.full((4, 4, 1), 100, np.uint8)
+    core, reference = _core.Archive(16), Archive()
+    numbers = set()
+    for number in range(30):
+        core_plan, plan = core.plan(0, 1.0), reference.plan(0, 1.0)
+        perturbations = [start.signs is not None for start in plan.starts]
+        assert core_plan.num_starts == len(plan.starts)
+        numbers.add(sum(perturbations))
+        batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
+        slot = batch.add(image, number, 9, core_plan)
+        search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plan)
+        told = 0
+        while search.lesson.found is None:
+            rows = rows_of(batch, slot)
+            expected = search.ask()
+            assert np.array_equal(ask(batch, rows, image.shape), expected)
+            degrees = [
+                (0.1 if perturbations[born] else 0.9) if born < len(plan.starts) else 0.0
+                for born in range(told, told + len(expected))
+            ]
+            told += len(expected)
+            tell(batch, rows, degrees)
+            search.tell(degrees)
+        core.learn(0, batch.lesson(slot))
+        reference.learn(0, search.lesson)
+    assert len(core) > 2 * tuning.MOST_STARTED_FROM
+    assert max(numbers) == tuning.MOST_STARTED_FROM
+
+
 @dataclass
 class Falling:
     """Gives way after a number of candidates."""

@@ -106,7 +106,7 @@ class Archive:
             rate, ratio = self._expected(texture, goal, None)
             sum_ratios += ratio
             ranked.append((rate - tuning.RATIO_WEIGHT * ratio, Start(texture, texture)))
-        tried: list[tuple[float, Start]] = []
+        tried: list[tuple[float, Start, bool]] = []
         num_searches = len(self._windows)
         worthwhile = tuning.WORTHWHILE_AT_FIRST
         if num_searches:
@@ -114,10 +114,13 @@ class Archive:
         for each in self.perturbations:
             rate, ratio = self._expected(each.entry, goal, each.goal)
             if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
-                tried.append((rate - tuning.RATIO_WEIGHT * ratio, Start(each.entry, None, each.signs)))
+                start = Start(each.entry, None, each.signs)
+                tried.append((rate - tuning.RATIO_WEIGHT * ratio, start, rate > worthwhile))
         # Python's sort keeps equals in their order: textures before perturbations, older before newer.
         tried.sort(key=lambda item: -item[0])
-        ranked = sorted(ranked + tried[: tuning.MOST_TRIED], key=lambda item: -item[0])
+        started_from = [item for item in tried if not item[2]][: tuning.MOST_STARTED_FROM]
+        tried = [item for item in tried if item[2] or item in started_from]
+        ranked = sorted(ranked + [item[:2] for item in tried[: tuning.MOST_TRIED]], key=lambda item: -item[0])
         return Plan([start for _, start in ranked], self._gains.shared(), scale)
 
     def learn(self, goal: int, lesson: Lesson) -> None:

@@ -37,6 +37,8 @@ MOST_PERTURBATIONS = 256
 """What an archive keeps."""
 MOST_TRIED = 8
 """Perturbations in a plan."""
+MOST_STARTED_FROM = 2
+"""Of those, how many that are tried for where they leave the search to start from, and not for a success."""
 SHARED_GAINS = 3.0
 """Candidates' worth of other images' gains in a plan."""
 LARGEST_RATIO = 1.5

@@ -330,7 +330,7 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
 
 
 def test_an_archive_plans_few_perturbations_that_are_only_started_from() -> None:
-    """Searches end with their first window, so that a trial hardly pays; what broke others leaves little of the degree."""
+    """Searches end with their first window, so that a trial hardly pays; what broke others leaves a tenth."""
     image = np.full((4, 4, 1), 100, np.uint8)
     core, reference = _core.Archive(16), Archive()
     numbers = set()

@@ -124,7 +124,7 @@ def test_an_epsilon_that_makes_sense_is_not_refused(epsilon):
 
 
 def test_what_is_no_space_is_refused():
-    refuse(r"space must be None or a dfa\.LinfBall, got 8", space=8)
+    refuse(r"space must be None or a search space such as dfa\.LinfBall\(\), got 8", space=8)
 
 
 # ----------------------------------------------------------------------------------- labels and targets

@@ -404,7 +404,7 @@ class Store:
             self._journal.executemany(
                 "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
                 (
-                    (place, json.dumps(image.shape), image.tobytes(), original.tobytes())
+                    (place, _forms_of(image, original), image.tobytes(), original.tobytes())
                     for place, (image, original) in self._found.items()
                 ),
             )
@@ -450,9 +450,14 @@ def digest_of(image: Image) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _picture_of(shape: str, image: bytes, original: bytes) -> Picture:
-    height, width, channels = json.loads(shape)
-    return Picture(*(np.frombuffer(each, np.uint8).reshape(height, width, channels) for each in (image, original)))
+def _forms_of(*arrays: np.ndarray) -> str:
+    # What a user's space makes of an original may be of another type and shape.
+    return json.dumps([[each.dtype.str, each.shape] for each in arrays])
+
+
+def _picture_of(forms: str, *contents: bytes) -> Picture:
+    parts = zip(contents, json.loads(forms), strict=True)
+    return Picture(*(np.frombuffer(each, np.dtype(kind)).reshape(shape) for each, (kind, shape) in parts))
 
 
 def holds_run(folder: Path) -> bool:

@@ -285,8 +285,8 @@ py::tuple population(const dfa::Batch& batch, std::size_t slot) {
       vectors.append(py::none());
       continue;
     }
-    Array<std::int16_t> vector(static_cast<py::ssize_t>(search.ball().size()));
-    for (std::size_t p = 0; p < search.ball().size(); ++p) {
+    Array<std::int16_t> vector(static_cast<py::ssize_t>(search.space().size()));
+    for (std::size_t p = 0; p < search.space().size(); ++p) {
       vector.mutable_data()[p] = static_cast<std::int16_t>(members.value(member, static_cast<std::uint32_t>(p)));
     }
     vectors.append(vector);

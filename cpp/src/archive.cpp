@@ -36,10 +36,10 @@ Signs signs_of(const DenseVector& vector) {
   return signs;
 }
 
-DenseVector apply_signs(const Signs& signs, const Ball& ball) {
-  DenseVector vector(ball.size(), ball.largest());
-  for (std::uint32_t p = 0; p < ball.size(); ++p) {
-    const Bounds bounds = ball.bounds(p);
+DenseVector apply_signs(const Signs& signs, const Space& space) {
+  DenseVector vector(space.size(), space.largest());
+  for (std::uint32_t p = 0; p < space.size(); ++p) {
+    const Bounds bounds = space.bounds(p);
     vector.set(p, ((signs[p / 64U] >> (p % 64U)) & 1U) != 0 ? bounds.high : bounds.low);
   }
   return vector;

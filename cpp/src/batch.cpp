@@ -53,12 +53,12 @@ Batch::Batch(const Config& config, const ImageShape& shape, std::uint64_t seed, 
   scratch_.resize(static_cast<std::size_t>(threads_));
 }
 
-std::size_t Batch::add(Ball ball, std::uint32_t image_id) {
-  return place(Racos(config_, shape_, std::move(ball), seed_, image_id));
+std::size_t Batch::add(Space space, std::uint32_t image_id) {
+  return place(Racos(config_, shape_, std::move(space), seed_, image_id));
 }
 
-std::size_t Batch::add(Ball ball, std::uint32_t image_id, Plan plan) {
-  return place(Racos(config_, shape_, std::move(ball), seed_, image_id, std::move(plan)));
+std::size_t Batch::add(Space space, std::uint32_t image_id, Plan plan) {
+  return place(Racos(config_, shape_, std::move(space), seed_, image_id, std::move(plan)));
 }
 
 std::size_t Batch::place(Racos search) {

@@ -28,8 +28,8 @@ std::uint64_t count_unequal(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 template <typename T>
-void render_values(const Ball& ball, const std::vector<T>& values, std::uint8_t* image) {
-  const std::uint8_t* original = ball.original().data();
+void render_values(const Space& space, const std::vector<T>& values, std::uint8_t* image) {
+  const std::uint8_t* original = space.original().data();
   for (std::size_t p = 0; p < values.size(); ++p) {
     const auto sum = static_cast<std::int16_t>(original[p] + values[p]);
     image[p] = static_cast<std::uint8_t>(std::clamp<std::int16_t>(sum, 0, 255));
@@ -66,11 +66,11 @@ std::uint64_t DenseVector::count_differences(const DenseVector& other) const {
   return wide_.empty() ? count_unequal(narrow_, other.narrow_) : count_unequal(wide_, other.wide_);
 }
 
-void DenseVector::render(const Ball& ball, std::uint8_t* image) const {
+void DenseVector::render(const Space& space, std::uint8_t* image) const {
   if (wide_.empty()) {
-    render_values(ball, narrow_, image);
+    render_values(space, narrow_, image);
   } else {
-    render_values(ball, wide_, image);
+    render_values(space, wide_, image);
   }
 }
 

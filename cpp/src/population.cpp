@@ -36,14 +36,14 @@ bool Population::ranks_before(double degree_a, std::uint64_t birth_a, double deg
   return config_.ties == Ties::kOlder ? birth_a < birth_b : birth_a > birth_b;
 }
 
-Difference Population::difference(const Ball& ball, const Member& a, const Member& b) const {
+Difference Population::difference(const Space& space, const Member& a, const Member& b) const {
   Difference result;
   result.birth_a = a.birth;
   result.birth_b = b.birth;
   if (a.family == b.family) {
     result.departures = departures(a.edits, b.edits);
     result.count = result.departures.size();
-    result.is_listed = 4 * result.count < ball.free_count();
+    result.is_listed = 4 * result.count < space.free_count();
     return result;
   }
   const DenseVector& base_a = family(a).base;
@@ -69,11 +69,11 @@ Difference Population::difference(const Ball& ball, const Member& a, const Membe
     }
   }
   result.count = count;
-  result.is_listed = 4 * count < ball.free_count();
+  result.is_listed = 4 * count < space.free_count();
   if (result.is_listed) {
     // Independent starts that agree on three quarters of the coordinates: only small or hand-made spaces get here.
-    for (std::uint32_t f = 0; f < ball.free_count(); ++f) {
-      const std::uint32_t p = ball.free_coordinate(f);
+    for (std::uint32_t f = 0; f < space.free_count(); ++f) {
+      const std::uint32_t p = space.free_coordinate(f);
       const std::int32_t value_a = value(a, p);
       const std::int32_t value_b = value(b, p);
       if (value_a != value_b) {
@@ -84,7 +84,7 @@ Difference Population::difference(const Ball& ball, const Member& a, const Membe
   return result;
 }
 
-void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
+void Population::merge(const Space& space, const std::vector<Arrival>& arrivals) {
   std::vector<Ranked>& order = order_;
   order.clear();
   for (std::size_t i = 0; i < members_.size(); ++i) {
@@ -124,7 +124,7 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
         } else if (is_alone) {
           repainted = arrival.rectangle;
         } else {
-          member.edits = overlay(parent.edits, arrival.rectangle->edits(ball, family(parent).base));
+          member.edits = overlay(parent.edits, arrival.rectangle->edits(space, family(parent).base));
         }
       }
     }
@@ -141,18 +141,18 @@ void Population::merge(const Ball& ball, const std::vector<Arrival>& arrivals) {
   drop_empty_families();
   if (repainted != nullptr) {
     Family& own = families_.front();
-    repainted->write(ball, own.base);
-    repainted->paint(ball, own.image.data());
+    repainted->write(space, own.base);
+    repainted->paint(space, own.image.data());
   }
   if (has_new_family) {
     count_base_differences();
   }
   rebase();
-  render_positives(ball);
+  render_positives(space);
   next.clear();
 }
 
-void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members) {
+void Population::restore(const Space& space, std::vector<DenseVector> bases, std::vector<Member> members) {
   families_.clear();
   for (DenseVector& base : bases) {
     families_.push_back({std::move(base), {}});
@@ -172,14 +172,14 @@ void Population::restore(const Ball& ball, std::vector<DenseVector> bases, std::
     }
     for (Edit& edit : member.edits) {
       edit.base_value = static_cast<std::int16_t>(family(member).base[edit.coordinate]);
-      edit.pixel = ball.pixel(edit.coordinate, edit.value);
-      edit.base_pixel = ball.pixel(edit.coordinate, edit.base_value);
+      edit.pixel = space.pixel(edit.coordinate, edit.value);
+      edit.base_pixel = space.pixel(edit.coordinate, edit.base_value);
     }
   }
   drop_empty_families();
   count_base_differences();
   rebase();
-  render_positives(ball);
+  render_positives(space);
 }
 
 void Population::drop_empty_families() {
@@ -290,15 +290,15 @@ void Population::rebase_family(std::size_t f, Member& best) {
   }
 }
 
-void Population::render_positives(const Ball& ball) {
-  if (ball.box() != nullptr) {
+void Population::render_positives(const Space& space) {
+  if (space.box() != nullptr) {
     return;  // a candidate's image is no edit of its parent's
   }
   for (std::size_t rank = 0; rank < num_positives(); ++rank) {
     Family& own = families_[static_cast<std::size_t>(members_[rank].family)];
     if (own.image.empty()) {
-      own.image.resize(ball.size());
-      own.base.render(ball, own.image.data());
+      own.image.resize(space.size());
+      own.base.render(space, own.image.data());
     }
   }
 }

@@ -64,10 +64,10 @@ void unpick_all(Scratch& scratch) {
   }
 }
 
-bool meets_cuts(const Ball& ball, const Scratch& scratch) {
+bool meets_cuts(const Space& space, const Scratch& scratch) {
   return std::any_of(scratch.cuts.begin(), scratch.cuts.end(), [&](const Cut& cut) {
     std::uint32_t index = cut.coordinate;
-    if (const std::vector<std::uint32_t>* free = ball.free()) {
+    if (const std::vector<std::uint32_t>* free = space.free()) {
       index = static_cast<std::uint32_t>(std::lower_bound(free->begin(), free->end(), cut.coordinate) - free->begin());
     }
     return is_picked(scratch, index);
@@ -83,28 +83,28 @@ std::int32_t draw_value(Values values, const Bounds& bounds, Stream& stream) {
 
 void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const Config& config = context.config;
-  const Ball& ball = context.ball;
-  const std::uint32_t n = std::min(config.coordinates, ball.free_count());
-  sample_distinct(ball.free_count(), n, stream, scratch);
-  const bool is_narrowed = meets_cuts(ball, scratch);
+  const Space& space = context.space;
+  const std::uint32_t n = std::min(config.coordinates, space.free_count());
+  sample_distinct(space.free_count(), n, stream, scratch);
+  const bool is_narrowed = meets_cuts(space, scratch);
   unpick_all(scratch);
   // What rendering will read here and there has left the caches since this image's last turn. Asked for now, it is back
   // by the time the parent's image has been copied.
-  if (ball.box() == nullptr) {
+  if (space.box() == nullptr) {
     for (const std::uint32_t index : scratch.indices) {
-      DFA_PREFETCH(ball.original().data() + ball.free_coordinate(index));
+      DFA_PREFETCH(space.original().data() + space.free_coordinate(index));
     }
   }
   proposal.edits.resize(n);
   for (std::uint32_t i = 0; i < n; ++i) {
-    const std::uint32_t p = ball.free_coordinate(scratch.indices[i]);
-    Bounds bounds = is_narrowed ? bounds_in(ball, scratch.cuts, p) : ball.bounds(p);
+    const std::uint32_t p = space.free_coordinate(scratch.indices[i]);
+    Bounds bounds = is_narrowed ? bounds_in(space, scratch.cuts, p) : space.bounds(p);
     if (config.region == Region::kPerCoordinate) {
       bounds = cut_coordinate(context.population, proposal.parent, p, bounds, stream);
     }
     proposal.edits[i] = {p, static_cast<std::int16_t>(draw_value(config.values, bounds, stream)), 0, 0, 0};
   }
-  sort_by_coordinate(proposal.edits, scratch.sorting, ball.size());
+  sort_by_coordinate(proposal.edits, scratch.sorting, space.size());
 }
 
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
@@ -127,7 +127,7 @@ void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scr
 
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const Config& config = context.config;
-  const Ball& ball = context.ball;
+  const Space& space = context.space;
   const ImageShape& shape = context.shape;
   const std::uint32_t side = context.window_side;
   const std::uint32_t top = stream.below(shape.height - side + 1);
@@ -144,10 +144,10 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
     for (std::uint32_t column = left; column < left + side; ++column) {
       for (std::uint32_t channel = 0; channel < shape.channels; ++channel) {
         const std::uint32_t p = (row * shape.width + column) * shape.channels + channel;
-        if (ball.radii() != nullptr && ball.radii()->radii[p] == 0) {
+        if (space.radii() != nullptr && space.radii()->radii[p] == 0) {
           continue;
         }
-        Bounds bounds = bounds_in(ball, scratch.cuts, p);
+        Bounds bounds = bounds_in(space, scratch.cuts, p);
         if (config.region == Region::kPerCoordinate) {
           bounds = cut_coordinate(context.population, proposal.parent, p, bounds, stream);
         }
@@ -162,12 +162,12 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
 
 // Calls visit(coordinate, value) for what a proposal changes, in order, until it returns false; whether it never did.
 template <typename Visit>
-bool visit_changes(const Ball& ball, const Proposal& proposal, Visit&& visit) {
+bool visit_changes(const Space& space, const Proposal& proposal, Visit&& visit) {
   const Rectangle& rectangle = proposal.rectangle;
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     for (std::uint32_t column = 0; column < rectangle.length; ++column) {
       const std::uint32_t p = rectangle.start(row) + column;
-      if (!visit(p, rectangle.value(ball, row, column))) {
+      if (!visit(p, rectangle.value(space, row, column))) {
         return false;
       }
     }
@@ -181,10 +181,10 @@ bool equals_member(const ProposalContext& context, const Proposal& proposal, std
   const Member& member = population[rank];
   if (!proposal.rectangle.is_empty() && member.edits.empty()) {
     const Family& family = population.family(member);
-    if (!holds(context.ball, family.base, family.image.data(), proposal.rectangle, scratch.row)) {
+    if (!holds(context.space, family.base, family.image.data(), proposal.rectangle, scratch.row)) {
       return false;
     }
-  } else if (!visit_changes(context.ball, proposal, [&](std::uint32_t p, std::int32_t value) {
+  } else if (!visit_changes(context.space, proposal, [&](std::uint32_t p, std::int32_t value) {
                return population.value(member, p) == value;
              })) {
     return false;
@@ -194,11 +194,11 @@ bool equals_member(const ProposalContext& context, const Proposal& proposal, std
   }
   const Member& parent = population[proposal.parent];
   std::uint64_t healed = 0;
-  visit_changes(context.ball, proposal, [&](std::uint32_t p, std::int32_t value) {
+  visit_changes(context.space, proposal, [&](std::uint32_t p, std::int32_t value) {
     healed += population.value(parent, p) != value ? 1U : 0U;
     return true;
   });
-  return healed == population.difference(context.ball, parent, member).count;
+  return healed == population.difference(context.space, parent, member).count;
 }
 
 bool equals_positive(const ProposalContext& context, const Proposal& proposal, Scratch& scratch) {
@@ -229,18 +229,18 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
   }
 }
 
-void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole) {
-  whole = DenseVector(ball.size(), ball.largest());
-  if (ball.box() != nullptr) {
+void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole) {
+  whole = DenseVector(space.size(), space.largest());
+  if (space.box() != nullptr) {
     // What cannot change need not be 0.
-    for (std::uint32_t p = 0; p < ball.size(); ++p) {
-      whole.set(p, ball.bounds(p).low);
+    for (std::uint32_t p = 0; p < space.size(); ++p) {
+      whole.set(p, space.bounds(p).low);
     }
   }
   if (config.start == Start::kUniform) {
-    for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
-      const std::uint32_t p = ball.free_coordinate(i);
-      const Bounds bounds = ball.bounds(p);
+    for (std::uint32_t i = 0; i < space.free_count(); ++i) {
+      const std::uint32_t p = space.free_coordinate(i);
+      const Bounds bounds = space.bounds(p);
       whole.set(p, stream.between(bounds.low, bounds.high));
     }
     return;
@@ -250,9 +250,9 @@ void draw_start(const Config& config, const ImageShape& shape, const Ball& ball,
   for (std::size_t i = 0; i < line; ++i) {
     picks_high[i] = stream.below(2) != 0;
   }
-  for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
-    const std::uint32_t p = ball.free_coordinate(i);
-    const Bounds bounds = ball.bounds(p);
+  for (std::uint32_t i = 0; i < space.free_count(); ++i) {
+    const std::uint32_t p = space.free_coordinate(i);
+    const Bounds bounds = space.bounds(p);
     whole.set(p, picks_high[p % line] ? bounds.high : bounds.low);
   }
 }
@@ -270,7 +270,7 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
     proposal.parent = stream.below(num_positives);
     scratch.cuts.clear();
     if (context.config.region == Region::kOrdered) {
-      cut_ordered(context.ball, context.population, proposal.parent, context.differences[proposal.parent], stream,
+      cut_ordered(context.space, context.population, proposal.parent, context.differences[proposal.parent], stream,
                   scratch.cuts);
     }
     if (draws_rectangles(context.config)) {
@@ -286,16 +286,16 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
   }
 }
 
-void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image) {
+void render_proposal(const Space& space, const Population& population, Proposal& proposal, std::uint8_t* image) {
   const Member& parent = population[proposal.parent];
   const Family& family = population.family(parent);
-  copy_image(image, family.image.data(), ball.size());
+  copy_image(image, family.image.data(), space.size());
   for (const Edit& edit : parent.edits) {
     image[edit.coordinate] = edit.pixel;
   }
-  proposal.rectangle.paint(ball, image);
+  proposal.rectangle.paint(space, image);
   for (Edit& edit : proposal.edits) {
-    const std::int32_t original = ball.original()[edit.coordinate];
+    const std::int32_t original = space.original()[edit.coordinate];
     edit.base_pixel = family.image[edit.coordinate];
     // Between the ends of the grey scale nothing was clamped, and the base need not be looked up.
     const bool is_clamped = edit.base_pixel == 0 || edit.base_pixel == 255;

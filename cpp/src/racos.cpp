@@ -148,27 +148,27 @@ Plan load_plan(std::size_t num_coordinates, StateReader& in) {
   return plan;
 }
 
-void check_value(const Ball& ball, std::size_t coordinate, std::int32_t value) {
-  if (coordinate >= ball.size()) {
+void check_value(const Space& space, std::size_t coordinate, std::int32_t value) {
+  if (coordinate >= space.size()) {
     throw std::invalid_argument("saved state holds a coordinate outside the image");
   }
-  const Bounds bounds = ball.bounds(static_cast<std::uint32_t>(coordinate));
+  const Bounds bounds = space.bounds(static_cast<std::uint32_t>(coordinate));
   if (value < bounds.low || value > bounds.high) {
     throw std::invalid_argument("saved state holds a perturbation outside its bounds");
   }
 }
 
-DenseVector load_base(const Ball& ball, StateReader& in) {
-  DenseVector base(ball.size(), ball.largest());
+DenseVector load_base(const Space& space, StateReader& in) {
+  DenseVector base(space.size(), space.largest());
   for (std::size_t p = 0; p < base.size(); ++p) {
     const auto value = in.get<std::int16_t>();
-    check_value(ball, p, value);
+    check_value(space, p, value);
     base.set(p, value);
   }
   return base;
 }
 
-Member load_member(const Ball& ball, StateReader& in) {
+Member load_member(const Space& space, StateReader& in) {
   Member member;
   member.degree = in.get_double();
   member.birth = in.get<std::uint64_t>();
@@ -177,7 +177,7 @@ Member load_member(const Ball& ball, StateReader& in) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const auto coordinate = in.get<std::uint32_t>();
     const auto value = in.get<std::int16_t>();
-    check_value(ball, coordinate, value);
+    check_value(space, coordinate, value);
     if (!member.edits.empty() && member.edits.back().coordinate >= coordinate) {
       throw std::invalid_argument("saved state holds edits out of order");
     }
@@ -188,14 +188,14 @@ Member load_member(const Ball& ball, StateReader& in) {
 
 }  // namespace
 
-Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id)
-    : Racos(config, shape, std::move(ball), seed, image_id, plan_alone(config.num_starts())) {}
+Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id)
+    : Racos(config, shape, std::move(space), seed, image_id, plan_alone(config.num_starts())) {}
 
-Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id,
+Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id,
              Plan plan)
     : config_(config),
       shape_(shape),
-      ball_(std::move(ball)),
+      space_(std::move(space)),
       seed_(seed),
       image_id_(image_id),
       plan_(std::move(plan)),
@@ -206,20 +206,20 @@ Racos::Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint
     throw std::invalid_argument("a plan must hold at least " + std::to_string(config_.population()) + " starts, got " +
                                 std::to_string(plan_.starts.size()));
   }
-  if (ball_.original().size() != shape_.size()) {
+  if (space_.original().size() != shape_.size()) {
     throw std::invalid_argument("expected an image of " + std::to_string(shape_.size()) + " coordinates, got " +
-                                std::to_string(ball_.original().size()));
+                                std::to_string(space_.original().size()));
   }
-  if (ball_.box() != nullptr &&
-      !(ball_.box()->shape() == shape_ && config_.shape == Shape::kScattered && config_.start == Start::kUniform)) {
-    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + ball_.box()->kind() +
+  if (space_.box() != nullptr &&
+      !(space_.box()->shape() == shape_ && config_.shape == Shape::kScattered && config_.start == Start::kUniform)) {
+    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + space_.box()->kind() +
                                 " needs scattered coordinates, a uniform start, and images of its shape");
   }
-  if (std::uint64_t{config_.samples} * ball_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
+  if (std::uint64_t{config_.samples} * space_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
   }
   for (const PlannedStart& start : plan_.starts) {
-    if (start.signs && start.signs->size() != num_words(ball_.size())) {
+    if (start.signs && start.signs->size() != num_words(space_.size())) {
       throw std::invalid_argument("a plan of another image shape");
     }
   }
@@ -233,7 +233,7 @@ std::uint64_t Racos::first_birth() const {
 }
 
 ProposalContext Racos::context() const {
-  return {config_, shape_, ball_, population_, differences_, gains_, window_side_};
+  return {config_, shape_, space_, population_, differences_, gains_, window_side_};
 }
 
 void Racos::begin_iteration() {
@@ -295,7 +295,7 @@ void Racos::compare_members() {
       if (is_known && columns[n] != kUnknown) {
         differences_[a].push_back(std::move(last_differences_[next][columns[n]]));
       } else {
-        differences_[a].push_back(population_.difference(ball_, plus, population_[k + n]));
+        differences_[a].push_back(population_.difference(space_, plus, population_[k + n]));
       }
     }
   }
@@ -318,11 +318,11 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
   const PlannedStart& start = plan_.starts[birth];
   if (start.signs) {
-    candidate.whole = apply_signs(*start.signs, ball_);
+    candidate.whole = apply_signs(*start.signs, space_);
   } else if (config_.start == Start::kTextures) {
     draw_textured_start(shape_, start.texture, stream, candidate.proposal.rectangle);
   } else {
-    draw_start(config_, shape_, ball_, stream, candidate.whole);
+    draw_start(config_, shape_, space_, stream, candidate.whole);
   }
 }
 
@@ -339,7 +339,7 @@ std::vector<std::int16_t> Racos::vector(std::uint32_t candidate) {
     throw std::logic_error("not asked: " + describe_candidate(candidate, iteration_, candidates_.size()));
   }
   std::vector<std::int16_t> x;
-  if (ball_.box() != nullptr) {
+  if (space_.box() != nullptr) {
     assemble(candidates_[candidate], x);
   }
   return x;
@@ -347,17 +347,17 @@ std::vector<std::int16_t> Racos::vector(std::uint32_t candidate) {
 
 void Racos::render(std::uint32_t index, Scratch& scratch, std::uint8_t* image) {
   Candidate& candidate = candidates_[index];
-  if (const Box* box = ball_.box()) {
+  if (const Box* box = space_.box()) {
     assemble(candidate, scratch.vector);
-    box->render(ball_.original().data(), scratch.vector.data(), image);
+    box->render(space_.original().data(), scratch.vector.data(), image);
     return;
   }
   if (candidate.whole.size() != 0) {
-    candidate.whole.render(ball_, image);
+    candidate.whole.render(space_, image);
   } else if (is_start(index)) {
-    candidate.proposal.rectangle.paint(ball_, image);
+    candidate.proposal.rectangle.paint(space_, image);
   } else {
-    render_proposal(ball_, population_, candidate.proposal, image);
+    render_proposal(space_, population_, candidate.proposal, image);
   }
 }
 
@@ -424,8 +424,8 @@ void Racos::advance(Scratch& scratch) {
     }
     if (is_start(i)) {
       if (candidate.whole.size() == 0 && may_be_read(candidate.degree)) {
-        candidate.whole = DenseVector(ball_.size(), ball_.largest());
-        candidate.proposal.rectangle.write(ball_, candidate.whole);
+        candidate.whole = DenseVector(space_.size(), space_.largest());
+        candidate.proposal.rectangle.write(space_, candidate.whole);
       }
       arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
     } else {
@@ -434,7 +434,7 @@ void Racos::advance(Scratch& scratch) {
                           proposal.rectangle.is_empty() ? nullptr : &proposal.rectangle});
     }
   }
-  population_.merge(ball_, arrivals);
+  population_.merge(space_, arrivals);
   learn_from_hit(birth);
   ++iteration_;
   begin_iteration();
@@ -480,7 +480,7 @@ void Racos::learn_from_candidates(Scratch& scratch) {
 
 // Called with the best member in place and the iteration not yet over.
 void Racos::learn_from_hit(std::uint64_t first) {
-  if (ball_.box() != nullptr) {
+  if (space_.box() != nullptr) {
     return;  // its vectors have no signs that mean anything on another image
   }
   const Member& best = population_[0];
@@ -492,19 +492,19 @@ void Racos::learn_from_hit(std::uint64_t first) {
 
 std::string Racos::save() const {
   StateWriter out;
-  out.put(magic_of(ball_.box() != nullptr));
+  out.put(magic_of(space_.box() != nullptr));
   out.put(kStateVersion);
   save_config(config_, shape_, out);
   out.put(seed_);
   out.put(image_id_);
   out.put(iteration_);
-  save_space(ball_, out);
+  save_space(space_, out);
   save_plan(plan_, out);
   save_gains(gains_, out);
   save_lesson(lesson_, out);
   out.put(static_cast<std::uint32_t>(population_.num_families()));
   for (std::size_t f = 0; f < population_.num_families(); ++f) {
-    for (std::size_t p = 0; p < ball_.size(); ++p) {
+    for (std::size_t p = 0; p < space_.size(); ++p) {
       out.put(static_cast<std::int16_t>(population_.family(f).base[p]));
     }
   }
@@ -543,11 +543,11 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   Plan plan = load_plan(space.size(), in);
   Racos search(config, shape, std::move(space), seed, image_id, std::move(plan));
   search.gains_ = load_gains(in);
-  search.lesson_ = load_lesson(search.ball_.size(), in);
+  search.lesson_ = load_lesson(search.space_.size(), in);
   const auto num_families = in.get<std::uint32_t>();
   std::vector<DenseVector> bases;
   for (std::uint32_t f = 0; f < num_families; ++f) {
-    bases.push_back(load_base(search.ball_, in));
+    bases.push_back(load_base(search.space_, in));
   }
   const auto num_members = in.get<std::uint32_t>();
   if (num_members != (iteration == 0 ? 0 : config.population())) {
@@ -555,10 +555,10 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   }
   std::vector<Member> members;
   for (std::uint32_t i = 0; i < num_members; ++i) {
-    members.push_back(load_member(search.ball_, in));
+    members.push_back(load_member(search.space_, in));
   }
   search.iteration_ = iteration;
-  search.population_.restore(search.ball_, std::move(bases), std::move(members));
+  search.population_.restore(search.space_, std::move(bases), std::move(members));
   search.begin_iteration();
   for (Candidate& candidate : search.candidates_) {
     candidate.is_told = in.get<std::uint8_t>() != 0;
@@ -571,23 +571,23 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   return search;
 }
 
-std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, const ImageShape& shape, Ball ball,
+std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, const ImageShape& shape, Space space,
                                                         const std::vector<std::vector<std::int32_t>>& members,
                                                         std::uint64_t seed, std::uint32_t count) {
-  Racos search(config, shape, std::move(ball), seed, 0);
+  Racos search(config, shape, std::move(space), seed, 0);
   if (members.size() != config.population()) {
     throw std::invalid_argument("expected " + std::to_string(config.population()) + " members, got " +
                                 std::to_string(members.size()));
   }
   std::vector<DenseVector> wholes;
   for (const std::vector<std::int32_t>& member : members) {
-    if (member.size() != search.ball_.size()) {
-      throw std::invalid_argument("expected members of " + std::to_string(search.ball_.size()) + " values, got " +
+    if (member.size() != search.space_.size()) {
+      throw std::invalid_argument("expected members of " + std::to_string(search.space_.size()) + " values, got " +
                                   std::to_string(member.size()));
     }
-    DenseVector whole(member.size(), search.ball_.largest());
+    DenseVector whole(member.size(), search.space_.largest());
     for (std::size_t p = 0; p < member.size(); ++p) {
-      check_value(search.ball_, p, member[p]);
+      check_value(search.space_, p, member[p]);
       whole.set(p, member[p]);
     }
     wholes.push_back(std::move(whole));
@@ -596,7 +596,7 @@ std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, co
   for (std::size_t i = 0; i < wholes.size(); ++i) {
     arrivals.push_back({static_cast<double>(i), i, &wholes[i], 0, nullptr});
   }
-  search.population_.merge(search.ball_, arrivals);
+  search.population_.merge(search.space_, arrivals);
   search.iteration_ = 1;
   search.begin_iteration();
 
@@ -612,7 +612,7 @@ std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, co
     for (std::uint32_t row = 0; row < rectangle.height; ++row) {
       for (std::uint32_t column = 0; column < rectangle.length; ++column) {
         const std::uint32_t p = rectangle.start(row) + column;
-        vector[p] = rectangle.value(search.ball_, row, column);
+        vector[p] = rectangle.value(search.space_, row, column);
       }
     }
     for (const Edit& edit : proposal.edits) {

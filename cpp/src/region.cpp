@@ -6,10 +6,10 @@ namespace dfa {
 namespace {
 
 // Draws a coordinate at which two members differ, where most do.
-Departure draw_departure(const Ball& ball, const Population& population, const Member& a, const Member& b,
+Departure draw_departure(const Space& space, const Population& population, const Member& a, const Member& b,
                          Stream& stream) {
   for (;;) {
-    const std::uint32_t coordinate = ball.free_coordinate(stream.below(ball.free_count()));
+    const std::uint32_t coordinate = space.free_coordinate(stream.below(space.free_count()));
     const std::int32_t value_a = population.value(a, coordinate);
     const std::int32_t value_b = population.value(b, coordinate);
     if (value_a != value_b) {
@@ -32,16 +32,16 @@ std::int32_t value_of(const Population& population, const Difference& difference
 
 }  // namespace
 
-Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate) {
+Bounds bounds_in(const Space& space, const Cuts& cuts, std::uint32_t coordinate) {
   for (const Cut& cut : cuts) {
     if (cut.coordinate == coordinate) {
       return cut.bounds;
     }
   }
-  return ball.bounds(coordinate);
+  return space.bounds(coordinate);
 }
 
-void cut_ordered(const Ball& ball, const Population& population, std::size_t positive,
+void cut_ordered(const Space& space, const Population& population, std::size_t positive,
                  const std::vector<Difference>& to_negatives, Stream& stream, Cuts& cuts) {
   cuts.clear();
   const std::size_t k = population.num_positives();
@@ -69,14 +69,14 @@ void cut_ordered(const Ball& ball, const Population& population, std::size_t pos
     if (difference.is_listed) {
       departure = difference.departures[static_cast<std::size_t>(offset)];
     } else {
-      departure = draw_departure(ball, population, plus, population[k + active[chosen]], stream);
+      departure = draw_departure(space, population, plus, population[k + active[chosen]], stream);
     }
 
     const std::uint32_t coordinate = departure.coordinate;
     const std::int32_t inside = departure.value_a;
     const std::int32_t outside = departure.value_b;
     // The negative is still inside the bounds, so the cut tightens them whatever it draws.
-    Bounds bounds = bounds_in(ball, cuts, coordinate);
+    Bounds bounds = bounds_in(space, cuts, coordinate);
     if (inside < outside) {
       bounds.high = stream.between(inside, outside - 1);
     } else {

@@ -35,31 +35,31 @@ inline std::vector<std::uint8_t> random_pixels(std::size_t size, dfa::Stream& st
 }
 
 /// A ball with one radius, or (radius 0) with a radius per coordinate, of which about a third are 0.
-inline dfa::Ball random_ball(std::size_t size, std::uint8_t radius, dfa::Domain domain, dfa::Stream& stream) {
+inline dfa::Space random_ball(std::size_t size, std::uint8_t radius, dfa::Domain domain, dfa::Stream& stream) {
   std::vector<std::uint8_t> original = random_pixels(size, stream);
   if (radius != 0) {
-    return dfa::Ball(std::move(original), radius, domain);
+    return dfa::Space(std::move(original), radius, domain);
   }
   std::vector<std::uint8_t> radii(size);
   for (std::uint8_t& r : radii) {
     r = static_cast<std::uint8_t>(stream.below(3) == 0 ? 0U : stream.below(256));
   }
   radii[stream.below(static_cast<std::uint32_t>(size))] = 3;
-  return dfa::Ball(std::move(original), std::make_shared<const dfa::RadiusMap>(std::move(radii)), domain);
+  return dfa::Space(std::move(original), std::make_shared<const dfa::RadiusMap>(std::move(radii)), domain);
 }
 
-inline Whole random_whole(const dfa::Ball& ball, dfa::Stream& stream) {
-  Whole whole(ball.size(), 0);
-  for (std::uint32_t i = 0; i < ball.free_count(); ++i) {
-    const std::uint32_t p = ball.free_coordinate(i);
-    const dfa::Bounds bounds = ball.bounds(p);
+inline Whole random_whole(const dfa::Space& space, dfa::Stream& stream) {
+  Whole whole(space.size(), 0);
+  for (std::uint32_t i = 0; i < space.free_count(); ++i) {
+    const std::uint32_t p = space.free_coordinate(i);
+    const dfa::Bounds bounds = space.bounds(p);
     whole[p] = stream.between(bounds.low, bounds.high);
   }
   return whole;
 }
 
-inline dfa::DenseVector dense(const dfa::Ball& ball, const Whole& whole) {
-  dfa::DenseVector vector(ball.size(), ball.largest());
+inline dfa::DenseVector dense(const dfa::Space& space, const Whole& whole) {
+  dfa::DenseVector vector(space.size(), space.largest());
   for (std::size_t p = 0; p < whole.size(); ++p) {
     vector.set(p, whole[p]);
   }
@@ -74,23 +74,23 @@ inline Whole whole_of(const dfa::Population& population, const dfa::Member& memb
   return whole;
 }
 
-inline std::vector<std::uint8_t> image_of(const dfa::Ball& ball, const Whole& whole) {
-  std::vector<std::uint8_t> image(ball.size());
+inline std::vector<std::uint8_t> image_of(const dfa::Space& space, const Whole& whole) {
+  std::vector<std::uint8_t> image(space.size());
   for (std::size_t p = 0; p < image.size(); ++p) {
-    image[p] = static_cast<std::uint8_t>(std::min(std::max(ball.original()[p] + whole[p], 0), 255));
+    image[p] = static_cast<std::uint8_t>(std::min(std::max(space.original()[p] + whole[p], 0), 255));
   }
   return image;
 }
 
 /// A parent's values with what a proposal changes of them.
-inline Whole applied(const dfa::Ball& ball, Whole whole, const dfa::Proposal& proposal) {
+inline Whole applied(const dfa::Space& space, Whole whole, const dfa::Proposal& proposal) {
   const dfa::Rectangle& rectangle = proposal.rectangle;
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     for (std::uint32_t column = 0; column < rectangle.length; ++column) {
       const std::uint32_t p = rectangle.first + row * rectangle.stride + column;
       const bool is_turned = !rectangle.row_turns.empty() && rectangle.row_turns[row] == 0xff;
       const bool is_high = (rectangle.picks_high[column] == 0xff) != is_turned;
-      whole[p] = is_high ? ball.bounds(p).high : ball.bounds(p).low;
+      whole[p] = is_high ? space.bounds(p).high : space.bounds(p).low;
     }
   }
   for (const dfa::Edit& edit : proposal.edits) {
@@ -127,7 +127,7 @@ struct WholeMember {
 /// A population whose core keeps edits, beside one that keeps whole vectors.
 class Twin {
  public:
-  Twin(const dfa::Config& config, const dfa::Ball& ball) : config_(config), ball_(ball), population(config) {}
+  Twin(const dfa::Config& config, const dfa::Space& space) : config_(config), space_(space), population(config) {}
 
   /// Iteration 0.
   void start(const std::vector<std::pair<double, Whole>>& members) {
@@ -135,11 +135,11 @@ class Twin {
     wholes.reserve(members.size());
     std::vector<dfa::Arrival> arrivals;
     for (const auto& [degree, whole] : members) {
-      wholes.push_back(dense(ball_, whole));
+      wholes.push_back(dense(space_, whole));
       arrivals.push_back({degree, births_, &wholes.back(), 0, nullptr});
       reference.push_back({degree, births_++, whole});
     }
-    population.merge(ball_, arrivals);
+    population.merge(space_, arrivals);
     select();
   }
 
@@ -148,13 +148,13 @@ class Twin {
     std::vector<dfa::Arrival> arrivals;
     const std::vector<WholeMember> before = reference;
     for (auto& [degree, proposal] : candidates) {
-      std::vector<std::uint8_t> image(ball_.size());
-      dfa::render_proposal(ball_, population, proposal, image.data());
+      std::vector<std::uint8_t> image(space_.size());
+      dfa::render_proposal(space_, population, proposal, image.data());
       arrivals.push_back({degree, births_, nullptr, proposal.parent, &proposal.edits,
                           proposal.rectangle.is_empty() ? nullptr : &proposal.rectangle});
-      reference.push_back({degree, births_++, applied(ball_, before[proposal.parent].values, proposal)});
+      reference.push_back({degree, births_++, applied(space_, before[proposal.parent].values, proposal)});
     }
-    population.merge(ball_, arrivals);
+    population.merge(space_, arrivals);
     select();
   }
 
@@ -163,11 +163,11 @@ class Twin {
     dfa::Proposal proposal;
     proposal.parent = stream.below(static_cast<std::uint32_t>(population.num_positives()));
     for (std::size_t i = 0; i < n; ++i) {
-      const std::uint32_t p = ball_.free_coordinate(stream.below(ball_.free_count()));
+      const std::uint32_t p = space_.free_coordinate(stream.below(space_.free_count()));
       const bool is_known = std::any_of(proposal.edits.begin(), proposal.edits.end(),
                                         [p](const dfa::Edit& edit) { return edit.coordinate == p; });
       if (!is_known) {
-        const dfa::Bounds bounds = ball_.bounds(p);
+        const dfa::Bounds bounds = space_.bounds(p);
         proposal.edits.push_back({p, static_cast<std::int16_t>(stream.between(bounds.low, bounds.high)), 0, 0, 0});
       }
     }
@@ -190,7 +190,7 @@ class Twin {
   }
 
   dfa::Config config_;
-  const dfa::Ball& ball_;
+  const dfa::Space& space_;
   std::uint64_t births_ = 0;
 
  public:

@@ -79,10 +79,10 @@ TEST_CASE("signs take a perturbation to the ends of another image's bounds") {
   dfa::Stream stream = support::numbers(60);
   for (const dfa::Domain domain : {dfa::Domain::kBall, dfa::Domain::kValid}) {
     for (const std::uint8_t radius : {std::uint8_t{0}, std::uint8_t{20}, std::uint8_t{255}}) {
-      const dfa::Ball ball = support::random_ball(kSize, radius, domain, stream);
-      const dfa::Ball other = support::random_ball(kSize, radius, domain, stream);
-      const support::Whole whole = support::random_whole(ball, stream);
-      const dfa::Signs of = dfa::signs_of(support::dense(ball, whole));
+      const dfa::Space space = support::random_ball(kSize, radius, domain, stream);
+      const dfa::Space other = support::random_ball(kSize, radius, domain, stream);
+      const support::Whole whole = support::random_whole(space, stream);
+      const dfa::Signs of = dfa::signs_of(support::dense(space, whole));
       REQUIRE(of.size() == 2);
       const dfa::DenseVector applied = dfa::apply_signs(of, other);
       for (std::uint32_t p = 0; p < kSize; ++p) {

@@ -16,7 +16,7 @@ namespace {
 using Images = std::vector<std::uint8_t>;
 using Rows = std::vector<dfa::Row>;
 
-dfa::Ball make_ball(const dfa::ImageShape& shape, std::uint32_t which) {
+dfa::Space make_ball(const dfa::ImageShape& shape, std::uint32_t which) {
   dfa::Stream stream = support::numbers(which);
   return support::random_ball(shape.size(), static_cast<std::uint8_t>(which % 3 == 0 ? 0U : 40U * which),
                               dfa::Domain::kBall, stream);

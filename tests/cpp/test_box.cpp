@@ -63,14 +63,14 @@ std::vector<std::vector<std::uint8_t>> search(dfa::Racos& racos, int iterations,
       std::vector<std::uint8_t> image(kShape.size());
       racos.ask(candidate, scratch, image.data());
       const std::vector<std::int16_t> x = racos.vector(candidate);
-      const dfa::Box& box = *racos.ball().box();
+      const dfa::Box& box = *racos.space().box();
       REQUIRE(x.size() == box.low().size());
       for (std::size_t p = 0; p < x.size(); ++p) {
         CHECK(box.low()[p] <= x[p]);
         CHECK(x[p] <= box.high()[p]);
       }
       std::vector<std::uint8_t> again(kShape.size());
-      box.render(racos.ball().original().data(), x.data(), again.data());
+      box.render(racos.space().original().data(), x.data(), again.data());
       CHECK(image == again);
       racos.tell(candidate, degree_of(image));
       images.push_back(std::move(image));

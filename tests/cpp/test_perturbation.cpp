@@ -14,17 +14,17 @@ using dfa::Edit;
 using dfa::Edits;
 using support::Whole;
 
-dfa::Ball middle(std::size_t size, std::uint8_t radius) {
-  return dfa::Ball(std::vector<std::uint8_t>(size, 100), radius, dfa::Domain::kBall);
+dfa::Space middle(std::size_t size, std::uint8_t radius) {
+  return dfa::Space(std::vector<std::uint8_t>(size, 100), radius, dfa::Domain::kBall);
 }
 
 // The edits that turn `base` into `target`.
-Edits edits_between(const dfa::Ball& ball, const Whole& base, const Whole& target) {
+Edits edits_between(const dfa::Space& space, const Whole& base, const Whole& target) {
   Edits edits;
   for (std::uint32_t p = 0; p < base.size(); ++p) {
     if (base[p] != target[p]) {
       edits.push_back({p, static_cast<std::int16_t>(target[p]), static_cast<std::int16_t>(base[p]),
-                       ball.pixel(p, target[p]), ball.pixel(p, base[p])});
+                       space.pixel(p, target[p]), space.pixel(p, base[p])});
     }
   }
   return edits;
@@ -74,14 +74,14 @@ TEST_CASE("differences are counted at every place of vectors of every length") {
   for (const std::uint8_t radius : {std::uint8_t{100}, std::uint8_t{200}}) {
     for (const std::size_t size : {1U, 127U, 128U, 129U, 256U, 1000U}) {
       CAPTURE(size);
-      const dfa::Ball ball = middle(size, radius);
-      const Whole a = support::random_whole(ball, stream);
+      const dfa::Space space = middle(size, radius);
+      const Whole a = support::random_whole(space, stream);
       Whole b = a;
-      CHECK(support::dense(ball, a).count_differences(support::dense(ball, b)) == 0);
+      CHECK(support::dense(space, a).count_differences(support::dense(space, b)) == 0);
       for (std::size_t p = 0; p < size; ++p) {
         b[p] = a[p] == 5 ? 6 : 5;
         if (p % 37 == 0 || p + 1 == size) {
-          REQUIRE(support::dense(ball, a).count_differences(support::dense(ball, b)) == p + 1);
+          REQUIRE(support::dense(space, a).count_differences(support::dense(space, b)) == p + 1);
         }
       }
     }
@@ -91,22 +91,22 @@ TEST_CASE("differences are counted at every place of vectors of every length") {
 TEST_CASE("a whole vector renders as the clamped sum") {
   dfa::Stream stream = support::numbers(2);
   for (const std::uint8_t radius : {std::uint8_t{0}, std::uint8_t{127}, std::uint8_t{128}, std::uint8_t{255}}) {
-    const dfa::Ball ball = support::random_ball(500, radius, dfa::Domain::kBall, stream);
-    const Whole whole = support::random_whole(ball, stream);
+    const dfa::Space space = support::random_ball(500, radius, dfa::Domain::kBall, stream);
+    const Whole whole = support::random_whole(space, stream);
     std::vector<std::uint8_t> image(500);
-    support::dense(ball, whole).render(ball, image.data());
-    CHECK(image == support::image_of(ball, whole));
+    support::dense(space, whole).render(space, image.data());
+    CHECK(image == support::image_of(space, whole));
   }
 }
 
 TEST_CASE("value_at finds the edit, else the base") {
-  const dfa::Ball ball = middle(6, 9);
+  const dfa::Space space = middle(6, 9);
   const Whole base{1, 2, 3, 4, 5, 6};
   const Whole target{1, -2, 3, -4, 5, -6};
-  const Edits edits = edits_between(ball, base, target);
+  const Edits edits = edits_between(space, base, target);
   for (std::uint32_t p = 0; p < 6; ++p) {
-    CHECK(dfa::value_at(support::dense(ball, base), edits, p) == target[p]);
-    CHECK(dfa::value_at(support::dense(ball, base), {}, p) == base[p]);
+    CHECK(dfa::value_at(support::dense(space, base), edits, p) == target[p]);
+    CHECK(dfa::value_at(support::dense(space, base), {}, p) == base[p]);
   }
 }
 
@@ -116,8 +116,8 @@ TEST_CASE("overlay, rebased and departures say of edits what whole vectors say")
     CAPTURE(trial);
     const std::size_t size = 1 + stream.below(30);
     // A radius of 2, so that values often agree by chance; an original at the edge, so that pixels are clamped.
-    const dfa::Ball ball = support::random_ball(size, 2, dfa::Domain::kBall, stream);
-    const Whole base = support::random_whole(ball, stream);
+    const dfa::Space space = support::random_ball(size, 2, dfa::Domain::kBall, stream);
+    const Whole base = support::random_whole(space, stream);
     const Whole parent = relative(base, base, stream);
     const Whole child = relative(parent, base, stream);
     const Whole other = relative(base, parent, stream);
@@ -128,19 +128,19 @@ TEST_CASE("overlay, rebased and departures say of edits what whole vectors say")
     for (std::uint32_t p = 0; p < size; ++p) {
       if (child[p] != parent[p] || stream.below(4) == 0) {
         own.push_back({p, static_cast<std::int16_t>(child[p]), static_cast<std::int16_t>(base[p]),
-                       ball.pixel(p, child[p]), ball.pixel(p, base[p])});
+                       space.pixel(p, child[p]), space.pixel(p, base[p])});
       }
     }
-    const Edits parent_edits = edits_between(ball, base, parent);
-    const Edits child_edits = edits_between(ball, base, child);
-    const Edits other_edits = edits_between(ball, base, other);
+    const Edits parent_edits = edits_between(space, base, parent);
+    const Edits child_edits = edits_between(space, base, child);
+    const Edits other_edits = edits_between(space, base, other);
     CHECK(is_same(dfa::overlay(parent_edits, own), child_edits));
 
     // The base moves to `child`.
-    CHECK(is_same(dfa::rebased(other_edits, child_edits), edits_between(ball, child, other)));
-    CHECK(is_same(dfa::rebased(parent_edits, child_edits), edits_between(ball, child, parent)));
+    CHECK(is_same(dfa::rebased(other_edits, child_edits), edits_between(space, child, other)));
+    CHECK(is_same(dfa::rebased(parent_edits, child_edits), edits_between(space, child, parent)));
     CHECK(dfa::rebased(child_edits, child_edits).empty());
-    CHECK(is_same(dfa::rebased({}, child_edits), edits_between(ball, child, base)));
+    CHECK(is_same(dfa::rebased({}, child_edits), edits_between(space, child, base)));
 
     const std::vector<dfa::Departure> found = dfa::departures(parent_edits, other_edits);
     std::size_t n = 0;

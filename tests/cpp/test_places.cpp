@@ -22,7 +22,7 @@ struct Window {
 
   void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
     const std::size_t slot =
-        batch.add(dfa::Ball({9, 99, 199, 250}, 5, dfa::Domain::kBall), static_cast<std::uint32_t>(image));
+        batch.add(dfa::Space({9, 99, 199, 250}, 5, dfa::Domain::kBall), static_cast<std::uint32_t>(image));
     places.admit(place, slot, image, 10 * image, deadline);
   }
   // The images of the run that the next batch holds, in order.

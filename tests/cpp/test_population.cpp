@@ -45,16 +45,16 @@ dfa::Config config_of(const Problem& problem) {
   return config;
 }
 
-void start(Twin& twin, const dfa::Ball& ball, const dfa::Config& config, dfa::Stream& stream) {
+void start(Twin& twin, const dfa::Space& space, const dfa::Config& config, dfa::Stream& stream) {
   std::vector<std::pair<double, Whole>> members;
   Whole last;
   for (std::uint32_t i = 0; i < config.population(); ++i) {
     // Now and then a near copy of the one before, so that families of different starts are alike.
     if (last.empty() || stream.below(3) != 0) {
-      last = support::random_whole(ball, stream);
+      last = support::random_whole(space, stream);
     } else {
-      const std::uint32_t p = ball.free_coordinate(stream.below(ball.free_count()));
-      last[p] = ball.bounds(p).high;
+      const std::uint32_t p = space.free_coordinate(stream.below(space.free_count()));
+      last[p] = space.bounds(p).high;
     }
     members.emplace_back(stream.below(4), last);
   }
@@ -67,7 +67,7 @@ double next_degree(const Twin& twin, dfa::Stream& stream) {
   return worst - 1.0 + stream.between(-1, 2);
 }
 
-void check_equals(const Twin& twin, const dfa::Ball& ball, const dfa::Config& config) {
+void check_equals(const Twin& twin, const dfa::Space& space, const dfa::Config& config) {
   const dfa::Population& population = twin.population;
   REQUIRE(population.size() == twin.reference.size());
   for (std::size_t rank = 0; rank < population.size(); ++rank) {
@@ -79,14 +79,14 @@ void check_equals(const Twin& twin, const dfa::Ball& ball, const dfa::Config& co
     const bool has_vector = member.family != dfa::Member::kNoVector;
     CHECK(has_vector == (is_positive || config.region != dfa::Region::kNone));
     if (has_vector) {
-      CHECK(support::whole_of(population, member, ball.size()) == twin.reference[rank].values);
+      CHECK(support::whole_of(population, member, space.size()) == twin.reference[rank].values);
     } else {
       CHECK(member.edits.empty());
     }
   }
 }
 
-void check_invariants(const dfa::Population& population, const dfa::Ball& ball) {
+void check_invariants(const dfa::Population& population, const dfa::Space& space) {
   std::vector<bool> has_best(population.num_families(), false);
   for (std::size_t rank = 0; rank < population.size(); ++rank) {
     CAPTURE(rank);
@@ -105,21 +105,21 @@ void check_invariants(const dfa::Population& population, const dfa::Ball& ball) 
       CHECK((i == 0 || member.edits[i - 1].coordinate < edit.coordinate));
       CHECK(edit.value != edit.base_value);
       CHECK(edit.base_value == family.base[edit.coordinate]);
-      CHECK(edit.pixel == ball.pixel(edit.coordinate, edit.value));
-      CHECK(edit.base_pixel == ball.pixel(edit.coordinate, edit.base_value));
+      CHECK(edit.pixel == space.pixel(edit.coordinate, edit.value));
+      CHECK(edit.base_pixel == space.pixel(edit.coordinate, edit.base_value));
     }
     // A positive's family has its image at hand; any image there is shows the base.
     CHECK((rank >= population.num_positives() || !family.image.empty()));
     if (!family.image.empty()) {
-      std::vector<std::uint8_t> image(ball.size());
-      family.base.render(ball, image.data());
+      std::vector<std::uint8_t> image(space.size());
+      family.base.render(space, image.data());
       CHECK(family.image == image);
     }
   }
   CHECK(std::find(has_best.begin(), has_best.end(), false) == has_best.end());  // no family without members
 }
 
-void check_differences(const Twin& twin, const dfa::Ball& ball) {
+void check_differences(const Twin& twin, const dfa::Space& space) {
   const dfa::Population& population = twin.population;
   for (std::size_t a = 0; a < population.size(); ++a) {
     for (std::size_t b = 0; b < population.size(); ++b) {
@@ -134,11 +134,11 @@ void check_differences(const Twin& twin, const dfa::Ball& ball) {
           expected.push_back(p);
         }
       }
-      const dfa::Difference found = population.difference(ball, population[a], population[b]);
+      const dfa::Difference found = population.difference(space, population[a], population[b]);
       CAPTURE(a);
       CAPTURE(b);
       CHECK(found.count == expected.size());
-      CHECK(found.is_listed == (4 * expected.size() < ball.free_count()));
+      CHECK(found.is_listed == (4 * expected.size() < space.free_count()));
       if (found.is_listed) {
         REQUIRE(found.departures.size() == expected.size());
         for (std::size_t i = 0; i < expected.size(); ++i) {
@@ -160,15 +160,15 @@ TEST_CASE("a population of edits is the population of whole vectors, through ran
       CAPTURE(which);
       dfa::Stream stream = support::numbers(which++);
       const dfa::Config config = config_of(problem);
-      const dfa::Ball ball = support::random_ball(problem.size, problem.radius, domain, stream);
-      Twin twin(config, ball);
+      const dfa::Space space = support::random_ball(problem.size, problem.radius, domain, stream);
+      Twin twin(config, space);
       CHECK(twin.population.size() == 0);
-      start(twin, ball, config, stream);
+      start(twin, space, config, stream);
       for (int iteration = 0; iteration < 60; ++iteration) {
         CAPTURE(iteration);
-        check_equals(twin, ball, config);
-        check_invariants(twin.population, ball);
-        check_differences(twin, ball);
+        check_equals(twin, space, config);
+        check_invariants(twin.population, space);
+        check_differences(twin, space);
         std::vector<std::pair<double, dfa::Proposal>> candidates;
         for (std::uint32_t i = 0; i < config.samples; ++i) {
           const std::size_t n = 1 + stream.below(4);
@@ -182,11 +182,11 @@ TEST_CASE("a population of edits is the population of whole vectors, through ran
 }
 
 TEST_CASE("equal degrees rank by age in the chosen direction, and the signs of zero are equal") {
-  const dfa::Ball ball({5, 5}, 9, dfa::Domain::kBall);
+  const dfa::Space space({5, 5}, 9, dfa::Domain::kBall);
   for (const dfa::Ties ties : {dfa::Ties::kOlder, dfa::Ties::kNewer}) {
     dfa::Config config;
     config.ties = ties;
-    Twin twin(config, ball);
+    Twin twin(config, space);
     const double infinity = INFINITY;
     twin.start({{0.0, {1, 1}}, {infinity, {2, 2}}, {-0.0, {3, 3}}, {infinity, {4, 4}}, {-infinity, {5, 5}}});
     std::vector<std::uint64_t> births;
@@ -199,11 +199,11 @@ TEST_CASE("equal degrees rank by age in the chosen direction, and the signs of z
 }
 
 TEST_CASE("several candidates of one parent enter at once, also while the parent leaves") {
-  const dfa::Ball ball(std::vector<std::uint8_t>(6, 100), 9, dfa::Domain::kBall);
+  const dfa::Space space(std::vector<std::uint8_t>(6, 100), 9, dfa::Domain::kBall);
   dfa::Config config;
   config.samples = 2;
   config.positives = 1;
-  Twin twin(config, ball);
+  Twin twin(config, space);
   const Whole parent{1, 2, 3, 4, 5, 6};
   twin.start({{5.0, parent}, {6.0, Whole(6, 0)}, {7.0, Whole(6, 1)}});
   const auto child = [](std::uint32_t p, std::int16_t value) {
@@ -212,11 +212,11 @@ TEST_CASE("several candidates of one parent enter at once, also while the parent
     return proposal;
   };
   twin.grow({{1.0, child(5, -6)}, {2.0, child(0, -1)}});
-  check_equals(twin, ball, config);
+  check_equals(twin, space, config);
   CHECK(twin.population.num_families() == 1);
   twin.grow({{0.5, child(1, -2)}, {0.25, child(2, -3)}});  // three better than the first parent: it is gone
-  check_equals(twin, ball, config);
-  check_invariants(twin.population, ball);
+  check_equals(twin, space, config);
+  check_invariants(twin.population, space);
   CHECK(twin.reference.back().birth == 3);
 }
 
@@ -226,9 +226,9 @@ TEST_CASE("members cost as much as they differ from the best, whatever the image
   dfa::Stream stream = support::numbers(7);
   constexpr std::size_t kY = 20;
   dfa::Config config;
-  const dfa::Ball ball = support::random_ball(50000, 10, dfa::Domain::kBall, stream);
-  Twin twin(config, ball);
-  start(twin, ball, config, stream);
+  const dfa::Space space = support::random_ball(50000, 10, dfa::Domain::kBall, stream);
+  Twin twin(config, space);
+  start(twin, space, config, stream);
   std::size_t most = 0;
   for (int iteration = 0; iteration < 400; ++iteration) {
     std::vector<std::pair<double, dfa::Proposal>> candidates;
@@ -245,16 +245,16 @@ TEST_CASE("members cost as much as they differ from the best, whatever the image
   }
   CHECK(most >= kY);
   CHECK(most <= 25 * kY);
-  check_equals(twin, ball, config);
+  check_equals(twin, space, config);
 }
 
 TEST_CASE("a population restored from its parts is the same and goes on the same") {
   for (const Problem& problem : kProblems) {
     dfa::Stream stream = support::numbers(8);
     const dfa::Config config = config_of(problem);
-    const dfa::Ball ball = support::random_ball(problem.size, problem.radius, dfa::Domain::kBall, stream);
-    Twin twin(config, ball);
-    start(twin, ball, config, stream);
+    const dfa::Space space = support::random_ball(problem.size, problem.radius, dfa::Domain::kBall, stream);
+    Twin twin(config, space);
+    start(twin, space, config, stream);
     for (int iteration = 0; iteration < 15; ++iteration) {
       std::vector<dfa::DenseVector> bases;
       std::vector<dfa::Member> members;
@@ -269,28 +269,28 @@ TEST_CASE("a population restored from its parts is the same and goes on the same
         }
       }
       dfa::Population restored(config);
-      restored.restore(ball, std::move(bases), std::move(members));
+      restored.restore(space, std::move(bases), std::move(members));
       twin.population = std::move(restored);
-      check_equals(twin, ball, config);
-      check_invariants(twin.population, ball);
-      check_differences(twin, ball);
+      check_equals(twin, space, config);
+      check_invariants(twin.population, space);
+      check_differences(twin, space);
       std::vector<std::pair<double, dfa::Proposal>> candidates;
       for (std::uint32_t i = 0; i < config.samples; ++i) {
         candidates.emplace_back(next_degree(twin, stream), twin.random_proposal(3, stream));
       }
       twin.grow(std::move(candidates));
     }
-    check_equals(twin, ball, config);
+    check_equals(twin, space, config);
   }
 }
 
 TEST_CASE("parts that contradict one another are refused") {
-  const dfa::Ball ball({5, 5}, 9, dfa::Domain::kBall);
+  const dfa::Space space({5, 5}, 9, dfa::Domain::kBall);
   dfa::Config config;
   config.samples = 1;
   config.positives = 1;
   const auto restore = [&](std::vector<dfa::Member> members) {
-    dfa::Population(config).restore(ball, {dfa::DenseVector(2, 9)}, std::move(members));
+    dfa::Population(config).restore(space, {dfa::DenseVector(2, 9)}, std::move(members));
   };
   const dfa::Member good{1.0, 3, 0, {}};
   const dfa::Member worse{2.0, 1, 0, {}};

@@ -19,11 +19,11 @@ struct Scene {
   Scene(const dfa::Config& chosen, const dfa::ImageShape& image_shape, std::uint8_t radius, dfa::Stream& stream)
       : config(chosen),
         shape(image_shape),
-        ball(support::random_ball(image_shape.size(), radius, chosen.domain, stream)),
-        twin(config, ball) {
+        space(support::random_ball(image_shape.size(), radius, chosen.domain, stream)),
+        twin(config, space) {
     std::vector<std::pair<double, Whole>> members;
     for (std::uint32_t i = 0; i < config.population(); ++i) {
-      members.emplace_back(i, support::random_whole(ball, stream));
+      members.emplace_back(i, support::random_whole(space, stream));
     }
     twin.start(members);
     const std::size_t k = twin.population.num_positives();
@@ -31,26 +31,26 @@ struct Scene {
       for (std::size_t a = 0; a < k; ++a) {
         differences.emplace_back();
         for (std::size_t n = k; n < twin.population.size(); ++n) {
-          differences[a].push_back(twin.population.difference(ball, twin.population[a], twin.population[n]));
+          differences[a].push_back(twin.population.difference(space, twin.population[a], twin.population[n]));
         }
       }
     }
   }
 
   dfa::ProposalContext context(std::uint32_t side) const {
-    return {config, shape, ball, twin.population, differences, gains, side};
+    return {config, shape, space, twin.population, differences, gains, side};
   }
 
   dfa::Config config;
   dfa::ImageShape shape;
-  dfa::Ball ball;
+  dfa::Space space;
   Twin twin;
   std::vector<std::vector<dfa::Difference>> differences;
   dfa::Gains gains;
 };
 
 Whole applied(const Scene& scene, const dfa::Proposal& proposal) {
-  return support::applied(scene.ball, scene.twin.reference[proposal.parent].values, proposal);
+  return support::applied(scene.space, scene.twin.reference[proposal.parent].values, proposal);
 }
 
 bool is_cleared(const dfa::Scratch& scratch) {
@@ -99,17 +99,17 @@ TEST_CASE("a start lies in the ball, and stripes at its ends, a side per column 
   const dfa::ImageShape shape{5, 7, 3};
   for (const std::uint8_t radius : {std::uint8_t{0}, std::uint8_t{10}, std::uint8_t{200}}) {
     for (const dfa::Domain domain : {dfa::Domain::kBall, dfa::Domain::kValid}) {
-      const dfa::Ball ball = support::random_ball(shape.size(), radius, domain, stream);
+      const dfa::Space space = support::random_ball(shape.size(), radius, domain, stream);
       for (const dfa::Start start : {dfa::Start::kUniform, dfa::Start::kStripes}) {
         dfa::Config config;
         config.start = start;
         dfa::DenseVector whole;
-        dfa::draw_start(config, shape, ball, stream, whole);
+        dfa::draw_start(config, shape, space, stream, whole);
         REQUIRE(whole.size() == shape.size());
         std::vector<int> sides(21, -1);
         std::size_t num_inner = 0;
         for (std::uint32_t p = 0; p < whole.size(); ++p) {
-          const dfa::Bounds bounds = ball.bounds(p);
+          const dfa::Bounds bounds = space.bounds(p);
           REQUIRE(whole[p] >= bounds.low);
           REQUIRE(whole[p] <= bounds.high);
           num_inner += whole[p] != bounds.low && whole[p] != bounds.high ? 1U : 0U;
@@ -148,12 +148,12 @@ TEST_CASE("scattered proposals change distinct free coordinates within the bound
           std::set<std::uint32_t> changed;
           for (const dfa::Edit& edit : proposal.edits) {
             changed.insert(edit.coordinate);
-            const dfa::Bounds bounds = scene.ball.bounds(edit.coordinate);
+            const dfa::Bounds bounds = scene.space.bounds(edit.coordinate);
             REQUIRE(bounds.low < bounds.high);
             REQUIRE(edit.value >= bounds.low);
             REQUIRE(edit.value <= bounds.high);
             if (region == dfa::Region::kOrdered) {
-              const dfa::Bounds inside = dfa::bounds_in(scene.ball, scratch.cuts, edit.coordinate);
+              const dfa::Bounds inside = dfa::bounds_in(scene.space, scratch.cuts, edit.coordinate);
               REQUIRE(edit.value >= inside.low);
               REQUIRE(edit.value <= inside.high);
               if (config.values == dfa::Values::kExtremes) {
@@ -161,7 +161,7 @@ TEST_CASE("scattered proposals change distinct free coordinates within the bound
               }
             }
           }
-          REQUIRE(changed.size() == std::min(coordinates, scene.ball.free_count()));
+          REQUIRE(changed.size() == std::min(coordinates, scene.space.free_count()));
           REQUIRE(proposal.edits.size() == changed.size());
           REQUIRE(std::is_sorted(proposal.edits.begin(), proposal.edits.end(),
                                  [](const dfa::Edit& a, const dfa::Edit& b) { return a.coordinate < b.coordinate; }));
@@ -196,16 +196,16 @@ TEST_CASE("a window is one square with all its free coordinates, and one side pe
         const dfa::Rectangle& rectangle = proposal.rectangle;
         REQUIRE(rectangle.height == side);
         REQUIRE(rectangle.length == side * 3);
-        const dfa::DenseVector zeros(scene.ball.size(), scene.ball.largest());
+        const dfa::DenseVector zeros(scene.space.size(), scene.space.largest());
         std::set<std::uint32_t> changed;
         std::uint32_t bottom = 0;
         std::uint32_t right = 0;
         std::vector<int> sides(3, -1);
-        for (const dfa::Edit& edit : rectangle.edits(scene.ball, zeros)) {
+        for (const dfa::Edit& edit : rectangle.edits(scene.space, zeros)) {
           changed.insert(edit.coordinate);
           bottom = std::max(bottom, edit.coordinate / 27);
           right = std::max(right, edit.coordinate / 3 % 9);
-          const dfa::Bounds bounds = scene.ball.bounds(edit.coordinate);
+          const dfa::Bounds bounds = scene.space.bounds(edit.coordinate);
           REQUIRE((edit.value == bounds.low || edit.value == bounds.high));
           if (bounds.low == bounds.high) {
             continue;
@@ -265,24 +265,24 @@ TEST_CASE("a candidate equal to any positive is drawn again, and given up on whe
   config.samples = 1;
   config.positives = 2;
   const dfa::ImageShape shape{1, 1, 1};
-  const dfa::Ball ball({100}, 1, dfa::Domain::kBall);
+  const dfa::Space space({100}, 1, dfa::Domain::kBall);
   const std::vector<std::vector<dfa::Difference>> none;
   dfa::Scratch scratch;
   dfa::Proposal proposal;
 
-  Twin roomy(config, ball);
+  Twin roomy(config, space);
   roomy.start({{0, {0}}, {1, {1}}, {2, {0}}});
   for (std::uint32_t i = 0; i < 100; ++i) {  // of 3 values 2 are taken: all 16 attempts fail once in 656 times
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, ball, roomy.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
+    dfa::draw_proposal({config, shape, space, roomy.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
     CHECK(proposal.edits[0].value == -1);
   }
 
   config.positives = 3;
-  Twin full(config, ball);
+  Twin full(config, space);
   full.start({{0, {0}}, {1, {1}}, {2, {-1}}, {3, {0}}});
   dfa::Stream stream = support::numbers(0);
-  dfa::draw_proposal({config, shape, ball, full.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
+  dfa::draw_proposal({config, shape, space, full.population, none, dfa::Gains(), 0}, stream, scratch, proposal);
   dfa::Stream same = support::numbers(0);
   std::uint32_t parent = 0;
   std::int32_t value = 0;
@@ -300,14 +300,14 @@ TEST_CASE("a window without a free coordinate is no candidate") {
   std::vector<std::uint8_t> radii(100, 0);
   radii[42] = 9;
   const dfa::ImageShape shape{10, 10, 1};
-  const dfa::Ball ball(std::vector<std::uint8_t>(100, 100), std::make_shared<const dfa::RadiusMap>(radii),
-                       dfa::Domain::kBall);
+  const dfa::Space space(std::vector<std::uint8_t>(100, 100), std::make_shared<const dfa::RadiusMap>(radii),
+                         dfa::Domain::kBall);
   dfa::Config config;
   config.region = dfa::Region::kNone;
   config.shape = dfa::Shape::kWindow;
   config.samples = 1;
   config.positives = 1;
-  Twin twin(config, ball);
+  Twin twin(config, space);
   twin.start({{0, Whole(100, 0)}, {1, Whole(100, 0)}});
   const std::vector<std::vector<dfa::Difference>> none;
   dfa::Scratch scratch;
@@ -315,7 +315,7 @@ TEST_CASE("a window without a free coordinate is no candidate") {
   int num_empty = 0;
   for (std::uint32_t i = 0; i < 100; ++i) {
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, ball, twin.population, none, dfa::Gains(), 5}, stream, scratch, proposal);
+    dfa::draw_proposal({config, shape, space, twin.population, none, dfa::Gains(), 5}, stream, scratch, proposal);
     num_empty += proposal.edits.empty() ? 1 : 0;
   }
   CHECK(num_empty == 0);  // a window of a quarter of the image misses it 16 times in a row once in 100 or more
@@ -334,14 +334,14 @@ TEST_CASE("a rendered proposal is its parent's image with the edits, which then 
         for (std::uint32_t i = 0; i < config.samples; ++i) {
           dfa::Proposal proposal = scene.twin.random_proposal(15, stream);
           std::vector<std::uint8_t> image(36, 77);
-          dfa::render_proposal(scene.ball, scene.twin.population, proposal, image.data());
-          CHECK(image == support::image_of(scene.ball, applied(scene, proposal)));
+          dfa::render_proposal(scene.space, scene.twin.population, proposal, image.data());
+          CHECK(image == support::image_of(scene.space, applied(scene, proposal)));
           const dfa::Member& parent = scene.twin.population[proposal.parent];
           const dfa::DenseVector& base = scene.twin.population.family(parent).base;
           for (const dfa::Edit& edit : proposal.edits) {
             CHECK(edit.base_value == base[edit.coordinate]);
-            CHECK(edit.base_pixel == scene.ball.pixel(edit.coordinate, edit.base_value));
-            CHECK(edit.pixel == scene.ball.pixel(edit.coordinate, edit.value));
+            CHECK(edit.base_pixel == scene.space.pixel(edit.coordinate, edit.base_value));
+            CHECK(edit.pixel == scene.space.pixel(edit.coordinate, edit.value));
           }
           const double degree = scene.twin.reference.back().degree - 1.0 + stream.between(0, 2);
           candidates.emplace_back(degree, std::move(proposal));
@@ -366,9 +366,9 @@ TEST_CASE("a proposal of a large image is rendered whole, wherever it is written
       for (std::uint32_t i = 0; i < config.samples; ++i) {
         dfa::Proposal proposal = scene.twin.random_proposal(40, stream);
         std::vector<std::uint8_t> room(size + 100, 77);
-        dfa::render_proposal(scene.ball, scene.twin.population, proposal, room.data() + offset);
+        dfa::render_proposal(scene.space, scene.twin.population, proposal, room.data() + offset);
         std::vector<std::uint8_t> expected(offset, 77);
-        const std::vector<std::uint8_t> image = support::image_of(scene.ball, applied(scene, proposal));
+        const std::vector<std::uint8_t> image = support::image_of(scene.space, applied(scene, proposal));
         expected.insert(expected.end(), image.begin(), image.end());
         expected.resize(size + 100, 77);
         CHECK(room == expected);

@@ -28,7 +28,7 @@ dfa::Racos make(const dfa::Config& config, std::uint8_t radius = 20) {
 
 Image ask(dfa::Racos& search, std::uint32_t candidate) {
   dfa::Scratch scratch;
-  Image image(search.ball().size(), 77);
+  Image image(search.space().size(), 77);
   search.ask(candidate, scratch, image.data());
   return image;
 }
@@ -64,8 +64,8 @@ void check_same(const dfa::Racos& a, const dfa::Racos& b) {
     CHECK(x.birth == y.birth);
     REQUIRE((x.family == dfa::Member::kNoVector) == (y.family == dfa::Member::kNoVector));
     if (x.family != dfa::Member::kNoVector) {
-      CHECK(support::whole_of(a.population(), x, a.ball().size()) ==
-            support::whole_of(b.population(), y, b.ball().size()));
+      CHECK(support::whole_of(a.population(), x, a.space().size()) ==
+            support::whole_of(b.population(), y, b.space().size()));
     }
   }
   CHECK(a.save() == b.save());
@@ -190,7 +190,7 @@ TEST_CASE("the population holds the best candidates that were asked, as they wer
           CHECK(member.degree == degrees[member.birth]);
           if (member.family != dfa::Member::kNoVector) {
             const support::Whole whole = support::whole_of(population, member, kShape.size());
-            CHECK(support::image_of(search.ball(), whole) == all[member.birth]);
+            CHECK(support::image_of(search.space(), whole) == all[member.birth]);
           }
         }
       }
@@ -255,13 +255,13 @@ TEST_CASE("a candidate is claimed once until it is released") {
 }
 
 TEST_CASE("an image of another size, and a space too large for its draws, are refused") {
-  const dfa::Ball ball({1, 2, 3}, 9, dfa::Domain::kBall);
+  const dfa::Space space({1, 2, 3}, 9, dfa::Domain::kBall);
   dfa::Config config;
-  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, ball, 1, 1), "expected an image of 24 coordinates, got 3",
+  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, space, 1, 1), "expected an image of 24 coordinates, got 3",
                        std::invalid_argument);
   config.samples = 1U << 20U;
   const dfa::ImageShape large{64, 64, 1};
-  CHECK_THROWS_AS(dfa::Racos(config, large, dfa::Ball(Image(4096, 0), 1, dfa::Domain::kBall), 1, 1),
+  CHECK_THROWS_AS(dfa::Racos(config, large, dfa::Space(Image(4096, 0), 1, dfa::Domain::kBall), 1, 1),
                   std::invalid_argument);
   config.samples = 0;
   CHECK_THROWS_AS(make(config), std::invalid_argument);
@@ -323,10 +323,10 @@ TEST_CASE("the starts go on after iteration 0, in their order, and beside the fi
           dfa::Rectangle rectangle;
           dfa::draw_textured_start(kShape, static_cast<std::uint32_t>(all.size()), stream, rectangle);
           Image expected(kShape.size());
-          rectangle.paint(search.ball(), expected.data());
+          rectangle.paint(search.space(), expected.data());
           CHECK(image == expected);
         } else if (config.positives == 1) {
-          CHECK(num_differences(image, support::image_of(search.ball(), best)) <= kShape.channels);
+          CHECK(num_differences(image, support::image_of(search.space(), best)) <= kShape.channels);
         }
         all.push_back(image);
         ++i;
@@ -388,7 +388,7 @@ TEST_CASE("the first adversarial candidate is taught as signs, unless it is a st
           REQUIRE(has_found(search) == is_taught);
           if (is_taught) {
             const dfa::DenseVector vector = support::dense(
-                search.ball(), support::whole_of(search.population(), search.population()[0], kShape.size()));
+                search.space(), support::whole_of(search.population(), search.population()[0], kShape.size()));
             CHECK(*search.lesson().found == dfa::signs_of(vector));
             CHECK(search.lesson().trials.size() == config.starts);
           }
@@ -423,22 +423,22 @@ TEST_CASE("what was learned survives infinite and huge degrees, and can be saved
 TEST_CASE("a search begins with the starts and the gains of its plan, which must fit") {
   dfa::Config config = textured_configs().front();
   dfa::Stream stream = support::numbers(1);
-  const dfa::Ball ball = support::random_ball(kShape.size(), 20, config.domain, stream);
-  const support::Whole other = support::random_whole(ball, stream);
+  const dfa::Space space = support::random_ball(kShape.size(), 20, config.domain, stream);
+  const support::Whole other = support::random_whole(space, stream);
   dfa::Plan plan = dfa::plan_alone(config.starts);
   plan.starts.insert(plan.starts.begin() + 1,
-                     {40, 0, std::make_shared<const dfa::Signs>(dfa::signs_of(support::dense(ball, other)))});
+                     {40, 0, std::make_shared<const dfa::Signs>(dfa::signs_of(support::dense(space, other)))});
   plan.starts[0].texture = 5;
   plan.gains.add(1, 7.0);
-  dfa::Racos search(config, kShape, ball, 9, 3, plan);
+  dfa::Racos search(config, kShape, space, 9, 3, plan);
   dfa::Stream same({9, 3, 0, 0});
   dfa::Rectangle rectangle;
   dfa::draw_textured_start(kShape, 5, same, rectangle);
   Image expected(kShape.size());
-  rectangle.paint(ball, expected.data());
+  rectangle.paint(space, expected.data());
   CHECK(ask(search, 0) == expected);
   for (std::uint32_t p = 0; p < expected.size(); ++p) {
-    expected[p] = ball.pixel(p, other[p] > 0 ? ball.bounds(p).high : ball.bounds(p).low);
+    expected[p] = space.pixel(p, other[p] > 0 ? space.bounds(p).high : space.bounds(p).low);
   }
   CHECK(ask(search, 1) == expected);
   for (std::uint32_t i = 0; i < search.iteration_size(); ++i) {
@@ -449,10 +449,10 @@ TEST_CASE("a search begins with the starts and the gains of its plan, which must
   CHECK(loaded.save() == search.save());
 
   dfa::Plan few = dfa::plan_alone(config.population() - 1);
-  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, ball, 9, 3, few), "a plan must hold at least 2 starts, got 1",
+  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, space, 9, 3, few), "a plan must hold at least 2 starts, got 1",
                        std::invalid_argument);
   plan.starts[1].signs = std::make_shared<const dfa::Signs>(2, 0);
-  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, ball, 9, 3, plan), "a plan of another image shape",
+  CHECK_THROWS_WITH_AS(dfa::Racos(config, kShape, space, 9, 3, plan), "a plan of another image shape",
                        std::invalid_argument);
 }
 
@@ -546,8 +546,8 @@ TEST_CASE("no damage with a right checksum reads outside the state or brings a p
           for (std::size_t rank = 0; rank < population.size(); ++rank) {
             for (std::uint32_t p = 0; population[rank].family >= 0 && p < kShape.size(); ++p) {
               const std::int32_t value = population.value(population[rank], p);
-              REQUIRE(value >= loaded.ball().bounds(p).low);
-              REQUIRE(value <= loaded.ball().bounds(p).high);
+              REQUIRE(value >= loaded.space().bounds(p).low);
+              REQUIRE(value <= loaded.space().bounds(p).high);
             }
           }
         } catch (const std::invalid_argument&) {
@@ -561,8 +561,8 @@ TEST_CASE("no damage with a right checksum reads outside the state or brings a p
 TEST_CASE("draws from a given population are the candidates of a search in that state") {
   for (const dfa::Config& config : configs()) {
     dfa::Stream stream = support::numbers(11);
-    const dfa::Ball ball = support::random_ball(kShape.size(), 30, config.domain, stream);
-    dfa::Racos search(config, kShape, ball, 77, 0);
+    const dfa::Space space = support::random_ball(kShape.size(), 30, config.domain, stream);
+    dfa::Racos search(config, kShape, space, 77, 0);
     dfa::Scratch scratch;
     std::vector<support::Whole> members;
     for (std::uint32_t i = 0; i < 5; ++i) {
@@ -575,7 +575,7 @@ TEST_CASE("draws from a given population are the candidates of a search in that 
       continue;  // windows, as below
     }
     whole_config.region = dfa::Region::kOrdered;  // under Region::kNone negatives would have no vectors to compare
-    dfa::Racos whole(whole_config, kShape, ball, 77, 0);
+    dfa::Racos whole(whole_config, kShape, space, 77, 0);
     for (std::uint32_t i = 0; i < 5; ++i) {
       ask(whole, i);
       whole.tell(i, i);
@@ -587,10 +587,10 @@ TEST_CASE("draws from a given population are the candidates of a search in that 
     if (config.shape == dfa::Shape::kWindow) {
       continue;  // 5 are told, as in the search, but the test above of the halvings says more
     }
-    const auto drawn = dfa::Racos::draw_from(config, kShape, ball, members, 77, 3);
+    const auto drawn = dfa::Racos::draw_from(config, kShape, space, members, 77, 3);
     REQUIRE(drawn.size() == 3);
     for (std::uint32_t i = 0; i < 3; ++i) {
-      CHECK(support::image_of(ball, drawn[i]) == ask(search, i));
+      CHECK(support::image_of(space, drawn[i]) == ask(search, i));
     }
   }
 }

@@ -32,29 +32,29 @@ TEST_CASE("a rectangle painted, written or turned into edits is its values, coor
   for (const dfa::Domain domain : kDomains) {
     for (const std::uint8_t radius : kRadii) {
       for (int i = 0; i < 40; ++i) {
-        const dfa::Ball ball = support::random_ball(kShape.size(), radius, domain, stream);
+        const dfa::Space space = support::random_ball(kShape.size(), radius, domain, stream);
         dfa::Proposal proposal;
         proposal.rectangle = support::random_rectangle(kShape, stream);
-        const Whole before = support::random_whole(ball, stream);
-        const Whole after = support::applied(ball, before, proposal);
+        const Whole before = support::random_whole(space, stream);
+        const Whole after = support::applied(space, before, proposal);
 
-        std::vector<std::uint8_t> image = support::image_of(ball, before);
-        proposal.rectangle.paint(ball, image.data());
-        CHECK(image == support::image_of(ball, after));
+        std::vector<std::uint8_t> image = support::image_of(space, before);
+        proposal.rectangle.paint(space, image.data());
+        CHECK(image == support::image_of(space, after));
 
-        dfa::DenseVector vector = support::dense(ball, before);
+        dfa::DenseVector vector = support::dense(space, before);
         const dfa::DenseVector base = vector;
-        proposal.rectangle.write(ball, vector);
+        proposal.rectangle.write(space, vector);
         CHECK(values_of(vector) == after);
 
         Whole edited = before;
         std::uint32_t last = 0;
-        for (const dfa::Edit& edit : proposal.rectangle.edits(ball, base)) {
+        for (const dfa::Edit& edit : proposal.rectangle.edits(space, base)) {
           CHECK((edit.coordinate > last || edited == before));
           last = edit.coordinate;
           CHECK(edit.base_value == before[edit.coordinate]);
-          CHECK(edit.base_pixel == ball.pixel(edit.coordinate, edit.base_value));
-          CHECK(edit.pixel == ball.pixel(edit.coordinate, edit.value));
+          CHECK(edit.base_pixel == space.pixel(edit.coordinate, edit.base_value));
+          CHECK(edit.pixel == space.pixel(edit.coordinate, edit.value));
           edited[edit.coordinate] = edit.value;
         }
         CHECK(edited == after);
@@ -70,24 +70,25 @@ TEST_CASE("a vector holds a rectangle when no coordinate of it differs, clamped 
   for (const dfa::Domain domain : kDomains) {
     for (const std::uint8_t radius : kRadii) {
       for (int i = 0; i < 40; ++i) {
-        const dfa::Ball ball = support::random_ball(kShape.size(), radius, domain, stream);
+        const dfa::Space space = support::random_ball(kShape.size(), radius, domain, stream);
         dfa::Proposal proposal;
         proposal.rectangle = support::random_rectangle(kShape, stream);
         const dfa::Rectangle& rectangle = proposal.rectangle;
-        Whole whole = support::applied(ball, support::random_whole(ball, stream), proposal);
-        CHECK(dfa::holds(ball, support::dense(ball, whole), support::image_of(ball, whole).data(), rectangle, scratch));
+        Whole whole = support::applied(space, support::random_whole(space, stream), proposal);
+        CHECK(dfa::holds(space, support::dense(space, whole), support::image_of(space, whole).data(), rectangle,
+                         scratch));
 
         const std::uint32_t p = rectangle.start(stream.below(rectangle.height)) + stream.below(rectangle.length);
-        const dfa::Bounds bounds = ball.bounds(p);
+        const dfa::Bounds bounds = space.bounds(p);
         const std::int32_t other = whole[p] == bounds.high ? whole[p] - 1 : whole[p] + 1;
         if (bounds.low == bounds.high) {
           continue;
         }
-        const std::vector<std::uint8_t> image = support::image_of(ball, whole);
+        const std::vector<std::uint8_t> image = support::image_of(space, whole);
         whole[p] = other;
-        num_hidden += image == support::image_of(ball, whole) ? 1 : 0;
-        CHECK_FALSE(
-            dfa::holds(ball, support::dense(ball, whole), support::image_of(ball, whole).data(), rectangle, scratch));
+        num_hidden += image == support::image_of(space, whole) ? 1 : 0;
+        CHECK_FALSE(dfa::holds(space, support::dense(space, whole), support::image_of(space, whole).data(), rectangle,
+                               scratch));
       }
     }
   }
@@ -106,11 +107,11 @@ TEST_CASE("a population told of rectangles is the population of whole vectors, w
           config.region = dfa::Region::kNone;
           config.positives = positives;
           config.samples = samples;
-          const dfa::Ball ball = support::random_ball(kShape.size(), radius, domain, stream);
-          Twin twin(config, ball);
+          const dfa::Space space = support::random_ball(kShape.size(), radius, domain, stream);
+          Twin twin(config, space);
           std::vector<std::pair<double, Whole>> members;
           for (std::uint32_t i = 0; i < config.population(); ++i) {
-            members.emplace_back(stream.below(4), support::random_whole(ball, stream));
+            members.emplace_back(stream.below(4), support::random_whole(space, stream));
           }
           twin.start(members);
           for (int iteration = 0; iteration < 40; ++iteration) {
@@ -125,10 +126,10 @@ TEST_CASE("a population told of rectangles is the population of whole vectors, w
             for (std::size_t rank = 0; rank < positives; ++rank) {
               const dfa::Member& member = twin.population[rank];
               REQUIRE(member.birth == twin.reference[rank].birth);
-              REQUIRE(support::whole_of(twin.population, member, ball.size()) == twin.reference[rank].values);
+              REQUIRE(support::whole_of(twin.population, member, space.size()) == twin.reference[rank].values);
               const dfa::Family& family = twin.population.family(member);
-              std::vector<std::uint8_t> image(ball.size());
-              family.base.render(ball, image.data());
+              std::vector<std::uint8_t> image(space.size());
+              family.base.render(space, image.data());
               REQUIRE(family.image == image);
               if (positives == 1) {
                 REQUIRE(member.edits.empty());

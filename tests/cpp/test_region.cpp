@@ -13,18 +13,18 @@ namespace {
 using support::Twin;
 using support::Whole;
 
-std::vector<dfa::Difference> to_negatives(const dfa::Population& population, const dfa::Ball& ball,
+std::vector<dfa::Difference> to_negatives(const dfa::Population& population, const dfa::Space& space,
                                           std::size_t positive) {
   std::vector<dfa::Difference> differences;
   for (std::size_t n = population.num_positives(); n < population.size(); ++n) {
-    differences.push_back(population.difference(ball, population[positive], population[n]));
+    differences.push_back(population.difference(space, population[positive], population[n]));
   }
   return differences;
 }
 
-bool is_inside(const dfa::Ball& ball, const dfa::Cuts& cuts, const Whole& x) {
+bool is_inside(const dfa::Space& space, const dfa::Cuts& cuts, const Whole& x) {
   for (std::uint32_t p = 0; p < x.size(); ++p) {
-    const dfa::Bounds bounds = dfa::bounds_in(ball, cuts, p);
+    const dfa::Bounds bounds = dfa::bounds_in(space, cuts, p);
     if (x[p] < bounds.low || x[p] > bounds.high) {
       return false;
     }
@@ -44,17 +44,17 @@ TEST_CASE("the ordered region holds its positive, no negative but copies of it, 
     config.positives = 1 + stream.below(3);
     const std::size_t size = 1 + stream.below(40);
     const auto radius = static_cast<std::uint8_t>(trial % 4 == 0 ? 0U : 1U + stream.below(255));
-    const dfa::Ball ball = support::random_ball(size, radius, dfa::Domain::kBall, stream);
-    Twin twin(config, ball);
+    const dfa::Space space = support::random_ball(size, radius, dfa::Domain::kBall, stream);
+    Twin twin(config, space);
     std::vector<std::pair<double, Whole>> members;
     for (std::uint32_t i = 0; i < config.population(); ++i) {
       // Strangers, relatives that differ in one place, and copies.
       const std::uint32_t kind = members.empty() ? 0 : stream.below(3);
-      Whole whole = kind == 0 ? support::random_whole(ball, stream)
+      Whole whole = kind == 0 ? support::random_whole(space, stream)
                               : members[stream.below(static_cast<std::uint32_t>(members.size()))].second;
       if (kind == 1) {
-        const std::uint32_t p = ball.free_coordinate(stream.below(ball.free_count()));
-        whole[p] = ball.bounds(p).low;
+        const std::uint32_t p = space.free_coordinate(stream.below(space.free_count()));
+        whole[p] = space.bounds(p).low;
       }
       members.emplace_back(i, std::move(whole));
     }
@@ -62,13 +62,13 @@ TEST_CASE("the ordered region holds its positive, no negative but copies of it, 
     const dfa::Population& population = twin.population;
     for (std::size_t positive = 0; positive < config.positives; ++positive) {
       dfa::Cuts cuts{{0, {7, 7}}};  // what an earlier candidate left
-      dfa::cut_ordered(ball, population, positive, to_negatives(population, ball, positive), stream, cuts);
+      dfa::cut_ordered(space, population, positive, to_negatives(population, space, positive), stream, cuts);
       const Whole& plus = twin.reference[positive].values;
-      CHECK(is_inside(ball, cuts, plus));
+      CHECK(is_inside(space, cuts, plus));
       std::set<std::uint32_t> coordinates;
       for (const dfa::Cut& cut : cuts) {
         coordinates.insert(cut.coordinate);
-        const dfa::Bounds whole = ball.bounds(cut.coordinate);
+        const dfa::Bounds whole = space.bounds(cut.coordinate);
         CHECK(cut.bounds.low >= whole.low);
         CHECK(cut.bounds.high <= whole.high);
         CHECK((cut.bounds.low > whole.low || cut.bounds.high < whole.high));
@@ -78,7 +78,7 @@ TEST_CASE("the ordered region holds its positive, no negative but copies of it, 
       most_cuts = std::max(most_cuts, cuts.size());
       for (std::size_t n = config.positives; n < twin.reference.size(); ++n) {
         const Whole& minus = twin.reference[n].values;
-        CHECK(is_inside(ball, cuts, minus) == (minus == plus));
+        CHECK(is_inside(space, cuts, minus) == (minus == plus));
       }
     }
   }
@@ -86,31 +86,31 @@ TEST_CASE("the ordered region holds its positive, no negative but copies of it, 
 }
 
 TEST_CASE("where every negative is a copy of the positive nothing is cut and nothing drawn") {
-  const dfa::Ball ball({1, 2, 3}, 5, dfa::Domain::kBall);
+  const dfa::Space space({1, 2, 3}, 5, dfa::Domain::kBall);
   dfa::Config config;
-  Twin twin(config, ball);
+  Twin twin(config, space);
   twin.start({{0, {1, 2, 3}}, {1, {1, 1, 1}}, {2, {1, 2, 3}}, {3, {1, 2, 3}}, {4, {1, 2, 3}}});
   dfa::Stream stream = support::numbers(1);
   dfa::Stream untouched = support::numbers(1);
   dfa::Cuts cuts;
-  dfa::cut_ordered(ball, twin.population, 0, to_negatives(twin.population, ball, 0), stream, cuts);
+  dfa::cut_ordered(space, twin.population, 0, to_negatives(twin.population, space, 0), stream, cuts);
   CHECK(cuts.empty());
   CHECK(stream.next() == untouched.next());
 }
 
 TEST_CASE("one cut lies anywhere between the positive and the negative, and leaves the positive") {
-  const dfa::Ball ball({100}, 5, dfa::Domain::kBall);
+  const dfa::Space space({100}, 5, dfa::Domain::kBall);
   dfa::Config config;
   config.samples = 1;
   config.positives = 1;
   for (const bool is_above : {true, false}) {
-    Twin twin(config, ball);
+    Twin twin(config, space);
     twin.start({{0, {is_above ? -1 : 1}}, {1, {is_above ? 3 : -3}}});
     std::set<std::int32_t> ends;
     for (std::uint32_t i = 0; i < 200; ++i) {
       dfa::Stream stream = support::numbers(i);
       dfa::Cuts cuts;
-      dfa::cut_ordered(ball, twin.population, 0, to_negatives(twin.population, ball, 0), stream, cuts);
+      dfa::cut_ordered(space, twin.population, 0, to_negatives(twin.population, space, 0), stream, cuts);
       REQUIRE(cuts.size() == 1);
       CHECK((is_above ? cuts[0].bounds.low == -5 : cuts[0].bounds.high == 5));
       ends.insert(is_above ? cuts[0].bounds.high : cuts[0].bounds.low);
@@ -124,11 +124,11 @@ TEST_CASE("one cut lies anywhere between the positive and the negative, and leav
 }
 
 TEST_CASE("a coordinate is cut once against every negative that differs there, within the bounds given") {
-  const dfa::Ball ball({100, 100}, 50, dfa::Domain::kBall);
+  const dfa::Space space({100, 100}, 50, dfa::Domain::kBall);
   dfa::Config config;
   config.positives = 1;
   config.samples = 4;
-  Twin twin(config, ball);
+  Twin twin(config, space);
   twin.start({{0, {0, 7}}, {1, {1, 7}}, {2, {-40, 7}}, {3, {40, 7}}, {4, {0, 8}}});
   for (std::uint32_t i = 0; i < 100; ++i) {
     dfa::Stream stream = support::numbers(i);
@@ -151,12 +151,12 @@ TEST_CASE("a coordinate is cut once against every negative that differs there, w
 }
 
 TEST_CASE("coordinates without a cut keep the ball's bounds") {
-  const dfa::Ball ball({0, 100, 255}, 9, dfa::Domain::kValid);
+  const dfa::Space space({0, 100, 255}, 9, dfa::Domain::kValid);
   const dfa::Cuts cuts{{1, {-2, 3}}, {2, {-1, 0}}};
-  CHECK(dfa::bounds_in(ball, cuts, 0).low == 0);
-  CHECK(dfa::bounds_in(ball, cuts, 0).high == 9);
-  CHECK(dfa::bounds_in(ball, cuts, 1).low == -2);
-  CHECK(dfa::bounds_in(ball, cuts, 1).high == 3);
-  CHECK(dfa::bounds_in(ball, cuts, 2).low == -1);
-  CHECK(dfa::bounds_in(ball, {}, 2).low == -9);
+  CHECK(dfa::bounds_in(space, cuts, 0).low == 0);
+  CHECK(dfa::bounds_in(space, cuts, 0).high == 9);
+  CHECK(dfa::bounds_in(space, cuts, 1).low == -2);
+  CHECK(dfa::bounds_in(space, cuts, 1).high == 3);
+  CHECK(dfa::bounds_in(space, cuts, 2).low == -1);
+  CHECK(dfa::bounds_in(space, {}, 2).low == -9);
 }

@@ -25,13 +25,13 @@ dfa::Rectangle woven(const dfa::Texture& texture, std::uint32_t top, std::uint32
 
 // '#' where the first channel takes its upper end, which is where the second one must take its lower.
 Lines picture(const dfa::Rectangle& rectangle) {
-  const dfa::Ball ball(std::vector<std::uint8_t>(kShape.size(), 100), 9, dfa::Domain::kBall);
+  const dfa::Space space(std::vector<std::uint8_t>(kShape.size(), 100), 9, dfa::Domain::kBall);
   Lines lines;
   for (std::uint32_t row = 0; row < rectangle.height; ++row) {
     std::string line;
     for (std::uint32_t column = 0; column < rectangle.length; column += kShape.channels) {
-      const std::int32_t value = rectangle.value(ball, row, column);
-      CHECK(rectangle.value(ball, row, column + 1) == -value);
+      const std::int32_t value = rectangle.value(space, row, column);
+      CHECK(rectangle.value(space, row, column + 1) == -value);
       line += value > 0 ? '#' : '.';
     }
     lines.push_back(line);
@@ -90,7 +90,7 @@ TEST_CASE("rows that were turned for one texture are not turned for the next") {
 }
 
 TEST_CASE("starts are whole images, all channels alike, first in one way and then turned over") {
-  const dfa::Ball ball(std::vector<std::uint8_t>(kShape.size(), 100), 9, dfa::Domain::kBall);
+  const dfa::Space space(std::vector<std::uint8_t>(kShape.size(), 100), 9, dfa::Domain::kBall);
   for (std::uint32_t i = 0; i < dfa::kNumTexturedStarts; ++i) {
     CAPTURE(i);
     const std::uint32_t half = dfa::kNumTexturedStarts / 2;
@@ -107,7 +107,7 @@ TEST_CASE("starts are whole images, all channels alike, first in one way and the
     dfa::weave(texture, 0, 0, {0xff, 0xff}, same, expected);
     for (std::uint32_t row = 0; row < start.height; ++row) {
       for (std::uint32_t column = 0; column < start.length; ++column) {
-        REQUIRE(start.value(ball, row, column) == expected.value(ball, row, column) * (i < half ? 1 : -1));
+        REQUIRE(start.value(space, row, column) == expected.value(space, row, column) * (i < half ? 1 : -1));
       }
     }
   }

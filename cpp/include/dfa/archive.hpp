@@ -21,7 +21,7 @@ using Signs = std::vector<std::uint64_t>;
 std::size_t num_words(std::size_t num_coordinates);
 Signs signs_of(const DenseVector& vector);
 /// The perturbation of another image that has the same signs, at the ends of that image's bounds.
-DenseVector apply_signs(const Signs& signs, const Ball& ball);
+DenseVector apply_signs(const Signs& signs, const Space& space);
 
 /// A start of a search: one of the textured ones, or the signs of a perturbation that broke another image.
 struct PlannedStart {

@@ -25,8 +25,8 @@ class Batch {
   const Config& config() const { return config_; }
   std::size_t size() const { return num_searches_; }
 
-  std::size_t add(Ball ball, std::uint32_t image_id);
-  std::size_t add(Ball ball, std::uint32_t image_id, Plan plan);
+  std::size_t add(Space space, std::uint32_t image_id);
+  std::size_t add(Space space, std::uint32_t image_id, Plan plan);
   void remove(std::size_t slot);
   const Racos& search(std::size_t slot) const;
   /// Racos::vector() of a row that was asked.

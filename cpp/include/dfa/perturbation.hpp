@@ -30,7 +30,7 @@ class DenseVector {
   /// Number of coordinates at which two vectors of the same space differ.
   std::uint64_t count_differences(const DenseVector& other) const;
   /// Writes norm(d + x) for every coordinate.
-  void render(const Ball& ball, std::uint8_t* image) const;
+  void render(const Space& space, std::uint8_t* image) const;
 
  private:
   std::vector<std::int8_t> narrow_;

@@ -64,13 +64,13 @@ class Population {
   std::int32_t value(const Member& member, std::uint32_t coordinate) const {
     return value_at(family(member).base, member.edits, coordinate);
   }
-  Difference difference(const Ball& ball, const Member& a, const Member& b) const;
+  Difference difference(const Space& space, const Member& a, const Member& b) const;
 
   /// Keeps the best s + k of members and arrivals.
-  void merge(const Ball& ball, const std::vector<Arrival>& arrivals);
+  void merge(const Space& space, const std::vector<Arrival>& arrivals);
 
   /// Rebuilds a population from stored parts; throws std::invalid_argument where they contradict one another.
-  void restore(const Ball& ball, std::vector<DenseVector> bases, std::vector<Member> members);
+  void restore(const Space& space, std::vector<DenseVector> bases, std::vector<Member> members);
 
  private:
   struct Ranked {
@@ -83,7 +83,7 @@ class Population {
   void drop_empty_families();
   void rebase();
   void rebase_family(std::size_t family, Member& best);
-  void render_positives(const Ball& ball);
+  void render_positives(const Space& space);
   void count_base_differences();
   std::uint64_t base_difference(std::size_t f, std::size_t g) const;
 

@@ -40,7 +40,7 @@ struct Scratch {
 struct ProposalContext {
   const Config& config;
   const ImageShape& shape;
-  const Ball& ball;
+  const Space& space;
   const Population& population;
   const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
   const Gains& gains;                                       ///< for Values::kTextures
@@ -51,7 +51,7 @@ struct ProposalContext {
 void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratch& scratch);
 
 /// Draws a whole member for iteration 0 (line 1).
-void draw_start(const Config& config, const ImageShape& shape, const Ball& ball, Stream& stream, DenseVector& whole);
+void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole);
 
 /// Draws the textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.
 void draw_textured_start(const ImageShape& shape, std::uint32_t texture, Stream& stream, Rectangle& rectangle);
@@ -66,7 +66,7 @@ inline bool draws_rectangles(const Config& config) {
 }
 
 /// Writes a proposal's image, m bytes, and completes its edits.
-void render_proposal(const Ball& ball, const Population& population, Proposal& proposal, std::uint8_t* image);
+void render_proposal(const Space& space, const Population& population, Proposal& proposal, std::uint8_t* image);
 
 /// The same for a space with a renderer: writes whole vectors, of a start or of a proposal, whose edits it completes.
 void assemble(const DenseVector& whole, std::vector<std::int16_t>& x);

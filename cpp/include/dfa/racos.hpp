@@ -19,16 +19,16 @@ namespace dfa {
 /// by several threads at a time; the population changes only in advance(), when all of them have been told.
 class Racos {
  public:
-  Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id);
+  Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id);
   /// A search that begins with what an archive planned for it.
-  Racos(const Config& config, const ImageShape& shape, Ball ball, std::uint64_t seed, std::uint32_t image_id,
+  Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id,
         Plan plan);
 
   std::uint32_t iteration() const { return iteration_; }
   std::uint32_t iteration_size() const;
   std::uint32_t image_id() const { return image_id_; }
   const Population& population() const { return population_; }
-  const Ball& ball() const { return ball_; }
+  const Space& space() const { return space_; }
   /// The vector of a candidate that was asked, where the space has a renderer; empty for a ball, whose images tell it.
   std::vector<std::int16_t> vector(std::uint32_t candidate);
   /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
@@ -55,7 +55,7 @@ class Racos {
 
   /// Draws proposals from a population given as whole vectors in rank order, with image id 0 and iteration 1: for
   /// studies of the sampler. Returns `count` vectors.
-  static std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const ImageShape& shape, Ball ball,
+  static std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const ImageShape& shape, Space space,
                                                           const std::vector<std::vector<std::int32_t>>& members,
                                                           std::uint64_t seed, std::uint32_t count);
 
@@ -85,7 +85,7 @@ class Racos {
 
   Config config_;
   ImageShape shape_;
-  Ball ball_;
+  Space space_;
   std::uint64_t seed_;
   std::uint32_t image_id_;
   std::uint32_t iteration_ = 0;

@@ -25,19 +25,19 @@ struct Rectangle {
   std::uint32_t start(std::uint32_t row) const { return first + row * stride; }
   std::uint8_t turn(std::uint32_t row) const { return row_turns.empty() ? std::uint8_t{0} : row_turns[row]; }
   /// Value at the coordinate that lies `column` coordinates into a row.
-  std::int32_t value(const Ball& ball, std::uint32_t row, std::uint32_t column) const {
-    const Bounds bounds = ball.bounds(start(row) + column);
+  std::int32_t value(const Space& space, std::uint32_t row, std::uint32_t column) const {
+    const Bounds bounds = space.bounds(start(row) + column);
     return picks_high[column] != turn(row) ? bounds.high : bounds.low;
   }
 
   /// Writes the pixels of one row, `length` bytes.
-  void paint_row(const Ball& ball, std::uint32_t row, std::uint8_t* pixels) const;
+  void paint_row(const Space& space, std::uint32_t row, std::uint8_t* pixels) const;
   /// Paints it into a whole image.
-  void paint(const Ball& ball, std::uint8_t* image) const;
+  void paint(const Space& space, std::uint8_t* image) const;
   /// Writes its values into a whole vector.
-  void write(const Ball& ball, DenseVector& vector) const;
+  void write(const Space& space, DenseVector& vector) const;
   /// The same as edits on a base.
-  Edits edits(const Ball& ball, const DenseVector& base) const;
+  Edits edits(const Space& space, const DenseVector& base) const;
 };
 
 /// The rectangle of rows top..top+height-1 and columns left..left+width-1; a row's choices are yet to be set.
@@ -45,7 +45,7 @@ void place(const ImageShape& shape, std::uint32_t top, std::uint32_t left, std::
            Rectangle& rectangle);
 
 /// Whether a vector, and the image that shows it, hold the rectangle already. The first row that differs ends it.
-bool holds(const Ball& ball, const DenseVector& vector, const std::uint8_t* image, const Rectangle& rectangle,
+bool holds(const Space& space, const DenseVector& vector, const std::uint8_t* image, const Rectangle& rectangle,
            std::vector<std::uint8_t>& scratch);
 
 }  // namespace dfa

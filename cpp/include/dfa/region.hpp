@@ -19,7 +19,7 @@ struct Cut {
 using Cuts = std::vector<Cut>;
 
 /// The bounds of a coordinate inside the region.
-Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate);
+Bounds bounds_in(const Space& space, const Cuts& cuts, std::uint32_t coordinate);
 
 /// Cuts the space until no negative is left inside (RACOS for ordered dimensions, strict cut).
 ///
@@ -29,7 +29,7 @@ Bounds bounds_in(const Ball& ball, const Cuts& cuts, std::uint32_t coordinate);
 /// never be cut off and is left out.
 ///
 /// @param to_negatives difference of the positive to each negative, in rank order
-void cut_ordered(const Ball& ball, const Population& population, std::size_t positive,
+void cut_ordered(const Space& space, const Population& population, std::size_t positive,
                  const std::vector<Difference>& to_negatives, Stream& stream, Cuts& cuts);
 
 /// One cut of the given bounds against every negative at one coordinate (the reading "respectively" of line 14).

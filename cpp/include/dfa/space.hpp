@@ -82,7 +82,4 @@ class Space {
   std::uint32_t free_count_ = 0;
 };
 
-/// A space whose vectors are perturbations.
-using Ball = Space;
-
 }  // namespace dfa

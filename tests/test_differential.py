@@ -15,7 +15,7 @@ import dfa
 from core_driver import DEFAULT, Epsilon, Images, ask, config_of, population_of, radius_of, rows_of, tell
 from dfa import _core
 from reference import tuning
-from reference.archive import Archive, Plan
+from reference.archive import Archive, Lesson, Plan
 from reference.philox import WORD, Stream, philox4x32
 from reference.racos import Racos, Settings
 
@@ -329,6 +329,26 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
     assert len(core) > 5
 
 
+def follow_to_hit(
+    image: Images, number: int, plans: tuple[_core.Plan, Plan], degree: Callable[[int, Images], float]
+) -> tuple[_core.Lesson, Lesson]:
+    """Search as the reference does until the first window, which hits; starts get a degree by number and image."""
+    batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
+    slot = batch.add(image, number, 9, plans[0])
+    search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plans[1])
+    born = 0
+    while search.lesson.found is None:
+        rows = rows_of(batch, slot)
+        expected = search.ask()
+        assert np.array_equal(ask(batch, rows, image.shape), expected)
+        numbered = enumerate(expected, start=born)
+        degrees = [degree(which, each) if which < len(plans[1].starts) else 0.0 for which, each in numbered]
+        born += len(degrees)
+        tell(batch, rows, degrees)
+        search.tell(degrees)
+    return batch.lesson(slot), search.lesson
+
+
 def test_an_archive_plans_few_perturbations_that_are_only_started_from() -> None:
     """Searches end with their first window, so that a trial hardly pays; what broke others leaves a tenth."""
     image = np.full((4, 4, 1), 100, np.uint8)
@@ -339,23 +359,11 @@ def test_an_archive_plans_few_perturbations_that_are_only_started_from() -> None
         perturbations = [start.signs is not None for start in plan.starts]
         assert core_plan.num_starts == len(plan.starts)
         numbers.add(sum(perturbations))
-        batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
-        slot = batch.add(image, number, 9, core_plan)
-        search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plan)
-        told = 0
-        while search.lesson.found is None:
-            rows = rows_of(batch, slot)
-            expected = search.ask()
-            assert np.array_equal(ask(batch, rows, image.shape), expected)
-            degrees = [
-                (0.1 if perturbations[born] else 0.9) if born < len(plan.starts) else 0.0
-                for born in range(told, told + len(expected))
-            ]
-            told += len(expected)
-            tell(batch, rows, degrees)
-            search.tell(degrees)
-        core.learn(0, batch.lesson(slot))
-        reference.learn(0, search.lesson)
+        lessons = follow_to_hit(
+            image, number, (core_plan, plan), lambda born, _, known=perturbations: 0.1 if known[born] else 0.9
+        )
+        core.learn(0, lessons[0])
+        reference.learn(0, lessons[1])
     assert len(core) > 2 * tuning.MOST_STARTED_FROM
     assert max(numbers) == tuning.MOST_STARTED_FROM
 
@@ -384,21 +392,14 @@ def test_an_archive_forgets_as_the_reference() -> None:
         goal = number % 5 // 2
         if number % 20 == 0:
             core_plan, plan = core.plan(goal, 2.0), reference.plan(goal, 2.0)
-        batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
-        slot = batch.add(image, number, 9, core_plan)
-        search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plan)
-        told = 0
-        while search.lesson.found is None:
-            rows = rows_of(batch, slot)
-            expected = search.ask()
-            assert np.array_equal(ask(batch, rows, image.shape), expected)
-            is_start = told < len(plan.starts)
-            # Some of the starts work: those of perturbations with a random sign in one place.
-            degrees = [float(each.flat[4] > 100) * (0.5 + number % 3) if is_start else 0.0 for each in expected]
-            told += len(degrees)
-            tell(batch, rows, degrees)
-            search.tell(degrees)
-        core.learn(goal, batch.lesson(slot))
-        reference.learn(goal, search.lesson)
+        # Some of the starts work: those of perturbations with a random sign in one place.
+        lessons = follow_to_hit(
+            image,
+            number,
+            (core_plan, plan),
+            lambda _, start, weight=0.5 + number % 3: float(start.flat[4] > 100) * weight,
+        )
+        core.learn(goal, lessons[0])
+        reference.learn(goal, lessons[1])
         assert len(core) == len(reference.perturbations)
     assert len(core) == tuning.MOST_PERTURBATIONS

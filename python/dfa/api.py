@@ -41,8 +41,8 @@ class Storage:
         resume: Go on with the run there, if there is one: with the same images, oracle and settings, or it is refused.
         interval: The most images sent to the oracle between two checkpoints, and so the most that one kill can make a
             resumed run send again (and, where images are confirmed by repeated answers, those of one batch);
-            `Profile.resent` counts them. At least four batches. A checkpoint also comes every
-            minute, unless checkpoints take more than a hundredth of the time.
+            `Profile.resent` counts them. At least four batches. A checkpoint also comes every minute, unless
+            checkpoints take more than a hundredth of the time.
         command: What run.json keeps of whoever began the run.
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -36,10 +36,22 @@ class Form(Enum):
             f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{_float_hint(original)}"
         )
 
+    @classmethod
+    def recorded(cls, config: Mapping[str, Any]) -> Form:
+        """Return what the originals of a run are, by the configuration that its folder keeps."""
+        return cls((config.get("space") or {}).get("form", cls.IMAGES.value))
+
     @property
     def takes(self) -> type[np.generic]:
         """The scalar type that an oracle must take."""
         return np.number if self is Form.ARRAYS else np.uint8
+
+
+def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
+    """Return changed - original, exactly where both hold integers: int64, else float64."""
+    exact = np.int64 if original.dtype.kind in "iu" else np.float64
+    change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
+    return change
 
 
 class Inputs:

@@ -272,11 +272,10 @@ class RandomResizePad:
         if isinstance(smallest, bool) or not isinstance(smallest, int | float) or not 0 < smallest <= 1:
             raise InvalidInputError(f"smallest must be a share of the height, in (0, 1], got {smallest!r}")
         require_integer("fill", fill, 0, 255)
-        if not isinstance(seed, np.random.Generator):
-            require_integer("seed", seed, 0, 2**63 - 1)
+        # A generator of the user's has no number to be named by.
+        self._seed = None if isinstance(seed, np.random.Generator) else require_integer("seed", seed, 0, 2**63 - 1)
         self._smallest = float(smallest)
         self._fill = fill
-        self._seed = seed if isinstance(seed, int) else None
         self._generator = np.random.default_rng(seed)
 
     def __repr__(self) -> str:

@@ -42,7 +42,7 @@ from dfa.folder import (
     write_records,
 )
 from dfa.frames import frame_of
-from dfa.inputs import Form
+from dfa.inputs import Form, difference
 from dfa.intervals import Interval, wilson
 from dfa.objectives import predicted
 from dfa.oracle import as_oracle
@@ -817,7 +817,7 @@ class Result:
     @property
     def _form(self) -> Form:
         """What the run's originals are."""
-        return Form((self.config.get("space") or {}).get("form", Form.IMAGES.value))
+        return Form.recorded(self.config)
 
     def _held(self, index: int) -> Image:
         image = self.images[index]
@@ -897,9 +897,7 @@ class Result:
         if self.originals is None or self.records[index].linf is None:
             return ""
         try:
-            original = self.originals[index]
-            exact = np.int64 if original.dtype.kind in "iu" else np.float64
-            distance = np.abs(pixels.astype(exact) - original).max().item()
+            distance = np.abs(difference(pixels, self.originals[index])).max().item()
         except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
             return f"the original cannot be read again: {type(error).__name__}: {error}"
         if distance == self.records[index].linf:

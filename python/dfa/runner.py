@@ -29,7 +29,7 @@ from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
 from dfa.folder import plain
 from dfa.generations import Generations
-from dfa.inputs import Inputs, StreamIds, check_label_range
+from dfa.inputs import Inputs, StreamIds, check_label_range, difference
 from dfa.objectives import SMALLEST_DEGREE, measure, predicted
 from dfa.optimizer import Racos
 from dfa.oracle.answers import Answer
@@ -662,7 +662,7 @@ class _Run:
         now = time.monotonic()
         sent = [half.round for half in self._halves if half.round is not None]
         each = self._plan.asking.queries_per_image
-        rows = each * sum(len(round.indices) for round in sent)
+        rows = each * sum(len(batch.indices) for batch in sent)
         profile = replace(
             self._profile,
             wall=time.perf_counter() - self._started,
@@ -864,13 +864,12 @@ def _mean(answers: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _distances(found: _Found) -> dict[str, Any]:
-    """Return what the search changed, measured on the uint8 images, as fields of a record."""
-    is_whole = found.original.dtype.kind in "iu"
-    difference = found.adversarial.astype(np.int64 if is_whole else np.float64) - found.original
+    """Return what the search changed, measured on the images themselves, as fields of a record."""
+    change = difference(found.adversarial, found.original)
     return {
-        "l0": int(np.count_nonzero(difference)),
-        "l2": float(np.sqrt((difference * difference).sum())),
-        "linf": np.abs(difference).max().item(),
+        "l0": int(np.count_nonzero(change)),
+        "l2": float(np.sqrt((change * change).sum())),
+        "linf": np.abs(change).max().item(),
     }
 
 

@@ -84,7 +84,7 @@ _SHARE: Final = 0.02
 
 _PICTURES: Final = """
 CREATE TABLE IF NOT EXISTS pictures (
-    place INTEGER PRIMARY KEY, shape TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL
+    place INTEGER PRIMARY KEY, form TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL
 )"""
 
 _SCHEMA: Final = f"""
@@ -111,7 +111,7 @@ class Checkpoint:
 
 
 class Picture(NamedTuple):
-    """An adversarial image and what it was made from: uint8, (H, W, C)."""
+    """An adversarial image and what it was made from: uint8, (H, W, C), or a user's arrays of one shape and dtype."""
 
     image: Image
     original: Image
@@ -404,7 +404,7 @@ class Store:
             self._journal.executemany(
                 "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
                 (
-                    (place, _forms_of(image, original), image.tobytes(), original.tobytes())
+                    (place, json.dumps([image.dtype.str, image.shape]), image.tobytes(), original.tobytes())
                     for place, (image, original) in self._found.items()
                 ),
             )
@@ -441,7 +441,7 @@ class Store:
         write_image(self.folder, place, picture.image)
 
     def _picture(self, place: int) -> Picture | None:
-        row = self._journal.execute("SELECT shape, image, original FROM pictures WHERE place = ?", (place,)).fetchone()
+        row = self._journal.execute("SELECT form, image, original FROM pictures WHERE place = ?", (place,)).fetchone()
         return None if row is None else _picture_of(*row)
 
 
@@ -450,14 +450,9 @@ def digest_of(image: Image) -> bytes:
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
 
-def _forms_of(*arrays: np.ndarray) -> str:
-    # What a user's space makes of an original may be of another type and shape.
-    return json.dumps([[each.dtype.str, each.shape] for each in arrays])
-
-
-def _picture_of(forms: str, *contents: bytes) -> Picture:
-    parts = zip(contents, json.loads(forms), strict=True)
-    return Picture(*(np.frombuffer(each, np.dtype(kind)).reshape(shape) for each, (kind, shape) in parts))
+def _picture_of(form: str, image: bytes, original: bytes) -> Picture:
+    dtype, shape = json.loads(form)
+    return Picture(*(np.frombuffer(each, np.dtype(dtype)).reshape(shape) for each in (image, original)))
 
 
 def holds_run(folder: Path) -> bool:
@@ -543,8 +538,8 @@ def read_run(folder: str | Path) -> SavedRun:
         rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
         pictures = {}
         if journal.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchone():
-            found = journal.execute("SELECT place, shape, image, original FROM pictures")
-            pictures = {place: (shape, image, original) for place, shape, image, original in found}
+            found = journal.execute("SELECT place, form, image, original FROM pictures")
+            pictures = {place: (form, image, original) for place, form, image, original in found}
     return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from dfa.confirmation import Confirmation
 from dfa.errors import InvalidInputError
 from dfa.folder import IMAGES, ORIGINALS
-from dfa.inputs import Form
+from dfa.inputs import Form, difference
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.promises import why_broken
@@ -233,7 +233,7 @@ class _Verifier:
     @property
     def form(self) -> Form:
         """What the run's originals are."""
-        return Form((self.space or {}).get("form", Form.IMAGES.value))
+        return Form.recorded(self.run.config)
 
     def _expect_promise(self, subject: _Subject, original: Image, space: Mapping[str, Any]) -> None:
         """Hold an image to what its space promises, if anything."""
@@ -288,26 +288,25 @@ class _Verifier:
     def _measure(self, subject: _Subject, allowed: NDArray[np.int64] | None) -> None:
         if subject.original is None:
             return
-        exact = np.int64 if subject.original.dtype.kind in "iu" else np.float64
-        difference = subject.image.astype(exact) - subject.original.astype(exact)
+        change = difference(subject.image, subject.original)
         if self.space is not None:
             self._expect_promise(subject, subject.original, self.space)
         if allowed is not None:
             per_image = allowed.ndim in (1, 4)
-            limit = np.broadcast_to(allowed[subject.index] if per_image else allowed, difference.shape)
-            beyond = np.argwhere(np.abs(difference) > limit)
+            limit = np.broadcast_to(allowed[subject.index] if per_image else allowed, change.shape)
+            beyond = np.argwhere(np.abs(change) > limit)
             problem = ""
             if len(beyond):
                 place = tuple(beyond[0].tolist())
                 problem = (
-                    f"{len(beyond):,} values lie beyond epsilon; the first, at {place}, {abs(difference[place])} grey "
+                    f"{len(beyond):,} values lie beyond epsilon; the first, at {place}, {abs(change[place])} grey "
                     f"levels away, where {limit[place]} are allowed"
                 )
             self._expect("epsilon", subject.index, problem)
         measured = {
-            "l0": int((difference != 0).sum()),
-            "l2": float(np.linalg.norm(difference.astype(np.float64))),
-            "linf": np.abs(difference).max().item(),
+            "l0": int((change != 0).sum()),
+            "l2": float(np.linalg.norm(change.astype(np.float64))),
+            "linf": np.abs(change).max().item(),
         }
         wrong = [
             f"{name} was recorded as {recorded}, and is {value}"

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import require_integer
+from dfa.checks import is_integer, require_integer
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -145,11 +145,7 @@ class TfliteOracle(Oracle):
         self.num_classes: int = self._output.shape[1]
         steps = self._output.scale * self.num_classes / 2 if self._output.dtype.kind in "iu" else 0.0
         self.tolerance = checked_tolerance(max(DEFAULT_TOLERANCE, steps) if tolerance is None else tolerance)
-        if (
-            isinstance(class_offset, bool)
-            or not isinstance(class_offset, int)
-            or not 0 <= class_offset < self.num_classes
-        ):
+        if not is_integer(class_offset) or not 0 <= class_offset < self.num_classes:
             raise InvalidInputError(
                 f"class_offset must be an integer in 0..{self.num_classes - 1}, since the model {self.name!r} has "
                 f"{self.num_classes} outputs, got {class_offset!r}"

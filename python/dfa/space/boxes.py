@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core, promises
+from dfa.checks import is_integer
 from dfa.errors import InvalidInputError
 from dfa.objectives import LOG
 from dfa.optimizer import Racos, Region
@@ -94,7 +95,7 @@ class BoundCoreSpace(BoundSpace):
         parameters = self.space.parameters(index)
         name = type(self.space).__name__
         for key, value in parameters.items():
-            if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            if not is_integer(value):
                 raise InvalidInputError(f"{name}: {key} must be an integer, got {value!r}")
         key_of_box = tuple(parameters.items())
         if key_of_box not in self._boxes:

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 import dfa
 from dfa import _core
+from dfa.objectives import predicted
+from dfa.oracle.gate import Gate, Purpose
+from dfa.types import Images
 
 
 class ImageSet(NamedTuple):
@@ -32,6 +35,26 @@ class ImageSet(NamedTuple):
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+
+
+class Counted(dfa.Oracle):
+    """Passes everything on to an oracle and counts the images."""
+
+    def __init__(self, oracle: dfa.Oracle) -> None:
+        """Wrap an oracle of probabilities or logits."""
+        self.name, self.returns, self.tolerance = oracle.name, oracle.returns, oracle.tolerance
+        self.num_classes = oracle.num_classes
+        self.images = 0
+        self._oracle = oracle
+
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+        """Let the oracle get ready."""
+        self._oracle.prepare(shape, batch_size)
+
+    def scores(self, images: Images) -> Any:
+        """Return what the oracle answers."""
+        self.images += len(images)
+        return self._oracle.scores(images)
 
 
 class MissingInputError(SystemExit):
@@ -79,6 +102,28 @@ def load_model(data: Path, name: str) -> Any:
     except ImportError as error:
         raise MissingInputError("this benchmark needs Keras and a backend: pip install '.[tensorflow]'") from error
     return keras.models.load_model(path)
+
+
+def first_correct(
+    oracle: dfa.Oracle, images: ImageSet, number: int, batch_size: int
+) -> tuple[ImageSet, NDArray[np.float64]]:
+    """Return the first images that an oracle classifies correctly, so many or all there are, and their probabilities.
+
+    The oracle is then ready for batches of this size.
+    """
+    gate = Gate(oracle, num_images=len(images.images), max_queries=0)
+    gate.prepare(images.images.shape[1:], batch_size)
+    kept: list[int] = []
+    rows: list[NDArray[np.float64]] = []
+    for start in range(0, len(images.images), batch_size):
+        places = np.arange(start, min(start + batch_size, len(images.images)))
+        scores = gate.ask(images.images[places], places, Purpose.CLEAN)
+        is_right = predicted(scores) == images.labels[places]
+        kept += places[is_right].tolist()
+        rows += list(scores[is_right])
+        if len(kept) >= number:
+            break
+    return ImageSet(images.images[kept[:number]], images.labels[kept[:number]]), np.array(rows[:number])
 
 
 def write_report(path: Path, arguments: argparse.Namespace, results: Any, **more: Any) -> None:

@@ -31,8 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import ImageSet, existing, load_images, load_model, make_parser, print_table, write_report
-from dfa.oracle.gate import Gate, Purpose
+from common import ImageSet, existing, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.pipelines import Jpeg, Median, RandomResizePad
 from dfa.types import Classes, Images
 
@@ -86,7 +85,9 @@ def pgd(model: Any, images: Images, labels: Classes, epsilon: int, *, seed: int,
 def robust(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Attack the adversarially trained MNIST model, by queries and by gradients."""
     model = load_model(arguments.data, "mnist_robust.keras")
-    chosen = correct(dfa.as_oracle(model), load_images(arguments.data, "mnist_test2000.npz"), arguments.images or 200)
+    chosen, _ = first_correct(
+        dfa.as_oracle(model), load_images(arguments.data, "mnist_test2000.npz"), arguments.images or 200, 64
+    )
     started = time.perf_counter()
     fell = pgd(model, chosen.images, chosen.labels, 76, seed=0, batch_size=100)
     white_box = {
@@ -108,7 +109,7 @@ def pipeline(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     model = load_model(arguments.data, "mobilenet_v2_224.keras")
     defended = dfa.Pipeline([Jpeg(75), Median(3)], model, threads=2)
     images = load_images(arguments.data, "imagenet100_224.npz")
-    chosen = correct(defended, images, arguments.images or 20)
+    chosen, _ = first_correct(defended, images, arguments.images or 20, 64)
     few = ImageSet(chosen.images[:5], chosen.labels[:5])
     budget = arguments.max_queries
     settings: list[tuple[str, ImageSet, dict[str, Any]]] = [
@@ -134,7 +135,7 @@ def tflite(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         ("mobilenet_v2_224_int8.tflite", "imagenet100_224.npz", 20),
     ):
         oracle = dfa.TfliteOracle(existing(arguments.data / "models" / name), class_offset=1)
-        chosen = correct(oracle, load_images(arguments.data, images), arguments.images or number)
+        chosen, _ = first_correct(oracle, load_images(arguments.data, images), arguments.images or number, 64)
         budget = arguments.max_queries or 2_000
         result = dfa.run(oracle, *chosen, epsilon=10, max_queries=budget, batch_size=64, progress=arguments.progress)
         rows.append(row_of(f"{name}, epsilon 10", result))
@@ -144,7 +145,9 @@ def tflite(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 def random(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Attack MobileNetV1 behind random resizing and padding, with and without repeated answers."""
     model = load_model(arguments.data, "mobilenet_v1_160.keras")
-    chosen = correct(dfa.as_oracle(model), load_images(arguments.data, "imagenet100_160.npz"), arguments.images or 20)
+    chosen, _ = first_correct(
+        dfa.as_oracle(model), load_images(arguments.data, "imagenet100_160.npz"), arguments.images or 20, 64
+    )
     rows = []
     for name, confirmations in (("1 of 1", dfa.Confirmation()), ("9 of 10", dfa.Confirmation(9, of=10))):
         defended = dfa.Pipeline([RandomResizePad(0.8, seed=0)], model)
@@ -175,20 +178,6 @@ def worth(oracle: dfa.Oracle, result: dfa.Result) -> list[float]:
             classes = np.argmax(oracle.scores(np.repeat(image[np.newaxis], 100, axis=0)), axis=1)
             shares.append(float((classes != record.class_before).mean()))
     return shares
-
-
-def correct(oracle: dfa.Oracle, images: ImageSet, number: int) -> ImageSet:
-    """Return the first images that an oracle classifies correctly."""
-    gate = Gate(oracle, num_images=len(images.images), max_queries=0)
-    gate.prepare(images.images.shape[1:], 64)
-    kept: list[int] = []
-    for start in range(0, len(images.images), 64):
-        some = np.arange(start, min(start + 64, len(images.images)))
-        classes = gate.ask(images.images[some], some, Purpose.CLEAN).argmax(axis=1)
-        kept += some[classes == images.labels[some]].tolist()
-        if len(kept) >= number:
-            break
-    return ImageSet(images.images[kept[:number]], images.labels[kept[:number]])
 
 
 def row_of(name: str, result: dfa.Result) -> dict[str, Any]:

@@ -21,8 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
-from dfa.objectives import predicted
+from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.targets import resolve
 from dfa.types import Images
 
@@ -74,26 +73,6 @@ LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
 """What is made of the model's oracle (of its logits, on the level of that name)."""
 
 
-class Counted(dfa.Oracle):
-    """Passes everything on to an oracle and counts the images."""
-
-    def __init__(self, oracle: dfa.Oracle) -> None:
-        """Wrap an oracle of probabilities or logits."""
-        self.name, self.returns, self.tolerance = oracle.name, oracle.returns, oracle.tolerance
-        self.num_classes = oracle.num_classes
-        self.images = 0
-        self._oracle = oracle
-
-    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
-        """Let the oracle get ready."""
-        self._oracle.prepare(shape, batch_size)
-
-    def scores(self, images: Images) -> Any:
-        """Return what the oracle answers."""
-        self.images += len(images)
-        return self._oracle.scores(images)
-
-
 @dataclass(frozen=True)
 class Problem:
     """The model of a setting, its images, and their targets or None."""
@@ -105,16 +84,11 @@ class Problem:
 
 def load(setting: Setting, number: int, data: Path) -> Problem:
     """Load a setting."""
-    images, labels = load_images(data, setting.images)
     model = load_model(data, setting.model)
-    oracle = dfa.as_oracle(model)
-    oracle.prepare(images.shape[1:], setting.batch_size)
-    images, labels = images[: 2 * number], labels[: 2 * number]
-    parts = [images[start : start + setting.batch_size] for start in range(0, len(images), setting.batch_size)]
-    scores = np.concatenate([np.asarray(oracle.scores(part), dtype=np.float64) for part in parts])
-    kept = np.flatnonzero(predicted(scores) == labels)[:number]
-    targets = None if setting.rank is None else resolve(dfa.rank(setting.rank), scores[kept], kept)
-    return Problem(model, images[kept], targets)
+    chosen, scores = first_correct(dfa.as_oracle(model), load_images(data, setting.images), number, setting.batch_size)
+    places = np.arange(len(chosen.images))
+    targets = None if setting.rank is None else resolve(dfa.rank(setting.rank), scores, places)
+    return Problem(model, chosen.images, targets)
 
 
 def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, Counted]:

@@ -29,10 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
-from dfa.objectives import predicted
+from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.targets import resolve
-from dfa.types import Image, Images
+from dfa.types import Image
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
 from rivals.boundary import (
@@ -171,27 +170,6 @@ def outcome_of(boundary: Boundary, started: float, batch_size: int) -> Outcome:
     )
 
 
-class Counted(dfa.Oracle):
-    """Passes everything on to an oracle and counts the images."""
-
-    def __init__(self, oracle: dfa.Oracle) -> None:
-        """Wrap an oracle."""
-        self.name = oracle.name
-        self.returns = oracle.returns
-        self.tolerance = oracle.tolerance
-        self.images = 0
-        self._oracle = oracle
-
-    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
-        """Let the oracle get ready."""
-        self._oracle.prepare(shape, batch_size)
-
-    def scores(self, images: Images) -> Any:
-        """Return what the oracle answers."""
-        self.images += len(images)
-        return self._oracle.scores(images)
-
-
 def dfa_attack(**keywords: Any) -> Attack:
     """Return `dfa.run` with keyword arguments of its own."""
 
@@ -302,18 +280,14 @@ class Loaded(NamedTuple):
 
 def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
     """Load a setting: the first correctly classified images, and their goals."""
-    images, labels = load_images(arguments.data, setting.images)
     oracle = dfa.as_oracle(load_model(arguments.data, setting.model))
-    oracle.prepare(images.shape[1:], setting.batch_size)
-    chunks = [images[start : start + setting.batch_size] for start in range(0, len(images), setting.batch_size)]
-    scores = np.concatenate([np.asarray(oracle.scores(chunk), dtype=np.float64) for chunk in chunks])
-    kept = np.flatnonzero(predicted(scores) == labels)[: arguments.images or setting.number]
-    goals = labels[kept]
+    images = load_images(arguments.data, setting.images)
+    (chosen, goals), scores = first_correct(oracle, images, arguments.images or setting.number, setting.batch_size)
     if setting.rank is not None:
-        resolved = resolve(dfa.rank(setting.rank), scores[kept], kept)
+        resolved = resolve(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
         assert resolved is not None
         goals = resolved
-    problem = Problem(images[kept], goals, setting.rank is not None, setting.epsilon, arguments.budget)
+    problem = Problem(chosen, goals, setting.rank is not None, setting.epsilon, arguments.budget)
     return Loaded(oracle, problem)
 
 

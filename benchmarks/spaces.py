@@ -54,10 +54,6 @@ class Counted:
         # ART's differential evolution asks about one image at a time, 40,000 times.
         self._alone = tensorflow.function(lambda image: model(image, training=False), jit_compile=True)
 
-    def prepare(self, shape: tuple[int, ...], batch: int) -> None:
-        """Let the model compile."""
-        self.oracle.prepare(shape, batch)  # type: ignore[arg-type]
-
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         """Return scores."""
         self.asked += len(images)
@@ -73,10 +69,10 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
 def subjects(data: Path, name: str, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly."""
     model = Counted(common.load_model(data, f"{name}.keras"))
-    images, labels = common.load_images(data, f"{MODELS[name]}.npz")
-    model.prepare(images.shape[1:], 256)
-    right = np.flatnonzero(model(images[: 2 * number]).argmax(axis=1) == labels[: 2 * number])[:number]
-    return model, images[right], labels[right]
+    (images, labels), _ = common.first_correct(
+        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), number, 256
+    )
+    return model, images, labels
 
 
 def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:

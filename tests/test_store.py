@@ -16,6 +16,7 @@ import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import PIL.Image
@@ -324,36 +325,48 @@ def test_whatever_the_settings_a_run_goes_on(tmp_path, settings):
     assert_same(attack(CLASSIFIER, tmp_path, **settings), expected)
 
 
-def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, monkeypatch):
-    uncovered, most, covers = 0, 0, 0
+@pytest.fixture
+def coverage(monkeypatch):
+    """Counts what is sent and not covered by a checkpoint."""
+    seen = SimpleNamespace(uncovered=0, most=0, covers=0)
     batches = []
     sending, cover = Store.sending, Store.cover
 
     def count(self, purpose, images):
-        nonlocal uncovered, most
         sending(self, purpose, images)
         if purpose == "attack":
             batches.append(images)
-        uncovered += images
-        most = max(most, uncovered)
+        seen.uncovered += images
+        seen.most = max(seen.most, seen.uncovered)
 
     def reset(self, checkpoint, *, under_way):
-        nonlocal uncovered, covers
         cover(self, checkpoint, under_way=under_way)
         halves = sum(checkpoint.document["has_sent"])
         assert under_way == sum(batches[len(batches) - halves :])
-        uncovered, covers = under_way, covers + 1
+        seen.uncovered = under_way
+        seen.covers += 1
 
     monkeypatch.setattr(Store, "sending", count)
     monkeypatch.setattr(Store, "cover", reset)
+    return seen
+
+
+def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, coverage):
     # Many images are skipped, whose clean predictions come one after the other.
     labels = np.where(np.arange(24) < 18, (CLASSIFIER.classes(IMAGES) + 1) % 10, CLASSIFIER.classes(IMAGES))
     attack(CLASSIFIER, tmp_path / "a", labels=labels, interval=16)
-    assert most <= 16
-    uncovered = most = 0
+    assert coverage.most <= 16
+    coverage.uncovered = coverage.most = 0
     attack(CLASSIFIER, tmp_path / "b", interval=100)
-    assert 50 < most <= 100
-    assert covers > 10
+    assert 50 < coverage.most <= 100
+    assert coverage.covers > 10
+
+
+def test_by_labels_too_no_more_than_the_interval_is_ever_uncovered(tmp_path, coverage):
+    """Each candidate takes two images there, and a batch twice as many as it has rows."""
+    attack(dfa.label_only(CLASSIFIER, num_classes=10), tmp_path)
+    assert INTERVAL / 2 < coverage.most <= INTERVAL
+    assert coverage.covers > 10
 
 
 def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):

@@ -67,3 +67,14 @@ def test_labels_alone_need_images():
     space = dfa.Custom(-np.full(192, 50), np.full(192, 50), lambda rows, x: rows + x)
     with pytest.raises(dfa.InvalidInputError, match=r"by labels alone only images can be searched.*Custom"):
         dfa.run(dfa.label_only(classifier, num_classes=CLASSES), table, space=space, progress=False)
+
+
+def test_repeated_answers_are_about_what_the_oracle_was_shown():
+    """Of a user's space the core's rows are vectors, and what is asked again are rows of the table."""
+    table = RNG.integers(0, 256, (6, 8 * 8 * 3))
+    space = dfa.Custom(-np.full(192, 50), np.full(192, 50), lambda rows, x: np.clip(rows + x, 0, 255))
+    once = dfa.run(classifier, table, space=space, max_queries=300, progress=False)
+    thrice = dfa.run(classifier, table, space=space, max_queries=300, confirmations=3, progress=False)
+    assert thrice.success.sum() > 0
+    assert thrice.queries.tolist() == once.queries.tolist()
+    assert all(record.agreeing == 3 for record in thrice.records if record.status is dfa.Status.SUCCESS)

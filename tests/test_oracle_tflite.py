@@ -232,7 +232,7 @@ def test_models_that_are_no_classifiers_of_images_are_refused(convert, float_mod
     [
         ({"class_offset": 7}, r"class_offset must be an integer in 0\.\.6"),
         ({"class_offset": -1}, "class_offset must be"),
-        ({"threads": 0}, "threads .unless None. must be an integer of at least 1"),
+        ({"threads": 0}, "threads must be None or an integer of at least 1"),
         ({"tolerance": -1}, "tolerance must be"),
         ({"returns": "labels?"}, "returns must be"),
     ],

@@ -18,6 +18,7 @@ import pytest
 
 import dfa
 from dfa import runner
+from dfa import store as store_module
 from dfa.results import AdversarialImages
 from oracles import LazyImages, LinearClassifier, Recorder, Until, brightness, never, raising, random_images
 
@@ -522,8 +523,10 @@ def test_a_run_cut_short_is_saved_as_far_as_it_got(tmp_path, whole, error):
     assert saved(tmp_path)["saved"]["unchecked"] == len(read.images.held())
 
 
-def test_a_partial_result_that_cannot_be_saved_is_told_of_and_kept(tmp_path):
+def test_a_partial_result_that_cannot_be_saved_is_told_of_and_kept(tmp_path, monkeypatch):
     folder = tmp_path / "run"
+    # No file is written while the oracle breaks the folder, which would be the first to fail now and then.
+    monkeypatch.setattr(store_module, "_SHARE", -1.0)
 
     def breaks_both(images):
         shutil.rmtree(folder)

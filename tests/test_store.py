@@ -369,6 +369,14 @@ def test_by_labels_too_no_more_than_the_interval_is_ever_uncovered(tmp_path, cov
     assert coverage.covers > 10
 
 
+def test_repeated_clean_predictions_too_are_covered(tmp_path, coverage):
+    """All images are skipped, so that nothing else is sent."""
+    labels = (CLASSIFIER.classes(IMAGES) + 1) % 10
+    attack(CLASSIFIER, tmp_path, labels=labels, confirmations=3)
+    assert INTERVAL / 2 < coverage.most <= INTERVAL
+    assert coverage.covers > 0
+
+
 def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     covers = []
     cover = Store.cover
@@ -461,6 +469,13 @@ def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, mon
     }
     assert num_pictures(killed) == 0
     assert dfa.verify(killed, CLASSIFIER).holds
+
+
+def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "_SHARE", -1.0)
+    cut_short(tmp_path, 160)
+    assert dfa.Result.load(tmp_path).success.sum() > 3
+    assert num_pictures(tmp_path) == 0
 
 
 def test_a_folder_of_before_the_journal_held_images_goes_on(tmp_path, whole):

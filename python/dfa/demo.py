@@ -308,7 +308,7 @@ def draw_contact_sheet(
                 None if image is None else amplified_difference(originals[i], image, factor)
                 for i, image in zip(examples, found, strict=True)
             ],
-            [(f"{record.queries:,} queries",) for record in records],
+            [(_queries(record.queries),) for record in records],
         )
     return sheet.draw()
 
@@ -319,7 +319,11 @@ def section_title(attack: Attack, result: Result) -> str:
     setting = {"paper": "the paper's setting", "default": "the default"}[attack.setting]
     summary = result.summary()
     title = f"{aim}, {setting}: {100 * summary.TSR:.0f} % of {summary.attacked:,} digits"
-    return f"{title}, median {summary.queries_median:,.0f} queries" if summary.verified else title
+    return f"{title}, median {_queries(round(summary.queries_median))}" if summary.verified else title
+
+
+def _queries(number: int) -> str:
+    return f"{number:,} {'query' if number == 1 else 'queries'}"
 
 
 def _class_text(number: int | None, probability: float | None) -> str:

@@ -84,9 +84,9 @@ class Racos:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("samples", "positives"):
-            require_integer(name, getattr(self, name), 1, 2**20)
+            _require_number(name, getattr(self, name), 1, 2**20)
         if self.max_iterations is not None:
-            require_integer("max_iterations", self.max_iterations, 1, _MOST)
+            _require_number("max_iterations", self.max_iterations, 1)
         _require_name("shape", self.shape, get_args(Shape))
         _require_name("values", self.values, get_args(Values))
         _require_name("region", self.region, get_args(Region))
@@ -95,15 +95,15 @@ class Racos:
         _require_name("ties", self.ties, get_args(Ties))
         is_share = isinstance(self.coordinates, float) and 0 < self.coordinates < 1
         if not is_share:
-            require_integer("coordinates (unless a share in (0, 1))", self.coordinates, 1, _MOST)
+            _require_number("coordinates (unless a share in (0, 1))", self.coordinates, 1)
         if not 0 < self.window_share <= 1:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         for halving in self.window_halvings:
-            require_integer("each of window_halvings", halving, 1, _MOST)
+            _require_number("each of window_halvings", halving, 1)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
-            require_integer("starts (unless None)", self.starts, self.population, _MOST)
+            _require_number("starts (unless None)", self.starts, self.population)
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
@@ -177,6 +177,12 @@ class Racos:
             window_halvings=list(self.window_halvings),
             starts=self.starts or 0,
         )
+
+
+def _require_number(name: str, value: object, least: int, most: int = _MOST) -> None:
+    # Apart, since an end that nobody comes near says nothing to those who are below the other.
+    require_integer(name, value, least)
+    require_integer(name, value, least, most)
 
 
 def _require_name(name: str, value: str, known: tuple[str, ...]) -> None:

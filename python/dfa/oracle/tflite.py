@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import is_integer, require_integer
+from dfa.checks import is_integer
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -134,8 +134,8 @@ class TfliteOracle(Oracle):
             raise InvalidInputError(f"a TFLite oracle needs a .tflite file that exists, and {str(path)!r} does not")
         self._content = path.read_bytes()
         self.name = path.name if name is None else name
-        if threads is not None:
-            require_integer("threads (unless None)", threads, 1)
+        if threads is not None and (not is_integer(threads) or threads < 1):
+            raise InvalidInputError(f"threads must be None or an integer of at least 1, got {threads!r}")
         first = self._interpreter()
         self._input = _Tensor.of(_only(first.get_input_details(), "input", self.name), self.name)
         self._output = _Tensor.of(_only(first.get_output_details(), "output", self.name), self.name)

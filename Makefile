@@ -32,7 +32,8 @@ cpp-tests: $(VENV)/tools-installed
 	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset; done
 
 python-tests: $(VENV)/wheel-installed
-	$(BIN)/python -m pytest tests --data=$(DATA)
+	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
+	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 format: $(VENV)/tools-installed
 	$(BIN)/ruff check --fix .

@@ -50,10 +50,21 @@ def broken(images):
 def stubborn(images):
     return np.broadcast_to([0.75, 0.25], (len(images), 2))
 
+def label(images):
+    return classify(images).argmax(axis=1)
+
 class Scores:
     __call__ = staticmethod(classify)
 
 nested = Scores
+"""
+
+SPACES = """
+import numpy as np
+import dfa
+
+left = dfa.LinfBall(12, mask=np.arange(8 * 7).reshape(8, 7) % 7 < 3)
+ramp = dfa.Custom([-9], [9], lambda images, x: (images + x[:, :, None, None]).clip(0, 255).astype(images.dtype))
 """
 
 
@@ -176,6 +187,20 @@ def test_a_rate_of_nothing_does_not_pass_silently(here, capsys):
         ),
         (["model.py:classify", "photos", "--confirmations", "many"], "confirmations must be"),
         (["model.py:absent", "photos"], "has no 'absent'; it has Scores, broken, classify"),
+        (
+            ["model.py:classify", "photos", "--space", "circles"],
+            "one of lighting, pixels, rectangle, shift, tiled, tin",
+        ),
+        (["model.py:classify", "photos", "--space", "pixels:radius=2"], "pixels has number; got 'radius=2'"),
+        (["model.py:classify", "photos", "--space", "pixels:number=few"], "must be NAME=INTEGER.*got 'number=few'"),
+        (["model.py:classify", "photos", "--space", "pixels:number=0"], "Pixels, images of shape .*: number must be"),
+        (["model.py:classify", "photos", "--space", "pixels:number=2x2"], "Pixels: number must be an integer"),
+        (["model.py:classify", "photos", "--space", "model.py:label"], "'model.py:label' must be a dfa.Space, got"),
+        (["model.py:classify", "photos", "--space", "pixels", "--epsilon", "8"], "the space 'pixels' is none; leave"),
+        (["model.py:classify", "photos", "--space", "pixels", "--shape", "window"], "its optimizer must have shape"),
+        (["model.py:label", "photos", "--returns", "label"], "num_classes must be an integer of 2 or more"),
+        (["model.py:classify", "photos", "--shows", "label"], "num_classes must be an integer of 2 or more"),
+        (["model.py:classify", "photos", "--k", "3"], "goes with returns='top_k'"),
         (["no_such_module:classify", "photos"], "cannot import 'no_such_module': ModuleNotFoundError"),
         (["gone.py:classify", "photos"], "'gone.py' must be a file that exists"),
         (["model.py:nested", "photos"], "got the class Scores"),
@@ -307,6 +332,65 @@ def test_scores_and_preprocessing_are_declared(here, capsys):
     oracle = dfa.Result.load("a").config["oracle"]
     assert (oracle["returns"], oracle["preprocess"]) == ("logits", "halve")
     assert dfa_says(capsys, *base, "--out", "b")[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "space"),
+    [
+        (["pixels"], dfa.Pixels()),
+        (["rectangle:height=4,width=3"], dfa.Rectangle(4, 3)),
+        (["rectangle:height=5,width=5,colour=0"], dfa.Rectangle(5, 5, 0)),
+        (["tiny-rectangles:number=6,size=1x3"], dfa.TinyRectangles(6, (1, 3))),
+        (["tiled:factor=2", "--epsilon", 20], dfa.Tiled(dfa.LinfBall(20), 2)),
+        (["tiled"], dfa.Tiled(dfa.LinfBall(10), 4)),
+        (["lighting:gamma=2"], dfa.Lighting(gamma=2)),
+        (["spaces.py:left"], dfa.LinfBall(12, mask=np.arange(8 * 7).reshape(8, 7) % 7 < 3)),
+    ],
+)
+def test_a_space_is_searched_that_words_name(here, capsys, words, space):
+    (here / "spaces.py").write_text(SPACES)
+    np.save("images.npy", IMAGES)
+    base = ("attack", "model:classify", "images.npy", "--max-queries", 60, "--json", "--out", "run", "--space")
+    assert dfa_says(capsys, *base, *words)[0] == 0
+    namespace = {}
+    exec(MODEL, namespace)
+    expected = dfa.run(namespace["classify"], IMAGES, space=space, max_queries=60, progress=False)
+    read = dfa.Result.load(here / "run")
+    assert read.success.sum() > 0
+    assert [record.trace for record in read.records] == [record.trace for record in expected.records]
+    assert dfa_says(capsys, "resume", "run")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert (status, json.loads(out)["images"]) == (0, read.success.sum())
+
+
+def test_a_space_of_other_arrays_is_searched_too(here, capsys):
+    (here / "spaces.py").write_text(SPACES)
+    np.save("images.npy", IMAGES)
+    words = ("--space", "spaces.py:ramp", "--max-queries", 60, "--json", "--out", "run", "--samples", 2)
+    assert dfa_says(capsys, "attack", "model:classify", "images.npy", *words)[0] == 0
+    assert dfa.Result.load(here / "run").config["optimizer"]["samples"] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (["model.py:label", "--returns", "label", "--num-classes", 10], ("label", None)),
+        (["model.py:classify", "--shows", "label", "--num-classes", 10], ("label", None)),
+        (["model.py:logits", "--returns", "logits", "--shows", "top_1", "--num-classes", 10], ("top_1", 1)),
+        (["model.py:classify", "--shows", "top_k", "--k", 3, "--num-classes", 10], ("top_k", 3)),
+    ],
+)
+def test_less_may_be_seen_of_a_model(here, capsys, words, shown):
+    base = (words[0], "photos", *words[1:], "--max-queries", 200, "--epsilon", 12, "--json", "--out", "run")
+    status, out, _ = dfa_says(capsys, "attack", *base)
+    assert (status, json.loads(out)["summary"]["attacked"]) == (0, 10)
+    result = dfa.Result.load("run")
+    oracle = result.config["oracle"]
+    assert (oracle["returns"], oracle.get("num_shown")) == shown
+    assert result.success.sum() > 0
+    assert dfa_says(capsys, "resume", "run")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert (status, json.loads(out)["images"]) == (0, result.success.sum())
 
 
 def test_repeated_answers_are_asked_for_by_a_flag(here, capsys):

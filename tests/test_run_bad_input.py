@@ -127,6 +127,11 @@ def test_what_is_no_space_is_refused():
     refuse(r"space must be None or a search space such as dfa\.LinfBall\(\), got 8", space=8)
 
 
+@pytest.mark.parametrize("epsilon", [8, 0.5, [10, 10, 10, 10]])
+def test_an_epsilon_that_the_space_would_ignore_is_refused(epsilon):
+    refuse("epsilon and space were both given", epsilon=epsilon, space=dfa.Pixels())
+
+
 # ----------------------------------------------------------------------------------- labels and targets
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.asking import Asking, Walk
-from dfa.checks import require_integer
+from dfa.checks import is_integer, require_integer
 from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.inputs import Form, Inputs, StreamIds, as_array, parse_labels
@@ -97,9 +97,9 @@ def run(
             class of the clean image.
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
             coordinate (H, W, C) where 0 means unchangeable, or both (N, H, W, C).
-        space: The search space instead of `epsilon`: `dfa.LinfBall`, `dfa.Pixels`, `dfa.Rectangle`,
-            `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one of your own, whose
-            originals (`images`) may be arrays of any numbers and shape.
+        space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
+            `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
+            of your own, whose originals (`images`) may be arrays of any numbers and shape.
         objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.paper()` for the paper's setting.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
@@ -302,6 +302,11 @@ def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
 def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:
     if space is None:
         return LinfBall(epsilon)
+    if not (is_integer(epsilon) and epsilon == LinfBall.epsilon):
+        raise InvalidInputError(
+            "epsilon and space were both given, and only the space would count; leave epsilon out, and for a ball pass "
+            "space=dfa.LinfBall(epsilon, mask)"
+        )
     if not isinstance(space, Space):
         raise InvalidInputError(f"space must be None or a search space such as dfa.LinfBall(), got {space!r}")
     return space

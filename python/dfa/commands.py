@@ -43,7 +43,7 @@ from dfa.bench import bench as measure_model
 from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.folder import plain, read_document
-from dfa.oracle import Oracle, TfliteOracle, as_oracle
+from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
 from dfa.store import read_run, read_run_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -179,8 +179,11 @@ def _settings(settings: Sequence[_Setting], *, unset: bool) -> Callable[[_Comman
     return decorate
 
 
+_MODEL_WORDS: Final = ("returns", "preprocess", "class_offset", "num_classes", "k", "shows")
+
+
 def _model_options(command: _Command) -> _Command:
-    """Give a command the flags that say what a model returns and takes."""
+    """Give a command the flags of `_MODEL_WORDS`, which say what a model returns and takes."""
     for option in (
         click.option(
             "--class-offset",
@@ -190,10 +193,17 @@ def _model_options(command: _Command) -> _Command:
             help="Of a .tflite file: the class of its first output is minus this; 1 where that means background.",
         ),
         click.option("--preprocess", metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."),
+        click.option("--k", type=int, help="How many classes an answer of top_k shows."),
+        click.option("--num-classes", type=int, help="Of a function that answers with top_k, top_1 or label."),
+        click.option(
+            "--shows",
+            type=click.Choice(["top_k", "top_1", "label"]),
+            help="Hide the rest of what the model returns, to see what an attack can do that sees no more.",
+        ),
         click.option(
             "--returns",
-            type=click.Choice(["probabilities", "logits"]),
-            help="What the scores of the model are.  [default: probabilities]",
+            type=click.Choice([kind.value for kind in ScoreKind]),
+            help="What the model answers.  [default: probabilities]",
         ),
     ):
         command = option(command)
@@ -252,15 +262,19 @@ class Request:
         images: IMAGES.
         labels: A table or array of class ids.
         target: rank:J, class:ID, or a table.
-        epsilon: Grey levels, or an array file.
+        epsilon: Grey levels, or an array file; None for 10, or of a space without one.
         objective: Name of the degree, None for the optimizer's own.
         preset: "default" or "paper".
-        returns: What the scores are.
+        returns: What the model answers.
         preprocess: module:attribute.
         channels: Of image files.
         size: HxW.
         confirmations: K or K/N.
         class_offset: Of a .tflite file.
+        num_classes: Of a function whose answers do not tell.
+        k: How many classes are shown.
+        shows: What of the model's answers is shown; None for all.
+        space: The search space; None for the ball.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -270,7 +284,7 @@ class Request:
     images: str
     labels: str | None
     target: str | None
-    epsilon: str
+    epsilon: str | None
     objective: str | None
     preset: str
     returns: str | None
@@ -282,6 +296,10 @@ class Request:
     folder: str
     confirmations: str | None = None
     class_offset: int = 0
+    num_classes: int | None = None
+    k: int | None = None
+    shows: str | None = None
+    space: str | None = None
 
     @classmethod
     def of(cls, folder: Path) -> Request:
@@ -299,10 +317,10 @@ class Request:
                 "resume it from Python: dfa.run(..., store=folder, resume=True)"
             ) from error
 
-    def racos(self) -> dfa.Racos:
-        """Return the optimizer."""
+    def racos(self, space: dfa.Space) -> dfa.Racos:
+        """Return the optimizer, in a search space."""
         is_targeted = self.target is not None
-        base = dfa.Racos.paper(targeted=is_targeted) if self.preset == "paper" else dfa.Racos()
+        base = dfa.Racos.paper(targeted=is_targeted) if self.preset == "paper" else space.optimizer()
         # JSON made lists of tuples.
         given: dict[str, Any] = {
             name: tuple(each) if isinstance(each, list) else each for name, each in self.optimizer.items()
@@ -318,6 +336,8 @@ Examples:
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
+  dfa attack model.keras photos/ --space rectangle:height=32,width=32
+  dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label).
@@ -326,7 +346,13 @@ labels.csv has a header and the columns file,label (or index,label).
 )
 @click.argument("model")
 @click.argument("images")
-@click.option("--epsilon", default="10", show_default=True, help="Largest change, grey levels (or a .npy file).")
+@click.option("--epsilon", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@click.option(
+    "--space",
+    metavar="WORD",
+    help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
+    "(pixels, rectangle, tiny_rectangles, lighting, tiled, shift), or module:attribute.",
+)
 @click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @click.option("--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted.")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
@@ -387,8 +413,9 @@ def _attack(
 ) -> int:
     say = Console(stderr=True)
     # What is wrong with a word shows before a model is loaded, which takes a while.
-    epsilon, optimizer = sources.parse_epsilon(request.epsilon), request.racos()
-    oracle, channels = _oracle(request.model, request.returns, request.preprocess, request.class_offset)
+    space = sources.parse_space(request.space, request.epsilon)
+    optimizer = request.racos(space)
+    oracle, channels = _oracle(request.model, **{name: getattr(request, name) for name in _MODEL_WORDS})
     size = sources.parse_size(request.size)
     source = sources.open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
@@ -402,7 +429,7 @@ def _attack(
                 source.images,
                 None if request.labels is None else sources.read_labels(request.labels, source.names),
                 targets=targets,
-                epsilon=epsilon,
+                space=space,
                 objective=request.objective,
                 optimizer=optimizer,
                 confirmations=Confirmation.parse(request.confirmations or 1),
@@ -463,12 +490,11 @@ def verify(run: Path, model: str | None, images: str | None, as_json: bool, **wo
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
     if model is None:
         request = Request.of(run)
-        returns, preprocess = words["returns"] or request.returns, words["preprocess"] or request.preprocess
         run = run.resolve()
         os.chdir(request.folder)
-        oracle, _ = _oracle(request.model, returns, preprocess, request.class_offset)
+        oracle, _ = _oracle(request.model, **{name: words[name] or getattr(request, name) for name in _MODEL_WORDS})
     else:
-        oracle, _ = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
+        oracle, _ = _oracle(model, **{name: words[name] for name in _MODEL_WORDS})
     originals = None
     if images is not None:
         wanted = read_run(run).config["shape"][-1]
@@ -542,7 +568,7 @@ Examples:
 def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     """Measure a model over batch sizes, attack a few images, and project what a run would take."""
     epsilon, size = sources.parse_epsilon(words["epsilon"]), sources.parse_size(words["size"])
-    oracle, channels = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
+    oracle, channels = _oracle(model, **{name: words[name] for name in _MODEL_WORDS})
     source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
     target = sources.parse_target(words["target"], source.names)
     paper = dfa.Racos.paper(targeted=target is not None)
@@ -626,7 +652,7 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
     except ValueError:
         raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
     size = sources.parse_size(words["size"])
-    oracle, channels = _oracle(model, words["returns"], words["preprocess"], words["class_offset"])
+    oracle, channels = _oracle(model, **{name: words[name] for name in _MODEL_WORDS})
     source = sources.open_images(images, channels=words["channels"], size=size, wanted=channels)
     report = auditing.audit(
         oracle,
@@ -709,21 +735,42 @@ def _progress(console: Console, number: int, storage: Storage) -> Iterator[Calla
         yield show
 
 
-def _oracle(model: str, returns: str | None, preprocess: str | None, class_offset: int) -> tuple[Oracle, int | None]:
+def _oracle(
+    model: str,
+    *,
+    returns: str | None,
+    preprocess: str | None,
+    class_offset: int,
+    num_classes: int | None,
+    k: int | None,
+    shows: str | None,
+) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells."""
     loaded = sources.load_model(model)
     if class_offset and not isinstance(loaded, Path):
         raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
+    oracle: Oracle
+    channels = None
+    # Of what is shown here, and else of what the model answers.
+    answered = (num_classes, k) if shows is None else (None, None)
     if isinstance(loaded, Oracle):
-        if returns is not None or preprocess is not None:
+        if returns is not None or preprocess is not None or answered != (None, None):
             raise InvalidInputError(f"{model} is a dfa.Oracle and says itself what it returns and how it preprocesses")
-        return loaded, None
-    function = None if preprocess is None else sources.load_object(preprocess)
-    if isinstance(loaded, Path):
-        lite = TfliteOracle(loaded, returns=returns or "probabilities", preprocess=function, class_offset=class_offset)
-        return lite, lite.input_shape[-1]
-    oracle = as_oracle(loaded, returns=returns or "probabilities", preprocess=function)
-    return oracle, sources.channels_of(loaded)
+        oracle = loaded
+    else:
+        function = None if preprocess is None else sources.load_object(preprocess)
+        kind = returns or "probabilities"
+        if isinstance(loaded, Path):
+            if answered != (None, None):
+                raise InvalidInputError("a .tflite model shows all its classes; --num-classes and --k go with --shows")
+            oracle = TfliteOracle(loaded, returns=kind, preprocess=function, class_offset=class_offset)
+            channels = oracle.input_shape[-1]
+        else:
+            oracle = as_oracle(loaded, returns=kind, preprocess=function, num_classes=answered[0], k=answered[1])
+            channels = sources.channels_of(loaded)
+    if shows is not None:
+        oracle = RestrictedOracle(oracle, ScoreKind(shows), k=k, num_classes=num_classes)
+    return oracle, channels
 
 
 def _duration(seconds: float) -> str:

@@ -54,6 +54,11 @@ class CoreSpace(Space, ABC):
 
     names: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def kind(cls) -> str:
+        """Return what the core, and the command line, call this space: `tiny_rectangles` for `TinyRectangles`."""
+        return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).lower()
+
     def parameters(self, index: int) -> dict[str, int]:
         """Return what the core's definition takes, for one original."""
         return {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
@@ -99,9 +104,8 @@ class BoundCoreSpace(BoundSpace):
                 raise InvalidInputError(f"{name}: {key} must be an integer, got {value!r}")
         key_of_box = tuple(parameters.items())
         if key_of_box not in self._boxes:
-            kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
             try:
-                self._boxes[key_of_box] = _core.Box(kind, self.row_shape, parameters)
+                self._boxes[key_of_box] = _core.Box(self.space.kind(), self.row_shape, parameters)
             except (ValueError, TypeError) as error:
                 raise InvalidInputError(f"{name}, images of shape {self.row_shape}: {error}") from error
         return self._boxes[key_of_box]

@@ -82,6 +82,7 @@ images, classifier = random_images({number}, {shape}), LinearClassifier({shape})
 def run(folder, log, settings):
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     is_saving = False
+    settings = of_run(settings)
     def oracle(batch):
         if not is_saving:
             os.write(out, b"%d\\n" % len(batch))
@@ -92,7 +93,8 @@ def run(folder, log, settings):
         return original(*words, **more)
     original, dfa.Result.save_run = dfa.Result.save_run, save_run
     storage = dfa.Storage(folder, resume=True, interval={interval})
-    dfa.run(oracle, images, store=storage, batch_size=4, progress=False, **of_run(settings))
+    seen = settings.pop("shown")(oracle)
+    dfa.run(seen, images, store=storage, batch_size=4, progress=False, **settings)
 
 for line in iter(sys.stdin.readline, ""):
     folder, log, settings = eval(line)
@@ -114,10 +116,17 @@ for line in iter(sys.stdin.readline, ""):
 
 
 def of_run(settings):
-    """Return the settings of `dfa.run` that plain values stand for."""
+    """Return the settings of `dfa.run` that plain values stand for, and `shown`, through which its oracle is seen."""
     fields = {name: value for name, value in settings.items() if name in ("samples", "positives", "region", "values")}
     others = {name: value for name, value in settings.items() if name not in fields}
-    return {**others, "optimizer": dfa.Racos(**fields)}
+    if "space" in settings:
+        kind, *numbers = settings["space"]
+        others["space"] = getattr(dfa, kind)(*numbers)
+    else:
+        others["optimizer"] = dfa.Racos(**fields)
+    hide = {"top_1": dfa.top_1, "label": dfa.label_only}.get(others.pop("shows", None))
+    others["shown"] = (lambda oracle: oracle) if hide is None else (lambda oracle: hide(oracle, num_classes=10))
+    return others
 
 
 class Zygote:
@@ -202,41 +211,63 @@ RUNS = [
 ]
 
 
+def kill_until_it_ends(zygote, tmp_path, settings, moments, most_kills):
+    """Kill a run at random moments, check what is left each time, and at last let it end; return kills and resent."""
+    folder, log = tmp_path / "run", tmp_path / "log"
+    arguments = of_run(settings)
+    oracle = arguments.pop("shown")(CLASSIFIER)
+    expected = dfa.run(oracle, IMAGES, batch_size=4, progress=False, **arguments)
+    answers = expected.config["confirmations"].of
+    finished: set[int] = set()
+    kills = 0
+    status = None
+    while status != 0:
+        patience = moments.uniform(0.0, 0.25) if kills < most_kills else None
+        status = zygote.run(folder, log, settings, seconds=patience)
+        assert status in (0, -signal.SIGKILL)
+        if status == 0:
+            break
+        kills += 1
+        if folder.exists():
+            now = assert_whole_so_far(folder, expected)
+            assert finished <= now
+            finished = now
+    result = dfa.Result.load(folder)
+    assert_same(result, expected)
+    assert dfa.verify(folder, oracle).holds
+    # What was sent twice is known, and no more than an interval (and a few questions about the oracle) per kill.
+    once = int(expected.queries_sent.sum()) + expected.profile.clean + expected.profile.verification
+    books = sent_by_the_books(folder)
+    assert result.profile.resent == books - once
+    repeated = 4 * answers if answers > 1 else 0
+    assert 0 <= result.profile.resent <= kills * (INTERVAL + repeated + 8)
+    # Counted before they are sent, so a kill in between counts a batch too many, and never one too few.
+    assert 0 <= books - sent_to(log) <= 4 * answers * kills
+    return kills, result.profile.resent
+
+
 def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(zygote, tmp_path):
     moments = random.Random(20190518)
     kills = resent = attempt = 0
     while kills < 50:
-        settings = RUNS[attempt % 2]
-        folder, log = tmp_path / f"run{attempt}", tmp_path / f"log{attempt}"
-        expected = dfa.run(CLASSIFIER, IMAGES, batch_size=4, progress=False, **of_run(settings))
-        attempt += 1
-        finished: set[int] = set()
-        kills_here = 0
-        status = None
-        while status != 0:
-            patience = moments.uniform(0.0, 0.25) if kills_here < 25 else None
-            status = zygote.run(folder, log, settings, seconds=patience)
-            assert status in (0, -signal.SIGKILL)
-            if status == 0:
-                break
-            kills_here += 1
-            if folder.exists():
-                now = assert_whole_so_far(folder, expected)
-                assert finished <= now
-                finished = now
-        kills += kills_here
-        result = dfa.Result.load(folder)
-        assert_same(result, expected)
-        assert dfa.verify(folder, CLASSIFIER).holds
-        # What was sent twice is known, and no more than an interval (and a few questions about the oracle) per kill.
-        once = int(expected.queries_sent.sum()) + expected.profile.clean + expected.profile.verification
-        books = sent_by_the_books(folder)
-        assert result.profile.resent == books - once
-        assert 0 <= result.profile.resent <= kills_here * (INTERVAL + 8)
-        # Counted before they are sent, so a kill in between counts a batch too many, and never one too few.
-        assert 0 <= books - sent_to(log) <= 4 * kills_here
-        resent += result.profile.resent
+        (tmp_path / str(attempt)).mkdir()
+        settings = RUNS[attempt % len(RUNS)]
+        killed, again = kill_until_it_ends(zygote, tmp_path / str(attempt), settings, moments, 25)
+        kills, resent, attempt = kills + killed, resent + again, attempt + 1
     assert resent > 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epsilon": 12, "max_queries": 150, "shows": "label"},
+        {"epsilon": 6, "max_queries": 120, "targets": 3, "shows": "top_1", "confirmations": 2},
+        {"space": ("Rectangle", 3, 3), "max_queries": 90, "confirmations": 3},
+    ],
+)
+def test_it_does_whatever_is_searched_and_seen(zygote, tmp_path, settings):
+    kills, _ = kill_until_it_ends(zygote, tmp_path, settings, random.Random(7), 12)
+    assert kills > 3
 
 
 def test_an_interrupted_process_leaves_a_run_that_goes_on(zygote, tmp_path, whole):

@@ -1,6 +1,7 @@
 """Search spaces other than the ball: with and without RACOS's region, and one pixel beside ART's PixelAttack.
 
-Queries are counted at the oracle. JSON, and with --pictures ten examples of each space, original above adversarial.
+Queries are counted at the oracle. The JSON is written after every row. --pictures draws ten examples of each space,
+original above adversarial, one sheet for each model.
 """
 
 from __future__ import annotations
@@ -10,19 +11,21 @@ import contextlib
 import importlib
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import common
 import dfa
+from dfa.picture import Sheet
 
 MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
+EXAMPLES = 10
 SPACES: dict[str, dict[str, dfa.Space]] = {
     "lenet1": {
         "Pixels(1)": dfa.Pixels(1),
@@ -31,6 +34,7 @@ SPACES: dict[str, dict[str, dfa.Space]] = {
         "TinyRectangles(20, 2)": dfa.TinyRectangles(20, 2),
         "Lighting(128, 48)": dfa.Lighting(128, 48),
         "Tiled(LinfBall(64), 4)": dfa.Tiled(dfa.LinfBall(64), 4),
+        "Shift(4, 4)": dfa.Shift(4, 4),
     },
     "cifar_resnet20": {
         "Pixels(1)": dfa.Pixels(1),
@@ -39,6 +43,7 @@ SPACES: dict[str, dict[str, dfa.Space]] = {
         "TinyRectangles(20, 2)": dfa.TinyRectangles(20, 2),
         "Lighting(64, 32)": dfa.Lighting(64, 32),
         "Tiled(LinfBall(8), 4)": dfa.Tiled(dfa.LinfBall(8), 4),
+        "Shift(4, 4)": dfa.Shift(4, 4),
     },
 }
 
@@ -141,15 +146,22 @@ def art_pixel(
         yield row
 
 
-def picture(result: dfa.Result, originals: NDArray[np.uint8], path: Path) -> None:
-    """Write ten examples, original above adversarial, each pixel four wide."""
-    chosen = result.images.held()[:10]
-    if not chosen:
-        return
-    strips = [np.concatenate([each[i] for i in chosen], axis=1) for each in (originals, result.images)]
-    both = np.concatenate(strips, axis=0).repeat(4, axis=0).repeat(4, axis=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(both[:, :, 0] if both.shape[2] == 1 else both).save(path)
+def add_examples(sheet: Sheet, called: str, result: dfa.Result, originals: NDArray[np.uint8]) -> None:
+    """Add ten images that were broken, evenly from all of them, and what they became."""
+    held = result.images.held()
+    chosen = [held[place] for place in np.linspace(0, len(held) - 1, min(len(held), EXAMPLES)).astype(int)]
+    summary = result.summary()
+    sheet.add_section(
+        f"{called}: TSR {100 * summary.TSR:.1f} %, {summary.queries_mean_with_failures:.1f} queries on average "
+        f"(failures at {result.config['max_queries']:,})"
+    )
+    records = [result.records[index] for index in chosen]
+    sheet.add_row("original", [originals[index] for index in chosen], [("",) for _ in chosen])
+    sheet.add_row(
+        "adversarial",
+        [result.images[index] for index in chosen],
+        [(str(record.class_before), str(record.class_after)) for record in records],
+    )
 
 
 def main() -> None:
@@ -164,73 +176,93 @@ def main() -> None:
     parser.add_argument("--art-seconds", type=float, default=600, help="after which ART begins no other image")
     parser.add_argument("--es", type=int, nargs="+", default=[1], help="ART's strategies: 0 CMA-ES, 1 DE")
     parser.add_argument("--one-pixel-budget", type=int, default=1_000, help="of dfa beside ART")
-    parser.add_argument("--pictures", type=Path, help="folder for ten examples of each space")
+    parser.add_argument("--pictures", type=Path, help="folder for a sheet of each model: ten examples of each space")
     parser.add_argument("--grid", action="store_true", help="more settings than the two regions")
     arguments = parser.parse_args()
     document: dict[str, Any] = {"spaces": [], "one_pixel": []}
+
+    def keep(kind: str, row: dict[str, Any]) -> None:
+        document[kind].append(row)
+        common.write_report(arguments.out, arguments, document)
+
     for name in arguments.models:
         model, images, labels = subjects(arguments.data, name, arguments.number)
-        spaces = {} if arguments.spaces == [] else SPACES[name]
-        for called, space in spaces.items():
-            if arguments.spaces and called not in arguments.spaces:
+        sheet = Sheet(name, f"The first {len(images)} images it classifies correctly", num_columns=EXAMPLES, cell=96)
+        for called, space in SPACES[name].items():
+            if arguments.spaces is not None and called not in arguments.spaces:
                 continue
-            settings = _settings(arguments)
-            for row in compare_regions(model, images, space, arguments.seeds, arguments.budget, settings):
+            for row in compare_regions(
+                model, images, space, arguments.seeds, arguments.budget, _settings(arguments, space)
+            ):
                 row = {"model": name, "space": called, "budget": arguments.budget, "images": len(images), **row}
-                document["spaces"].append(row)
                 print(_line(row), flush=True)
+                keep("spaces", row)
             if arguments.pictures:
-                result = attack(model, images, space, 0, max_queries=arguments.budget)
-                file = "".join(each if each.isalnum() else "_" for each in called).strip("_")
-                picture(result, images, arguments.pictures / f"{name}_{file}.png")
+                add_examples(sheet, called, attack(model, images, space, 0, max_queries=arguments.budget), images)
+                arguments.pictures.mkdir(parents=True, exist_ok=True)
+                sheet.draw().save(arguments.pictures / f"{name}.png")
         if arguments.art:
-            document["one_pixel"] += list(_one_pixel(name, model, images, labels, arguments))
-    common.write_report(arguments.out, arguments, document)
+            _one_pixel(name, model, images, labels, arguments, partial(keep, "one_pixel"))
 
 
-def _settings(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _settings(arguments: argparse.Namespace, space: dfa.Space) -> list[dict[str, Any]]:
     regions: list[dict[str, Any]] = [{"region": "ordered"}, {"region": "none"}]
     if not arguments.grid:
         return regions
+    # A share of the coordinates where the default is one: of many, one or two are too few.
+    default = space.optimizer().coordinates
+    counts = (default / 2, default, 2 * default) if isinstance(default, float) else (1, 2, 3)
     return [
         {"region": region["region"], "samples": samples, "positives": positives, "coordinates": coordinates}
         for region in regions
         for samples, positives in ((1, 1), (3, 2), (10, 2))
-        for coordinates in (1, 2)
+        for coordinates in counts
     ]
 
 
 def _one_pixel(
-    name: str, model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], arguments: argparse.Namespace
-) -> Iterator[dict[str, Any]]:
+    name: str,
+    model: Counted,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64],
+    arguments: argparse.Namespace,
+    keep: Callable[[dict[str, Any]], None],
+) -> None:
     number = min(arguments.art, len(images))
     for es in arguments.es:
         started = time.perf_counter()
-        rows = list(art_pixel(model, images[:number], labels[:number], es, arguments.art_seconds))
+        rows = []
+        for row in art_pixel(model, images[:number], labels[:number], es, arguments.art_seconds):
+            rows.append(row)
+            keep({"model": name, "attack": f"ART PixelAttack es={es}", "image": len(rows) - 1, **row})
         number = len(rows)  # dfa is held to the same images
-        yield _told(
-            {
-                "model": name,
-                "attack": f"ART PixelAttack es={es}",
-                "images": number,
-                "success": float(np.mean([row["success"] for row in rows])),
-                "queries_mean": float(np.mean([row["queries"] for row in rows])),
-                "most_pixels": max(row["pixels"] for row in rows),
-                "seconds": time.perf_counter() - started,
-            }
+        keep(
+            _told(
+                {
+                    "model": name,
+                    "attack": f"ART PixelAttack es={es}",
+                    "images": number,
+                    "success": float(np.mean([row["success"] for row in rows])),
+                    "queries_mean": float(np.mean([row["queries"] for row in rows])),
+                    "most_pixels": max(row["pixels"] for row in rows),
+                    "seconds": time.perf_counter() - started,
+                }
+            )
         )
     for seed in range(arguments.seeds):
         before = model.asked
         result = attack(model, images[:number], dfa.Pixels(1), seed, max_queries=arguments.one_pixel_budget)
-        yield _told(
-            {
-                "model": name,
-                "attack": f"dfa Pixels(1), seed {seed}, budget {arguments.one_pixel_budget}",
-                "images": number,
-                "success": float(result.success.mean()),
-                "queries_mean": (model.asked - before) / number,
-                "seconds": result.profile.wall,
-            }
+        keep(
+            _told(
+                {
+                    "model": name,
+                    "attack": f"dfa Pixels(1), seed {seed}, budget {arguments.one_pixel_budget}",
+                    "images": number,
+                    "success": float(result.success.mean()),
+                    "queries_mean": (model.asked - before) / number,
+                    "seconds": result.profile.wall,
+                }
+            )
         )
 
 

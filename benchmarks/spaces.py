@@ -155,6 +155,8 @@ def add_examples(sheet: Sheet, called: str, result: dfa.Result, originals: NDArr
         f"{called}: TSR {100 * summary.TSR:.1f} %, {summary.queries_mean_with_failures:.1f} queries on average "
         f"(failures at {result.config['max_queries']:,})"
     )
+    if not chosen:
+        return
     records = [result.records[index] for index in chosen]
     sheet.add_row("original", [originals[index] for index in chosen], [("",) for _ in chosen])
     sheet.add_row(

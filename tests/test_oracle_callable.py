@@ -188,6 +188,21 @@ def test_a_user_oracle_needs_only_scores():
     }
 
 
+def test_an_oracle_of_other_numbers_is_another_one_unless_it_says_what_it_takes():
+    class Floats(Oracle):
+        takes = np.float32
+
+        def scores(self, images):
+            return half(images)
+
+    of_images, of_floats = as_oracle(half), Floats()
+    assert of_images.taking(np.uint8) is of_images
+    assert of_images.taking(np.number).takes is np.number
+    assert of_images.takes is np.uint8
+    assert of_floats.taking(np.number) is of_floats
+    assert of_floats.takes is np.float32
+
+
 def test_no_framework_is_imported_to_recognise_a_model():
     program = (
         "import sys\n"

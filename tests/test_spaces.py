@@ -271,7 +271,15 @@ def test_a_space_that_fits_no_such_image_is_refused(space: Any, message: str) ->
         run(space)
 
 
-@pytest.mark.parametrize("optimizer", [dfa.Racos(), replace(dfa.Racos.paper(), start="stripes")])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        dfa.Racos(),
+        replace(dfa.Racos.paper(), start="stripes"),
+        replace(dfa.Racos.paper(), shape="window"),
+        replace(dfa.Racos.paper(), archive=True),
+    ],
+)
 def test_windows_and_textures_are_for_the_ball(optimizer: dfa.Racos) -> None:
     with pytest.raises(dfa.InvalidInputError, match="lie on an image's pixels"):
         run(dfa.Pixels(1), optimizer=optimizer)

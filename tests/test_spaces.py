@@ -277,7 +277,6 @@ def test_a_space_that_fits_no_such_image_is_refused(space: Any, message: str) ->
         dfa.Racos(),
         replace(dfa.Racos.paper(), start="stripes"),
         replace(dfa.Racos.paper(), shape="window"),
-        replace(dfa.Racos.paper(), archive=True),
     ],
 )
 def test_windows_and_textures_are_for_the_ball(optimizer: dfa.Racos) -> None:

@@ -56,7 +56,8 @@ class Space(ABC):
         Raises:
             InvalidInputError: It makes none.
         """
-        if optimizer.shape != "scattered" or optimizer.start != "uniform" or optimizer.archive:
+        # An archive needs textured starts, so it is refused with them.
+        if optimizer.shape != "scattered" or optimizer.start != "uniform":
             raise InvalidInputError(
                 f"windows, stripes, textures and an archive lie on an image's pixels, which the integers of "
                 f"{type(self).__name__} do not; its optimizer must have shape='scattered', start='uniform' and "

@@ -138,6 +138,12 @@ class Pixels(CoreSpace):
 
     number: int = 1
 
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space: with fewer pixels, a search that begins in more places."""
+        # A number that makes no sense is refused where the space meets the images.
+        number = max(1, self.number) if is_integer(self.number) else 1
+        return replace(small_box(), starts=max(5, 100 // number**2))
+
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""
         return {"pixels": int(promises.changed(original, shown).sum())}

@@ -271,9 +271,12 @@ def test_a_space_that_fits_no_such_image_is_refused(space: Any, message: str) ->
         run(space)
 
 
-@pytest.mark.parametrize(("number", "starts"), [(1, 100), (2, 25), (3, 11), (5, 5), (5_000, 5)])
-def test_the_fewer_the_pixels_the_more_places_a_search_begins_in(number: int, starts: int) -> None:
-    assert dfa.Pixels(number).optimizer().starts == starts
+@pytest.mark.parametrize(
+    ("number", "starts", "coordinates"), [(1, 100, 3), (2, 25, 1), (3, 11, 1), (5, 5, 1), (5_000, 5, 1)]
+)
+def test_the_fewer_the_pixels_the_wider_the_search(number: int, starts: int, coordinates: int) -> None:
+    optimizer = dfa.Pixels(number).optimizer()
+    assert (optimizer.starts, optimizer.coordinates) == (starts, coordinates)
 
 
 @pytest.mark.parametrize(

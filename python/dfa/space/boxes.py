@@ -139,10 +139,14 @@ class Pixels(CoreSpace):
     number: int = 1
 
     def optimizer(self) -> Racos:
-        """Return the best optimizer measured in this space: with fewer pixels, a search that begins in more places."""
+        """Return the best optimizer measured in this space.
+
+        One pixel that does nothing teaches nothing, so with fewer pixels a search begins in more places and takes
+        larger steps.
+        """
         # A number that makes no sense is refused where the space meets the images.
         number = max(1, self.number) if is_integer(self.number) else 1
-        return replace(small_box(), starts=max(5, 100 // number**2))
+        return replace(small_box(coordinates=max(1, 3 // number)), starts=max(5, 100 // number**2))
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""
@@ -192,7 +196,7 @@ class TinyRectangles(CoreSpace):
 
     def optimizer(self) -> Racos:
         """Return the best optimizer measured in this space."""
-        return small_box(coordinates=2)
+        return small_box(samples=1, positives=1, coordinates=2, region="none")
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""

@@ -44,6 +44,7 @@ from dfa.confirmation import Confirmation
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.folder import plain, read_document
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
+from dfa.space import core_spaces
 from dfa.store import read_run, read_run_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -351,7 +352,7 @@ labels.csv has a header and the columns file,label (or index,label).
     "--space",
     metavar="WORD",
     help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
-    "(pixels, rectangle, tiny_rectangles, lighting, tiled, shift), or module:attribute.",
+    f"({', '.join(core_spaces())}), or module:attribute.",
 )
 @click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @click.option("--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted.")

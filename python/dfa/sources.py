@@ -22,7 +22,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError
-from dfa.space import CoreSpace, LinfBall, Space
+from dfa.space import LinfBall, Space, core_spaces
 from dfa.targets import Rank, rank
 from dfa.types import Image, ImageSequence
 
@@ -244,7 +244,7 @@ def parse_target(word: str | None, names: Sequence[str]) -> Rank | int | NDArray
     if word is None:
         return None
     kind, _, number = word.partition(":")
-    if kind in ("rank", "class") and number.isdigit():
+    if kind in ("rank", "class") and number.isdecimal():
         return rank(int(number)) if kind == "rank" else int(number)
     if Path(word).suffix in (".csv", ".npy", ".npz"):
         return read_labels(word, names, column="target")
@@ -290,7 +290,7 @@ def parse_space(word: str | None, epsilon: str | None) -> Space:
     if word is None:
         return ball
     name, _, rest = word.partition(":")
-    kinds = {each.kind(): each for each in CoreSpace.__subclasses__()}
+    kinds = core_spaces()
     kind = kinds.get(name.replace("-", "_"))
     has_ball = kind is not None and any(each.name == "base" for each in dataclasses.fields(kind))
     if epsilon is not None and not has_ball:
@@ -298,7 +298,7 @@ def parse_space(word: str | None, epsilon: str | None) -> Space:
     if kind is None:
         if ":" not in word:
             raise InvalidInputError(
-                f"the space must be one of {', '.join(sorted(kinds))}, with its fields as in rectangle:height=32,"
+                f"the space must be one of {', '.join(kinds)}, with its fields as in rectangle:height=32,"
                 f"width=16, or module:attribute for a dfa.Space, got {word!r}"
             )
         space = load_object(word)
@@ -310,7 +310,7 @@ def parse_space(word: str | None, epsilon: str | None) -> Space:
     for part in rest.split(",") if rest else ():
         field_name, _, value = part.partition("=")
         sides = value.lower().split("x")
-        if field_name not in fields or not 1 <= len(sides) <= 2 or not all(side.isdigit() for side in sides):
+        if field_name not in fields or not 1 <= len(sides) <= 2 or not all(side.isdecimal() for side in sides):
             raise InvalidInputError(
                 f"a space's field must be NAME=INTEGER, and {kind.kind()} has {', '.join(fields)}; got {part!r}"
             )
@@ -327,7 +327,7 @@ def parse_size(word: str | None) -> tuple[int, int] | None:
     if word is None:
         return None
     sides = word.lower().split("x")
-    if not 1 <= len(sides) <= 2 or not all(side.isdigit() and int(side) for side in sides):
+    if not 1 <= len(sides) <= 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise InvalidInputError(f"the size must be HEIGHTxWIDTH, such as 224x224, got {word!r}")
     return int(sides[0]), int(sides[-1])
 

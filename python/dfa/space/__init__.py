@@ -22,8 +22,14 @@ __all__ = [
     "Space",
     "Tiled",
     "TinyRectangles",
+    "core_spaces",
     "read_space",
 ]
+
+
+def core_spaces() -> dict[str, type[CoreSpace]]:
+    """Return the spaces of the core by their kinds, in the order of these."""
+    return dict(sorted((each.kind(), each) for each in CoreSpace.__subclasses__()))
 
 
 def read_space(description: Mapping[str, Any]) -> CoreSpace | None:

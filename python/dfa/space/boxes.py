@@ -141,12 +141,9 @@ class Pixels(CoreSpace):
     def optimizer(self) -> Racos:
         """Return the best optimizer measured in this space.
 
-        One pixel that does nothing teaches nothing, so with fewer pixels a search begins in more places and takes
-        larger steps.
+        One pixel that does nothing teaches nothing, so a search for one begins in many places and takes large steps.
         """
-        # A number that makes no sense is refused where the space meets the images.
-        number = max(1, self.number) if is_integer(self.number) else 1
-        return replace(small_box(coordinates=max(1, 3 // number)), starts=max(5, 100 // number**2))
+        return replace(small_box(coordinates=3), starts=100) if self.number == 1 else small_box()
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""

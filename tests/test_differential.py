@@ -98,6 +98,7 @@ OTHERS: dict[str, list[Any]] = {
     "size": [(1, 1, 1), (1, 1, 3), (2, 3, 1), (1, 9, 2), (4, 4, 3), (7, 3, 2), (12, 10, 1)],
     "pixels": ["edges", "any"],
     "epsilon": [1, 64, 127, 128, 255, "mask", "narrow mask", "one free"],
+    "restart_after": [None, 2, 3, 8],
     "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
     "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
     "image_id": [0, 5, WORD - 1],
@@ -170,7 +171,7 @@ def test_small_trajectories_are_the_reference(number: int) -> None:
     population = case["samples"] + case["positives"]
     starts = {"none": None, "least": population, "one more": population + 1, "most": tuning.STARTS}[case["starts"]]
     settings = Settings(
-        **{name: case[name] for name in [*SWITCHES, "samples", "positives"]},
+        **{name: case[name] for name in [*SWITCHES, "samples", "positives", "restart_after"]},
         coordinates=counts[case["coordinates"]],
         starts=starts,
         window_share=share,
@@ -212,6 +213,16 @@ def test_long_trajectories_in_which_starts_die_out_are_the_reference(region: Any
     settings = Settings(samples=4, positives=3, coordinates=3, region=region)
     search = follow(image, 64, settings, distance(photo((8, 8, 1), 4), grain), 250)
     assert all(member.birth >= 7 for member in search.population)
+
+
+@pytest.mark.parametrize("changes", [{}, {"samples": 5, "positives": 2}, {"start": "uniform", "starts": None}], ids=str)
+@pytest.mark.parametrize("after", [7, 40])
+def test_searches_that_begin_anew_are_the_reference(changes: dict[str, Any], after: int) -> None:
+    """A degree that cannot fall far, so that descents come to rest, some after having gone on for a while."""
+    image = photo((8, 8, 3))
+    settings = replace(DEFAULT, restart_after=after, window_halvings=(3, 9, 20), **changes)
+    search = follow(image, 10, settings, distance(photo((8, 8, 3), 4), 1), 250, image_id=11)
+    assert search.descents > 2
 
 
 @pytest.mark.parametrize("ties", ["older", "newer"])

@@ -31,6 +31,7 @@ void validate(const Config& config) {
               std::to_string(config.num_starts()));
   require(config.values != Values::kTextures || (config.shape == Shape::kWindow && config.region == Region::kNone),
           "textures need windows and no region");
+  require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
   require(config.window_share > 0.0 && config.window_share <= 1.0,
           "window_share must be in (0, 1], got " + std::to_string(config.window_share));
   for (std::size_t i = 1; i < config.window_halvings.size(); ++i) {

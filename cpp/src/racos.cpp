@@ -15,12 +15,17 @@ namespace {
 
 constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
 constexpr std::uint32_t kBoxMagic = 0x42414644U;    // "DFAB": the same, but the space has a renderer
+constexpr std::uint32_t kRestarts = 0x20000000U;    // set in either of them where a search may begin anew
 constexpr std::uint32_t kStateVersion = 2;
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
 constexpr double kLargestGain = 1.5;
 // So that sums of gains stay finite, whatever the degrees are.
 constexpr double kMostGain = 1e12;
+// A descent is at rest if more than this share of its degree was left by the second half of its candidates.
+constexpr double kRestRatio = 0.8;
+// Their numbers double, so that no search comes to more.
+constexpr std::uint32_t kMostLooks = 32;
 
 std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
   return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
@@ -46,9 +51,14 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   out.put(shape.height);
   out.put(shape.width);
   out.put(shape.channels);
+  if (config.restart_after != 0) {
+    out.put(config.restart_after);
+  }
 }
 
-std::uint32_t magic_of(bool has_box) { return has_box ? kBoxMagic : kStateMagic; }
+std::uint32_t magic_of(bool has_box, bool restarts) {
+  return (has_box ? kBoxMagic : kStateMagic) | (restarts ? kRestarts : 0U);
+}
 
 void save_box(const Box& box, StateWriter& out) {
   const auto put_text = [&out](const std::string& text) {
@@ -232,6 +242,13 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
+std::uint64_t Racos::num_starts() const { return descent_ == 0 ? plan_.starts.size() : config_.num_starts(); }
+
+std::uint64_t Racos::num_answered() const {
+  const std::uint64_t first_descendant = descent_ + num_starts();
+  return first_birth() - std::min(first_birth(), first_descendant);
+}
+
 ProposalContext Racos::context() const {
   return {config_, shape_, space_, population_, differences_, gains_, window_side_};
 }
@@ -250,11 +267,14 @@ void Racos::begin_iteration() {
     return;
   }
   if (config_.shape == Shape::kWindow) {
-    const std::uint64_t num_starts = plan_.starts.size();
-    window_side_ = dfa::window_side(config_, shape_, first_birth() - std::min(first_birth(), num_starts));
+    window_side_ = dfa::window_side(config_, shape_, num_answered());
   }
   if (config_.region == Region::kOrdered) {
-    compare_members();
+    if (is_start(iteration_size() - 1)) {
+      differences_.clear();  // nothing descends yet, and a population that is filling up may lack negatives
+    } else {
+      compare_members();
+    }
   }
 }
 
@@ -316,7 +336,8 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
 }
 
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
-  const PlannedStart& start = plan_.starts[birth];
+  // What other images taught has been tried by the first descent, and would be the same again.
+  const PlannedStart start = descent_ == 0 ? plan_.starts[birth] : start_alone(birth - descent_);
   if (start.signs) {
     candidate.whole = apply_signs(*start.signs, space_);
   } else if (config_.start == Start::kTextures) {
@@ -437,8 +458,32 @@ void Racos::advance(Scratch& scratch) {
   population_.merge(space_, arrivals);
   learn_from_hit(birth);
   ++iteration_;
+  restart_if_at_rest();
   begin_iteration();
 }
+
+std::uint64_t Racos::next_look() const {
+  return num_looks_ == 0 ? config_.restart_after / 2 : std::uint64_t{config_.restart_after} << (num_looks_ - 1U);
+}
+
+void Racos::restart_if_at_rest() {
+  if (config_.restart_after == 0 || num_answered() < next_look()) {
+    return;
+  }
+  const double best = population_[0].degree;
+  if (num_looks_ > 0 && best > kRestRatio * last_look_) {
+    population_ = Population(config_);
+    descent_ = first_birth();
+    num_looks_ = 0;
+    return;
+  }
+  last_look_ = best;
+  while (next_look() <= num_answered()) {
+    ++num_looks_;
+  }
+}
+
+bool Racos::is_teaching() const { return descent_ == 0 && first_birth() < Lesson::kLessonQueries; }
 
 bool Racos::may_be_read(double degree) const {
   return config_.region != Region::kNone || population_.size() < config_.positives ||
@@ -446,7 +491,7 @@ bool Racos::may_be_read(double degree) const {
 }
 
 void Racos::learn_from_candidates(Scratch& scratch) {
-  const bool is_lesson = first_birth() < Lesson::kLessonQueries;
+  const bool is_lesson = is_teaching();
   if (config_.values == Values::kTextures) {
     // Those that were not drawn since the state was loaded, and before any is learned from: that changes what is drawn.
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
@@ -485,14 +530,14 @@ void Racos::learn_from_hit(std::uint64_t first) {
   }
   const Member& best = population_[0];
   const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
-  if (best.degree == 0.0 && is_new && first < Lesson::kLessonQueries && !lesson_.found) {
+  if (best.degree == 0.0 && is_new && is_teaching() && !lesson_.found) {
     lesson_.found = std::make_shared<const Signs>(signs_of(population_.family(best).base));
   }
 }
 
 std::string Racos::save() const {
   StateWriter out;
-  out.put(magic_of(space_.box() != nullptr));
+  out.put(magic_of(space_.box() != nullptr, config_.restart_after != 0));
   out.put(kStateVersion);
   save_config(config_, shape_, out);
   out.put(seed_);
@@ -502,6 +547,11 @@ std::string Racos::save() const {
   save_plan(plan_, out);
   save_gains(gains_, out);
   save_lesson(lesson_, out);
+  if (config_.restart_after != 0) {
+    out.put(descent_);
+    out.put(num_looks_);
+    out.put_double(last_look_);
+  }
   out.put(static_cast<std::uint32_t>(population_.num_families()));
   for (std::size_t f = 0; f < population_.num_families(); ++f) {
     for (std::size_t p = 0; p < space_.size(); ++p) {
@@ -529,11 +579,14 @@ std::string Racos::save() const {
 }
 
 Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
-  const bool has_box = bytes.size() >= sizeof(kBoxMagic) && StateReader(bytes).get<std::uint32_t>() == kBoxMagic;
-  StateReader in = open_state(bytes, magic_of(has_box), kStateVersion);
+  const auto magic = bytes.size() < sizeof(kStateMagic) ? kStateMagic : StateReader(bytes).get<std::uint32_t>();
+  const bool has_box = (magic & ~kRestarts) == kBoxMagic;
+  const bool restarts = (magic & kRestarts) != 0;
+  StateReader in = open_state(bytes, magic_of(has_box, restarts), kStateVersion);
   StateWriter expected;
   save_config(config, shape, expected);
-  if (expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
+  if (restarts != (config.restart_after != 0) ||
+      expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
     throw std::invalid_argument("saved state belongs to another configuration or image shape");
   }
   const auto seed = in.get<std::uint64_t>();
@@ -544,20 +597,28 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   Racos search(config, shape, std::move(space), seed, image_id, std::move(plan));
   search.gains_ = load_gains(in);
   search.lesson_ = load_lesson(search.space_.size(), in);
+  search.iteration_ = iteration;
+  if (restarts) {
+    search.descent_ = in.get<std::uint64_t>();
+    search.num_looks_ = in.get<std::uint32_t>();
+    search.last_look_ = in.get_double();
+    if (search.descent_ > search.first_birth() || search.num_looks_ > kMostLooks) {
+      throw std::invalid_argument("saved state holds a descent that cannot be");
+    }
+  }
   const auto num_families = in.get<std::uint32_t>();
   std::vector<DenseVector> bases;
   for (std::uint32_t f = 0; f < num_families; ++f) {
     bases.push_back(load_base(search.space_, in));
   }
   const auto num_members = in.get<std::uint32_t>();
-  if (num_members != (iteration == 0 ? 0 : config.population())) {
+  if (num_members != std::min<std::uint64_t>(search.first_birth() - search.descent_, config.population())) {
     throw std::invalid_argument("saved state holds a population of the wrong size");
   }
   std::vector<Member> members;
   for (std::uint32_t i = 0; i < num_members; ++i) {
     members.push_back(load_member(search.space_, in));
   }
-  search.iteration_ = iteration;
   search.population_.restore(search.space_, std::move(bases), std::move(members));
   search.begin_iteration();
   for (Candidate& candidate : search.candidates_) {

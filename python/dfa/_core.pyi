@@ -56,6 +56,7 @@ class Config:
         window_share: float,
         window_halvings: Sequence[int],
         starts: int,
+        restart_after: int,
     ) -> None: ...
     @property
     def population(self) -> int:

@@ -49,6 +49,10 @@ class Racos:
             rows, columns and checks at the extremes, one after another.
         starts: How many candidates are drawn as starts before any descends from another; None for s + k.
             (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
+        restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
+            again whenever their number has doubled. Where more than 0.8 of the best degree is left, it has come to
+            rest, and the search begins anew, with starts of its own and large windows; what was learned about
+            textures stays. None for a single descent.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
@@ -75,6 +79,7 @@ class Racos:
     region: Region = "none"
     start: Start = "textures"
     starts: int | None = 12
+    restart_after: int | None = 512
     archive: bool = True
     domain: Domain = "valid"
     ties: Ties = "newer"
@@ -104,6 +109,8 @@ class Racos:
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
             _require_number("starts (unless None)", self.starts, self.population)
+        if self.restart_after is not None:
+            _require_number("restart_after (unless None)", self.restart_after, 2)
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
@@ -146,6 +153,7 @@ class Racos:
             region="ordered",
             start="uniform",
             starts=None,
+            restart_after=None,
             archive=False,
             domain="ball",
             ties="older",
@@ -176,6 +184,7 @@ class Racos:
             window_share=self.window_share,
             window_halvings=list(self.window_halvings),
             starts=self.starts or 0,
+            restart_after=self.restart_after or 0,
         )
 
 

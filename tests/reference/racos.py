@@ -59,6 +59,8 @@ class Settings:
     turn, which have no side per channel."""
     starts: int | None = None
     """How many candidates are starts, in iteration 0 and those after it; None for s + k, which is the least."""
+    restart_after: int | None = None
+    """How many candidates after the starts are told before a descent may end at rest; None for never."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -342,6 +344,14 @@ class Racos:
         self.lesson = Lesson()
         self.iteration = 0
         self._births = 0
+        self.descents = 1
+        """How often the search has begun, so far."""
+        self._descent = 0
+        """Births before the present descent."""
+        self._starts = self.plan.starts
+        """Of the present descent."""
+        self._looks: list[float] = []
+        """The best degree when half of `restart_after` candidates of this descent were told, all, twice as many..."""
         self._population: tuple[Member, ...] = ()
 
     @property
@@ -366,13 +376,13 @@ class Racos:
 
     def candidate(self, i: int) -> Vector:
         """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
-        if self._births + i < len(self.plan.starts):
+        if self._births + i < self._first_descendant:
             return self._start(i)
         return self._proposal(i).vector
 
     def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
-        start = self.plan.starts[self._births + i]
+        start = self._starts[self._births - self._descent + i]
         if start.signs is not None:
             ends = zip(start.signs, self.space.lower, self.space.upper, strict=True)
             return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
@@ -385,8 +395,17 @@ class Racos:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        told = max(0, self._births - len(self.plan.starts))
-        return propose(stream, self.space, self.settings, positives, negatives, told, self.gains)
+        return propose(stream, self.space, self.settings, positives, negatives, self._answered, self.gains)
+
+    @property
+    def _first_descendant(self) -> int:
+        """The birth of the first candidate of this descent that is no start."""
+        return self._descent + len(self._starts)
+
+    @property
+    def _answered(self) -> int:
+        """Candidates of this descent after its starts, told in the iterations before this one."""
+        return max(0, self._births - self._first_descendant)
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""
@@ -409,19 +428,38 @@ class Racos:
         union.sort(key=lambda member: (member.degree, -member.birth if newest_first else member.birth))
         self._population = tuple(union[: self.settings.samples + self.settings.positives])  # lines 21-22
         best = self._population[0]
-        is_born_now = best.birth >= max(self._births, len(self.plan.starts))
+        is_born_now = best.birth >= max(self._births, self._first_descendant)
         if best.degree == 0 and is_born_now and self._is_lesson and self.lesson.found is None:
             self.lesson.found = tuple(x > 0 for x in best.vector)
         self._births += len(born)
         self.iteration += 1
+        self._restart_if_at_rest(best.degree)
+
+    def _restart_if_at_rest(self, best: float) -> None:
+        """Begin anew where the second half of a descent's candidates has brought next to nothing."""
+        if self.settings.restart_after is None:
+            return
+        marks = [self.settings.restart_after // 2]
+        marks += [self.settings.restart_after * 2**doublings for doublings in range(32)]
+        passed = sum(mark <= self._answered for mark in marks)
+        if passed <= len(self._looks):
+            return
+        if self._looks and best > tuning.REST_RATIO * self._looks[-1]:
+            self.descents += 1
+            self._population = ()
+            self._descent = self._births
+            self._starts = plan_alone(self.settings.starts or self.settings.samples + self.settings.positives).starts
+            self._looks = []
+            return
+        self._looks += [best] * (passed - len(self._looks))
 
     @property
     def _is_lesson(self) -> bool:
-        return self._births < tuning.LESSON_QUERIES
+        return self._descent == 0 and self._births < tuning.LESSON_QUERIES
 
     def _learn(self, degrees: Sequence[float]) -> None:
         """Learn from this iteration's candidates, before they join the population."""
-        proposals = {i: self._proposal(i) for i in range(len(degrees)) if self._births + i >= len(self.plan.starts)}
+        proposals = {i: self._proposal(i) for i in range(len(degrees)) if self._births + i >= self._first_descendant}
         for i, degree in enumerate(degrees):
             if i not in proposals:
                 if self._is_lesson:

@@ -7,6 +7,10 @@ STARTS = 12
 WINDOW_HALVINGS = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
 WINDOW_SHARE = 0.1
 
+RESTART_AFTER = 512
+REST_RATIO = 0.8
+"""A descent has come to rest where the second half of its candidates left more than this of its degree."""
+
 START_TEXTURES = [
     ("rows", 4),
     ("random columns", 1),

@@ -69,11 +69,20 @@ class Racos {
     bool is_told = false;
   };
 
-  bool is_start(std::uint32_t candidate) const { return first_birth() + candidate < plan_.starts.size(); }
+  bool is_start(std::uint32_t candidate) const { return first_birth() + candidate < descent_ + num_starts(); }
+  /// Candidates with which the present descent begins.
+  std::uint64_t num_starts() const;
+  /// Candidates after those, told in the iterations before this one.
+  std::uint64_t num_answered() const;
   void draw(std::uint32_t candidate, Scratch& scratch);
   void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
   void learn_from_candidates(Scratch& scratch);
   void learn_from_hit(std::uint64_t first_birth_of_iteration);
+  /// Whether this iteration is part of what the search teaches others.
+  bool is_teaching() const;
+  /// Answered candidates at which the descent is next held against half as many.
+  std::uint64_t next_look() const;
+  void restart_if_at_rest();
   void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
   void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
   /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
@@ -93,6 +102,9 @@ class Racos {
   Gains gains_;
   Lesson lesson_;
   Population population_;
+  std::uint64_t descent_ = 0;  // birth of its first candidate
+  std::uint32_t num_looks_ = 0;
+  double last_look_ = 0.0;  // the best degree then
   std::vector<std::vector<Difference>> differences_;
   std::vector<std::vector<Difference>> last_differences_;  // of the iteration before; kept for its memory
   std::uint32_t window_side_ = 0;

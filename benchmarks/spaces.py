@@ -71,13 +71,13 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def subjects(data: Path, name: str, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
-    """Return a model and the first images that it classifies correctly."""
+def subjects(data: Path, name: str, skip: int, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
+    """Return a model and the first images that it classifies correctly, but for those that are skipped."""
     model = Counted(common.load_model(data, f"{name}.keras"))
     (images, labels), _ = common.first_correct(
-        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), number, 256
+        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), skip + number, 256
     )
-    return model, images, labels
+    return model, images[skip:], labels[skip:]
 
 
 def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
@@ -171,6 +171,7 @@ def main() -> None:
     parser = common.make_parser("spaces", (__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--number", type=int, default=50, help="images")
+    parser.add_argument("--skip", type=int, default=0, help="images before those, which defaults were chosen on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=1_000, help="queries per image")
     parser.add_argument("--spaces", nargs="*", help="names, as in the table; all of them if left out")
@@ -188,8 +189,8 @@ def main() -> None:
         common.write_report(arguments.out, arguments, document)
 
     for name in arguments.models:
-        model, images, labels = subjects(arguments.data, name, arguments.number)
-        sheet = Sheet(name, f"The first {len(images)} images it classifies correctly", num_columns=EXAMPLES, cell=96)
+        model, images, labels = subjects(arguments.data, name, arguments.skip, arguments.number)
+        sheet = Sheet(name, f"{len(images)} images it classifies correctly", num_columns=EXAMPLES, cell=96)
         for called, space in SPACES[name].items():
             if arguments.spaces is not None and called not in arguments.spaces:
                 continue

@@ -46,7 +46,7 @@ def config_of(settings: Settings) -> _core.Config:
         window_share=settings.window_share,
         window_halvings=settings.window_halvings,
         starts=settings.starts or 0,
-        restart_after=settings.restart_after or 0,
+        restart_after=settings.restart_after,
     )
 
 

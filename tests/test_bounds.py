@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -80,3 +81,21 @@ def test_candidates_stay_within_epsilon_and_masked_coordinates_stay(
             assert (abs(moved) <= radii).all()
             if made.domain == "valid":
                 assert ((original + moved >= 0) & (original + moved <= 255)).all()
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(problem=problems(), after=st.integers(2, 6), answers=st.data())
+def test_candidates_of_searches_that_begin_anew_stay_within_epsilon(
+    problem: tuple[Images, Epsilon, Settings], after: int, answers: Any
+) -> None:
+    image, epsilon, made = problem
+    batch = make_batch(replace(made, restart_after=after), image)
+    slot = batch.add(image, 0, radius_of(epsilon))
+    radii = np.broadcast_to(np.array(epsilon, np.int64), image.shape)
+    for _ in range(12):
+        rows = rows_of(batch, slot)
+        candidates = ask(batch, rows, image.shape).astype(np.int64)
+        assert (abs(candidates - image.astype(np.int64)) <= radii).all()
+        # Between 1 and 2, most descents come to rest at once.
+        degrees = answers.draw(st.lists(st.sampled_from([1.0, 1.5, 2.0]), min_size=len(rows), max_size=len(rows)))
+        tell(batch, rows, degrees)

@@ -33,6 +33,7 @@ from reference.racos import Settings
 SETTINGS = {
     "default": DEFAULT,
     "textures": replace(DEFAULT, samples=4, positives=2, starts=8, window_halvings=(1, 6)),
+    "restarts": replace(DEFAULT, samples=2, starts=5, restart_after=4),
     "paper": Settings(),
     "large y": Settings(samples=4, coordinates=90, region="ordered"),
     "per coordinate": Settings(samples=5, positives=3, coordinates=7, region="per_coordinate", ties="newer"),
@@ -462,6 +463,7 @@ STATE_OF_VERSION_1 = base64.b64decode(
         {"window_share": 0.2},
         {"window_halvings": (3,)},
         {"starts": 5},
+        {"restart_after": 4},
     ],
     ids=str,
 )
@@ -471,6 +473,19 @@ def test_a_state_of_another_configuration_is_refused(change: dict[str, Any]) -> 
     with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
         other.load(state)
     assert len(other) == 0
+
+
+@pytest.mark.parametrize("after", [0, 6])
+def test_a_state_of_other_restarts_is_refused(after: int) -> None:
+    """On a shape whose height could be taken for the number that one of them lacks."""
+    image = picture((4, 4, 4))
+    batch = make_batch(Settings(restart_after=4), image)
+    state = batch.save(batch.add(image, 0, 10))
+    other = make_batch(Settings(restart_after=after), image)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load(state)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        batch.load(other.save(other.add(image, 0, 10)))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 2), (3, 2, 1), (12, 1, 1), (4, 4, 4)])

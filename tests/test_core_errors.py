@@ -98,6 +98,7 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "window_share": 0.5,
         "window_halvings": (),
         "starts": 0,
+        "restart_after": 0,
     }
     assert _core.Config(**complete).population == 2
     for name in complete:

@@ -98,7 +98,7 @@ OTHERS: dict[str, list[Any]] = {
     "size": [(1, 1, 1), (1, 1, 3), (2, 3, 1), (1, 9, 2), (4, 4, 3), (7, 3, 2), (12, 10, 1)],
     "pixels": ["edges", "any"],
     "epsilon": [1, 64, 127, 128, 255, "mask", "narrow mask", "one free"],
-    "restart_after": [None, 2, 3, 8],
+    "restart_after": [0, 2, 3, 8],
     "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
     "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
     "image_id": [0, 5, WORD - 1],

@@ -247,6 +247,10 @@ def test_the_archive_counts_as_a_setting():
         dfa.Racos(shape="scattered")
     with pytest.raises(dfa.InvalidInputError, match=r"values='textures' need .*region='none'"):
         dfa.Racos(region="ordered")
+    for wrong in (1, -1, False, 2.0):
+        with pytest.raises(dfa.InvalidInputError, match="restart_after must be"):
+            dfa.Racos(restart_after=wrong)  # type: ignore[arg-type]
+    assert dfa.Racos.paper().restart_after == 0
     assert not dfa.Racos.paper().archive
 
 

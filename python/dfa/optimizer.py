@@ -52,7 +52,7 @@ class Racos:
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
             again whenever their number has doubled. Where more than 0.8 of the best degree is left, it has come to
             rest, and the search begins anew, with starts of its own and large windows; what was learned about
-            textures stays. None for a single descent.
+            textures stays. 0: never.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
@@ -79,7 +79,7 @@ class Racos:
     region: Region = "none"
     start: Start = "textures"
     starts: int | None = 12
-    restart_after: int | None = 512
+    restart_after: int = 512
     archive: bool = True
     domain: Domain = "valid"
     ties: Ties = "newer"
@@ -109,8 +109,9 @@ class Racos:
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
             _require_number("starts (unless None)", self.starts, self.population)
-        if self.restart_after is not None:
-            _require_number("restart_after (unless None)", self.restart_after, 2)
+        _require_number("restart_after", self.restart_after, 0)
+        if self.restart_after == 1:
+            raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
@@ -153,7 +154,7 @@ class Racos:
             region="ordered",
             start="uniform",
             starts=None,
-            restart_after=None,
+            restart_after=0,
             archive=False,
             domain="ball",
             ties="older",
@@ -184,7 +185,7 @@ class Racos:
             window_share=self.window_share,
             window_halvings=list(self.window_halvings),
             starts=self.starts or 0,
-            restart_after=self.restart_after or 0,
+            restart_after=self.restart_after,
         )
 
 

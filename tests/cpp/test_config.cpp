@@ -31,6 +31,7 @@ TEST_CASE("the configuration starts as the paper's") {
   CHECK(config.domain == dfa::Domain::kBall);
   CHECK(config.ties == dfa::Ties::kOlder);
   CHECK(config.num_starts() == 5);
+  CHECK(config.restart_after == 0);
 }
 
 TEST_CASE("a field that makes no sense is named") {
@@ -52,6 +53,8 @@ TEST_CASE("a field that makes no sense is named") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.starts = 4; }), "starts must be at least samples + positives, got 4",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) { c.restart_after = 1; }),
+                       "restart_after must be 0 (never) or at least 2, got 1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) {
                          c.start = dfa::Start::kTextures;
                          c.starts = dfa::kNumTexturedStarts + 1;
@@ -83,6 +86,8 @@ TEST_CASE("the ends of every range are allowed") {
   CHECK_NOTHROW(accepted([](Config& c) { c.window_share = std::numeric_limits<double>::min(); }));
   CHECK_NOTHROW(accepted([](Config& c) { c.window_halvings = {0, 0, 5, 5}; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.starts = 5; }));
+  CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = 2; }));
+  CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = std::numeric_limits<std::uint32_t>::max(); }));
   CHECK_NOTHROW(accepted([](Config& c) {
     c.start = dfa::Start::kTextures;
     c.starts = dfa::kNumTexturedStarts;

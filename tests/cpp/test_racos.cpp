@@ -456,6 +456,99 @@ TEST_CASE("a search begins with the starts and the gains of its plan, which must
                        std::invalid_argument);
 }
 
+// Asks and tells one candidate, the only one of its iteration, and returns its image.
+Image step(dfa::Racos& search, double degree) {
+  REQUIRE(search.iteration_size() == 1);
+  const Image image = ask(search, 0);
+  search.tell(0, degree);
+  dfa::Scratch scratch;
+  search.advance(scratch);
+  return image;
+}
+
+TEST_CASE("a descent ends where its second half has left more than four fifths of the degree") {
+  dfa::Config config = textured_configs().front();
+  REQUIRE(config.population() == 2);
+  config.restart_after = 8;
+  const auto begun = [&config] {
+    dfa::Racos search = make(config);
+    for (std::uint32_t i = 0; i < 2; ++i) {
+      ask(search, i);
+      search.tell(i, 10.0);
+    }
+    dfa::Scratch scratch;
+    search.advance(scratch);
+    for (int start = 2; start < 12; ++start) {
+      step(search, 10.0);
+    }
+    return search;
+  };
+  const auto num_members_after = [](dfa::Racos& search, int count, double degree) {
+    for (int i = 0; i < count; ++i) {
+      step(search, degree);
+    }
+    return search.population().size();
+  };
+  SUBCASE("one that stands still") {
+    dfa::Racos search = begun();
+    CHECK(num_members_after(search, 7, 5.0) == 2);  // at 4 there is nothing to compare with
+    CHECK(num_members_after(search, 1, 5.0) == 0);
+    const std::string state = search.save();
+    CHECK(dfa::Racos::load(config, kShape, state).save() == state);
+    // The textures in their order, and the largest window after them.
+    const Image first = step(search, 9.0);
+    dfa::Rectangle rectangle;
+    dfa::Stream same({9, 3, search.iteration() - 1, 0});
+    dfa::draw_textured_start(kShape, 0, same, rectangle);
+    Image expected(kShape.size());
+    rectangle.paint(search.space(), expected.data());
+    CHECK(first == expected);
+    CHECK(search.population().size() == 1);
+    CHECK(search.population()[0].degree == 9.0);  // what was best before is no parent any more
+    CHECK(num_members_after(search, 11 + 7, 9.0) == 2);
+    CHECK(num_members_after(search, 1, 9.0) == 0);
+  }
+  SUBCASE("not one that falls by a fifth, which is asked again when it is twice as long") {
+    dfa::Racos search = begun();
+    num_members_after(search, 4, 5.0);
+    CHECK(num_members_after(search, 4, 4.0) == 2);
+    CHECK(num_members_after(search, 7, 3.3) == 2);
+    CHECK(num_members_after(search, 1, 3.3) == 0);
+  }
+  SUBCASE("and none where that was not asked for") {
+    config.restart_after = 0;
+    dfa::Racos search = begun();
+    CHECK(num_members_after(search, 64, 5.0) == 2);
+  }
+  SUBCASE("what a search teaches is from its first descent") {
+    dfa::Racos search = begun();
+    num_members_after(search, 8, 5.0);
+    const std::size_t num_trials = search.lesson().trials.size();
+    num_members_after(search, 12, 5.0);
+    step(search, 0.0);
+    CHECK(num_trials == 12);
+    CHECK(search.lesson().trials.size() == num_trials);
+    CHECK(search.lesson().num_windows == 8);
+    CHECK_FALSE(has_found(search));
+  }
+}
+
+TEST_CASE("a descent that cannot be is refused") {
+  dfa::Config config = textured_configs().front();
+  config.restart_after = 8;
+  const dfa::Racos search = make(config);
+  const std::string state = search.save();
+  // Before the number of families, that of members, and the one candidate of two that are not told.
+  const std::size_t looks = state.size() - 8 - 2 * 9 - 4 - 4 - 8 - 4;
+  const auto check_refused = [&](const std::string& bytes) {
+    CHECK_THROWS_WITH_AS(dfa::Racos::load(config, kShape, bytes), "saved state holds a descent that cannot be",
+                         std::invalid_argument);
+  };
+  check_refused(patched(state, looks, packed(std::uint32_t{33})));
+  check_refused(patched(state, looks - 8, packed(std::uint64_t{1})));
+  CHECK_NOTHROW(dfa::Racos::load(config, kShape, patched(state, looks, packed(std::uint32_t{32}))));
+}
+
 TEST_CASE("a state whose checksum is right but whose contents are not is refused") {
   dfa::Config config;
   config.samples = 2;
@@ -528,7 +621,11 @@ TEST_CASE("edits of a state must lie in the image, ascend and stay in bounds") {
 TEST_CASE("no damage with a right checksum reads outside the state or brings a perturbation out of bounds") {
   // What the sanitizers would see.
   int num_loaded = 0;
-  for (const dfa::Config& config : configs()) {
+  std::vector<dfa::Config> all = configs();
+  dfa::Config restarting;
+  restarting.restart_after = 2;
+  all.push_back(restarting);
+  for (const dfa::Config& config : all) {
     for (const std::uint8_t radius : {std::uint8_t{0}, std::uint8_t{20}}) {
       dfa::Racos search = make(config, radius);
       for (int iteration = 0; iteration < 4; ++iteration) {

@@ -59,8 +59,8 @@ class Settings:
     turn, which have no side per channel."""
     starts: int | None = None
     """How many candidates are starts, in iteration 0 and those after it; None for s + k, which is the least."""
-    restart_after: int | None = None
-    """How many candidates after the starts are told before a descent may end at rest; None for never."""
+    restart_after: int = 0
+    """How many candidates after the starts are told before a descent may end at rest; 0 for never."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -437,7 +437,7 @@ class Racos:
 
     def _restart_if_at_rest(self, best: float) -> None:
         """Begin anew where the second half of a descent's candidates has brought next to nothing."""
-        if self.settings.restart_after is None:
+        if self.settings.restart_after == 0:
             return
         marks = [self.settings.restart_after // 2]
         marks += [self.settings.restart_after * 2**doublings for doublings in range(32)]

@@ -37,6 +37,7 @@ def small_box(
         region=region,
         start="uniform",
         starts=None,
+        restart_after=0,
         archive=False,
         domain="ball",
         ties="newer",

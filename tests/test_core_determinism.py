@@ -201,6 +201,7 @@ def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -
 GOLDEN = {
     "default": "88b38d38b9cd5a10",
     "textures": "ed0e587226f74790",
+    "restarts": "4ffaa3d3a941f1b2",
     "paper": "a185f4e4421a076c",
     "large y": "509cef05daa5742f",
     "per coordinate": "2a2547bd67a84995",

@@ -45,15 +45,10 @@ DenseVector apply_signs(const Signs& signs, const Space& space) {
   return vector;
 }
 
-PlannedStart start_alone(std::uint64_t number) {
-  const auto which = static_cast<std::uint32_t>(number);
-  return {which, which, nullptr};
-}
-
 Plan plan_alone(std::size_t num_starts) {
   Plan plan;
-  for (std::size_t i = 0; i < num_starts; ++i) {
-    plan.starts.push_back(start_alone(i));
+  for (std::uint32_t i = 0; i < num_starts; ++i) {
+    plan.starts.push_back({i, i, nullptr});
   }
   return plan;
 }

@@ -242,7 +242,7 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
-std::uint64_t Racos::num_starts() const { return descent_ == 0 ? plan_.starts.size() : config_.num_starts(); }
+std::uint64_t Racos::num_starts() const { return descent_ == 0 ? plan_.starts.size() : config_.population(); }
 
 std::uint64_t Racos::num_answered() const {
   const std::uint64_t first_descendant = descent_ + num_starts();
@@ -336,12 +336,12 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
 }
 
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
-  // What other images taught has been tried by the first descent, and would be the same again.
-  const PlannedStart start = descent_ == 0 ? plan_.starts[birth] : start_alone(birth - descent_);
-  if (start.signs) {
-    candidate.whole = apply_signs(*start.signs, space_);
-  } else if (config_.start == Start::kTextures) {
-    draw_textured_start(shape_, start.texture, stream, candidate.proposal.rectangle);
+  // A later descent is to begin elsewhere, and most textures would be the same again.
+  const bool is_planned = descent_ == 0;
+  if (is_planned && plan_.starts[birth].signs) {
+    candidate.whole = apply_signs(*plan_.starts[birth].signs, space_);
+  } else if (is_planned && config_.start == Start::kTextures) {
+    draw_textured_start(shape_, plan_.starts[birth].texture, stream, candidate.proposal.rectangle);
   } else {
     draw_start(config_, shape_, space_, stream, candidate.whole);
   }

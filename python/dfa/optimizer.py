@@ -51,8 +51,8 @@ class Racos:
             (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
             again whenever their number has doubled. Where more than 0.8 of the best degree is left, it has come to
-            rest, and the search begins anew, with starts of its own and large windows; what was learned about
-            textures stays. 0: never.
+            rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows. What
+            was learned about textures stays. 0: never.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the

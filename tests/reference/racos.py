@@ -124,7 +124,7 @@ def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
 def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
     """Line 1: one perturbation, uniform in the search space or vertical stripes at its bounds."""
     vector = [low if low == high else 0 for low, high in zip(space.lower, space.upper, strict=True)]
-    if settings.start == "stripes":
+    if settings.start != "uniform":
         _, width, channels = space.shape
         sides = [[stream.below(2) for _ in range(channels)] for _ in range(width)]
         for p in space.free:
@@ -348,7 +348,7 @@ class Racos:
         """How often the search has begun, so far."""
         self._descent = 0
         """Births before the present descent."""
-        self._starts = self.plan.starts
+        self._num_starts = len(self.plan.starts)
         """Of the present descent."""
         self._looks: list[float] = []
         """The best degree when half of `restart_after` candidates of this descent were told, all, twice as many..."""
@@ -382,7 +382,9 @@ class Racos:
 
     def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
-        start = self._starts[self._births - self._descent + i]
+        if self.descents > 1:  # uniform, or stripes in the place of textures, most of which would be the same again
+            return draw_start(stream, self.space, self.settings)
+        start = self.plan.starts[self._births + i]
         if start.signs is not None:
             ends = zip(start.signs, self.space.lower, self.space.upper, strict=True)
             return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
@@ -400,7 +402,7 @@ class Racos:
     @property
     def _first_descendant(self) -> int:
         """The birth of the first candidate of this descent that is no start."""
-        return self._descent + len(self._starts)
+        return self._descent + self._num_starts
 
     @property
     def _answered(self) -> int:
@@ -448,7 +450,7 @@ class Racos:
             self.descents += 1
             self._population = ()
             self._descent = self._births
-            self._starts = plan_alone(self.settings.starts or self.settings.samples + self.settings.positives).starts
+            self._num_starts = self.settings.samples + self.settings.positives
             self._looks = []
             return
         self._looks += [best] * (passed - len(self._looks))

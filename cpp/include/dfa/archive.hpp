@@ -37,8 +37,6 @@ struct Plan {
   double scale = 1.0;  ///< the clean image's degree, by which degrees of different images are compared
 };
 
-/// The start of this number of a search that knows of no other.
-PlannedStart start_alone(std::uint64_t number);
 /// The plan of a search that knows of no other: the textured starts in their order.
 Plan plan_alone(std::size_t num_starts);
 

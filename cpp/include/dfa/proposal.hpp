@@ -50,7 +50,7 @@ struct ProposalContext {
 /// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.
 void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratch& scratch);
 
-/// Draws a whole member for iteration 0 (line 1).
+/// Draws a whole start (line 1): uniform within the bounds, or for any other kind of start stripes.
 void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole);
 
 /// Draws the textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.

@@ -79,6 +79,7 @@ CASES = {
     "one channel": {"shape": (9, 7, 1), "max_queries": 60},
     "several samples and positives": {"optimizer": {"samples": 3, "positives": 2}, "max_queries": 80},
     "one positive of several": {"optimizer": {"samples": 4, "positives": 1, "values": "extremes"}, "max_queries": 80},
+    "searches that begin anew": {"optimizer": {"restart_after": 16}},
     "a budget within the starts": {"max_queries": 9},
     "some that are skipped": {"labels": True, "max_queries": 40},
 }

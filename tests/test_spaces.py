@@ -271,10 +271,15 @@ def test_a_space_that_fits_no_such_image_is_refused(space: Any, message: str) ->
         run(space)
 
 
-@pytest.mark.parametrize(("number", "starts", "coordinates"), [(1, 100, 3), (2, None, 1), (5, None, 1)])
-def test_a_search_for_one_pixel_begins_in_many_places(number: int, starts: int | None, coordinates: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "starts", "coordinates", "restart_after"), [(1, 100, 3, 512), (2, None, 1, 0), (5, None, 1, 0)]
+)
+def test_a_search_for_one_pixel_begins_in_many_places(
+    number: int, starts: int | None, coordinates: int, restart_after: int
+) -> None:
     optimizer = dfa.Pixels(number).optimizer()
     assert (optimizer.starts, optimizer.coordinates) == (starts, coordinates)
+    assert optimizer.restart_after == restart_after
     # Whoever changes the population need not know of the starts.
     assert replace(optimizer, samples=10).population == 12
 

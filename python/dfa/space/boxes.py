@@ -142,7 +142,7 @@ class Pixels(CoreSpace):
     def optimizer(self) -> Racos:
         """Return the best optimizer measured in this space.
 
-        One pixel that does nothing teaches nothing, so a search for one begins in many places and takes large steps, and
+        One pixel that does nothing teaches nothing, so a search for one begins in many places, takes large steps, and
         begins anew where it has come to rest.
         """
         return replace(small_box(coordinates=3), starts=100, restart_after=512) if self.number == 1 else small_box()

@@ -171,13 +171,17 @@ def main() -> None:
     parser = common.make_parser("spaces", (__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--number", type=int, default=50, help="images")
-    parser.add_argument("--skip", type=int, default=0, help="images before those, which defaults were chosen on")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out so many images before those: defaults were chosen on some"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--budget", type=int, default=1_000, help="queries per image")
     parser.add_argument("--spaces", nargs="*", help="names, as in the table; all of them if left out")
     parser.add_argument("--art", type=int, default=0, help="most images for ART's PixelAttack, 0: leave it out")
     parser.add_argument("--art-seconds", type=float, default=600, help="after which ART begins no other image")
-    parser.add_argument("--es", type=int, nargs="+", default=[1], help="ART's strategies: 0 CMA-ES, 1 DE")
+    parser.add_argument(
+        "--es", type=int, nargs="*", default=[1], help="ART's strategies: 0 CMA-ES, 1 DE; none: dfa alone"
+    )
     parser.add_argument("--one-pixel-budget", type=int, default=1_000, help="of dfa beside ART")
     parser.add_argument("--pictures", type=Path, help="folder for a sheet of each model: ten examples of each space")
     parser.add_argument("--grid", action="store_true", help="more settings than the two regions")

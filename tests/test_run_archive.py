@@ -138,6 +138,8 @@ def test_the_runs_above_are_worth_comparing():
     alone = run(optimizer=dataclasses.replace(dfa.Racos(), archive=False))
     assert outcomes(alone)[:4] == EVERYTHING[:4]
     assert [a == b for a, b in zip(outcomes(alone), EVERYTHING, strict=True)].count(False) > 8
+    anew = run(optimizer=dataclasses.replace(dfa.Racos(), **CASES["searches that begin anew"]["optimizer"]))
+    assert [a == b for a, b in zip(outcomes(anew), EVERYTHING, strict=True)].count(False) >= 3
 
 
 def test_an_image_learns_from_the_largest_power_of_two_of_images_before_it():

@@ -56,7 +56,6 @@ struct Config {
   std::vector<std::uint64_t> window_halvings;  ///< numbers of candidates after the starts at which it halves
   std::uint32_t starts =
       0;  ///< candidates drawn as starts before any descends from another; 0: s + k, which is the least
-
   std::uint32_t restart_after = 0;  ///< candidates after the starts at which a descent may first end at rest; 0: never
 
   std::uint32_t population() const { return samples + positives; }

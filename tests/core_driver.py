@@ -22,6 +22,7 @@ DEFAULT = Settings(
     shape="window",
     window_share=tuning.WINDOW_SHARE,
     window_halvings=tuning.WINDOW_HALVINGS,
+    placements=tuning.PLACEMENTS,
     values="textures",
     start="textures",
     starts=tuning.STARTS,
@@ -45,6 +46,7 @@ def config_of(settings: Settings) -> _core.Config:
         ties=getattr(_core.Ties, settings.ties.upper()),
         window_share=settings.window_share,
         window_halvings=settings.window_halvings,
+        placements=settings.placements,
         starts=settings.starts or 0,
         restart_after=settings.restart_after,
     )

@@ -42,6 +42,7 @@ def problems(draw: Any) -> tuple[Images, Epsilon, Settings]:
         shape="window" if is_textured else draw(st.sampled_from(["scattered", "window"])),
         window_share=draw(st.floats(0, 1, exclude_min=True)),
         window_halvings=tuple(sorted(draw(st.lists(st.integers(0, 30), max_size=3)))),
+        placements=draw(st.sampled_from([1, 2, 4])),
         values="textures" if is_textured else draw(st.sampled_from(["uniform", "extremes"])),
         start=draw(st.sampled_from(["uniform", "stripes", "textures"])),
         starts=draw(st.none() | st.integers(samples + positives, tuning.STARTS)),

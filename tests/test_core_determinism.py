@@ -33,6 +33,7 @@ from reference.racos import Settings
 SETTINGS = {
     "default": DEFAULT,
     "textures": replace(DEFAULT, samples=4, positives=2, starts=8, window_halvings=(1, 6)),
+    "placements": replace(DEFAULT, samples=3, positives=2, placements=3, values="extremes", window_share=0.2),
     "restarts": replace(DEFAULT, samples=2, starts=5, restart_after=4),
     "paper": Settings(),
     "large y": Settings(samples=4, coordinates=90, region="ordered"),
@@ -199,9 +200,10 @@ def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -
 
 # SHA-256 of what `run_alone` gives below. A new value means that recorded runs can no longer be repeated.
 GOLDEN = {
-    "default": "88b38d38b9cd5a10",
-    "textures": "ed0e587226f74790",
-    "restarts": "4ffaa3d3a941f1b2",
+    "default": "fbef124e6cb757a5",
+    "textures": "e9a809bf760e725b",
+    "placements": "45d0effcded8a1a9",
+    "restarts": "6acd7311dc46a76f",
     "paper": "a185f4e4421a076c",
     "large y": "509cef05daa5742f",
     "per coordinate": "2a2547bd67a84995",
@@ -465,6 +467,7 @@ STATE_OF_VERSION_1 = base64.b64decode(
         {"window_halvings": (3,)},
         {"starts": 5},
         {"restart_after": 4},
+        {"shape": "window", "placements": 2},
     ],
     ids=str,
 )
@@ -487,6 +490,24 @@ def test_a_state_of_other_restarts_is_refused(after: int) -> None:
         other.load(state)
     with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
         batch.load(other.save(other.add(image, 0, 10)))
+
+
+@pytest.mark.parametrize("placements", [1, 6])
+def test_a_state_of_other_placements_is_refused(placements: int) -> None:
+    image = picture((4, 4, 4))
+    batch = make_batch(Settings(shape="window", placements=4), image)
+    state = batch.save(batch.add(image, 0, 10))
+    other = make_batch(Settings(shape="window", placements=placements), image)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load(state)
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        batch.load(other.save(other.add(image, 0, 10)))
+
+
+def test_a_state_without_windows_says_nothing_of_where_they_would_lie() -> None:
+    image = picture((4, 4, 4))
+    one, many = (make_batch(Settings(placements=placements), image) for placements in (1, 4))
+    assert one.save(one.add(image, 0, 10)) == many.save(many.add(image, 0, 10))
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 2), (3, 2, 1), (12, 1, 1), (4, 4, 4)])

@@ -97,6 +97,7 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "ties": _core.Ties.OLDER,
         "window_share": 0.5,
         "window_halvings": (),
+        "placements": 1,
         "starts": 0,
         "restart_after": 0,
     }

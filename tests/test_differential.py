@@ -99,6 +99,7 @@ OTHERS: dict[str, list[Any]] = {
     "pixels": ["edges", "any"],
     "epsilon": [1, 64, 127, 128, 255, "mask", "narrow mask", "one free"],
     "restart_after": [0, 2, 3, 8],
+    "placements": [1, 2, 5],
     "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
     "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
     "image_id": [0, 5, WORD - 1],
@@ -171,7 +172,7 @@ def test_small_trajectories_are_the_reference(number: int) -> None:
     population = case["samples"] + case["positives"]
     starts = {"none": None, "least": population, "one more": population + 1, "most": tuning.STARTS}[case["starts"]]
     settings = Settings(
-        **{name: case[name] for name in [*SWITCHES, "samples", "positives", "restart_after"]},
+        **{name: case[name] for name in [*SWITCHES, "samples", "positives", "restart_after", "placements"]},
         coordinates=counts[case["coordinates"]],
         starts=starts,
         window_share=share,
@@ -223,6 +224,14 @@ def test_searches_that_begin_anew_are_the_reference(changes: dict[str, Any], aft
     settings = replace(DEFAULT, restart_after=after, window_halvings=(3, 9, 20), **changes)
     search = follow(image, 10, settings, distance(photo((8, 8, 3), 4), 1), 250, image_id=11)
     assert search.descents > 2
+
+
+@pytest.mark.parametrize("size", [(28, 28, 1), (40, 17, 3), (5, 33, 1)], ids=str)
+@pytest.mark.parametrize("values", ["textures", "uniform"])
+def test_windows_that_go_where_few_have_lain_are_the_reference(size: tuple[int, int, int], values: Any) -> None:
+    """Cells of several sizes, beside each other in one image, and windows that cover parts of them."""
+    settings = replace(DEFAULT, samples=2, values=values, window_halvings=(10, 30, 60))
+    follow(photo(size), 10, settings, distance(photo(size, 4), 1), 90)
 
 
 @pytest.mark.parametrize("ties", ["older", "newer"])

@@ -14,9 +14,11 @@ from hypothesis.extra import numpy as arrays
 from dfa.errors import InvalidInputError, ObjectiveError
 from dfa.objectives import (
     LOG,
+    ODDS,
     PAPER,
     SMALLEST_DEGREE,
     Objective,
+    log_odds_degree,
     log_targeted_degree,
     log_untargeted_degree,
     measure,
@@ -26,7 +28,7 @@ from dfa.objectives import (
 )
 
 UNTARGETED = [untargeted_degree, log_untargeted_degree]
-TARGETED = [targeted_degree, log_targeted_degree]
+TARGETED = [targeted_degree, log_targeted_degree, log_odds_degree]
 ALL = UNTARGETED + TARGETED
 
 
@@ -46,7 +48,9 @@ def textbook(function, row, c):
         if label == c:
             return 0.0
         pair = top[0], row[c]
-    if function in (log_untargeted_degree, log_targeted_degree):
+        if function == log_odds_degree and row[c] >= SMALLEST_DEGREE:
+            pair = 1 - row[c], row[c]
+    if function in (log_untargeted_degree, log_targeted_degree, log_odds_degree):
         degree = math.log(max(pair[0], SMALLEST_DEGREE)) - math.log(max(pair[1], SMALLEST_DEGREE))
     else:
         degree = pair[0] - pair[1]
@@ -66,6 +70,7 @@ def test_the_degrees_of_a_worked_example():
     np.testing.assert_array_equal(targeted_degree(scores, classes(0, 2)), [0.0, 0.7 - 0.1])
     np.testing.assert_allclose(log_untargeted_degree(scores, classes(0, 1)), [math.log(3.5), 0.0])
     np.testing.assert_allclose(log_targeted_degree(scores, classes(0, 2)), [0.0, math.log(7.0)])
+    np.testing.assert_allclose(log_odds_degree(scores, classes(0, 2)), [0.0, math.log(9.0)])
 
 
 @pytest.mark.parametrize("function", ALL)
@@ -106,12 +111,27 @@ def test_a_tie_that_does_not_make_the_target_the_class_is_not_adversarial(functi
     assert function(scores, classes(0)).tolist() == [0.0]
 
 
-def test_the_log_degree_ranks_where_the_plain_degree_ties():
+@pytest.mark.parametrize("function", [log_targeted_degree, log_odds_degree])
+def test_the_log_degrees_rank_where_the_plain_degree_ties(function):
     scores = np.array([[1.0 - 1e-30, 1e-30], [1.0 - 1e-20, 1e-20], [1.0, 0.0]])
     targets = classes(1, 1, 1)
     assert len(set(targeted_degree(scores, targets).tolist())) == 1
-    first, second, third = log_targeted_degree(scores, targets)
+    first, second, third = function(scores, targets)
     assert second < first < third < 710
+
+
+def test_the_odds_see_every_class_that_stands_in_the_way():
+    before = np.array([[0.6, 0.3, 0.1]])
+    elsewhere = np.array([[0.5, 0.4, 0.1]])
+    target = classes(2)
+    assert log_targeted_degree(elsewhere, target) < log_targeted_degree(before, target)
+    assert log_odds_degree(elsewhere, target) == log_odds_degree(before, target)
+
+
+def test_the_odds_rank_by_the_first_class_where_the_target_has_nothing():
+    scores = np.array([[0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.9, 0.1 - 1e-300, 1e-300]])
+    first, second, shown = log_odds_degree(scores, classes(2, 2, 2))
+    assert shown < second < first
 
 
 @pytest.mark.parametrize("function", ALL)
@@ -133,8 +153,10 @@ def test_degrees_of_no_images_are_no_degrees(function):
 def test_an_objective_is_found_by_its_name():
     assert Objective.of("paper") is PAPER
     assert Objective.of("log") is LOG
+    assert Objective.of("odds") is ODDS
     assert (PAPER.untargeted, PAPER.targeted) == (untargeted_degree, targeted_degree)
     assert (LOG.untargeted, LOG.targeted) == (log_untargeted_degree, log_targeted_degree)
+    assert (ODDS.untargeted, ODDS.targeted) == (log_untargeted_degree, log_odds_degree)
 
 
 def test_an_objective_passes_through():

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from reference.chisquare import against_distribution, two_samples
+from reference.coverage import Coverage, edges
 from reference.philox import WORD, Stream, bounded, philox4x32
 from reference.racos import (
     ATTEMPTS,
@@ -299,6 +300,35 @@ def test_a_window_holds_its_free_coordinates_row_by_row(top: int, left: int, exp
     stream = Scripted([(2, top), (2, left)])
     assert inside(space, *draw_corner(stream, space, 2), 2) == expected
     assert stream.left == []
+
+
+def test_a_window_goes_where_the_fewest_have_lain() -> None:
+    space = make_space(np.zeros((20, 8, 1), np.uint8), 9, "ball")
+    coverage = Coverage(20, 8)
+    coverage.add(0, 0, 4)
+    coverage.add(4, 4, 4)
+    corners = [(2, 2), (16, 4), (3, 0), (10, 1)]  # the second and the last are bare
+    stream = Scripted([draw for top, left in corners for draw in ((17, top), (5, left))])
+    assert draw_corner(stream, space, 4, 4, coverage) == (16, 4)
+    assert stream.left == []
+
+
+def test_coverage_counts_the_share_of_each_cell_that_windows_covered() -> None:
+    """20 rows in 16 cells are of 1, 1, 1, 2 rows and so on; 8 columns are a cell each."""
+    assert edges(20)[:6] == [0, 1, 2, 3, 5, 6]
+    assert edges(8) == list(range(9))
+    coverage = Coverage(20, 8)
+    coverage.add(2, 1, 2)
+    assert [[round(cell, 6) for cell in row[:4]] for row in coverage.cells[:5]] == [
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [0, 1, 1, 0],
+        [0, 0.5, 0.5, 0],
+        [0, 0, 0, 0],
+    ]
+    assert coverage.under(2, 1, 2) == 3.0
+    assert coverage.under(1, 0, 1) == 0.0
+    assert coverage.under(3, 2, 3) == 0.5 * 2  # both rows of the cell that is half covered, and one column
 
 
 def test_a_candidate_by_hand_in_a_window() -> None:

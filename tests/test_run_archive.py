@@ -13,7 +13,7 @@ import pytest
 import dfa
 from core_driver import DEFAULT
 from dfa import _core
-from dfa.objectives import log_targeted_degree, log_untargeted_degree
+from dfa.objectives import log_odds_degree, log_untargeted_degree
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 from reference import tuning
 from reference.attack import Target, attack, teachers
@@ -99,7 +99,7 @@ def test_whole_runs_are_the_reference(name):
     goals = np.full(19, case["targets"]) if targeted else classes
 
     def degree(image, goal):
-        function = log_targeted_degree if targeted else log_untargeted_degree
+        function = log_odds_degree if targeted else log_untargeted_degree
         return float(function(classifier(image[None]), np.array([goal]))[0])
 
     epsilon = np.asarray(case["epsilon"])

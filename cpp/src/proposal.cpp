@@ -107,31 +107,46 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
   sort_by_coordinate(proposal.edits, scratch.sorting, space.size());
 }
 
-void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+// Where a window goes: of several places the one that windows have covered least, the first of equals.
+void place_window(const ProposalContext& context, Stream& stream, Proposal& proposal) {
   const ImageShape& shape = context.shape;
-  const std::uint32_t height = context.window_side;
-  const std::uint32_t width = context.window_side;
-  const std::uint32_t top = stream.below(shape.height - height + 1);
-  const std::uint32_t left = stream.below(shape.width - width + 1);
-  Rectangle& rectangle = proposal.rectangle;
-  place(shape, top, left, height, width, rectangle);
-  scratch.channels.resize(shape.channels);
-  for (std::uint8_t& channel : scratch.channels) {
-    channel = stream.below(2) != 0 ? 0xff : 0;
+  const std::uint32_t side = context.window_side;
+  double least = 0.0;
+  for (std::uint32_t i = 0; i < context.config.placements; ++i) {
+    const std::uint32_t top = stream.below(shape.height - side + 1);
+    const std::uint32_t left = stream.below(shape.width - side + 1);
+    const double covered = context.config.placements == 1 ? 0.0 : context.coverage.under(top, left, side);
+    if (i == 0 || covered < least) {
+      least = covered;
+      proposal.top = top;
+      proposal.left = left;
+    }
   }
+}
+
+void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  place_window(context, stream, proposal);
+  Rectangle& rectangle = proposal.rectangle;
+  place(context.shape, proposal.top, proposal.left, context.window_side, context.window_side, rectangle);
   proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
-  const Texture texture =
-      proposal.filling == Gains::kPlain ? Texture{Weave::kPlain, 1} : kWindowTextures[proposal.filling - 1];
-  weave(texture, top, left, scratch.channels, stream, rectangle);
+  scratch.channels.resize(context.shape.channels);
+  Texture texture{Weave::kPlain, 1};
+  if (proposal.filling == Gains::kPlain) {
+    for (std::uint8_t& channel : scratch.channels) {
+      channel = stream.below(2) != 0 ? 0xff : 0;
+    }
+  } else {
+    texture = kWindowTextures[proposal.filling - 1];
+    std::fill(scratch.channels.begin(), scratch.channels.end(), stream.below(2) != 0 ? 0xff : 0);
+  }
+  weave(texture, proposal.top, proposal.left, scratch.channels, stream, rectangle);
 }
 
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   const Config& config = context.config;
   const Space& space = context.space;
   const ImageShape& shape = context.shape;
-  const std::uint32_t side = context.window_side;
-  const std::uint32_t top = stream.below(shape.height - side + 1);
-  const std::uint32_t left = stream.below(shape.width - side + 1);
+  place_window(context, stream, proposal);
   std::vector<std::uint32_t>& picks_high = scratch.indices;
   picks_high.resize(shape.channels);
   if (config.values == Values::kExtremes) {
@@ -140,8 +155,8 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
     }
   }
   proposal.edits.clear();
-  for (std::uint32_t row = top; row < top + side; ++row) {
-    for (std::uint32_t column = left; column < left + side; ++column) {
+  for (std::uint32_t row = proposal.top; row < proposal.top + context.window_side; ++row) {
+    for (std::uint32_t column = proposal.left; column < proposal.left + context.window_side; ++column) {
       for (std::uint32_t channel = 0; channel < shape.channels; ++channel) {
         const std::uint32_t p = (row * shape.width + column) * shape.channels + channel;
         if (space.radii() != nullptr && space.radii()->radii[p] == 0) {

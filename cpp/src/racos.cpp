@@ -16,6 +16,7 @@ namespace {
 constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
 constexpr std::uint32_t kBoxMagic = 0x42414644U;    // "DFAB": the same, but the space has a renderer
 constexpr std::uint32_t kRestarts = 0x20000000U;    // set in either of them where a search may begin anew
+constexpr std::uint32_t kCoverage = 0x04000000U;    // likewise, where windows go by what others have covered
 constexpr std::uint32_t kStateVersion = 2;
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
@@ -23,7 +24,7 @@ constexpr double kLargestGain = 1.5;
 // So that sums of gains stay finite, whatever the degrees are.
 constexpr double kMostGain = 1e12;
 // A descent is at rest if more than this share of its degree was left by the second half of its candidates.
-constexpr double kRestRatio = 0.8;
+constexpr double kRestRatio = 0.95;
 // Their numbers double, so that no search comes to more.
 constexpr std::uint32_t kMostLooks = 32;
 
@@ -54,10 +55,15 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   if (config.restart_after != 0) {
     out.put(config.restart_after);
   }
+  if (heeds_coverage(config)) {
+    out.put(config.placements);
+  }
 }
 
-std::uint32_t magic_of(bool has_box, bool restarts) {
-  return (has_box ? kBoxMagic : kStateMagic) | (restarts ? kRestarts : 0U);
+// What a state holds beyond what every state holds.
+std::uint32_t magic_of(bool has_box, const Config& config) {
+  return (has_box ? kBoxMagic : kStateMagic) | (config.restart_after != 0 ? kRestarts : 0U) |
+         (heeds_coverage(config) ? kCoverage : 0U);
 }
 
 void save_box(const Box& box, StateWriter& out) {
@@ -210,6 +216,7 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       image_id_(image_id),
       plan_(std::move(plan)),
       gains_(plan_.gains),
+      coverage_(shape),
       population_(config) {
   validate(config_);
   if (plan_.starts.size() < config_.population()) {
@@ -250,7 +257,7 @@ std::uint64_t Racos::num_answered() const {
 }
 
 ProposalContext Racos::context() const {
-  return {config_, shape_, space_, population_, differences_, gains_, window_side_};
+  return {config_, shape_, space_, population_, differences_, gains_, coverage_, window_side_};
 }
 
 void Racos::begin_iteration() {
@@ -473,6 +480,7 @@ void Racos::restart_if_at_rest() {
   const double best = population_[0].degree;
   if (num_looks_ > 0 && best > kRestRatio * last_look_) {
     population_ = Population(config_);
+    coverage_.clear();
     descent_ = first_birth();
     num_looks_ = 0;
     return;
@@ -492,7 +500,7 @@ bool Racos::may_be_read(double degree) const {
 
 void Racos::learn_from_candidates(Scratch& scratch) {
   const bool is_lesson = is_teaching();
-  if (config_.values == Values::kTextures) {
+  if (config_.values == Values::kTextures || heeds_coverage(config_)) {
     // Those that were not drawn since the state was loaded, and before any is learned from: that changes what is drawn.
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
       draw(i, scratch);
@@ -509,10 +517,13 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     if (is_lesson) {
       ++lesson_.num_windows;
     }
+    const Proposal& proposal = candidate.proposal;
+    if (heeds_coverage(config_)) {
+      coverage_.add(proposal.top, proposal.left, window_side_);
+    }
     if (config_.values != Values::kTextures) {
       continue;
     }
-    const Proposal& proposal = candidate.proposal;
     const double parent_degree = population_[proposal.parent].degree;
     const double gain =
         parent_degree > candidate.degree ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
@@ -537,7 +548,7 @@ void Racos::learn_from_hit(std::uint64_t first) {
 
 std::string Racos::save() const {
   StateWriter out;
-  out.put(magic_of(space_.box() != nullptr, config_.restart_after != 0));
+  out.put(magic_of(space_.box() != nullptr, config_));
   out.put(kStateVersion);
   save_config(config_, shape_, out);
   out.put(seed_);
@@ -551,6 +562,11 @@ std::string Racos::save() const {
     out.put(descent_);
     out.put(num_looks_);
     out.put_double(last_look_);
+  }
+  if (heeds_coverage(config_)) {
+    for (const double cell : coverage_.cells()) {
+      out.put_double(cell);
+    }
   }
   out.put(static_cast<std::uint32_t>(population_.num_families()));
   for (std::size_t f = 0; f < population_.num_families(); ++f) {
@@ -580,12 +596,12 @@ std::string Racos::save() const {
 
 Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
   const auto magic = bytes.size() < sizeof(kStateMagic) ? kStateMagic : StateReader(bytes).get<std::uint32_t>();
-  const bool has_box = (magic & ~kRestarts) == kBoxMagic;
-  const bool restarts = (magic & kRestarts) != 0;
-  StateReader in = open_state(bytes, magic_of(has_box, restarts), kStateVersion);
+  const std::uint32_t parts = magic & (kRestarts | kCoverage);
+  const bool has_box = (magic ^ parts) == kBoxMagic;
+  StateReader in = open_state(bytes, (has_box ? kBoxMagic : kStateMagic) | parts, kStateVersion);
   StateWriter expected;
   save_config(config, shape, expected);
-  if (restarts != (config.restart_after != 0) ||
+  if (magic_of(has_box, config) != magic ||
       expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
     throw std::invalid_argument("saved state belongs to another configuration or image shape");
   }
@@ -598,13 +614,20 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   search.gains_ = load_gains(in);
   search.lesson_ = load_lesson(search.space_.size(), in);
   search.iteration_ = iteration;
-  if (restarts) {
+  if (config.restart_after != 0) {
     search.descent_ = in.get<std::uint64_t>();
     search.num_looks_ = in.get<std::uint32_t>();
     search.last_look_ = in.get_double();
     if (search.descent_ > search.first_birth() || search.num_looks_ > kMostLooks) {
       throw std::invalid_argument("saved state holds a descent that cannot be");
     }
+  }
+  if (heeds_coverage(config)) {
+    std::vector<double> cells(search.coverage_.cells().size());
+    for (double& cell : cells) {
+      cell = in.get_double();
+    }
+    search.coverage_.restore(std::move(cells));
   }
   const auto num_families = in.get<std::uint32_t>();
   std::vector<DenseVector> bases;

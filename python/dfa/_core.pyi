@@ -55,6 +55,7 @@ class Config:
         ties: Ties,
         window_share: float,
         window_halvings: Sequence[int],
+        placements: int,
         starts: int,
         restart_after: int,
     ) -> None: ...

@@ -100,7 +100,7 @@ def run(
         space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
             `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
             of your own, whose originals (`images`) may be arrays of any numbers and shape.
-        objective: "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
+        objective: "odds", "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.paper()` for the paper's setting.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
@@ -153,7 +153,7 @@ def run(
     bound = space.bind(num_images, inputs.shape)
     model = as_oracle(oracle).taking(space.form.takes)
     check_ranked(parsed_targets, model.num_ranked)
-    chosen = chosen.seen_through(model.num_shown)
+    chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
     if not model.shows_distance and space.form is not Form.IMAGES:
         raise InvalidInputError(
             "by labels alone only images can be searched, since steps beyond a candidate are in grey levels; the "

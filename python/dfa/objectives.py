@@ -8,13 +8,14 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 |---|---|---|---|
 | `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
 | `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
+| `ODDS` | log top1 - log top2 | log(1 - P(c)) - log P(c) | the default: all classes stand in the way, not only the first |
 
 Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
 what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such
-scores allow. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks alike. With k > 1,
-untargeted degrees are what all classes would give. A targeted degree is so too while the target c is shown; while it is
-hidden, its share stands for P(c), and the degree is more than any with c shown. So the search flattens the top, which
-is what lets c rise into it, and a candidate that shows c ranks before all that hide it.
+scores allow, and `ODDS` is `LOG` there. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks
+alike. With k > 1, untargeted degrees are what all classes would give. A targeted degree is so too while the target c is
+shown; while it is hidden, its share stands for P(c), and the degree is more than any with c shown. So the search
+flattens the top, which is what lets c rise into it, and a candidate that shows c ranks before all that hide it.
 
 Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1).
 """
@@ -123,6 +124,31 @@ def log_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
     return _zero_where(labels == classes, _log_ratio(scores[rows, labels], scores[rows, classes]))
 
 
+def log_odds_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return log(1 - P(c)) - log P(c), the log odds against the target c, where the class is not yet c, else 0.
+
+    A step that lowers the likeliest class and raises another as much has brought c no nearer. `log_targeted_degree`
+    takes it for progress, this one does not.
+
+    Args:
+        scores: float64, (B, K), probabilities; below the smallest positive normal double counts as that.
+        classes: int64, (B,), 0..K-1: the target classes.
+
+    Returns:
+        float64, (B,), finite, 0..709. A tie at the top that does not make c the class gives
+        `SMALLEST_DEGREE`. Where P(c) is 0, by rounding or underflow, nothing tells candidates apart but the likeliest
+        class: there the degree is that of `log_targeted_degree`, more than any with P(c) > 0.
+
+    Source:
+        Not in the paper.
+    """
+    labels = predicted(scores)
+    rows = np.arange(len(scores))
+    wanted = scores[rows, classes]
+    against = np.where(wanted >= SMALLEST_DEGREE, 1.0 - wanted, scores[rows, labels])
+    return _zero_where(labels == classes, _log_ratio(against, wanted))
+
+
 def top_1_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
     """Return top1 where the class is still the original one, else 0.
 
@@ -176,7 +202,7 @@ class Objective:
         """Return the objective that `value` stands for.
 
         Args:
-            value: An `Objective`, the name "paper" or "log", or a degree function, which then serves both
+            value: An `Objective`, the name "paper", "log" or "odds", or a degree function, which then serves both
                 kinds of run.
 
         Raises:
@@ -185,26 +211,30 @@ class Objective:
         if isinstance(value, Objective):
             return value
         if isinstance(value, str):
-            for objective in (PAPER, LOG):
+            for objective in _NAMED:
                 if objective.name == value:
                     return objective
         elif callable(value):
             name = getattr(value, "__qualname__", type(value).__qualname__)
             return cls(name=name, untargeted=value, targeted=value)
         raise InvalidInputError(
-            "objective must be an Objective, 'paper', 'log', or a function of (scores, classes), "
+            "objective must be an Objective, 'paper', 'log', 'odds', or a function of (scores, classes), "
             f"got {value!r} of type {type(value).__name__}"
         )
 
-    def seen_through(self, num_shown: int | None) -> Objective:
+    def seen_through(self, num_shown: int | None, *, shows_all: bool) -> Objective:
         """Return what this objective is where an oracle shows only its likeliest classes.
 
-        An objective of the user's own stays as it is, and is given the scores that the module's text describes.
+        `ODDS` is `LOG` there: while the target is hidden, only the classes that are shown tell candidates apart. An
+        objective of the user's own stays as it is, and is given the scores that the module's text describes.
 
         Args:
-            num_shown: How many of the likeliest classes are shown with their probabilities; None for all.
+            num_shown: How many of the likeliest classes are shown with their probabilities; None for all, or for none.
+            shows_all: Whether every answer shows all classes with their probabilities.
         """
-        if num_shown is None or self not in (PAPER, LOG):
+        if self == ODDS and not shows_all:
+            return LOG.seen_through(num_shown, shows_all=False)
+        if num_shown is None or self not in _NAMED:
             return self
         if num_shown > 1:
             return replace(self, targeted=_hidden_last(self.targeted, num_shown))
@@ -230,6 +260,11 @@ PAPER: Final = Objective(name="paper", untargeted=untargeted_degree, targeted=ta
 
 LOG: Final = Objective(name="log", untargeted=log_untargeted_degree, targeted=log_targeted_degree)
 """The same in the log domain."""
+
+ODDS: Final = Objective(name="odds", untargeted=log_untargeted_degree, targeted=log_odds_degree)
+"""The log domain, and towards a target the odds against it."""
+
+_NAMED: Final = (PAPER, LOG, ODDS)
 
 
 def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degrees:

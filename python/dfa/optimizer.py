@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from dfa import _core
 from dfa.checks import require_integer
 from dfa.errors import InvalidInputError
-from dfa.objectives import LOG, PAPER, Objective
+from dfa.objectives import ODDS, PAPER, Objective
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
 Shape: TypeAlias = Literal["scattered", "window"]
@@ -40,9 +40,11 @@ class Racos:
         window_share: Share of the image's area that a window covers at first, in (0, 1].
         window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
             ascending. They do not depend on the budget, so a longer run begins like a shorter one.
+        placements: Places drawn for each window, of which it takes the one where the fewest windows have lain so far; 1
+            is Square Attack's, anywhere.
         values: "uniform" integers within the bounds, their "extremes" (in a window one choice per channel), or in a
-            window "textures": extremes in rows, columns or checks, one or several coordinates wide, or plain. Which
-            of them lower the degree is learned while the search goes on.
+            window "textures": extremes in rows, columns or checks, one or several coordinates wide, all channels alike,
+            or plain with one choice per channel. Which of them lower the degree is learned while the search goes on.
         region: What the negatives teach (line 13): "ordered" RACOS cuts after which no negative lies inside,
             one cut "per_coordinate" and negative, or "none".
         start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": 12 coarse and fine
@@ -50,7 +52,7 @@ class Racos:
         starts: How many candidates are drawn as starts before any descends from another; None for s + k.
             (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
-            again whenever their number has doubled. Where more than 0.8 of the best degree is left, it has come to
+            again whenever their number has doubled. Where more than 0.95 of the best degree is left, it has come to
             rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows. What
             was learned about textures stays. 0: never.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
@@ -75,6 +77,7 @@ class Racos:
     coordinates: int | float = PAPER_SHARE
     window_share: float = 0.1
     window_halvings: tuple[int, ...] = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
+    placements: int = 4
     values: Values = "textures"
     region: Region = "none"
     start: Start = "textures"
@@ -84,7 +87,7 @@ class Racos:
     domain: Domain = "valid"
     ties: Ties = "newer"
     max_iterations: int | None = None
-    objective: Objective = LOG
+    objective: Objective = ODDS
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -105,6 +108,7 @@ class Racos:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         for halving in self.window_halvings:
             _require_number("each of window_halvings", halving, 1)
+        _require_number("placements", self.placements, 1, 2**20)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
         if self.starts is not None:
@@ -150,6 +154,7 @@ class Racos:
             positives=2,
             shape="scattered",
             coordinates=coordinates,
+            placements=1,
             values="uniform",
             region="ordered",
             start="uniform",
@@ -184,6 +189,7 @@ class Racos:
             ties=getattr(_core.Ties, self.ties.upper()),
             window_share=self.window_share,
             window_halvings=list(self.window_halvings),
+            placements=self.placements,
             starts=self.starts or 0,
             restart_after=self.restart_after,
         )

@@ -32,6 +32,7 @@ TEST_CASE("the configuration starts as the paper's") {
   CHECK(config.ties == dfa::Ties::kOlder);
   CHECK(config.num_starts() == 5);
   CHECK(config.restart_after == 0);
+  CHECK(config.placements == 1);
 }
 
 TEST_CASE("a field that makes no sense is named") {
@@ -53,6 +54,10 @@ TEST_CASE("a field that makes no sense is named") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.starts = 4; }), "starts must be at least samples + positives, got 4",
                        std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) { c.placements = 0; }), "placements must be in 1..1048576, got 0",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(refused([](Config& c) { c.placements = (1U << 20U) + 1; }),
+                       "placements must be in 1..1048576, got 1048577", std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.restart_after = 1; }),
                        "restart_after must be 0 (never) or at least 2, got 1", std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) {
@@ -87,6 +92,7 @@ TEST_CASE("the ends of every range are allowed") {
   CHECK_NOTHROW(accepted([](Config& c) { c.window_halvings = {0, 0, 5, 5}; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.starts = 5; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = 2; }));
+  CHECK_NOTHROW(accepted([](Config& c) { c.placements = 1U << 20U; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = std::numeric_limits<std::uint32_t>::max(); }));
   CHECK_NOTHROW(accepted([](Config& c) {
     c.start = dfa::Start::kTextures;

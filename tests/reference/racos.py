@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .archive import Lesson, Plan, plan_alone
+from .coverage import Coverage
 from .gains import PLAIN, Gains
 from .philox import Stream
 from .textures import weave
@@ -50,10 +51,12 @@ class Settings:
     """Share of the image's area that a window covers at first."""
     window_halvings: tuple[int, ...] = ()
     """Numbers of candidates told after the starts at which that share halves."""
+    placements: int = 1
+    """How many places are drawn for a window, of which the one is taken that windows have covered least so far."""
     values: Literal["uniform", "extremes", "textures"] = "uniform"
-    """What a value is drawn from: all integers between its bounds, or the two bounds. A window draws the side of
-    its extremes once per channel; with textures, that is the side of its high pixels, and a texture says which
-    these are."""
+    """What a value is drawn from: all integers between its bounds, or the two bounds. A plain window draws the side of
+    its extremes once per channel; a textured one draws the side of its high pixels, for all channels alike, and its
+    texture says which these are."""
     start: Literal["uniform", "stripes", "textures"] = "uniform"
     """What line 1 draws: a value per coordinate, a side per column and channel, or the textures of starts in
     turn, which have no side per channel."""
@@ -96,6 +99,8 @@ class Proposal:
     parent: int
     """Rank of the positive that it was made from."""
     filling: int = PLAIN
+    corner: tuple[int, int] = (0, 0)
+    """The top left pixel of the window."""
 
 
 def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
@@ -231,10 +236,13 @@ def inside(space: Space, top: int, left: int, side: int) -> list[int]:
     return [p for p in square if p in free]
 
 
-def draw_corner(stream: Stream, space: Space, side: int) -> tuple[int, int]:
-    """The top left pixel of a square that lies in the image."""
+def draw_corner(
+    stream: Stream, space: Space, side: int, placements: int = 1, coverage: Coverage | None = None
+) -> tuple[int, int]:
+    """The top left pixel of a square that lies in the image: of so many, the first of the least covered."""
     height, width, _ = space.shape
-    return stream.below(height - side + 1), stream.below(width - side + 1)
+    corners = [(stream.below(height - side + 1), stream.below(width - side + 1)) for _ in range(placements)]
+    return min(corners, key=lambda corner: coverage.under(*corner, side) if coverage else 0.0)
 
 
 def draw_candidate(
@@ -245,11 +253,12 @@ def draw_candidate(
     negatives: Sequence[Vector],
     told: int = 0,
     gains: Gains | None = None,
+    coverage: Coverage | None = None,
 ) -> Proposal:
     """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order.
 
-    `told` is the number of candidates after the starts that were told in the iterations before this one, and `gains`
-    is what was learned from them.
+    `told` is the number of candidates after the starts that were told in the iterations before this one, `gains` is
+    what was learned from them, and `coverage` where their windows were.
     """
     rank = stream.below(len(positives))
     parent = positives[rank]  # line 15: delta'
@@ -257,17 +266,19 @@ def draw_candidate(
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
     channel_sides: list[int] = []
-    filling = PLAIN
+    filling, corner = PLAIN, (0, 0)
     turned: set[int] = set()  # the coordinates that are low where their channel is high, and the other way round
     if settings.shape == "window":  # line 15: Y
         side = window_side(settings, space.shape, told)
-        top, left = draw_corner(stream, space, side)
+        top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
         _, width, channels = space.shape
-        if settings.values != "uniform":
-            channel_sides = [stream.below(2) for _ in range(channels)]
         if settings.values == "textures":
             filling = (gains or Gains()).draw(stream)
+        if filling != PLAIN:
+            channel_sides = [stream.below(2)] * channels
+        elif settings.values != "uniform":
+            channel_sides = [stream.below(2) for _ in range(channels)]
         if filling != PLAIN:
             high = weave(stream, tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
             for p in subset:
@@ -287,7 +298,7 @@ def draw_candidate(
         else:
             picks_high = channel_sides[p % space.shape[2]] if channel_sides else stream.below(2)
             candidate[p] = high_bound if bool(picks_high) != (p in turned) else low
-    return Proposal(tuple(candidate), rank, filling)  # line 16: delta''
+    return Proposal(tuple(candidate), rank, filling, corner)  # line 16: delta''
 
 
 def propose(
@@ -298,10 +309,11 @@ def propose(
     negatives: Sequence[Vector],
     told: int = 0,
     gains: Gains | None = None,
+    coverage: Coverage | None = None,
 ) -> Proposal:
     """One candidate that equals no positive, unless all attempts fail: a small space may hold none."""
     for _ in range(ATTEMPTS):
-        candidate = draw_candidate(stream, space, settings, positives, negatives, told, gains)
+        candidate = draw_candidate(stream, space, settings, positives, negatives, told, gains, coverage)
         if candidate.vector not in positives:
             break
     return candidate
@@ -341,6 +353,8 @@ class Racos:
         self.image_id = image_id
         self.plan = plan or plan_alone(settings.starts or settings.samples + settings.positives)
         self.gains = deepcopy(self.plan.gains)
+        self.coverage = Coverage(*self.space.shape[:2])
+        """Of the present descent."""
         self.lesson = Lesson()
         self.iteration = 0
         self._births = 0
@@ -397,7 +411,9 @@ class Racos:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        return propose(stream, self.space, self.settings, positives, negatives, self._answered, self.gains)
+        return propose(
+            stream, self.space, self.settings, positives, negatives, self._answered, self.gains, self.coverage
+        )
 
     @property
     def _first_descendant(self) -> int:
@@ -449,6 +465,7 @@ class Racos:
         if self._looks and best > tuning.REST_RATIO * self._looks[-1]:
             self.descents += 1
             self._population = ()
+            self.coverage = Coverage(*self.space.shape[:2])
             self._descent = self._births
             self._num_starts = self.settings.samples + self.settings.positives
             self._looks = []
@@ -462,6 +479,7 @@ class Racos:
     def _learn(self, degrees: Sequence[float]) -> None:
         """Learn from this iteration's candidates, before they join the population."""
         proposals = {i: self._proposal(i) for i in range(len(degrees)) if self._births + i >= self._first_descendant}
+        side = window_side(self.settings, self.space.shape, self._answered)
         for i, degree in enumerate(degrees):
             if i not in proposals:
                 if self._is_lesson:
@@ -470,6 +488,8 @@ class Racos:
                 continue
             if self._is_lesson:
                 self.lesson.num_windows += 1
+            if self.settings.shape == "window":
+                self.coverage.add(*proposals[i].corner, side)
             if self.settings.values != "textures":
                 continue
             parent = self.positives[proposals[i].parent]

@@ -6,9 +6,12 @@ STARTS = 12
 """Textured starts of the default."""
 WINDOW_HALVINGS = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
 WINDOW_SHARE = 0.1
+PLACEMENTS = 4
+GRID = 16
+"""Cells along each side of an image, at most, in which it is counted where windows have lain."""
 
 RESTART_AFTER = 512
-REST_RATIO = 0.8
+REST_RATIO = 0.95
 """A descent has come to rest where the second half of its candidates left more than this of its degree."""
 
 START_TEXTURES = [

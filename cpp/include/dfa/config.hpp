@@ -54,6 +54,7 @@ struct Config {
   Ties ties = Ties::kOlder;
   double window_share = 0.1;                   ///< share of the image's area that the first windows cover
   std::vector<std::uint64_t> window_halvings;  ///< numbers of candidates after the starts at which it halves
+  std::uint32_t placements = 1;                ///< places drawn for a window, of which the least covered one is taken
   std::uint32_t starts =
       0;  ///< candidates drawn as starts before any descends from another; 0: s + k, which is the least
   std::uint32_t restart_after = 0;  ///< candidates after the starts at which a descent may first end at rest; 0: never

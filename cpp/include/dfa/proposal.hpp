@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "dfa/config.hpp"
+#include "dfa/coverage.hpp"
 #include "dfa/gains.hpp"
 #include "dfa/population.hpp"
 #include "dfa/random.hpp"
@@ -21,6 +22,8 @@ struct Proposal {
   Edits edits;
   Rectangle rectangle;
   std::size_t filling = Gains::kPlain;  ///< of the rectangle
+  std::uint32_t top = 0;                ///< of the window
+  std::uint32_t left = 0;
 };
 
 /// Memory that one thread reuses from candidate to candidate.
@@ -44,7 +47,8 @@ struct ProposalContext {
   const Population& population;
   const std::vector<std::vector<Difference>>& differences;  ///< [positive][negative], for Region::kOrdered
   const Gains& gains;                                       ///< for Values::kTextures
-  std::uint32_t window_side;                                ///< for Shape::kWindow
+  const Coverage& coverage;                                 ///< for Shape::kWindow
+  std::uint32_t window_side;                                ///< likewise
 };
 
 /// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.
@@ -64,6 +68,9 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
 inline bool draws_rectangles(const Config& config) {
   return config.shape == Shape::kWindow && config.values != Values::kUniform && config.region == Region::kNone;
 }
+
+/// Whether windows of this configuration go where others have not been, so that where they have been is kept.
+inline bool heeds_coverage(const Config& config) { return config.shape == Shape::kWindow && config.placements > 1; }
 
 /// Writes a proposal's image, m bytes, and completes its edits.
 void render_proposal(const Space& space, const Population& population, Proposal& proposal, std::uint8_t* image);

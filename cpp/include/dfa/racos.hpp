@@ -7,6 +7,7 @@
 
 #include "dfa/archive.hpp"
 #include "dfa/config.hpp"
+#include "dfa/coverage.hpp"
 #include "dfa/population.hpp"
 #include "dfa/proposal.hpp"
 #include "dfa/space.hpp"
@@ -31,6 +32,8 @@ class Racos {
   const Space& space() const { return space_; }
   /// The vector of a candidate that was asked, where the space has a renderer; empty for a ball, whose images tell it.
   std::vector<std::int16_t> vector(std::uint32_t candidate);
+  /// Where the windows of the present descent have lain.
+  const Coverage& coverage() const { return coverage_; }
   /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
   const Lesson& lesson() const { return lesson_; }
 
@@ -100,6 +103,7 @@ class Racos {
   std::uint32_t iteration_ = 0;
   Plan plan_;
   Gains gains_;
+  Coverage coverage_;  // of this descent
   Lesson lesson_;
   Population population_;
   std::uint64_t descent_ = 0;  // birth of its first candidate

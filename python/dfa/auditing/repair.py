@@ -263,7 +263,7 @@ def repair(
     space = as_normalizer(normalizer)
     asked, model = models(oracle, vector_oracle, claimed, space, needs_vectors=False)
     check_ranked(parsed_targets, asked.num_ranked)
-    chosen = Objective.of(objective).seen_through(asked.num_shown)
+    chosen = Objective.of(objective).seen_through(asked.num_shown, shows_all=asked.shows_all)
     assert inputs.shape is not None
     example = checked_vectors(space, inputs.load(0)[None])
     max_queries = require_integer("max_queries", max_queries, 1)

@@ -82,6 +82,11 @@ class Oracle(ABC):
         """How many of the likeliest classes an answer names in their order; None for all."""
         return 1 if self.returns is ScoreKind.LABEL else self.num_shown
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether an answer shows all classes with their probabilities."""
+        return self.num_ranked is None or (self.shows_distance and self.num_ranked == self.num_classes)
+
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:  # noqa: B027 -- optional
         """Get ready for a run; called once before it, and not counted as a query.
 

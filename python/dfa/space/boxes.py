@@ -33,6 +33,7 @@ def small_box(
         positives=positives,
         shape="scattered",
         coordinates=coordinates,
+        placements=1,
         values="uniform",
         region=region,
         start="uniform",

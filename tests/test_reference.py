@@ -14,6 +14,7 @@ import pytest
 
 from reference.chisquare import against_distribution, two_samples
 from reference.coverage import Coverage, edges
+from reference.gains import PLAIN
 from reference.philox import WORD, Stream, bounded, philox4x32
 from reference.racos import (
     ATTEMPTS,
@@ -329,6 +330,24 @@ def test_coverage_counts_the_share_of_each_cell_that_windows_covered() -> None:
     assert coverage.under(2, 1, 2) == 3.0
     assert coverage.under(1, 0, 1) == 0.0
     assert coverage.under(3, 2, 3) == 0.5 * 2  # both rows of the cell that is half covered, and one column
+
+
+def test_textured_windows_have_all_channels_alike_and_plain_ones_a_side_per_channel() -> None:
+    space = make_space(np.full((6, 6, 3), 100, np.uint8), 5, "valid")
+    settings = Settings(region="none", shape="window", values="textures", window_share=0.25)
+    mixed: Counter[bool] = Counter()
+    for number in range(200):
+        proposal = draw_candidate(Stream(1, 0, 1, number), space, settings, [(0,) * 108], [])
+        pixels = np.array(proposal.vector).reshape(-1, 3)
+        window = pixels[(pixels != 0).any(axis=1)]
+        assert len(window) == 9
+        is_alike = bool((window == window[:, :1]).all())
+        if proposal.filling == PLAIN:
+            assert (window == window[0]).all()
+            mixed[is_alike] += 1
+        else:
+            assert is_alike
+    assert mixed[False] > 2 * mixed[True] > 0  # three channels of eight sides, two of them alike
 
 
 def test_a_candidate_by_hand_in_a_window() -> None:

@@ -8,7 +8,7 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 |---|---|---|---|
 | `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
 | `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
-| `ODDS` | log top1 - log top2 | log(1 - P(c)) - log P(c) | the default: all classes stand in the way, not only the first |
+| `ODDS` | log top1 - log top2 | log(1 - P(c)) - log P(c) | the default: every class stands in the way |
 
 Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
 what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such

@@ -242,7 +242,7 @@ def draw_corner(
     """The top left pixel of a square that lies in the image: of so many, the first of the least covered."""
     height, width, _ = space.shape
     corners = [(stream.below(height - side + 1), stream.below(width - side + 1)) for _ in range(placements)]
-    return min(corners, key=lambda corner: coverage.under(*corner, side) if coverage else 0.0)
+    return min(corners, key=lambda corner: coverage.under(corner[0], corner[1], side) if coverage else 0.0)
 
 
 def draw_candidate(

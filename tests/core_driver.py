@@ -49,6 +49,7 @@ def config_of(settings: Settings) -> _core.Config:
         placements=settings.placements,
         starts=settings.starts or 0,
         restart_after=settings.restart_after,
+        rest_ratio=settings.rest_ratio,
     )
 
 

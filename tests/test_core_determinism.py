@@ -467,6 +467,7 @@ STATE_OF_VERSION_1 = base64.b64decode(
         {"window_halvings": (3,)},
         {"starts": 5},
         {"restart_after": 4},
+        {"restart_after": 4, "rest_ratio": 0.5},
         {"shape": "window", "placements": 2},
     ],
     ids=str,
@@ -490,6 +491,13 @@ def test_a_state_of_other_restarts_is_refused(after: int) -> None:
         other.load(state)
     with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
         batch.load(other.save(other.add(image, 0, 10)))
+
+
+def test_a_state_of_another_rest_is_refused() -> None:
+    image = picture((4, 4, 4))
+    batch, other = (make_batch(Settings(restart_after=4, rest_ratio=ratio), image) for ratio in (0.8, 0.9))
+    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+        other.load(batch.save(batch.add(image, 0, 10)))
 
 
 @pytest.mark.parametrize("placements", [1, 6])

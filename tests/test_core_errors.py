@@ -100,6 +100,7 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "placements": 1,
         "starts": 0,
         "restart_after": 0,
+        "rest_ratio": 0.5,
     }
     assert _core.Config(**complete).population == 2
     for name in complete:

@@ -99,6 +99,7 @@ OTHERS: dict[str, list[Any]] = {
     "pixels": ["edges", "any"],
     "epsilon": [1, 64, 127, 128, 255, "mask", "narrow mask", "one free"],
     "restart_after": [0, 2, 3, 8],
+    "rest_ratio": [0.5, 0.95, 1.0],
     "placements": [1, 2, 5],
     "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
     "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
@@ -172,7 +173,10 @@ def test_small_trajectories_are_the_reference(number: int) -> None:
     population = case["samples"] + case["positives"]
     starts = {"none": None, "least": population, "one more": population + 1, "most": tuning.STARTS}[case["starts"]]
     settings = Settings(
-        **{name: case[name] for name in [*SWITCHES, "samples", "positives", "restart_after", "placements"]},
+        **{
+            name: case[name]
+            for name in [*SWITCHES, "samples", "positives", "restart_after", "rest_ratio", "placements"]
+        },
         coordinates=counts[case["coordinates"]],
         starts=starts,
         window_share=share,

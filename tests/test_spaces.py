@@ -280,6 +280,7 @@ def test_a_search_for_one_pixel_begins_in_many_places(
     optimizer = dfa.Pixels(number).optimizer()
     assert (optimizer.starts, optimizer.coordinates) == (starts, coordinates)
     assert optimizer.restart_after == restart_after
+    assert optimizer.rest_ratio == (0.8 if restart_after else dfa.Racos().rest_ratio)
     # Whoever changes the population need not know of the starts.
     assert replace(optimizer, samples=10).population == 12
 

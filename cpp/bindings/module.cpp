@@ -369,7 +369,7 @@ PYBIND11_MODULE(_core, module) {
       .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates, dfa::Region region,
                        dfa::Shape shape, dfa::Values values, dfa::Start start, dfa::Domain domain, dfa::Ties ties,
                        double window_share, std::vector<std::uint64_t> window_halvings, std::uint32_t placements,
-                       std::uint32_t starts, std::uint32_t restart_after) {
+                       std::uint32_t starts, std::uint32_t restart_after, double rest_ratio) {
              dfa::Config config{samples,
                                 positives,
                                 coordinates,
@@ -383,12 +383,14 @@ PYBIND11_MODULE(_core, module) {
                                 std::move(window_halvings),
                                 placements,
                                 starts,
-                                restart_after};
+                                restart_after,
+                                rest_ratio};
              dfa::validate(config);
              return config;
            }),
            py::kw_only(), "samples"_a, "positives"_a, "coordinates"_a, "region"_a, "shape"_a, "values"_a, "start"_a,
-           "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a, "placements"_a, "starts"_a, "restart_after"_a)
+           "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a, "placements"_a, "starts"_a, "restart_after"_a,
+           "rest_ratio"_a)
       .def_property_readonly("population", &dfa::Config::population);
 
   py::class_<dfa::RadiusMap, std::shared_ptr<dfa::RadiusMap>>(module, "RadiusMap")

@@ -32,6 +32,8 @@ void validate(const Config& config) {
   require(config.values != Values::kTextures || (config.shape == Shape::kWindow && config.region == Region::kNone),
           "textures need windows and no region");
   require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
+  require(config.rest_ratio > 0.0 && config.rest_ratio <= 1.0,
+          "rest_ratio must be in (0, 1], got " + std::to_string(config.rest_ratio));
   require(config.placements >= 1 && config.placements <= kMost,
           "placements must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.placements));
   require(config.window_share > 0.0 && config.window_share <= 1.0,

@@ -23,8 +23,6 @@ constexpr std::uint32_t kStateVersion = 2;
 constexpr double kLargestGain = 1.5;
 // So that sums of gains stay finite, whatever the degrees are.
 constexpr double kMostGain = 1e12;
-// A descent is at rest if more than this share of its degree was left by the second half of its candidates.
-constexpr double kRestRatio = 0.95;
 // Their numbers double, so that no search comes to more.
 constexpr std::uint32_t kMostLooks = 32;
 
@@ -54,6 +52,7 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   out.put(shape.channels);
   if (config.restart_after != 0) {
     out.put(config.restart_after);
+    out.put_double(config.rest_ratio);
   }
   if (heeds_coverage(config)) {
     out.put(config.placements);
@@ -478,7 +477,7 @@ void Racos::restart_if_at_rest() {
     return;
   }
   const double best = population_[0].degree;
-  if (num_looks_ > 0 && best > kRestRatio * last_look_) {
+  if (num_looks_ > 0 && best > config_.rest_ratio * last_look_) {
     population_ = Population(config_);
     coverage_.clear();
     descent_ = first_birth();

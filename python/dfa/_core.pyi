@@ -58,6 +58,7 @@ class Config:
         placements: int,
         starts: int,
         restart_after: int,
+        rest_ratio: float,
     ) -> None: ...
     @property
     def population(self) -> int:

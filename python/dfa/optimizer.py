@@ -52,9 +52,10 @@ class Racos:
         starts: How many candidates are drawn as starts before any descends from another; None for s + k.
             (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
-            again whenever their number has doubled. Where more than 0.95 of the best degree is left, it has come to
-            rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows. What
-            was learned about textures stays. 0: never.
+            again whenever their number has doubled. Where more than `rest_ratio` of the best degree is left, it has
+            come to rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows.
+            What was learned about textures stays. 0: never.
+        rest_ratio: In (0, 1]. A lower one gives up sooner.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
@@ -83,6 +84,7 @@ class Racos:
     start: Start = "textures"
     starts: int | None = 12
     restart_after: int = 512
+    rest_ratio: float = 0.95
     archive: bool = True
     domain: Domain = "valid"
     ties: Ties = "newer"
@@ -116,6 +118,8 @@ class Racos:
         _require_number("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
+        if not 0 < self.rest_ratio <= 1:
+            raise InvalidInputError(f"rest_ratio must be in (0, 1], got {self.rest_ratio!r}")
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
                 f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
@@ -192,6 +196,7 @@ class Racos:
             placements=self.placements,
             starts=self.starts or 0,
             restart_after=self.restart_after,
+            rest_ratio=self.rest_ratio,
         )
 
 

@@ -32,6 +32,7 @@ TEST_CASE("the configuration starts as the paper's") {
   CHECK(config.ties == dfa::Ties::kOlder);
   CHECK(config.num_starts() == 5);
   CHECK(config.restart_after == 0);
+  CHECK(config.rest_ratio == 0.95);
   CHECK(config.placements == 1);
 }
 
@@ -54,6 +55,9 @@ TEST_CASE("a field that makes no sense is named") {
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.starts = 4; }), "starts must be at least samples + positives, got 4",
                        std::invalid_argument);
+  for (const double ratio : {0.0, -0.5, 1.5, std::numeric_limits<double>::quiet_NaN()}) {
+    CHECK_THROWS_AS(refused([ratio](Config& c) { c.rest_ratio = ratio; }), std::invalid_argument);
+  }
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.placements = 0; }), "placements must be in 1..1048576, got 0",
                        std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) { c.placements = (1U << 20U) + 1; }),
@@ -93,6 +97,7 @@ TEST_CASE("the ends of every range are allowed") {
   CHECK_NOTHROW(accepted([](Config& c) { c.starts = 5; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = 2; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.placements = 1U << 20U; }));
+  CHECK_NOTHROW(accepted([](Config& c) { c.rest_ratio = 1.0; }));
   CHECK_NOTHROW(accepted([](Config& c) { c.restart_after = std::numeric_limits<std::uint32_t>::max(); }));
   CHECK_NOTHROW(accepted([](Config& c) {
     c.start = dfa::Start::kTextures;

@@ -64,6 +64,8 @@ class Settings:
     """How many candidates are starts, in iteration 0 and those after it; None for s + k, which is the least."""
     restart_after: int = 0
     """How many candidates after the starts are told before a descent may end at rest; 0 for never."""
+    rest_ratio: float = tuning.REST_RATIO
+    """A descent has come to rest where the second half of its candidates left more than this of its degree."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -462,7 +464,7 @@ class Racos:
         passed = sum(mark <= self._answered for mark in marks)
         if passed <= len(self._looks):
             return
-        if self._looks and best > tuning.REST_RATIO * self._looks[-1]:
+        if self._looks and best > self.settings.rest_ratio * self._looks[-1]:
             self.descents += 1
             self._population = ()
             self.coverage = Coverage(*self.space.shape[:2])

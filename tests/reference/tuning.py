@@ -12,7 +12,6 @@ GRID = 16
 
 RESTART_AFTER = 512
 REST_RATIO = 0.95
-"""A descent has come to rest where the second half of its candidates left more than this of its degree."""
 
 START_TEXTURES = [
     ("rows", 4),

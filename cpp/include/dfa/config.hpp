@@ -58,6 +58,7 @@ struct Config {
   std::uint32_t starts =
       0;  ///< candidates drawn as starts before any descends from another; 0: s + k, which is the least
   std::uint32_t restart_after = 0;  ///< candidates after the starts at which a descent may first end at rest; 0: never
+  double rest_ratio = 0.95;         ///< share of its degree that the second half of a descent at rest has left
 
   std::uint32_t population() const { return samples + positives; }
   std::uint32_t num_starts() const { return starts == 0 ? population() : starts; }

@@ -437,7 +437,7 @@ def test_an_objective_goes_by_name_by_value_or_as_a_bare_function():
     assert outcome(untargeted_degree, dfa.Racos.paper())[1] == by_name["paper"][1]
     # Without one, the optimizer's own.
     assert outcome(None, dfa.Racos.paper()) == by_name["paper"]
-    assert outcome(None, dfa.Racos()) == outcome("log", dfa.Racos())
+    assert outcome(None, dfa.Racos()) == outcome("odds", dfa.Racos())
     assert outcome(None, dfa.Racos()) != outcome("paper", dfa.Racos())
 
 

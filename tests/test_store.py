@@ -613,7 +613,7 @@ def test_an_image_changed_before_the_first_checkpoint_is_named_too(tmp_path):
         ({"max_queries": 151}, "config.max_queries was 150, and is 151"),
         ({"batch_size": 5}, "config.batch_size was 4, and is 5"),
         ({"optimizer": dfa.Racos(samples=2)}, "config.optimizer.samples was 1, and is 2"),
-        ({"objective": "paper"}, 'config.objective was "log", and is "paper"'),
+        ({"objective": "paper"}, 'config.objective was "odds", and is "paper"'),
         ({"targets": 3}, "config.targets was null, and is 3"),
         ({"labels": np.zeros(24, int)}, "inputs.labels was null"),
         ({"ids": np.arange(24)}, "inputs.ids was null"),

@@ -341,6 +341,18 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   candidate.is_drawn = true;
 }
 
+// What was told before the state was saved is not drawn, and edits are complete only when they have been rendered.
+void Racos::draw_if_loaded(std::uint32_t index, Scratch& scratch) {
+  if (candidates_[index].is_drawn) {
+    return;
+  }
+  draw(index, scratch);
+  if (!candidates_[index].proposal.edits.empty()) {
+    scratch.image.resize(shape_.size());
+    render(index, scratch, scratch.image.data());
+  }
+}
+
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
   // A later descent is to begin elsewhere, and most textures would be the same again.
   const bool is_planned = descent_ == 0;
@@ -441,14 +453,7 @@ void Racos::advance(Scratch& scratch) {
     if (is_full && candidate.degree > population_[population_.size() - 1].degree) {
       continue;
     }
-    if (!candidate.is_drawn) {
-      // The state was loaded after the candidate had been told.
-      draw(i, scratch);
-      if (!candidate.proposal.edits.empty()) {
-        scratch.image.resize(shape_.size());
-        render(i, scratch, scratch.image.data());
-      }
-    }
+    draw_if_loaded(i, scratch);
     if (is_start(i)) {
       if (candidate.whole.size() == 0 && may_be_read(candidate.degree)) {
         candidate.whole = DenseVector(space_.size(), space_.largest());
@@ -502,7 +507,7 @@ void Racos::learn_from_candidates(Scratch& scratch) {
   if (config_.values == Values::kTextures || heeds_coverage(config_)) {
     // Those that were not drawn since the state was loaded, and before any is learned from: that changes what is drawn.
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
-      draw(i, scratch);
+      draw_if_loaded(i, scratch);
     }
   }
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {

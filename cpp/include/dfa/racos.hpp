@@ -78,6 +78,7 @@ class Racos {
   /// Candidates after those, told in the iterations before this one.
   std::uint64_t num_answered() const;
   void draw(std::uint32_t candidate, Scratch& scratch);
+  void draw_if_loaded(std::uint32_t candidate, Scratch& scratch);
   void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
   void learn_from_candidates(Scratch& scratch);
   void learn_from_hit(std::uint64_t first_birth_of_iteration);

@@ -142,6 +142,12 @@ def test_every_setting_has_its_flag_with_its_own_default_and_words(capsys):
     assert list(options["--shape"].type.choices) == ["scattered", "window"]
 
 
+@pytest.mark.parametrize("name", dfa.objectives.NAMED)
+def test_a_degree_goes_by_its_name(here, capsys, name):
+    attack(capsys, "--out", "run", "--objective", name)
+    assert dfa.Result.load("run").config["objective"] == name
+
+
 def test_the_papers_setting_follows_the_goal(here, capsys):
     attack(capsys, "--out", "u", "--preset", "paper")
     attack(capsys, "--out", "t", "--preset", "paper", "--target", "rank:2", "--coordinates", "0.1")

@@ -368,7 +368,7 @@ labels.csv has a header and the columns file,label (or index,label).
 )
 @click.option("--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
 @click.option("--preset", type=click.Choice(["default", "paper"]), default="default", help="The optimizer's settings.")
-@click.option("--objective", type=click.Choice(["odds", "log", "paper"]), help="The degree; by default the preset's.")
+@click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
 @click.option(
     "--confirmations",
     metavar="K/N",

@@ -211,14 +211,13 @@ class Objective:
         if isinstance(value, Objective):
             return value
         if isinstance(value, str):
-            for objective in _NAMED:
-                if objective.name == value:
-                    return objective
+            if value in NAMED:
+                return NAMED[value]
         elif callable(value):
             name = getattr(value, "__qualname__", type(value).__qualname__)
             return cls(name=name, untargeted=value, targeted=value)
         raise InvalidInputError(
-            "objective must be an Objective, 'paper', 'log', 'odds', or a function of (scores, classes), "
+            f"objective must be an Objective, {', '.join(map(repr, NAMED))}, or a function of (scores, classes), "
             f"got {value!r} of type {type(value).__name__}"
         )
 
@@ -234,7 +233,7 @@ class Objective:
         """
         if self == ODDS and not shows_all:
             return LOG.seen_through(num_shown, shows_all=False)
-        if num_shown is None or self not in _NAMED:
+        if num_shown is None or self not in NAMED.values():
             return self
         if num_shown > 1:
             return replace(self, targeted=_hidden_last(self.targeted, num_shown))
@@ -264,7 +263,8 @@ LOG: Final = Objective(name="log", untargeted=log_untargeted_degree, targeted=lo
 ODDS: Final = Objective(name="odds", untargeted=log_untargeted_degree, targeted=log_odds_degree)
 """The log domain, and towards a target the odds against it."""
 
-_NAMED: Final = (PAPER, LOG, ODDS)
+NAMED: Final = {objective.name: objective for objective in (PAPER, LOG, ODDS)}
+"""The objectives that go by name."""
 
 
 def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degrees:

@@ -55,7 +55,7 @@ class Racos:
             again whenever their number has doubled. Where more than `rest_ratio` of the best degree is left, it has
             come to rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows.
             What was learned about textures stays. 0: never.
-        rest_ratio: In (0, 1]. A lower one gives up sooner.
+        rest_ratio: That share, in (0, 1]. A lower one gives up sooner.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
@@ -110,9 +110,9 @@ class Racos:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         for halving in self.window_halvings:
             _require_number("each of window_halvings", halving, 1)
-        _require_number("placements", self.placements, 1, 2**20)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
+        _require_number("placements", self.placements, 1, 2**20)
         if self.starts is not None:
             _require_number("starts (unless None)", self.starts, self.population)
         _require_number("restart_after", self.restart_after, 0)

@@ -482,36 +482,28 @@ def test_a_state_of_another_configuration_is_refused(change: dict[str, Any]) -> 
     assert len(other) == 0
 
 
-@pytest.mark.parametrize("after", [0, 6])
-def test_a_state_of_other_restarts_is_refused(after: int) -> None:
+RESTARTING = Settings(restart_after=4, rest_ratio=0.8)
+PLACING = Settings(shape="window", placements=4)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (RESTARTING, replace(RESTARTING, restart_after=0)),
+        (RESTARTING, replace(RESTARTING, restart_after=6)),
+        (RESTARTING, replace(RESTARTING, rest_ratio=0.9)),
+        (PLACING, replace(PLACING, placements=1)),
+        (PLACING, replace(PLACING, placements=6)),
+    ],
+    ids=["no restarts", "later restarts", "another rest", "any place", "more places"],
+)
+def test_a_state_that_holds_more_or_other_parts_is_refused(one: Settings, other: Settings) -> None:
     """On a shape whose height could be taken for the number that one of them lacks."""
     image = picture((4, 4, 4))
-    batch = make_batch(Settings(restart_after=4), image)
-    state = batch.save(batch.add(image, 0, 10))
-    other = make_batch(Settings(restart_after=after), image)
-    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
-        other.load(state)
-    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
-        batch.load(other.save(other.add(image, 0, 10)))
-
-
-def test_a_state_of_another_rest_is_refused() -> None:
-    image = picture((4, 4, 4))
-    batch, other = (make_batch(Settings(restart_after=4, rest_ratio=ratio), image) for ratio in (0.8, 0.9))
-    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
-        other.load(batch.save(batch.add(image, 0, 10)))
-
-
-@pytest.mark.parametrize("placements", [1, 6])
-def test_a_state_of_other_placements_is_refused(placements: int) -> None:
-    image = picture((4, 4, 4))
-    batch = make_batch(Settings(shape="window", placements=4), image)
-    state = batch.save(batch.add(image, 0, 10))
-    other = make_batch(Settings(shape="window", placements=placements), image)
-    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
-        other.load(state)
-    with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
-        batch.load(other.save(other.add(image, 0, 10)))
+    batches = [make_batch(settings, image) for settings in (one, other)]
+    for giver, taker in (batches, batches[::-1]):
+        with pytest.raises(ValueError, match="belongs to another configuration or image shape"):
+            taker.load(giver.save(giver.add(image, 0, 10)))
 
 
 def test_a_state_without_windows_says_nothing_of_where_they_would_lie() -> None:

@@ -253,8 +253,9 @@ def test_the_archive_counts_as_a_setting():
     for wrong in (1, -1, False, 2.0):
         with pytest.raises(dfa.InvalidInputError, match="restart_after must be"):
             dfa.Racos(restart_after=wrong)  # type: ignore[arg-type]
+    for wrong in (0, -1, False, 2.0):
         with pytest.raises(dfa.InvalidInputError, match="placements must be"):
-            dfa.Racos(placements=0 if wrong == 1 else wrong)  # type: ignore[arg-type]
+            dfa.Racos(placements=wrong)  # type: ignore[arg-type]
     for share in (0.0, -0.5, 1.01, float("nan")):
         with pytest.raises(dfa.InvalidInputError, match=r"rest_ratio must be in \(0, 1\]"):
             dfa.Racos(rest_ratio=share)

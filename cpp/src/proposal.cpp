@@ -139,7 +139,7 @@ void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scr
     texture = kWindowTextures[proposal.filling - 1];
     std::fill(scratch.channels.begin(), scratch.channels.end(), stream.below(2) != 0 ? 0xff : 0);
   }
-  weave(texture, proposal.top, proposal.left, scratch.channels, stream, rectangle);
+  weave(texture, proposal.top, proposal.left, scratch.channels, rectangle);
 }
 
 void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
@@ -272,10 +272,10 @@ void draw_start(const Config& config, const ImageShape& shape, const Space& spac
   }
 }
 
-void draw_textured_start(const ImageShape& shape, std::uint32_t texture, Stream& stream, Rectangle& rectangle) {
+void weave_start(const ImageShape& shape, std::uint32_t texture, Rectangle& rectangle) {
   place(shape, 0, 0, shape.height, shape.width, rectangle);
   const std::uint8_t high = texture < kStartTextures.size() ? 0xff : 0;
-  weave(kStartTextures[texture % kStartTextures.size()], 0, 0, std::vector<std::uint8_t>(shape.channels, high), stream,
+  weave(kStartTextures[texture % kStartTextures.size()], 0, 0, std::vector<std::uint8_t>(shape.channels, high),
         rectangle);
 }
 

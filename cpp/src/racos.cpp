@@ -17,6 +17,7 @@ constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
 constexpr std::uint32_t kBoxMagic = 0x42414644U;    // "DFAB": the same, but the space has a renderer
 constexpr std::uint32_t kRestarts = 0x20000000U;    // set in either of them where a search may begin anew
 constexpr std::uint32_t kCoverage = 0x04000000U;    // likewise, where windows go by what others have covered
+constexpr std::uint32_t kWeaves = 0x80000000U;      // likewise, where starts are textures: without it, those of 0.1.0
 constexpr std::uint32_t kStateVersion = 2;
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
@@ -59,10 +60,10 @@ void save_config(const Config& config, const ImageShape& shape, StateWriter& out
   }
 }
 
-// What a state holds beyond what every state holds.
+// Tells what a state holds beyond what every state holds, and what its numbers of textures mean.
 std::uint32_t magic_of(bool has_box, const Config& config) {
   return (has_box ? kBoxMagic : kStateMagic) | (config.restart_after != 0 ? kRestarts : 0U) |
-         (heeds_coverage(config) ? kCoverage : 0U);
+         (heeds_coverage(config) ? kCoverage : 0U) | (config.start == Start::kTextures ? kWeaves : 0U);
 }
 
 void save_box(const Box& box, StateWriter& out) {
@@ -354,12 +355,12 @@ void Racos::draw_if_loaded(std::uint32_t index, Scratch& scratch) {
 }
 
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
-  // A later descent is to begin elsewhere, and most textures would be the same again.
+  // A later descent is to begin elsewhere, and textures would be the same again.
   const bool is_planned = descent_ == 0;
   if (is_planned && plan_.starts[birth].signs) {
     candidate.whole = apply_signs(*plan_.starts[birth].signs, space_);
   } else if (is_planned && config_.start == Start::kTextures) {
-    draw_textured_start(shape_, plan_.starts[birth].texture, stream, candidate.proposal.rectangle);
+    weave_start(shape_, plan_.starts[birth].texture, candidate.proposal.rectangle);
   } else {
     draw_start(config_, shape_, space_, stream, candidate.whole);
   }
@@ -600,7 +601,7 @@ std::string Racos::save() const {
 
 Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
   const auto magic = bytes.size() < sizeof(kStateMagic) ? kStateMagic : StateReader(bytes).get<std::uint32_t>();
-  const std::uint32_t parts = magic & (kRestarts | kCoverage);
+  const std::uint32_t parts = magic & (kRestarts | kCoverage | kWeaves);
   const bool has_box = (magic ^ parts) == kBoxMagic;
   StateReader in = open_state(bytes, (has_box ? kBoxMagic : kStateMagic) | parts, kStateVersion);
   StateWriter expected;

@@ -311,17 +311,14 @@ TEST_CASE("the starts go on after iteration 0, in their order, and beside the fi
     const std::uint32_t num_starts = config.starts;
     std::vector<Image> all;
     while (all.size() < num_starts + 3 * config.samples) {
-      const std::uint32_t iteration = search.iteration();
       // The best of all before, from which windows go on where there is one positive.
       const support::Whole best = all.empty()
                                       ? support::Whole()
                                       : support::whole_of(search.population(), search.population()[0], kShape.size());
-      std::uint32_t i = 0;
       for (const Image& image : run_iteration(search)) {
         if (all.size() < num_starts) {
-          dfa::Stream stream({9, 3, iteration, i});
           dfa::Rectangle rectangle;
-          dfa::draw_textured_start(kShape, static_cast<std::uint32_t>(all.size()), stream, rectangle);
+          dfa::weave_start(kShape, static_cast<std::uint32_t>(all.size()), rectangle);
           Image expected(kShape.size());
           rectangle.paint(search.space(), expected.data());
           CHECK(image == expected);
@@ -329,7 +326,6 @@ TEST_CASE("the starts go on after iteration 0, in their order, and beside the fi
           CHECK(num_differences(image, support::image_of(search.space(), best)) <= kShape.channels);
         }
         all.push_back(image);
-        ++i;
       }
     }
   }
@@ -431,9 +427,8 @@ TEST_CASE("a search begins with the starts and the gains of its plan, which must
   plan.starts[0].texture = 5;
   plan.gains.add(1, 7.0);
   dfa::Racos search(config, kShape, space, 9, 3, plan);
-  dfa::Stream same({9, 3, 0, 0});
   dfa::Rectangle rectangle;
-  dfa::draw_textured_start(kShape, 5, same, rectangle);
+  dfa::weave_start(kShape, 5, rectangle);
   Image expected(kShape.size());
   rectangle.paint(space, expected.data());
   CHECK(ask(search, 0) == expected);

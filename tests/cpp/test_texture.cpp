@@ -16,10 +16,10 @@ const dfa::ImageShape kShape{9, 10, 2};
 const std::vector<std::uint8_t> kChannels{0xff, 0};
 
 dfa::Rectangle woven(const dfa::Texture& texture, std::uint32_t top, std::uint32_t left, std::uint32_t height,
-                     std::uint32_t width, dfa::Stream& stream) {
+                     std::uint32_t width) {
   dfa::Rectangle rectangle;
   dfa::place(kShape, top, left, height, width, rectangle);
-  dfa::weave(texture, top, left, kChannels, stream, rectangle);
+  dfa::weave(texture, top, left, kChannels, rectangle);
   return rectangle;
 }
 
@@ -40,8 +40,7 @@ Lines picture(const dfa::Rectangle& rectangle) {
 }
 
 Lines picture(dfa::Weave kind, std::uint32_t period, std::uint32_t top, std::uint32_t left) {
-  dfa::Stream stream = support::numbers(1);
-  return picture(woven({kind, period}, top, left, 5, 6, stream));
+  return picture(woven({kind, period}, top, left, 5, 6));
 }
 
 }  // namespace
@@ -57,34 +56,12 @@ TEST_CASE("weaves alternate at absolute rows and columns") {
   CHECK(picture(dfa::Weave::kChecks, 2, 1, 3) == Lines{"#..##.", ".##..#", ".##..#", "#..##.", "#..##."});
 }
 
-TEST_CASE("random weaves draw once per column or row, and no other weave draws") {
-  dfa::Stream stream = support::numbers(2);
-  const dfa::Rectangle columns = woven({dfa::Weave::kRandomColumns, 1}, 2, 1, 3, 7, stream);
-  const dfa::Rectangle rows = woven({dfa::Weave::kRandomRows, 1}, 0, 0, 9, 10, stream);
-  for (const dfa::Weave kind : {dfa::Weave::kPlain, dfa::Weave::kColumns, dfa::Weave::kRows, dfa::Weave::kChecks}) {
-    woven({kind, 2}, 1, 1, 2, 2, stream);
-  }
-  dfa::Stream same = support::numbers(2);
-  std::string line;
-  for (int i = 0; i < 7; ++i) {
-    line += same.below(2) != 0 ? '#' : '.';
-  }
-  CHECK(picture(columns) == Lines(3, line));
-  Lines lines;
-  for (int i = 0; i < 9; ++i) {
-    lines.emplace_back(10, same.below(2) != 0 ? '#' : '.');
-  }
-  CHECK(picture(rows) == lines);
-  CHECK(stream.next() == same.next());
-}
-
 TEST_CASE("rows that were turned for one texture are not turned for the next") {
-  dfa::Stream stream = support::numbers(3);
-  dfa::Rectangle rectangle = woven({dfa::Weave::kRows, 1}, 0, 0, 3, 3, stream);
+  dfa::Rectangle rectangle = woven({dfa::Weave::kRows, 1}, 0, 0, 3, 3);
   CHECK_FALSE(rectangle.row_turns.empty());
-  dfa::weave({dfa::Weave::kPlain, 1}, 0, 0, kChannels, stream, rectangle);
+  dfa::weave({dfa::Weave::kPlain, 1}, 0, 0, kChannels, rectangle);
   CHECK(picture(rectangle) == Lines(3, "###"));
-  rectangle = woven({dfa::Weave::kRows, 1}, 0, 0, 3, 3, stream);
+  rectangle = woven({dfa::Weave::kRows, 1}, 0, 0, 3, 3);
   dfa::place(kShape, 0, 0, 2, 2, rectangle);
   CHECK(rectangle.row_turns.empty());
 }
@@ -95,16 +72,14 @@ TEST_CASE("starts are whole images, all channels alike, first in one way and the
     CAPTURE(i);
     const std::uint32_t half = dfa::kNumTexturedStarts / 2;
     const dfa::Texture texture = dfa::kStartTextures[i % half];
-    dfa::Stream stream = support::numbers(40);
-    dfa::Stream same = support::numbers(40);
     dfa::Rectangle start;
-    dfa::draw_textured_start(kShape, i, stream, start);
+    dfa::weave_start(kShape, i, start);
     CHECK(start.first == 0);
     CHECK(start.height == kShape.height);
     CHECK(start.length == kShape.width * kShape.channels);
     dfa::Rectangle expected;
     dfa::place(kShape, 0, 0, kShape.height, kShape.width, expected);
-    dfa::weave(texture, 0, 0, {0xff, 0xff}, same, expected);
+    dfa::weave(texture, 0, 0, {0xff, 0xff}, expected);
     for (std::uint32_t row = 0; row < start.height; ++row) {
       for (std::uint32_t column = 0; column < start.length; ++column) {
         REQUIRE(start.value(space, row, column) == expected.value(space, row, column) * (i < half ? 1 : -1));

@@ -143,11 +143,11 @@ def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
     return tuple(vector)
 
 
-def draw_textured_start(stream: Stream, space: Space, texture: int) -> Vector:
+def textured_start(space: Space, texture: int) -> Vector:
     """A start in one of the textures; the second half of them is the first turned over."""
     height, width, channels = space.shape
     is_turned, which = divmod(texture, len(tuning.START_TEXTURES))
-    sides = weave(stream, tuning.START_TEXTURES[which], 0, 0, height, width)
+    sides = weave(tuning.START_TEXTURES[which], 0, 0, height, width)
     vector = [0] * len(space.lower)
     for p in space.free:
         is_high = sides[p // channels // width][p // channels % width] != bool(is_turned)
@@ -282,7 +282,7 @@ def draw_candidate(
         elif settings.values != "uniform":
             channel_sides = [stream.below(2) for _ in range(channels)]
         if filling != PLAIN:
-            high = weave(stream, tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
+            high = weave(tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
             for p in subset:
                 row, column = p // channels // width, p // channels % width
                 if not high[row - top][column - left]:
@@ -398,7 +398,7 @@ class Racos:
 
     def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
-        if self.descents > 1:  # uniform, or stripes in the place of textures, most of which would be the same again
+        if self.descents > 1:  # uniform, or stripes in the place of textures, which would be the same again
             return draw_start(stream, self.space, self.settings)
         start = self.plan.starts[self._births + i]
         if start.signs is not None:
@@ -406,7 +406,7 @@ class Racos:
             return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
         if self.settings.start == "textures":
             assert start.texture is not None
-            return draw_textured_start(stream, self.space, start.texture)
+            return textured_start(self.space, start.texture)
         return draw_start(stream, self.space, self.settings)
 
     def _proposal(self, i: int) -> Proposal:

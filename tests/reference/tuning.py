@@ -14,12 +14,12 @@ RESTART_AFTER = 512
 REST_RATIO = 0.95
 
 START_TEXTURES = [
-    ("rows", 4),
-    ("random columns", 1),
+    ("columns", 1),
+    ("rows", 2),
     ("checks", 1),
-    ("columns", 4),
-    ("checks", 4),
-    ("random rows", 1),
+    ("rows", 8),
+    ("checks", 2),
+    ("checks", 8),
 ]
 """Weave and period of the starts, which follow in this order, and then once more turned over."""
 WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks", "columns", "rows")]

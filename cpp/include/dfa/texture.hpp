@@ -5,29 +5,28 @@
 #include <cstdint>
 #include <vector>
 
-#include "dfa/random.hpp"
 #include "dfa/rectangle.hpp"
 #include "dfa/space.hpp"
 
 namespace dfa {
 
 /// How the two ends of the bounds alternate over a rectangle, at absolute rows and columns of the image.
-enum class Weave : std::uint8_t { kPlain, kColumns, kRows, kChecks, kRandomColumns, kRandomRows };
+enum class Weave : std::uint8_t { kPlain, kColumns, kRows, kChecks };
 
 struct Texture {
   Weave weave;
-  std::uint32_t period;  ///< rows or columns of one kind side by side; of no meaning for random ones
+  std::uint32_t period;  ///< rows or columns of one kind side by side
 };
 
 /// Textures of a start, tried in this order with all channels alike, then again turned over. Networks differ in what
 /// unsettles them, coarse or fine, across or along; a start costs one query, and the best one is what windows go on
 /// from.
-constexpr std::array<Texture, 6> kStartTextures{{{Weave::kRows, 4},
-                                                 {Weave::kRandomColumns, 1},
+constexpr std::array<Texture, 6> kStartTextures{{{Weave::kColumns, 1},
+                                                 {Weave::kRows, 2},
                                                  {Weave::kChecks, 1},
-                                                 {Weave::kColumns, 4},
-                                                 {Weave::kChecks, 4},
-                                                 {Weave::kRandomRows, 1}}};
+                                                 {Weave::kRows, 8},
+                                                 {Weave::kChecks, 2},
+                                                 {Weave::kChecks, 8}}};
 constexpr std::size_t kNumTexturedStarts = 2 * kStartTextures.size();
 
 /// Textures of a window beside the plain one.
@@ -42,8 +41,8 @@ constexpr std::array<Texture, 9> kWindowTextures{{{Weave::kChecks, 1},
                                                   {Weave::kRows, 4}}};
 
 /// Fills a placed rectangle, whose top left pixel is (top, left). `channels` holds 0xff for each channel that takes the
-/// upper end where the texture is high (everywhere, if it is plain), 0 where the lower one. Only random weaves draw.
+/// upper end where the texture is high (everywhere, if it is plain), 0 where the lower one.
 void weave(const Texture& texture, std::uint32_t top, std::uint32_t left, const std::vector<std::uint8_t>& channels,
-           Stream& stream, Rectangle& rectangle);
+           Rectangle& rectangle);
 
 }  // namespace dfa

@@ -363,6 +363,7 @@ def test_an_interrupt_while_an_image_is_read_keeps_every_image_that_was_found(wh
             for index, record in enumerate(result.records)
             if record.queries_sent and record.queries_sent >= whole.records[index].queries_sent and not record.found
             if whole.records[index].found
+            if not any((image == whole.images[index]).all() for image in oracle.batches[-1])
         ]
         assert lost == []
 

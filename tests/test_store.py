@@ -508,13 +508,13 @@ def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, mon
 
 def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monkeypatch):
     monkeypatch.setattr(store_module, "_SHARE", -1.0)
-    cut_short(tmp_path, 160)
+    cut_short(tmp_path, 200)
     assert dfa.Result.load(tmp_path).success.sum() > 3
     assert num_pictures(tmp_path) == 0
 
 
 def test_a_folder_of_before_the_journal_held_images_goes_on(tmp_path, whole):
-    cut_short(tmp_path, 160)
+    cut_short(tmp_path, 200)
     (tmp_path / "results.json").unlink()
     document = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps({**document, "version": 1}))
@@ -526,7 +526,7 @@ def test_a_folder_of_before_the_journal_held_images_goes_on(tmp_path, whole):
 
 def test_what_was_found_stays_found_though_the_oracle_has_second_thoughts(tmp_path, whole):
     # The first hits after the last checkpoint are done again, and the oracle is not the same for them.
-    num_calls = 160
+    num_calls = 200
     cut_short(tmp_path, num_calls, interval=10**5)
     kept = read_run(tmp_path).rows
     found = [index for index, row in kept.items() if row["status"] == "success"]
@@ -558,7 +558,7 @@ def test_a_run_that_has_ended_is_read_back_without_a_query(tmp_path, whole):
 
 
 def test_a_run_that_goes_on_shows_what_is_finished(tmp_path, whole):
-    cut_short(tmp_path, 160)
+    cut_short(tmp_path, 200)
     shown = []
 
     calls = []
@@ -727,7 +727,7 @@ def test_a_damaged_journal_is_told_of(tmp_path):
 
 
 def test_an_image_file_that_is_gone_is_told_of(tmp_path):
-    cut_short(tmp_path, 160)
+    cut_short(tmp_path, 200)
     next((tmp_path / "images").glob("*.png")).unlink()
     oracle = Recorder(CLASSIFIER)
     with pytest.raises(dfa.StoreError, match="cannot read the image"):

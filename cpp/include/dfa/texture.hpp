@@ -20,7 +20,7 @@ struct Texture {
 
 /// Textures of a start, tried in this order with all channels alike, then again turned over. Networks differ in what
 /// unsettles them, coarse or fine, across or along; a start costs one query, and the best one is what windows go on
-/// from.
+/// from. (Where an image has at most 8 rows and columns two of them are alike, which costs two queries.)
 constexpr std::array<Texture, 6> kStartTextures{{{Weave::kColumns, 1},
                                                  {Weave::kRows, 2},
                                                  {Weave::kChecks, 1},

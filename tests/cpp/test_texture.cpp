@@ -6,7 +6,6 @@
 
 #include "dfa/proposal.hpp"
 #include "dfa/texture.hpp"
-#include "support.hpp"
 
 namespace {
 

@@ -57,7 +57,7 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 /// Draws a whole start (line 1): uniform within the bounds, or for any other kind of start stripes.
 void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole);
 
-/// The textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.
+/// Sets the textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.
 void weave_start(const ImageShape& shape, std::uint32_t texture, Rectangle& rectangle);
 
 /// Draws one candidate (lines 13 to 16). A candidate that equals a positive is drawn again, a bounded number of times:

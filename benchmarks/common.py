@@ -201,7 +201,22 @@ def _machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": platform.system(),
         "load": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
+        "accelerators": _accelerators(),
     }
+
+
+def _accelerators() -> list[str]:
+    """Return what the frameworks that the benchmark has imported compute on beside the CPU."""
+    names: list[str] = []
+    modules: dict[str, Any] = dict(sys.modules)
+    if "jax" in modules:
+        names += [device.device_kind for device in modules["jax"].devices() if device.platform != "cpu"]
+    if "torch" in modules:
+        cuda = modules["torch"].cuda
+        names += [cuda.get_device_name(device) for device in range(cuda.device_count())]
+    if "tensorflow" in modules:
+        names += [device.name for device in modules["tensorflow"].config.list_physical_devices("GPU")]
+    return names
 
 
 def _plain(value: Any) -> Any:

@@ -279,10 +279,14 @@ class Loaded(NamedTuple):
 
 
 def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
-    """Load a setting: the first correctly classified images, and their goals."""
+    """Load a setting: the first correctly classified images, but for those that are skipped, and their goals."""
     oracle = dfa.as_oracle(load_model(arguments.data, setting.model))
     images = load_images(arguments.data, setting.images)
-    (chosen, goals), scores = first_correct(oracle, images, arguments.images or setting.number, setting.batch_size)
+    number = arguments.images or setting.number
+    (chosen, goals), scores = first_correct(oracle, images, arguments.skip + number, setting.batch_size)
+    if len(chosen) <= arguments.skip:
+        raise SystemExit(f"{setting.model} classifies only {len(chosen)} images correctly; --skip fewer")
+    chosen, goals, scores = chosen[arguments.skip :], goals[arguments.skip :], scores[arguments.skip :]
     if setting.rank is not None:
         resolved = resolve(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
         assert resolved is not None
@@ -298,6 +302,7 @@ def parameters_of(setting: Setting, attack: Attack, arguments: argparse.Namespac
         "images_file": setting.images,
         "epsilon": setting.epsilon,
         "rank": setting.rank,
+        "skipped": arguments.skip,
         "images": arguments.images or setting.number,
         "budget": arguments.budget,
         "configuration": attack.configuration,
@@ -539,6 +544,12 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", default=["*"], metavar="ATTACK", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=_positive, help="per setting, instead of each setting's own number")
+    parser.add_argument(
+        "--skip",
+        type=_natural,
+        default=0,
+        help="leave out so many images before those: the default was chosen on the settings' own",
+    )
     parser.add_argument("--budget", type=_positive, default=10_000, help="queries per image")
     parser.add_argument("--redo", action="store_true", help="measure again what the JSON already holds")
     parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the JSON")
@@ -564,6 +575,12 @@ def main() -> None:
 def _positive(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
+    return number
+
+
+def _natural(text: str) -> int:
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, got {number}")
     return number
 
 

@@ -450,8 +450,10 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     assert len(ran) == 8
     run(*arguments, "--images", "5")
     assert len(ran) == 12
+    run(*arguments, "--images", "5", "--skip", "2")
+    assert len(ran) == 16
     run("--summarise")
-    assert len(ran) == 12
+    assert len(ran) == 16
 
 
 def test_every_cell_is_on_disk_before_the_next_begins(small_harness, monkeypatch, tmp_path):
@@ -492,7 +494,7 @@ def test_pictures_show_every_setting_that_was_measured(tmp_path):
 
 def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_takes(data):
     pytest.importorskip("tensorflow")
-    arguments = argparse.Namespace(data=data, images=300, budget=100)
+    arguments = argparse.Namespace(data=data, images=300, skip=0, budget=100)
     setting = queries.SETTINGS["lenet1-eps64-targeted"]
     oracle, problem = queries.load(setting, arguments)
     images, labels = queries.load_images(data, setting.images)
@@ -501,3 +503,14 @@ def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_
     assert right[-1].index > 299
     np.testing.assert_array_equal(problem.images, images[[record.index for record in right]])
     assert problem.goals.tolist() == [record.target for record in right]
+
+
+def test_images_that_the_default_was_chosen_on_can_be_left_out(data):
+    pytest.importorskip("tensorflow")
+    setting = queries.SETTINGS["lenet1-eps64-targeted"]
+    everything = queries.load(setting, argparse.Namespace(data=data, images=30, skip=0, budget=100)).problem
+    rest = queries.load(setting, argparse.Namespace(data=data, images=20, skip=10, budget=100)).problem
+    np.testing.assert_array_equal(rest.images, everything.images[10:])
+    assert rest.goals.tolist() == everything.goals[10:].tolist()
+    with pytest.raises(SystemExit, match=r"classifies only 19\d\d images correctly; --skip fewer"):
+        queries.load(setting, argparse.Namespace(data=data, images=1, skip=2_000, budget=100))

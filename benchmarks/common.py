@@ -105,11 +105,11 @@ def load_model(data: Path, name: str) -> Any:
 
 
 def first_correct(
-    oracle: dfa.Oracle, images: ImageSet, number: int, batch_size: int
+    oracle: dfa.Oracle, images: ImageSet, number: int, batch_size: int, *, skip: int = 0
 ) -> tuple[ImageSet, NDArray[np.float64]]:
     """Return the first images that an oracle classifies correctly, so many or all there are, and their probabilities.
 
-    The oracle is then ready for batches of this size.
+    The first `skip` of them are left out. The oracle is then ready for batches of this size.
     """
     gate = Gate(oracle, num_images=len(images.images), max_queries=0)
     gate.prepare(images.images.shape[1:], batch_size)
@@ -121,9 +121,10 @@ def first_correct(
         is_right = predicted(scores) == images.labels[places]
         kept += places[is_right].tolist()
         rows += list(scores[is_right])
-        if len(kept) >= number:
+        if len(kept) >= skip + number:
             break
-    return ImageSet(images.images[kept[:number]], images.labels[kept[:number]]), np.array(rows[:number])
+    wanted = slice(skip, skip + number)
+    return ImageSet(images.images[kept[wanted]], images.labels[kept[wanted]]), np.array(rows[wanted])
 
 
 def write_report(path: Path, arguments: argparse.Namespace, results: Any, **more: Any) -> None:
@@ -206,17 +207,20 @@ def _machine() -> dict[str, Any]:
 
 
 def _accelerators() -> list[str]:
-    """Return what the frameworks that the benchmark has imported compute on beside the CPU."""
-    names: list[str] = []
+    """Return what the framework that runs the models computes on beside the CPU."""
     modules: dict[str, Any] = dict(sys.modules)
-    if "jax" in modules:
-        names += [device.device_kind for device in modules["jax"].devices() if device.platform != "cpu"]
-    if "torch" in modules:
-        cuda = modules["torch"].cuda
-        names += [cuda.get_device_name(device) for device in range(cuda.device_count())]
-    if "tensorflow" in modules:
-        names += [device.name for device in modules["tensorflow"].config.list_physical_devices("GPU")]
-    return names
+    # Any other framework may be imported too; to ask it would have it take the device's memory.
+    name = modules["keras"].backend.backend() if "keras" in modules else "torch"
+    if name not in modules:
+        return []
+    framework = modules[name]
+    match name:
+        case "jax":
+            return [device.device_kind for device in framework.devices() if device.platform != "cpu"]
+        case "torch":
+            return [framework.cuda.get_device_name(device) for device in range(framework.cuda.device_count())]
+        case _:
+            return [device.name for device in framework.config.list_physical_devices("GPU")]
 
 
 def _plain(value: Any) -> Any:

@@ -283,10 +283,9 @@ def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
     oracle = dfa.as_oracle(load_model(arguments.data, setting.model))
     images = load_images(arguments.data, setting.images)
     number = arguments.images or setting.number
-    (chosen, goals), scores = first_correct(oracle, images, arguments.skip + number, setting.batch_size)
-    if len(chosen) <= arguments.skip:
-        raise SystemExit(f"{setting.model} classifies only {len(chosen)} images correctly; --skip fewer")
-    chosen, goals, scores = chosen[arguments.skip :], goals[arguments.skip :], scores[arguments.skip :]
+    (chosen, goals), scores = first_correct(oracle, images, number, setting.batch_size, skip=arguments.skip)
+    if not len(chosen):
+        raise SystemExit(f"{setting.model} classifies no more than {arguments.skip} images correctly; --skip fewer")
     if setting.rank is not None:
         resolved = resolve(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
         assert resolved is not None

@@ -75,9 +75,9 @@ def subjects(data: Path, name: str, skip: int, number: int) -> tuple[Counted, ND
     """Return a model and the first images that it classifies correctly, but for those that are skipped."""
     model = Counted(common.load_model(data, f"{name}.keras"))
     (images, labels), _ = common.first_correct(
-        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), skip + number, 256
+        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip
     )
-    return model, images[skip:], labels[skip:]
+    return model, images, labels
 
 
 def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 import dfa
 from dfa import _core
-from dfa.objectives import predicted
 from dfa.oracle.gate import Gate, Purpose
+from dfa.search.objectives import predicted
 from dfa.types import Images
 
 

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 import dfa
 from common import ImageSet, existing, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.pipelines import Jpeg, Median, RandomResizePad
+from dfa.oracle.pipelines import Jpeg, Median, RandomResizePad
 from dfa.types import Classes, Images
 
 _PACKAGES = ("dfa", "numpy", "keras", "tensorflow", "PIL", "ai_edge_litert")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import dfa
 from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.targets import resolve
+from dfa.search.goals import resolve
 from dfa.types import Images
 
 _MARKS: Final = (10, 100, 1_000, 10_000)

@@ -20,7 +20,7 @@ import numpy as np
 
 import common
 import dfa
-from dfa.store import Store
+from dfa.runs.journal import Store
 
 
 class Case(NamedTuple):

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 import dfa
 from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.targets import resolve
+from dfa.search.goals import resolve
 from dfa.types import Image
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits

@@ -40,7 +40,7 @@ def main() -> None:
         shape = (arguments.side, arguments.side, 3)
         result = dfa.run(answer, LazyImages(arguments.images, shape), max_queries=100, store=folder, progress=False)
         made = time.perf_counter() - started
-        clock = "import time, dfa; from dfa.report import write_report; t = time.perf_counter(); "
+        clock = "import time, dfa; from dfa.views.report import write_report; t = time.perf_counter(); "
         end = "; print(time.perf_counter() - t)"
         opening = sorted(seconds_of(f"{clock}dfa.Result.load({str(folder)!r}){end}") for _ in range(arguments.repeats))
         report = sorted(

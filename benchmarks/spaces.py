@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import common
 import dfa
-from dfa.picture import Sheet
+from dfa.views.pictures import Sheet
 
 MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
 EXAMPLES = 10

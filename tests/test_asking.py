@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dfa.asking import Asking, Walk, follow
-from dfa.objectives import LOG, PAPER, predicted
+from dfa.search.label_walk import Asking, Walk, follow
+from dfa.search.objectives import LOG, PAPER, predicted
 
 ORIGINAL = np.array([[[100], [0], [255], [50]]], dtype=np.uint8)
 CANDIDATE = np.array([[[110], [10], [245], [50]]], dtype=np.uint8)

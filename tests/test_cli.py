@@ -19,7 +19,7 @@ import dfa
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from dfa.cli import main
+from dfa.cli.main import main
 from oracles import random_images
 
 SHAPE = (8, 7, 3)
@@ -128,7 +128,7 @@ def test_the_command_is_the_python_interface(here, capsys):
 
 
 def test_every_setting_has_its_flag_with_its_own_default_and_words(capsys):
-    from dfa.commands import app
+    from dfa.cli.commands import app
 
     options = {name: option for option in app.commands["attack"].params for name in option.opts}
     for field in dataclasses.fields(dfa.Racos):
@@ -468,7 +468,7 @@ def flaky(images):
 def test_a_terminal_sees_the_run_go_on():
     from rich.console import Console
 
-    from dfa.commands import _progress
+    from dfa.cli.commands import _progress
 
     out = io.StringIO()
     console = Console(force_terminal=True, width=200, file=out)
@@ -552,7 +552,7 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
 
 def test_the_command_is_installed():
     (entry,) = [each for each in importlib.metadata.entry_points(group="console_scripts") if each.name == "dfa"]
-    assert entry.value == "dfa.cli:main"
+    assert entry.value == "dfa.cli.main:main"
     done = subprocess.run(
         [sys.executable, "-m", "dfa.cli", "attack", "--nonsense"], capture_output=True, text=True, check=False
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.confirmation import Confirmation
+from dfa.search.confirmation import Confirmation
 from oracles import LinearClassifier, Recorder, Until, raising, random_images
 
 SHAPE = (6, 6, 3)
@@ -274,7 +274,7 @@ def test_verification_asks_as_often_and_forgives_as_much(tmp_path):
 
 def test_confidence_is_told_everywhere(tmp_path):
     pytest.importorskip("jinja2")
-    from dfa.report import write_report
+    from dfa.views.report import write_report
 
     result = attack(Wavering(seldom), confirmations=dfa.Confirmation(4, of=5), store=tmp_path / "run")
     summary = result.summary()

@@ -12,12 +12,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dfa import demo
-from dfa.demo import Recipe, attacks, cache_file, choose_examples, draw_contact_sheet, format_table, load_digits, main
+from dfa.cli import demo
+from dfa.cli.demo import (
+    Recipe,
+    attacks,
+    cache_file,
+    choose_examples,
+    draw_contact_sheet,
+    format_table,
+    load_digits,
+    main,
+)
 from dfa.errors import MissingDependencyError
-from dfa.optimizer import Racos
-from dfa.results import AdversarialImages, Profile, Record, Result, Status
-from dfa.targets import rank
+from dfa.results.result import AdversarialImages, Profile, Record, Result, Status
+from dfa.search.goals import rank
+from dfa.search.racos import Racos
 
 SMALL = Recipe(epochs=2)
 
@@ -277,7 +286,7 @@ def test_chatter_is_left_out_and_errors_are_passed_on() -> None:
     text = b"".join(line + b"\n" for line in lines)
     program = (
         "import os, sys\n"
-        "from dfa.demo import _without_chatter\n"
+        "from dfa.cli.demo import _without_chatter\n"
         f"text = {text!r}\n"
         "try:\n"
         "    with _without_chatter():\n"

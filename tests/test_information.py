@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import dfa
 from dfa.errors import InvalidInputError, OracleError
-from dfa.objectives import LOG, ODDS, PAPER, Objective, predicted
 from dfa.oracle import CallableOracle, Oracle, ScoreKind
 from dfa.oracle.gate import Gate, Purpose
+from dfa.search.objectives import LOG, ODDS, PAPER, Objective, predicted
 from oracles import LinearClassifier, Recorder, Until, brightness, never, raising, random_images
 
 SHAPE = (6, 6, 3)

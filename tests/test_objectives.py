@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from dfa.errors import InvalidInputError, ObjectiveError
-from dfa.objectives import (
+from dfa.search.objectives import (
     LOG,
     ODDS,
     PAPER,

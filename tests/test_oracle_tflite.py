@@ -278,7 +278,7 @@ def test_a_real_8_bit_model_knows_its_classes_and_falls(real):
 
 def test_a_real_8_bit_model_from_the_command_line(real, tmp_path, capsys):
     pytest.importorskip("click")
-    from dfa.cli import main
+    from dfa.cli.main import main
 
     path, images, labels = real
     np.savez(tmp_path / "set.npz", images=images[:6], labels=labels[:6])

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from dfa.picture import Sheet, amplified_difference
+from dfa.views.pictures import Sheet, amplified_difference
 
 CELL = 56
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 import dfa
-from dfa.pipelines import BitDepth, Jpeg, Median, Pipeline, RandomResizePad, Vote
+from dfa.oracle.pipelines import BitDepth, Jpeg, Median, Pipeline, RandomResizePad, Vote
 from oracles import LinearClassifier, Recorder, brightness, random_images
 
 SHAPE = (9, 8, 3)

@@ -10,13 +10,13 @@ import pytest
 
 import dfa
 from browser import PROGRAM, browser
-from dfa.charts import PALETTE
+from dfa.views.charts import PALETTE
 from oracles import LinearClassifier, Until, raising, random_images
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from dfa.report import write_report
+from dfa.views.report import write_report
 
 SHAPE = (6, 6, 3)
 NUMBER = 60

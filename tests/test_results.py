@@ -19,11 +19,11 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from dfa import folder as folder_module
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError, StoreError
-from dfa.folder import check_folder, plain, read_image
 from dfa.oracle import Oracle, as_oracle
-from dfa.results import AdversarialImages, Profile, Record, Result, Status, summarise
+from dfa.results.result import AdversarialImages, Profile, Record, Result, Status, summarise
+from dfa.runs import folder as folder_module
+from dfa.runs.folder import check_folder, plain, read_image
 from dfa.types import Images
 
 SHAPE = (6, 5, 1)
@@ -541,7 +541,7 @@ class TestSave:
                 image[-1, -1, 0] ^= 1
             return image
 
-        monkeypatch.setattr("dfa.results.read_image", lossy)
+        monkeypatch.setattr("dfa.results.result.read_image", lossy)
         report = make_result().save(tmp_path)
         assert report.refuted == ((4, "the file differs from the image in memory"),)
         assert report.verified == 1
@@ -702,7 +702,7 @@ class TestFolder:
     ) -> None:
         result = make_result()
         with monkeypatch.context() as patch:
-            patch.setattr("dfa.results.read_image", interrupt)
+            patch.setattr("dfa.results.result.read_image", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 result.save(tmp_path)
         with pytest.raises(StoreError, match="its saving was cut off"):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.objectives import untargeted_degree
+from dfa.search.objectives import untargeted_degree
 from oracles import (
     Contradicting,
     LinearClassifier,

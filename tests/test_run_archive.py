@@ -13,7 +13,7 @@ import pytest
 import dfa
 from core_driver import DEFAULT
 from dfa import _core
-from dfa.objectives import log_odds_degree, log_untargeted_degree
+from dfa.search.objectives import log_odds_degree, log_untargeted_degree
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 from reference import tuning
 from reference.attack import Target, attack, teachers

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa import runner
-from dfa import store as store_module
-from dfa.results import AdversarialImages
+from dfa.engine import loop as runner
+from dfa.results.result import AdversarialImages
+from dfa.runs import journal as store_module
 from oracles import LazyImages, LinearClassifier, Recorder, Until, brightness, never, raising, random_images
 
 SHAPE = (6, 6, 3)

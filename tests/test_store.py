@@ -23,10 +23,10 @@ import PIL.Image
 import pytest
 
 import dfa
-from dfa import folder as folder_module
-from dfa import store as store_module
 from dfa.oracle import Oracle
-from dfa.store import Store, read_run
+from dfa.runs import folder as folder_module
+from dfa.runs import journal as store_module
+from dfa.runs.journal import Store, read_run
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 
 SHAPE = (6, 6, 3)

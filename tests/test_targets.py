@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dfa.errors import InvalidInputError
-from dfa.targets import Rank, parse, rank, resolve
+from dfa.search.goals import Rank, parse, rank, resolve
 
 SCORES = np.array([[0.5, 0.2, 0.3], [0.1, 0.1, 0.8], [0.25, 0.5, 0.25]])
 INDICES = np.array([0, 1, 2])

@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 
 import dfa
-from dfa.verify import CHECKS
+from dfa.runs.verify import CHECKS
 from oracles import LinearClassifier, Recorder, raising, random_images
 
 SHAPE = (6, 6, 3)

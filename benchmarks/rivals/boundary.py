@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa import Oracle
-from dfa.objectives import LOG, PAPER, SMALLEST_DEGREE, predicted
+from dfa.search.objectives import LOG, PAPER, SMALLEST_DEGREE, predicted
 from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
 
 Search: TypeAlias = Generator[Images, Degrees, None]

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 import dfa
 from common import load_images
-from dfa import demo
 from dfa.auditing import AuditReport
+from dfa.cli import demo
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")

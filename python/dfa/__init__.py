@@ -21,7 +21,6 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa import objectives, pipelines
 from dfa.api import Storage, run
 from dfa.auditing import (
     Affine,
@@ -37,7 +36,6 @@ from dfa.auditing import (
     audit_attack,
     repair,
 )
-from dfa.confirmation import Confirmation
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -49,14 +47,16 @@ from dfa.errors import (
     SpaceError,
     StoreError,
 )
-from dfa.objectives import Objective
-from dfa.optimizer import Racos
-from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, top_1, top_k
-from dfa.pipelines import Pipeline
-from dfa.results import Profile, Record, Result, Status, Summary
+from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
+from dfa.oracle.pipelines import Pipeline
+from dfa.results.result import Profile, Record, Result, Status, Summary
+from dfa.runs.verify import Finding, Verification, verify
+from dfa.search import objectives
+from dfa.search.confirmation import Confirmation
+from dfa.search.goals import Rank, rank
+from dfa.search.objectives import Objective
+from dfa.search.racos import Racos
 from dfa.space import Custom, Lighting, LinfBall, Pixels, Rectangle, Shift, Space, Tiled, TinyRectangles
-from dfa.targets import Rank, rank
-from dfa.verify import Finding, Verification, verify
 
 __version__ = _core.__version__
 

@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.asking import Asking, Walk
 from dfa.checks import is_integer, require_integer
-from dfa.confirmation import Confirmation
+from dfa.engine.inputs import Form, Inputs, StreamIds, as_array, parse_labels
+from dfa.engine.loop import Plan, attack
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
-from dfa.inputs import Form, Inputs, StreamIds, as_array, parse_labels
-from dfa.objectives import Objective
-from dfa.optimizer import Racos
 from dfa.oracle import as_oracle
-from dfa.results import Record, Result
-from dfa.runner import Plan, attack
+from dfa.results.result import Record, Result
+from dfa.runs.journal import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
+from dfa.search.confirmation import Confirmation
+from dfa.search.goals import Rank, check_ranked, parse
+from dfa.search.label_walk import Asking, Walk
+from dfa.search.objectives import Objective
+from dfa.search.racos import Racos
 from dfa.space import LinfBall, Space
-from dfa.store import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
-from dfa.targets import Rank, check_ranked, parse
 from dfa.types import DegreeFunction, ImageSequence
 
 
@@ -89,7 +89,7 @@ def run(
             `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle` returns, which also says what is answered
             (probabilities, logits, the k likeliest classes, the likeliest one with its probability, a label) and how to
             preprocess. What the search goes by where an answer hides the target, or is a label alone, `dfa.objectives`
-            and `dfa.asking` say.
+            and `dfa.search.label_walk` say.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dfa.auditing.attacks import audit_attack
 from dfa.auditing.audit import audit
-from dfa.auditing.codecs import Codec
 from dfa.auditing.normalizers import Affine, Normalizer
 from dfa.auditing.repair import RepairRecord, RepairReport, RepairStatus, RepairSummary, repair
 from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars
 from dfa.auditing.roundings import Rounding
 from dfa.auditing.vectors import VectorOracle
-from dfa.intervals import wilson
+from dfa.oracle.codecs import Codec
+from dfa.results.intervals import wilson
 
 __all__ = [
     "Affine",

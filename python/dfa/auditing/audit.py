@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.auditing.codecs import Codec
 from dfa.auditing.normalizers import (
     Affine,
     AnyNormalizer,
@@ -32,13 +31,14 @@ from dfa.auditing.vectors import (
     read_vectors,
 )
 from dfa.checks import require_integer
+from dfa.engine.inputs import Inputs, StreamIds, as_array, check_label_range, parse_labels
 from dfa.errors import DfaError, Interrupted, InvalidInputError
-from dfa.inputs import Inputs, StreamIds, as_array, check_label_range, parse_labels
-from dfa.objectives import predicted
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
+from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
-from dfa.targets import Rank, Targets, parse, resolve
+from dfa.search.goals import Rank, Targets, parse, resolve
+from dfa.search.objectives import predicted
 from dfa.types import Image, Images, ImageSequence
 
 _SLICE: Final = 16

@@ -43,12 +43,12 @@ from dfa.auditing.normalizers import (
 from dfa.auditing.report import ROUNDING_SLACK
 from dfa.auditing.vectors import read_vectors
 from dfa.checks import one_of, require_integer
+from dfa.engine.inputs import Inputs, StreamIds, check_label_range, parse_labels
 from dfa.errors import DfaError, Interrupted, InvalidInputError
-from dfa.inputs import Inputs, StreamIds, check_label_range, parse_labels
-from dfa.intervals import Interval, wilson
-from dfa.objectives import LOG, Objective, measure, predicted
 from dfa.oracle.gate import Gate, Purpose
-from dfa.targets import Rank, Targets, check_ranked, parse, resolve
+from dfa.results.intervals import Interval, wilson
+from dfa.search.goals import Rank, Targets, check_ranked, parse, resolve
+from dfa.search.objectives import LOG, Objective, measure, predicted
 from dfa.types import DegreeFunction, Image, Images, ImageSequence
 
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.auditing.codecs import Codec
 from dfa.auditing.roundings import Rounding
 from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.frames import frame_of
-from dfa.intervals import Interval, wilson
+from dfa.oracle.codecs import Codec
+from dfa.results.dataframe import frame_of
+from dfa.results.intervals import Interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.errors import InvalidInputError
-from dfa.optimizer import Racos
+from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa import _core
+from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError
-from dfa.inputs import Form
-from dfa.optimizer import Racos
+from dfa.search.racos import Racos
 
 Limits: TypeAlias = "int | _core.RadiusMap | _core.Box"
 """What the core takes: one radius for a whole image, one per coordinate, or a box with its renderer."""

@@ -15,13 +15,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa import _core, promises
+from dfa import _core
 from dfa.checks import is_integer
 from dfa.errors import InvalidInputError
-from dfa.objectives import LOG
-from dfa.optimizer import Racos, Region
+from dfa.search.objectives import LOG
+from dfa.search.racos import Racos, Region
 from dfa.space.ball import LinfBall
 from dfa.space.base import Array, BoundSpace, Space
+from dfa.space.constraints import changed, why_broken
 
 
 def small_box(
@@ -120,7 +121,7 @@ class BoundCoreSpace(BoundSpace):
         self, index: int, original: Array, shown: Array, distances: Mapping[str, float] | None
     ) -> str | None:
         """Hold the image to what run.json says of the space."""
-        return promises.why_broken(self.describe()["space"], index, original, shown, distances)
+        return why_broken(self.describe()["space"], index, original, shown, distances)
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Ask the space."""
@@ -152,7 +153,7 @@ class Pixels(CoreSpace):
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""
-        return {"pixels": int(promises.changed(original, shown).sum())}
+        return {"pixels": int(changed(original, shown).sum())}
 
 
 @dataclass(frozen=True)
@@ -202,7 +203,7 @@ class TinyRectangles(CoreSpace):
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""
-        return {"area": int(promises.changed(original, shown).sum())}
+        return {"area": int(changed(original, shown).sum())}
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
+from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError, SpaceError
-from dfa.inputs import Form
-from dfa.optimizer import Racos
+from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
 from dfa.space.boxes import small_box
 

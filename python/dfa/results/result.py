@@ -23,10 +23,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.charts import Figure, Series, success_chart
-from dfa.confirmation import Confirmation
+from dfa.engine.inputs import Form, difference
 from dfa.errors import DfaError, InvalidInputError, OracleError, StoreError
-from dfa.folder import (
+from dfa.oracle import as_oracle
+from dfa.oracle.base import Oracle
+from dfa.oracle.gate import Gate, Purpose
+from dfa.results.dataframe import frame_of
+from dfa.results.intervals import Interval, wilson
+from dfa.results.spans import Spans
+from dfa.runs.folder import (
     IMAGES,
     ORIGINALS,
     Plain,
@@ -41,16 +46,11 @@ from dfa.folder import (
     write_image,
     write_records,
 )
-from dfa.frames import frame_of
-from dfa.inputs import Form, difference
-from dfa.intervals import Interval, wilson
-from dfa.objectives import predicted
-from dfa.oracle import as_oracle
-from dfa.oracle.base import Oracle
-from dfa.oracle.gate import Gate, Purpose
-from dfa.store import SavedRun, read_run
-from dfa.trace import Spans
+from dfa.runs.journal import SavedRun, read_run
+from dfa.search.confirmation import Confirmation
+from dfa.search.objectives import predicted
 from dfa.types import Image, ImageSequence
+from dfa.views.charts import Figure, Series, success_chart
 
 if TYPE_CHECKING:
     import pandas as pd

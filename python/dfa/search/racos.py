@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from dfa import _core
 from dfa.checks import require_integer
 from dfa.errors import InvalidInputError
-from dfa.objectives import ODDS, PAPER, Objective
+from dfa.search.objectives import ODDS, PAPER, Objective
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
 Shape: TypeAlias = Literal["scattered", "window"]

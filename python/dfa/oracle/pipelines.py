@@ -37,13 +37,13 @@ import numpy as np
 import PIL.Image
 import PIL.ImageFilter
 
-from dfa.auditing.codecs import Codec
 from dfa.checks import require_integer
 from dfa.errors import InvalidInputError, OracleError
-from dfa.objectives import predicted
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, name_of
+from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
+from dfa.search.objectives import predicted
 from dfa.types import Image, Images
 
 Step: TypeAlias = Callable[[Images], Any]

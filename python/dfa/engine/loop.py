@@ -24,21 +24,21 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from dfa import _core
-from dfa.asking import Asking, Steps
-from dfa.confirmation import Confirmation
+from dfa.engine.inputs import Inputs, StreamIds, check_label_range, difference
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
-from dfa.folder import plain
-from dfa.generations import Generations
-from dfa.inputs import Inputs, StreamIds, check_label_range, difference
-from dfa.objectives import SMALLEST_DEGREE, measure, predicted
-from dfa.optimizer import Racos
 from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results import AdversarialImages, Profile, Record, Result, Status, read_record
+from dfa.results.result import AdversarialImages, Profile, Record, Result, Status, read_record
+from dfa.runs.folder import plain
+from dfa.runs.journal import Checkpoint, Picture, Store, digest_of
+from dfa.search.confirmation import Confirmation
+from dfa.search.curriculum import Generations
+from dfa.search.goals import Targets, resolve
+from dfa.search.label_walk import Asking, Steps
+from dfa.search.objectives import SMALLEST_DEGREE, measure, predicted
+from dfa.search.racos import Racos
 from dfa.space import BoundSpace
-from dfa.store import Checkpoint, Picture, Store, digest_of
-from dfa.targets import Targets, resolve
 from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Scores
 
 Part: TypeAlias = Literal["propose", "wait", "score", "update"]

@@ -19,7 +19,7 @@ from dfa.api import run
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results import Profile, Result, Summary
+from dfa.results.result import Profile, Result, Summary
 from dfa.types import Images, ImageSequence
 
 DEFAULT_SIZES: Final = (1, 4, 16, 32, 64, 128, 256, 512)

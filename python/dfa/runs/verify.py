@@ -15,14 +15,14 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from dfa.confirmation import Confirmation
+from dfa.engine.inputs import Form, difference
 from dfa.errors import InvalidInputError
-from dfa.folder import IMAGES, ORIGINALS
-from dfa.inputs import Form, difference
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.promises import why_broken
-from dfa.store import SavedRun, read_epsilon, read_run
+from dfa.runs.folder import IMAGES, ORIGINALS
+from dfa.runs.journal import SavedRun, read_epsilon, read_run
+from dfa.search.confirmation import Confirmation
+from dfa.space.constraints import why_broken
 from dfa.types import Image, ImageSequence
 
 CHECKS: Final = {

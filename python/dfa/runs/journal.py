@@ -38,7 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import StoreError
-from dfa.folder import (
+from dfa.runs.folder import (
     EPSILON,
     FORMAT_VERSION,
     IMAGES,

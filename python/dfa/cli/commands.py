@@ -36,16 +36,16 @@ from rich.progress import (
 from rich.table import Table
 
 import dfa
-from dfa import sources
 from dfa.api import Storage
-from dfa.bench import DEFAULT_SIZES
-from dfa.bench import bench as measure_model
-from dfa.confirmation import Confirmation
+from dfa.cli import sources
+from dfa.cli.forecast import DEFAULT_SIZES
+from dfa.cli.forecast import bench as measure_model
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
-from dfa.folder import plain, read_document
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
+from dfa.runs.folder import plain, read_document
+from dfa.runs.journal import read_run, read_run_json
+from dfa.search.confirmation import Confirmation
 from dfa.space import core_spaces
-from dfa.store import read_run, read_run_json
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -532,7 +532,7 @@ def verify(run: Path, model: str | None, images: str | None, as_json: bool, **wo
 @_json_option
 def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool) -> int:
     """Write one self-contained HTML page about a run, or one that compares several."""
-    from dfa.report import write_report
+    from dfa.views.report import write_report
 
     started = time.perf_counter()
     path = write_report(list(runs), out, gallery=gallery)
@@ -686,7 +686,7 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
 @click.option("--max-queries", type=int, default=5_000, show_default=True, help="Budget per digit.")
 def demo(**words: Any) -> int:
     """Train LeNet-1 on handwritten digits and attack it. Needs the extra `demo`."""
-    from dfa import demo as module
+    from dfa.cli import demo as module
 
     arguments = []
     for name, value in words.items():

@@ -22,8 +22,8 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError
+from dfa.search.goals import Rank, rank
 from dfa.space import LinfBall, Space, core_spaces
-from dfa.targets import Rank, rank
 from dfa.types import Image, ImageSequence
 
 Channels: TypeAlias = Literal["auto", "grey", "rgb"]

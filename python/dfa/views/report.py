@@ -20,17 +20,17 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image as Pillow
 
-from dfa.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
-from dfa.confirmation import Confirmation
+from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
-from dfa.folder import write_bytes
-from dfa.inputs import Form
-from dfa.intervals import wilson
-from dfa.picture import amplified_difference
-from dfa.results import Record, Result, Status, Summary
+from dfa.results.intervals import wilson
+from dfa.results.result import Record, Result, Status, Summary
+from dfa.runs.folder import write_bytes
+from dfa.runs.journal import holds_run, read_run_json
+from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
-from dfa.store import holds_run, read_run_json
 from dfa.types import Image
+from dfa.views.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
+from dfa.views.pictures import amplified_difference
 
 DEFAULT_GALLERY: Final = 240
 """Images that the gallery of a run shows, unless told otherwise."""
@@ -196,7 +196,7 @@ def _environment() -> Any:
             "a report needs Jinja2; install it with: pip install 'dfa-attack[report]'"
         ) from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dfa", "templates"),
+        loader=jinja2.PackageLoader("dfa.views", "templates"),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.objectives import predicted
+from dfa.search.objectives import predicted
 from dfa.types import Classes, Image, Images, Indices, Scores
 
 _NEVER: Final = 256

@@ -1,0 +1,1 @@
+"""The search: what is minimised, towards which goal, and how candidates are made and learn from one another."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import dfa
 from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.search.goals import resolve
+from dfa.search.goals import resolve_targets
 from dfa.types import Images
 
 _MARKS: Final = (10, 100, 1_000, 10_000)
@@ -87,7 +87,7 @@ def load(setting: Setting, number: int, data: Path) -> Problem:
     model = load_model(data, setting.model)
     chosen, scores = first_correct(dfa.as_oracle(model), load_images(data, setting.images), number, setting.batch_size)
     places = np.arange(len(chosen.images))
-    targets = None if setting.rank is None else resolve(dfa.rank(setting.rank), scores, places)
+    targets = None if setting.rank is None else resolve_targets(dfa.rank(setting.rank), scores, places)
     return Problem(model, chosen.images, targets)
 
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 import dfa
 from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.search.goals import resolve
+from dfa.search.goals import resolve_targets
 from dfa.types import Image
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
@@ -287,7 +287,7 @@ def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
     if not len(chosen):
         raise SystemExit(f"{setting.model} classifies no more than {arguments.skip} images correctly; --skip fewer")
     if setting.rank is not None:
-        resolved = resolve(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
+        resolved = resolve_targets(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
         assert resolved is not None
         goals = resolved
     problem = Problem(chosen, goals, setting.rank is not None, setting.epsilon, arguments.budget)

@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.checks import is_integer, require_integer
-from dfa.engine.inputs import Form, Inputs, StreamIds, as_array, parse_labels
+from dfa.checks import as_array, is_integer, require_integer
+from dfa.engine.inputs import Inputs, StreamIds
 from dfa.engine.loop import Plan, attack
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.oracle import as_oracle
+from dfa.originals import Form
 from dfa.results.result import Record, Result
 from dfa.runs.journal import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
 from dfa.search.confirmation import Confirmation
-from dfa.search.goals import Rank, check_ranked, parse
+from dfa.search.goals import Rank, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import Asking, Walk
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
@@ -149,7 +150,7 @@ def run(
     num_images = inputs.num_images
     optimizer = _checked_optimizer(optimizer, space)
     parsed_labels = parse_labels(labels, num_images)
-    parsed_targets = parse(targets, num_images=num_images, labels=parsed_labels)
+    parsed_targets = parse_targets(targets, num_images=num_images, labels=parsed_labels)
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
     bound = space.bind(num_images, inputs.shape)

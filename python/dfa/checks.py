@@ -6,6 +6,7 @@ from enum import Enum
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from dfa.errors import InvalidInputError
 
@@ -41,3 +42,11 @@ def one_of(kinds: type[E], value: Any, name: str) -> E:
         raise InvalidInputError(
             f"{name} must be one of {', '.join(repr(each.value) for each in kinds)}, got {value!r}"
         ) from None
+
+
+def as_array(values: ArrayLike) -> NDArray[Any]:
+    """Return an array; one of objects where NumPy cannot make a table of them (a ragged list, say)."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0, dtype=object)

@@ -21,9 +21,9 @@ from dfa.auditing.audit import audit
 from dfa.auditing.normalizers import Affine, AnyNormalizer, Layout, Vectors, as_normalizer, checked_vectors
 from dfa.auditing.report import AuditReport
 from dfa.auditing.vectors import VectorOracle, as_vector_oracle, on_host
-from dfa.engine.inputs import parse_labels
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
+from dfa.search.goals import parse_labels
 from dfa.types import Classes, Images
 
 

@@ -30,14 +30,14 @@ from dfa.auditing.vectors import (
     of_levels,
     read_vectors,
 )
-from dfa.checks import require_integer
-from dfa.engine.inputs import Inputs, StreamIds, as_array, check_label_range, parse_labels
+from dfa.checks import as_array, require_integer
+from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
-from dfa.search.goals import Rank, Targets, parse, resolve
+from dfa.search.goals import Rank, Targets, check_label_range, parse_labels, parse_targets, resolve_targets
 from dfa.search.objectives import predicted
 from dfa.types import Image, Images, ImageSequence
 
@@ -187,7 +187,7 @@ class _Job:
         self._shape: tuple[int, int, int] = self._inputs.shape
         self._normalizer: AnyNormalizer = as_normalizer(normalizer)
         self._labels = parse_labels(labels, number)
-        self._targets: Targets = parse(targets, num_images=number, labels=self._labels)
+        self._targets: Targets = parse_targets(targets, num_images=number, labels=self._labels)
         self._oracle, model = models(oracle, vector_oracle, claimed, self._normalizer)
         # Given apart, the two may contradict each other.
         self._checks_clean = oracle is not None and vector_oracle is not None
@@ -323,7 +323,7 @@ class _Job:
         check_label_range(self._labels, scores.shape[1])
         report = self._report
         report.class_before[indices] = predicted(scores)
-        goals = resolve(self._targets, scores, indices)
+        goals = resolve_targets(self._targets, scores, indices)
         if report.targets is not None and goals is not None:
             report.targets[indices] = goals
         attacked = report.attacked

@@ -43,11 +43,19 @@ from dfa.auditing.normalizers import (
 from dfa.auditing.report import ROUNDING_SLACK
 from dfa.auditing.vectors import read_vectors
 from dfa.checks import one_of, require_integer
-from dfa.engine.inputs import Inputs, StreamIds, check_label_range, parse_labels
+from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.intervals import Interval, wilson
-from dfa.search.goals import Rank, Targets, check_ranked, parse, resolve
+from dfa.search.goals import (
+    Rank,
+    Targets,
+    check_label_range,
+    check_ranked,
+    parse_labels,
+    parse_targets,
+    resolve_targets,
+)
 from dfa.search.objectives import LOG, Objective, measure, predicted
 from dfa.types import DegreeFunction, Image, Images, ImageSequence
 
@@ -259,7 +267,7 @@ def repair(
     started = time.perf_counter()
     inputs = Inputs(originals)
     parsed_labels = parse_labels(labels, inputs.num_images)
-    parsed_targets = parse(targets, num_images=inputs.num_images, labels=parsed_labels)
+    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
     space = as_normalizer(normalizer)
     asked, model = models(oracle, vector_oracle, claimed, space, needs_vectors=False)
     check_ranked(parsed_targets, asked.num_ranked)
@@ -378,7 +386,7 @@ class _Job:
         scores = self.gate.ask(images, indices, Purpose.CLEAN)
         check_label_range(self.labels, scores.shape[1])
         before = predicted(scores)
-        targets = resolve(self.targets, scores, indices)
+        targets = resolve_targets(self.targets, scores, indices)
         counted: list[int] = []
         for row, index in enumerate(indices.tolist()):
             reason = self._why_skipped(index, int(before[row]), None if targets is None else int(targets[row]))

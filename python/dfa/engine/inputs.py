@@ -4,54 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from enum import Enum
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dfa.checks import as_array
 from dfa.errors import InvalidInputError
-from dfa.types import Classes, ImageSequence
-
-
-class Form(Enum):
-    """What the originals of a run are, as its search space has it."""
-
-    IMAGES = "images"
-    """uint8, (H, W, C)."""
-    ARRAYS = "arrays"
-    """Finite integers or floats of any shape: rows of a table, counts of words."""
-
-    def why_not(self, original: NDArray[Any]) -> str:
-        """Return why an array is no such original, or nothing if it is one."""
-        if self is Form.ARRAYS:
-            is_numeric = original.dtype.kind in "iuf" and original.ndim > 0 and original.size > 0
-            if is_numeric and bool(np.isfinite(original).all()):
-                return ""
-            return f"must hold finite integers or floats, got {original.dtype} of shape {original.shape}"
-        if original.dtype == np.uint8 and original.ndim == 3 and original.size != 0:
-            return ""
-        return (
-            f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{_float_hint(original)}"
-        )
-
-    @classmethod
-    def recorded(cls, config: Mapping[str, Any]) -> Form:
-        """Return what the originals of a run are, by the configuration that its folder keeps."""
-        return cls((config.get("space") or {}).get("form", cls.IMAGES.value))
-
-    @property
-    def takes(self) -> type[np.generic]:
-        """The scalar type that an oracle must take."""
-        return np.number if self is Form.ARRAYS else np.uint8
-
-
-def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
-    """Return changed - original, exactly where both hold integers: int64, else float64."""
-    exact = np.int64 if original.dtype.kind in "iu" else np.float64
-    change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
-    return change
+from dfa.originals import Form, float_hint
+from dfa.types import ImageSequence
 
 
 class Inputs:
@@ -158,60 +120,8 @@ class StreamIds:
         return int.from_bytes(named, "little")
 
 
-def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
-    """Return the user's labels as int64, (N,), or None.
-
-    Raises:
-        InvalidInputError: They are not integers of 0 or more, one per image.
-    """
-    if labels is None:
-        return None
-    given = as_array(labels)
-    if given.dtype.kind not in "iu" or given.shape != (num_images,):
-        raise InvalidInputError(
-            f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
-            f"{given.shape}"
-        )
-    if int(given.min()) < 0:
-        raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
-    if int(given.max()) > np.iinfo(np.int64).max:
-        # It would wrap in the conversion below and come out as another class.
-        raise InvalidInputError(f"labels must be class ids of the oracle, got {given.max()}")
-    return given.astype(np.int64)
-
-
-def check_label_range(labels: Classes | None, num_classes: int) -> None:
-    """Check all labels once the oracle has told its number of classes.
-
-    Raises:
-        InvalidInputError: A label is not below it.
-    """
-    if labels is not None and int(labels.max()) >= num_classes:
-        row = int(np.argmax(labels >= num_classes))
-        raise InvalidInputError(
-            f"labels must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, got "
-            f"{labels[row]} for image {row}"
-        )
-
-
-def as_array(values: ArrayLike) -> NDArray[Any]:
-    """Return an array; one of objects where NumPy cannot make a table of them (a ragged list, say)."""
-    try:
-        return np.asarray(values)
-    except ValueError:
-        return np.empty(0, dtype=object)
-
-
 def _describe_array(images: NDArray[Any]) -> str:
     text = f"images must be uint8 of shape (N, H, W, C), got {images.dtype} of shape {images.shape}"
     if images.dtype == np.uint8 and images.ndim == 3:
         return f"{text}; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
-    return text + _float_hint(images)
-
-
-def _float_hint(images: NDArray[Any]) -> str:
-    if images.dtype.kind != "f" or images.size == 0:
-        return ""
-    if float(images.max()) <= 1.0:
-        return "; convert with (images * 255).round().astype('uint8') if they lie in [0, 1]"
-    return "; convert with images.round().astype('uint8') if they lie in [0, 255]"
+    return text + float_hint(images)

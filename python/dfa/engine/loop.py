@@ -24,17 +24,18 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from dfa import _core
-from dfa.engine.inputs import Inputs, StreamIds, check_label_range, difference
+from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import DfaError, Interrupted, InvalidInputError, ObjectiveError, StoreError
 from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.originals import difference
 from dfa.results.result import AdversarialImages, Profile, Record, Result, Status, read_record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Checkpoint, Picture, Store, digest_of
 from dfa.search.confirmation import Confirmation
 from dfa.search.curriculum import Generations
-from dfa.search.goals import Targets, resolve
+from dfa.search.goals import Targets, check_label_range, resolve_targets
 from dfa.search.label_walk import Asking, Steps
 from dfa.search.objectives import SMALLEST_DEGREE, measure, predicted
 from dfa.search.racos import Racos
@@ -526,7 +527,7 @@ class _Run:
         # What a randomised oracle says on average is what it is attacked for.
         scores = _mean(self._ask_repeatedly(np.stack(images), indices, Purpose.CLEAN))
         check_label_range(self._plan.labels, scores.shape[1])
-        goals = resolve(self._plan.targets, scores, indices)
+        goals = resolve_targets(self._plan.targets, scores, indices)
         classes = predicted(scores)
         if self._generations is None:
             degrees = np.ones(len(classes))  # of no use, and a user's function may be costly

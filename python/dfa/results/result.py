@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.engine.inputs import Form, difference
 from dfa.errors import DfaError, InvalidInputError, OracleError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.originals import Form, difference
 from dfa.results.dataframe import frame_of
 from dfa.results.intervals import Interval, wilson
 from dfa.results.spans import Spans

@@ -15,10 +15,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from dfa.engine.inputs import Form, difference
 from dfa.errors import InvalidInputError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.originals import Form, difference
 from dfa.runs.folder import IMAGES, ORIGINALS
 from dfa.runs.journal import SavedRun, read_epsilon, read_run
 from dfa.search.confirmation import Confirmation

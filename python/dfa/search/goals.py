@@ -1,7 +1,7 @@
-"""The target classes of a targeted run: class ids, or a rank among the classes of the clean image.
+"""What each image is to stop or to become: its label, and in a targeted run its target, a class id or a rank.
 
-`parse` checks what the user gave before anything is queried; `resolve` turns it into one class per image once
-the oracle has scored the clean images.
+`parse_labels` and `parse_targets` check what the user gave before anything is queried; `resolve_targets` turns targets
+into one class per image once the oracle has scored the clean images.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dfa.checks import as_array
 from dfa.errors import InvalidInputError
 from dfa.types import Classes, Indices, Scores
 
@@ -54,11 +55,47 @@ def rank(j: int) -> Rank:
     return Rank(j)
 
 
+def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
+    """Return the user's labels as int64, (N,), or None.
+
+    Raises:
+        InvalidInputError: They are not integers of 0 or more, one per image.
+    """
+    if labels is None:
+        return None
+    given = as_array(labels)
+    if given.dtype.kind not in "iu" or given.shape != (num_images,):
+        raise InvalidInputError(
+            f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
+            f"{given.shape}"
+        )
+    if int(given.min()) < 0:
+        raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
+    if int(given.max()) > np.iinfo(np.int64).max:
+        # It would wrap in the conversion below and come out as another class.
+        raise InvalidInputError(f"labels must be class ids of the oracle, got {given.max()}")
+    return given.astype(np.int64)
+
+
+def check_label_range(labels: Classes | None, num_classes: int) -> None:
+    """Check all labels once the oracle has told its number of classes.
+
+    Raises:
+        InvalidInputError: A label is not below it.
+    """
+    if labels is not None and int(labels.max()) >= num_classes:
+        row = int(np.argmax(labels >= num_classes))
+        raise InvalidInputError(
+            f"labels must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, got "
+            f"{labels[row]} for image {row}"
+        )
+
+
 Targets: TypeAlias = Rank | Classes | None
 """Checked targets: a rank, one class id per image (int64, (N,)), or None in an untargeted run."""
 
 
-def parse(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes | None = None) -> Targets:
+def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes | None = None) -> Targets:
     """Return the user's targets, checked as far as possible without asking the oracle.
 
     A single class id stands for all images. An image that already has that class is not an error (the runner
@@ -107,7 +144,7 @@ def check_ranked(targets: Targets, num_ranked: int | None) -> None:
     """Check that the clean images' answers will tell the target.
 
     Args:
-        targets: What `parse` returned.
+        targets: What `parse_targets` returned.
         num_ranked: How many of the likeliest classes an answer names in their order; None for all.
 
     Raises:
@@ -120,11 +157,11 @@ def check_ranked(targets: Targets, num_ranked: int | None) -> None:
         )
 
 
-def resolve(targets: Targets, clean_scores: Scores, indices: Indices) -> Classes | None:
+def resolve_targets(targets: Targets, clean_scores: Scores, indices: Indices) -> Classes | None:
     """Return the target class of each of n images, or None in an untargeted run.
 
     Args:
-        targets: What `parse` returned.
+        targets: What `parse_targets` returned.
         clean_scores: float64, (n, K), the scores of the clean images.
         indices: int64, (n,), the places of these images in the run's array.
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa import _core
-from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError
+from dfa.originals import Form
 from dfa.search.racos import Racos
 
 Limits: TypeAlias = "int | _core.RadiusMap | _core.Box"

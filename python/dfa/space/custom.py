@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError, SpaceError
+from dfa.originals import Form
 from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
 from dfa.space.boxes import small_box

@@ -20,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image as Pillow
 
-from dfa.engine.inputs import Form
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
+from dfa.originals import Form
 from dfa.results.intervals import wilson
 from dfa.results.result import Record, Result, Status, Summary
 from dfa.runs.folder import write_bytes

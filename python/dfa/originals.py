@@ -1,0 +1,56 @@
+"""What an original of a run may be: an 8-bit image, or any array of a user's search space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Form(Enum):
+    """What the originals of a run are, as its search space has it."""
+
+    IMAGES = "images"
+    """uint8, (H, W, C)."""
+    ARRAYS = "arrays"
+    """Finite integers or floats of any shape: rows of a table, counts of words."""
+
+    def why_not(self, original: NDArray[Any]) -> str:
+        """Return why an array is no such original, or nothing if it is one."""
+        if self is Form.ARRAYS:
+            is_numeric = original.dtype.kind in "iuf" and original.ndim > 0 and original.size > 0
+            if is_numeric and bool(np.isfinite(original).all()):
+                return ""
+            return f"must hold finite integers or floats, got {original.dtype} of shape {original.shape}"
+        if original.dtype == np.uint8 and original.ndim == 3 and original.size != 0:
+            return ""
+        return f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{float_hint(original)}"
+
+    @classmethod
+    def recorded(cls, config: Mapping[str, Any]) -> Form:
+        """Return what the originals of a run are, by the configuration that its folder keeps."""
+        return cls((config.get("space") or {}).get("form", cls.IMAGES.value))
+
+    @property
+    def takes(self) -> type[np.generic]:
+        """The scalar type that an oracle must take."""
+        return np.number if self is Form.ARRAYS else np.uint8
+
+
+def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
+    """Return changed - original, exactly where both hold integers: int64, else float64."""
+    exact = np.int64 if original.dtype.kind in "iu" else np.float64
+    change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
+    return change
+
+
+def float_hint(images: NDArray[Any]) -> str:
+    """Return how floats become 8-bit images, as the end of a message; nothing for other arrays."""
+    if images.dtype.kind != "f" or images.size == 0:
+        return ""
+    if float(images.max()) <= 1.0:
+        return "; convert with (images * 255).round().astype('uint8') if they lie in [0, 1]"
+    return "; convert with images.round().astype('uint8') if they lie in [0, 255]"

@@ -20,7 +20,7 @@ import numpy as np
 
 import common
 import dfa
-from dfa.runs.journal import Store
+from dfa.runs.store import Store
 
 
 class Case(NamedTuple):

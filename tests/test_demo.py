@@ -24,7 +24,10 @@ from dfa.cli.demo import (
     main,
 )
 from dfa.errors import MissingDependencyError
-from dfa.results.result import AdversarialImages, Profile, Record, Result, Status
+from dfa.results.images import AdversarialImages
+from dfa.results.profile import Profile
+from dfa.results.record import Record, Status
+from dfa.results.result import Result
 from dfa.search.goals import rank
 from dfa.search.racos import Racos
 

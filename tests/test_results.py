@@ -21,7 +21,11 @@ from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError, StoreError
 from dfa.oracle import Oracle, as_oracle
-from dfa.results.result import AdversarialImages, Profile, Record, Result, Status, summarise
+from dfa.results.images import AdversarialImages
+from dfa.results.profile import Profile
+from dfa.results.record import Record, Status
+from dfa.results.result import Result
+from dfa.results.summary import summarise
 from dfa.runs import folder as folder_module
 from dfa.runs.folder import check_folder, plain, read_image
 from dfa.types import Images
@@ -541,7 +545,7 @@ class TestSave:
                 image[-1, -1, 0] ^= 1
             return image
 
-        monkeypatch.setattr("dfa.results.result.read_image", lossy)
+        monkeypatch.setattr("dfa.runs.saving.read_image", lossy)
         report = make_result().save(tmp_path)
         assert report.refuted == ((4, "the file differs from the image in memory"),)
         assert report.verified == 1
@@ -702,7 +706,7 @@ class TestFolder:
     ) -> None:
         result = make_result()
         with monkeypatch.context() as patch:
-            patch.setattr("dfa.results.result.read_image", interrupt)
+            patch.setattr("dfa.runs.saving.read_image", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 result.save(tmp_path)
         with pytest.raises(StoreError, match="its saving was cut off"):
@@ -752,7 +756,7 @@ class TestLoad:
     def test_another_version_of_the_layout_is_refused(self, tmp_path: Path) -> None:
         make_result().save(tmp_path)
         text = (tmp_path / "results.json").read_text()
-        (tmp_path / "results.json").write_text(text.replace('"version": 1', '"version": 99'))
+        (tmp_path / "results.json").write_text(text.replace('"version": 2', '"version": 99'))
         with pytest.raises(StoreError, match="got version 99"):
             Result.load(tmp_path)
 

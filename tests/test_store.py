@@ -25,8 +25,11 @@ import pytest
 import dfa
 from dfa.oracle import Oracle
 from dfa.runs import folder as folder_module
-from dfa.runs import journal as store_module
-from dfa.runs.journal import Store, read_run
+from dfa.runs import journal as journal_module
+from dfa.runs import pictures as pictures_module
+from dfa.runs import store as store_module
+from dfa.runs.reading import read_run
+from dfa.runs.store import Store
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 
 SHAPE = (6, 6, 3)
@@ -74,6 +77,7 @@ import os, sys
 sys.path.insert(0, {tests!r})
 import numpy as np
 import dfa
+from dfa import api
 from oracles import LinearClassifier, random_images
 
 {of_run}
@@ -87,11 +91,11 @@ def run(folder, log, settings):
         if not is_saving:
             os.write(out, b"%d\\n" % len(batch))
         return classifier(batch)
-    def save_run(*words, **more):
+    def complete_run(*words, **more):
         nonlocal is_saving
         is_saving = True
         return original(*words, **more)
-    original, dfa.Result.save_run = dfa.Result.save_run, save_run
+    original, api.complete_run = api.complete_run, complete_run
     storage = dfa.Storage(folder, resume=True, interval={interval})
     seen = settings.pop("shown")(oracle)
     dfa.run(seen, images, store=storage, batch_size=4, progress=False, **settings)
@@ -428,7 +432,7 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
 
 
 def test_a_finished_image_lies_in_the_folder_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_SHARE", math.inf)
+    monkeypatch.setattr(pictures_module, "_SHARE", math.inf)
     seen = []
 
     def oracle(images):
@@ -456,7 +460,7 @@ def killed(tmp_path, monkeypatch, whole):
         return CLASSIFIER(images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_SHARE", -1.0)
+        patch.setattr(pictures_module, "_SHARE", -1.0)
         assert_same(attack(oracle, folder), whole[0])
     assert len(list((folder / "images").iterdir())) == whole[0].success.sum()
     return left
@@ -485,7 +489,7 @@ def test_an_image_that_is_not_a_file_yet_is_read_from_the_journal(killed, whole)
 
 @pytest.mark.parametrize("share", [-1.0, math.inf])
 def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, monkeypatch, whole, share):
-    monkeypatch.setattr(store_module, "_SHARE", share)
+    monkeypatch.setattr(pictures_module, "_SHARE", share)
     names = {f"{index:06d}.png" for index in np.flatnonzero(dfa.Result.load(killed).success)}
     seen = []
 
@@ -507,21 +511,10 @@ def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, mon
 
 
 def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(store_module, "_SHARE", -1.0)
+    monkeypatch.setattr(pictures_module, "_SHARE", -1.0)
     cut_short(tmp_path, 200)
     assert dfa.Result.load(tmp_path).success.sum() > 3
     assert num_pictures(tmp_path) == 0
-
-
-def test_a_folder_of_before_the_journal_held_images_goes_on(tmp_path, whole):
-    cut_short(tmp_path, 200)
-    (tmp_path / "results.json").unlink()
-    document = json.loads((tmp_path / "run.json").read_text())
-    (tmp_path / "run.json").write_text(json.dumps({**document, "version": 1}))
-    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
-        journal.execute("DROP TABLE pictures")
-    assert dfa.Result.load(tmp_path).success.sum() > 3
-    assert_same(attack(CLASSIFIER, tmp_path), whole[0])
 
 
 def test_what_was_found_stays_found_though_the_oracle_has_second_thoughts(tmp_path, whole):
@@ -688,7 +681,7 @@ def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 0}, "must hold a run of version 2 of the layout, got version 0; use the dfa that began it"),
+        ({"version": 2}, "must hold a run of version 3 of the layout, got version 2; use the dfa that began it"),
         ({"format": "mine"}, "is another file"),
     ],
 )
@@ -773,16 +766,16 @@ def test_a_result_saved_over_a_run_leaves_nothing_of_it(tmp_path, whole):
 
 
 def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, monkeypatch, whole):
-    connect = store_module._connect
+    open_journal = journal_module.open_journal
 
     def small(folder):
-        journal = connect(folder)
+        journal = open_journal(folder)
         journal.execute("PRAGMA max_page_count = 12")
         return journal
 
     oracle = Recorder(CLASSIFIER)
     with monkeypatch.context() as patch:
-        patch.setattr(store_module, "_connect", small)
+        patch.setattr(journal_module, "open_journal", small)
         with pytest.raises(
             dfa.StoreError, match=r"journal\.sqlite: database or disk is full; make room.*resume"
         ) as full:

@@ -49,7 +49,10 @@ from dfa.errors import (
 )
 from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
 from dfa.oracle.pipelines import Pipeline
-from dfa.results.result import Profile, Record, Result, Status, Summary
+from dfa.results.profile import Profile
+from dfa.results.record import Record, Status
+from dfa.results.result import Result
+from dfa.results.summary import Summary
 from dfa.runs.verify import Finding, Verification, verify
 from dfa.search import objectives
 from dfa.search.confirmation import Confirmation

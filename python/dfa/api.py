@@ -21,8 +21,12 @@ from dfa.engine.loop import Plan, attack
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.originals import Form
-from dfa.results.result import Record, Result
-from dfa.runs.journal import DEFAULT_INTERVAL, Store, check_alike, has_ended, holds_run
+from dfa.results.record import Record
+from dfa.results.result import Result
+from dfa.runs.loading import load
+from dfa.runs.reading import check_alike, has_ended, holds_run
+from dfa.runs.saving import complete_run
+from dfa.runs.store import DEFAULT_INTERVAL, Store
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import Asking, Walk
@@ -231,7 +235,7 @@ def run(
     if storage.resume and holds_run(folder):
         if has_ended(folder):
             check_alike(folder, about)
-            return replace(Result.load(folder), oracle=model)
+            return replace(load(folder), oracle=model)
         opened = Store.resume(folder, about, interval=storage.interval)
     else:
         opened = Store.begin(
@@ -254,7 +258,7 @@ def _run_stored(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        result.save_run(store.folder, oracle=plan.oracle)
+        complete_run(result, store.folder, oracle=plan.oracle)
         store.end()
     except DfaError as error:
         error.result = result
@@ -273,7 +277,7 @@ def _save_partial(error: DfaError | Interrupted, store: Store) -> None:
         return
     try:
         store.flush()
-        partial.save_run(store.folder, oracle=None)
+        complete_run(partial, store.folder, oracle=None)
     except StoreError as store_error:
         # Not add_note, which Python 3.10 does not have.
         error.args = (f"{error}; the partial result could not be saved either: {store_error}",)

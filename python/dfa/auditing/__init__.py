@@ -10,7 +10,7 @@ from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars
 from dfa.auditing.roundings import Rounding
 from dfa.auditing.vectors import VectorOracle
 from dfa.oracle.codecs import Codec
-from dfa.results.intervals import wilson
+from dfa.results.rates import wilson
 
 __all__ = [
     "Affine",

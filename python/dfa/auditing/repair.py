@@ -46,7 +46,7 @@ from dfa.checks import one_of, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results.intervals import Interval, wilson
+from dfa.results.rates import Interval, wilson
 from dfa.search.goals import (
     Rank,
     Targets,

@@ -16,7 +16,7 @@ from dfa.auditing.roundings import Rounding
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.oracle.codecs import Codec
 from dfa.results.dataframe import frame_of
-from dfa.results.intervals import Interval, wilson
+from dfa.results.rates import Interval, wilson
 
 if TYPE_CHECKING:
     import pandas as pd

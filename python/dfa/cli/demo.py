@@ -29,8 +29,9 @@ from PIL import Image as Pillow
 
 from dfa.api import run
 from dfa.errors import DfaError, MissingDependencyError
-from dfa.results.result import Result, SaveReport
+from dfa.results.result import Result
 from dfa.runs.folder import check_folder, write_json
+from dfa.runs.saving import SaveReport
 from dfa.search.goals import Rank, rank
 from dfa.search.objectives import predicted
 from dfa.search.racos import Racos

@@ -19,7 +19,9 @@ from dfa.api import run
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results.result import Profile, Result, Summary
+from dfa.results.profile import Profile
+from dfa.results.result import Result
+from dfa.results.summary import Summary
 from dfa.types import Images, ImageSequence
 
 DEFAULT_SIZES: Final = (1, 4, 16, 32, 64, 128, 256, 512)

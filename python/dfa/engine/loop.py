@@ -30,9 +30,13 @@ from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import difference
-from dfa.results.result import AdversarialImages, Profile, Record, Result, Status, read_record
+from dfa.results.images import AdversarialImages
+from dfa.results.profile import Profile
+from dfa.results.record import Record, Status, read_record
+from dfa.results.result import Result
 from dfa.runs.folder import plain
-from dfa.runs.journal import Checkpoint, Picture, Store, digest_of
+from dfa.runs.journal import Picture
+from dfa.runs.store import Checkpoint, Store, digest_of
 from dfa.search.confirmation import Confirmation
 from dfa.search.curriculum import Generations
 from dfa.search.goals import Targets, check_label_range, resolve_targets

@@ -22,10 +22,12 @@ from PIL import Image as Pillow
 
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.originals import Form
-from dfa.results.intervals import wilson
-from dfa.results.result import Record, Result, Status, Summary
+from dfa.results.rates import wilson
+from dfa.results.record import Record, Status
+from dfa.results.result import Result
+from dfa.results.summary import Summary
 from dfa.runs.folder import write_bytes
-from dfa.runs.journal import holds_run, read_run_json
+from dfa.runs.reading import holds_run, read_run_json
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image

@@ -1,4 +1,4 @@
-"""Confidence intervals of proportions."""
+"""Shares of a whole, and how far a share is to be trusted."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ Interval: TypeAlias = tuple[float, float]
 
 CONFIDENCE: Final = 0.95
 """Of the intervals."""
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return part / whole; nan of nothing."""
+    return part / whole if whole else math.nan
 
 
 def wilson(part: int, whole: int) -> Interval:

@@ -1,0 +1,110 @@
+"""Where a run's time went: totals, and what the run was doing when."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from dfa.results.rates import ratio
+
+MOST_SPANS: Final = 50_000
+"""Spans kept of a run: hours of a large model, minutes of a tiny one, and a few megabytes."""
+
+
+@dataclass
+class Spans:
+    """Spans of time on the two threads of a run, in the order in which they ended.
+
+    Attributes:
+        entries: (name, thread, start, seconds) each; starts count from the start of the run.
+    """
+
+    entries: list[tuple[str, str, float, float]] = field(default_factory=list)
+
+    def add(self, name: str, thread: str, start: float, seconds: float) -> None:
+        """Keep a span, unless there are too many already."""
+        if len(self.entries) < MOST_SPANS:
+            self.entries.append((name, thread, start, seconds))
+
+
+@dataclass
+class Profile:
+    """Where a run's time went. All times are in seconds.
+
+    The main thread's time is `propose + wait + score + update + other = wall`. The oracle works beside it in
+    a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`.
+
+    Attributes:
+        wall: From the start of the run to its end.
+        propose: The core writing candidates.
+        oracle: Inside the oracle, for attack queries.
+        wait: The main thread waiting for an answer.
+        score: From answers to dissatisfaction degrees.
+        update: The core ranking candidates, and finished images leaving.
+        other: Everything else: reading images, clean predictions, verification, records.
+        rows_sent: Attack queries, images.
+        rows_capacity: Rows that the batches could have carried.
+        batches: Batches of attack queries.
+        clean: Images sent for clean predictions; no attack queries.
+        verification: Images sent to confirm what the search claims, as often as they were sent; no attack queries.
+        resent: Images sent beyond all these, because a run that was cut short was taken up again.
+        spans: What the run was doing when; empty once it is read back from a folder.
+    """
+
+    wall: float = 0.0
+    propose: float = 0.0
+    oracle: float = 0.0
+    wait: float = 0.0
+    score: float = 0.0
+    update: float = 0.0
+    other: float = 0.0
+    rows_sent: int = 0
+    rows_capacity: int = 0
+    batches: int = 0
+    clean: int = 0
+    verification: int = 0
+    resent: int = 0
+    spans: Spans = field(default_factory=Spans, repr=False, compare=False)
+
+    @property
+    def occupancy(self) -> float:
+        """Rows sent over the rows that the batches could have carried, 0..1; nan before the first batch."""
+        return ratio(self.rows_sent, self.rows_capacity)
+
+    @property
+    def queries_per_second(self) -> float:
+        """Attack queries over wall time; nan for a run that took none."""
+        return ratio(self.rows_sent, self.wall)
+
+    @property
+    def oracle_share(self) -> float:
+        """Part of the wall time during which the oracle was answering attack queries, 0..1."""
+        return ratio(self.oracle, self.wall)
+
+    def totals(self) -> dict[str, Any]:
+        """Return the times and numbers by name."""
+        return {name: getattr(self, name) for name in TOTALS}
+
+    def save_trace(self, path: str | Path) -> None:
+        """Write what the run was doing when, as a trace that chrome://tracing and ui.perfetto.dev show.
+
+        Raises:
+            StoreError: The file cannot be written.
+        """
+        from dfa.views.trace import save_trace
+
+        save_trace(self.spans, path)
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the fields and the derived figures by name."""
+        return {
+            **self.totals(),
+            "occupancy": self.occupancy,
+            "queries_per_second": self.queries_per_second,
+            "oracle_share": self.oracle_share,
+        }
+
+
+TOTALS: Final = tuple(entry.name for entry in dataclasses.fields(Profile) if entry.name != "spans")

@@ -1,0 +1,123 @@
+"""What happened to one image."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from dfa.errors import InvalidInputError
+from dfa.results.rates import Interval, ratio, wilson
+
+
+class Status(Enum):
+    """How an image's attack ended."""
+
+    SUCCESS = "success"
+    """An adversarial image was found and confirmed by queries of its own."""
+    FAILURE = "failure"
+    """The search ended (queries, iterations, time) without a confirmed adversarial image."""
+    SKIPPED = "skipped"
+    """There was nothing to attack: misclassified from the start, or already in the target class."""
+    ERROR = "error"
+    """This image could not be attacked; `Record.reason` says why."""
+    UNFINISHED = "unfinished"
+    """The run ended before this image did."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened to one image. Distances are in grey levels, on the uint8 images.
+
+    Attributes:
+        index: Place of the image in the run's `images`.
+        id: Name of the image's random stream.
+        status: How the attack ended.
+        reason: Why, in words; empty for a success.
+        label: The label given for the image, or None.
+        target: The target class, or None in an untargeted run.
+        class_before: Class of the original image, None if it was never asked.
+        class_after: Class of the adversarial image, None if there is none.
+        probability_before: Probability of `class_before` on the original image, 0..1; nearly 1 where an oracle
+            answers with labels alone.
+        probability_after: Probability of `class_after` on the adversarial image, 0..1.
+        found: The search claims an adversarial image, or claimed one that was not confirmed.
+        verified: The uint8 image, queried on its own, was adversarial, as often as the run's `confirmations` ask for.
+            True exactly for a success.
+        answers: How often the oracle was asked, apart from the search, about the adversarial image.
+        agreeing: How many of these answers found it adversarial.
+        unconfirmed: Candidates that were adversarial when first asked and that repeated answers did not confirm.
+        queries: Images asked up to and including the first adversarial one; what the paper counts.
+        queries_sent: Images sent to the oracle for this image, the rest of the hit's batch included, and what is asked
+            besides the candidates of an oracle of labels.
+        seconds: The image's share of the run's wall time.
+        l0: Number of values (of H * W * C) that differ from the original.
+        l2: Euclidean length of the difference, grey levels.
+        linf: Largest difference, grey levels.
+        distances: What else matters in the run's search space, by name: pixels, area, steps; None if nothing was found.
+        degree: Smallest dissatisfaction degree reached; 0 for an adversarial image.
+        trace: (queries, degree) at each improvement.
+    """
+
+    index: int
+    id: int
+    status: Status
+    reason: str = ""
+    label: int | None = None
+    target: int | None = None
+    class_before: int | None = None
+    class_after: int | None = None
+    probability_before: float | None = None
+    probability_after: float | None = None
+    found: bool = False
+    verified: bool = False
+    answers: int = 0
+    agreeing: int = 0
+    unconfirmed: int = 0
+    queries: int = 0
+    queries_sent: int = 0
+    seconds: float = 0.0
+    l0: int | None = None
+    l2: float | None = None
+    linf: int | float | None = None
+    distances: dict[str, float] | None = None
+    degree: float | None = None
+    trace: tuple[tuple[int, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a record that contradicts itself, since every rate is counted from these three fields.
+
+        Raises:
+            InvalidInputError: The status is SUCCESS without `verified`, or the reverse, or `verified` without
+                `found`.
+        """
+        if (self.status is Status.SUCCESS) != self.verified or (self.verified and not self.found):
+            raise InvalidInputError(
+                f"the record of image {self.index} must be verified exactly if its status is success, and "
+                f"found if it is verified; got status={self.status.value!r}, found={self.found}, "
+                f"verified={self.verified}"
+            )
+
+    @property
+    def confidence(self) -> float:
+        """Share of the repeated answers that found the adversarial image adversarial; nan if it was never asked."""
+        return ratio(self.agreeing, self.answers)
+
+    @property
+    def confidence_interval(self) -> Interval:
+        """Wilson's 95 % interval of the chance that one more answer would find it adversarial."""
+        return wilson(self.agreeing, self.answers)
+
+
+FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))
+"""The names of a record's fields, in their order."""
+
+
+def read_record(entry: Mapping[str, Any]) -> Record:
+    """Return the record that an entry of results.json or of a journal describes."""
+    values = {name: entry[name] for name in FIELDS}
+    values["status"] = Status(values["status"])
+    values["trace"] = tuple(map(tuple, values["trace"]))
+    return Record(**values)

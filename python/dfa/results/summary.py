@@ -1,0 +1,172 @@
+"""A run in a few figures, with the paper's names for the paper's figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dfa.results.rates import Interval, ratio, wilson
+from dfa.results.record import Record, Status
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run in a few figures, with the paper's names for the paper's figures.
+
+    A figure over an empty set is nan: the rates of a run in which no image was attacked, the queries of a run
+    without a success.
+
+    Attributes:
+        total: Images of the run.
+        attacked: Images whose attack ended, N_a: successes and failures.
+        skipped: Images with nothing to attack.
+        errors: Images that could not be attacked.
+        unfinished: Images that the run's end cut off.
+        found: Images for which the search claims success, N_v.
+        verified: Images for which the uint8 image, asked again, is adversarial, N_i.
+        SR: Success rate N_v / N_a.
+        TSR: True success rate N_i / N_a.
+        GAP: (SR - TSR) / SR.
+        confidence: Share of the repeated answers about the successes that found them adversarial. 1 where one answer
+            each is asked for.
+        confidence_interval: Wilson's 95 % interval of it, of all these answers together.
+        answers: Repeated answers about the successes.
+        unconfirmed: Candidates that were adversarial when first asked and not confirmed, of all attacked images.
+        ATC: Average time cost of an adversarial image: mean over successes of `Record.seconds`, the image's
+            share of the run's wall time.
+        queries_mean: Mean queries over successes.
+        queries_median: Median queries over successes.
+        queries_p90: 90 % of the successes needed at most about this many queries.
+        queries_mean_with_failures: Mean over attacked images, a failure counted at its whole budget.
+        queries_sent: All attack queries sent to the oracle.
+        distances: Mean over successes of the size of each of `Record.distances`, by name.
+        max_queries: Budget per image, None if the run's configuration does not tell.
+        wall: Seconds of the whole run.
+
+    Source: section 3.2.1 (SR, TSR, GAP), section 5.2 (ATC), Table 10 (queries over successes).
+    """
+
+    total: int
+    attacked: int
+    skipped: int
+    errors: int
+    unfinished: int
+    found: int
+    verified: int
+    SR: float
+    TSR: float
+    GAP: float
+    confidence: float
+    confidence_interval: Interval
+    answers: int
+    unconfirmed: int
+    ATC: float
+    queries_mean: float
+    queries_median: float
+    queries_p90: float
+    queries_mean_with_failures: float
+    queries_sent: int
+    max_queries: int | None
+    wall: float
+    distances: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """Return a small table."""
+        budget = "" if self.max_queries is None else f" of {self.max_queries:,}"
+        rows = [
+            ("images", f"{self.total:,}, {self.attacked:,} attacked"),
+            (
+                "not attacked",
+                f"{self.skipped:,} skipped, {self.errors:,} errors, {self.unfinished:,} unfinished",
+            ),
+            ("SR", _percent(self.SR)),
+            ("TSR", _percent(self.TSR)),
+            ("GAP", _percent(self.GAP)),
+            ("ATC", "-" if math.isnan(self.ATC) else f"{self.ATC:.3g} s"),
+            (
+                "queries, successes",
+                f"{_count(self.queries_mean)} mean, {_count(self.queries_median)} median, "
+                f"{_count(self.queries_p90)} 90 %",
+            ),
+            ("queries, failures at budget", f"{_count(self.queries_mean_with_failures)} mean{budget}"),
+            ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s"),
+        ]
+        if self.answers > self.verified or self.unconfirmed:
+            low, high = self.confidence_interval
+            told = f"{_percent(self.confidence)} of {self.answers:,} answers ({_percent(low)} to {_percent(high)})"
+            rows.insert(5, ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"))
+        if self.distances:
+            rows.append(("distances", ", ".join(f"{_count(size)} {name}" for name, size in self.distances.items())))
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall: float = 0.0) -> Summary:
+    """Condense records into the paper's figures.
+
+    Args:
+        records: One per image.
+        max_queries: Budget per image, at which a failure counts; None counts what the failure did send.
+        wall: Seconds of the whole run.
+    """
+    records = list(records)
+    attacked = [record for record in records if record.status in (Status.SUCCESS, Status.FAILURE)]
+    successes = [record for record in attacked if record.verified]
+    num_found = sum(record.found for record in attacked)
+    success_rate = ratio(num_found, len(attacked))
+    true_success_rate = ratio(len(successes), len(attacked))
+    num_answers = sum(record.answers for record in successes)
+    num_agreeing = sum(record.agreeing for record in successes)
+    queries = np.array([record.queries for record in successes], dtype=np.float64)
+    costs = [
+        record.queries if record.verified else max(record.queries_sent, max_queries if max_queries is not None else 0)
+        for record in attacked
+    ]
+
+    def number(status: Status) -> int:
+        return sum(record.status is status for record in records)
+
+    return Summary(
+        total=len(records),
+        attacked=len(attacked),
+        skipped=number(Status.SKIPPED),
+        errors=number(Status.ERROR),
+        unfinished=number(Status.UNFINISHED),
+        found=num_found,
+        verified=len(successes),
+        SR=success_rate,
+        TSR=true_success_rate,
+        GAP=ratio(num_found - len(successes), num_found),
+        confidence=ratio(num_agreeing, num_answers),
+        confidence_interval=wilson(num_agreeing, num_answers),
+        answers=num_answers,
+        unconfirmed=sum(record.unconfirmed for record in attacked),
+        ATC=ratio(sum(record.seconds for record in successes), len(successes)),
+        queries_mean=float(queries.mean()) if queries.size else math.nan,
+        queries_median=float(np.median(queries)) if queries.size else math.nan,
+        queries_p90=float(np.quantile(queries, 0.9)) if queries.size else math.nan,
+        queries_mean_with_failures=ratio(sum(costs), len(costs)),
+        queries_sent=sum(record.queries_sent for record in records),
+        max_queries=max_queries,
+        wall=wall,
+        distances={
+            name: float(np.mean([abs((record.distances or {}).get(name, 0)) for record in successes]))
+            for name in (distance_names(successes) if successes else ())
+        },
+    )
+
+
+def distance_names(records: Iterable[Record]) -> list[str]:
+    """Return what the distances of a run's space are called, in their order."""
+    return list(dict.fromkeys(name for record in records for name in record.distances or {}))
+
+
+def _percent(rate: float) -> str:
+    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
+
+
+def _count(number: float) -> str:
+    return "-" if math.isnan(number) else f"{number:,.1f}"

@@ -1,0 +1,90 @@
+"""Reading a result back: its records at once, its images when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from dfa.errors import StoreError
+from dfa.results.images import ImagesByIndex
+from dfa.results.profile import TOTALS, Profile
+from dfa.results.record import Record, Status, read_record
+from dfa.results.result import Result
+from dfa.runs.folder import ORIGINALS, read_image
+from dfa.runs.reading import SavedRun, read_run
+from dfa.types import Image
+
+
+def load(folder: str | Path) -> Result:
+    """Read back what `Result.save` or a stored run wrote; `Result.load` says how.
+
+    Raises:
+        StoreError: As in `Result.load`.
+    """
+    saved = read_run(folder)
+    try:
+        records = [
+            read_record(saved.rows[index])
+            if index in saved.rows
+            else Record(index, 0, Status.UNFINISHED, "the run has not ended")
+            for index in range(saved.num_images)
+        ]
+        # Until a run has ended, nothing is told of it.
+        profile = {name: saved.profile[name] for name in TOTALS if saved.profile}
+        files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
+        return Result(
+            records=records,
+            images=_SavedImages(saved, files),
+            profile=Profile(**profile),
+            config=saved.config,
+            originals=_SavedOriginals(saved, files),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
+        ) from error
+
+
+class _SavedImages(ImagesByIndex):
+    """The images of a saved result, each read from its file when it is asked for."""
+
+    def __init__(self, saved: SavedRun, files: Mapping[int, str]) -> None:
+        self._saved = saved
+        self._files = files
+
+    def held(self) -> list[int]:
+        return sorted(self._files)
+
+    def __len__(self) -> int:
+        return self._saved.num_images
+
+    def _read(self, index: int) -> Image | None:
+        picture = self._saved.picture(index)
+        if picture is not None:
+            return np.array(picture.image)
+        file = self._files.get(index)
+        return None if file is None else read_image(self._saved.folder / file)
+
+
+class _SavedOriginals:
+    """The originals of a saved result's images, each read from its file when it is asked for."""
+
+    def __init__(self, saved: SavedRun, files: Mapping[int, str]) -> None:
+        self._saved = saved
+        self._files = files
+
+    def __len__(self) -> int:
+        return self._saved.num_images
+
+    def __getitem__(self, index: int, /) -> Image:
+        folder = self._saved.folder
+        if index not in self._files:
+            raise StoreError(f"{folder} keeps the originals of its adversarial images only; {index} is not one")
+        picture = self._saved.picture(index)
+        return (
+            np.array(picture.original)
+            if picture is not None
+            else read_image(folder / ORIGINALS / Path(self._files[index]).name)
+        )

@@ -1,0 +1,300 @@
+"""Writing a result: every image as a file, read back and asked about before the folder is called complete."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dfa.errors import DfaError, InvalidInputError, OracleError
+from dfa.oracle import as_oracle
+from dfa.oracle.base import Oracle
+from dfa.oracle.gate import Gate, Purpose
+from dfa.originals import Form, difference
+from dfa.results.rates import ratio
+from dfa.results.record import FIELDS, Record
+from dfa.results.result import Result
+from dfa.results.summary import distance_names
+from dfa.runs.folder import (
+    IMAGES,
+    ORIGINALS,
+    Plain,
+    begin_document,
+    check_folder,
+    complete_document,
+    image_file,
+    plain,
+    read_image,
+    remove_other_images,
+    write_epsilon,
+    write_image,
+    write_records,
+)
+from dfa.search.confirmation import Confirmation
+from dfa.search.objectives import predicted
+from dfa.types import Image
+
+_COLUMNS = (*FIELDS, "file", "png_verified", "png_problem")
+
+
+@dataclass(frozen=True)
+class SavedImage:
+    """One adversarial image on disk, and what reading it back showed.
+
+    Attributes:
+        index: Place of the image in the run's `images`.
+        file: Path inside the folder.
+        verified: The file, read back, is the image of the run to the byte, lies as far from the original as
+            the record says, and the oracle finds it adversarial. None if no oracle could be asked.
+        problem: What is wrong where `verified` is not True.
+    """
+
+    index: int
+    file: str
+    verified: bool | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class SaveReport:
+    """What `Result.save` wrote.
+
+    Attributes:
+        folder: Where.
+        written: Image files written.
+        verified: Those that were read back, asked about, and found adversarial.
+        refuted: Those that were not what they should be, as (index, why).
+        unchecked: Those that no oracle was asked about.
+        TSR: True success rate on the files: verified files of attacked images over attacked images, nan if
+            some file is unchecked or no image was attacked.
+    """
+
+    folder: Path
+    written: int
+    verified: int
+    refuted: tuple[tuple[int, str], ...]
+    unchecked: int
+    TSR: float
+
+    def __str__(self) -> str:
+        """Return one line."""
+        text = f"{self.written:,} images in {self.folder}, {self.verified:,} verified from their files"
+        if self.refuted:
+            text += f", {len(self.refuted):,} refuted (first: image {self.refuted[0][0]}, {self.refuted[0][1]})"
+        return text + (f", {self.unchecked:,} not checked" if self.unchecked else "")
+
+
+def save(result: Result, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False) -> SaveReport:
+    """Write a result to a folder, read every image back, and ask the oracle about it; `Result.save` says how.
+
+    Raises:
+        StoreError: As in `Result.save`.
+        OracleError: As in `Result.save`.
+    """
+    checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
+    folder = check_folder(folder, overwrite=overwrite)
+    begin_document(folder)
+    write_epsilon(folder, result.config.get("epsilon"))
+    files = {index: _write_image(result, folder, index) for index in result.images.held()}
+    remove_other_images(folder, keep=set(files.values()) | _write_originals(result, folder, files))
+    return _complete(result, folder, files, checker)
+
+
+def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
+    """Complete the folder of a stored run, most of whose images lie there already.
+
+    Args:
+        result: What the run found.
+        folder: The folder, which `Store` has begun and still holds.
+        oracle: Asked about the files, if given.
+
+    Raises:
+        StoreError: The folder cannot be written.
+        OracleError: As in `save`.
+    """
+    begin_document(folder, is_run=True)
+    files = {}
+    there = set(os.listdir(folder / IMAGES)) if (folder / IMAGES).is_dir() else set()
+    for index in result.images.held():
+        file = image_file(_held(result, index), index)
+        # What was not confirmed was not stored on the way.
+        if not (result.records[index].verified and Path(file).name in there):
+            _write_image(result, folder, index)
+            _write_originals(result, folder, [index])
+        files[index] = file
+    keep = {*files.values(), *(file.replace(IMAGES, ORIGINALS, 1) for file in files.values())}
+    remove_other_images(folder, keep=keep)
+    return _complete(result, folder, files, oracle)
+
+
+def _complete(result: Result, folder: Path, files: Mapping[int, str], oracle: Oracle | None) -> SaveReport:
+    """Check the image files, and write what the folder says of them."""
+    saved, failure = _check_files(result, folder, files, oracle)
+    report = _report(result, folder, saved)
+    rows = [_row(record, saved.get(record.index)) for record in result.records]
+    names = distance_names(result.records)
+    table = [
+        {**row, **{f"distance_{name}": (record.distances or {}).get(name) for name in names}}
+        for row, record in zip(rows, result.records, strict=True)
+    ]
+    columns = [name for name in _COLUMNS if name not in ("trace", "distances")]
+    write_records(folder, [*columns, *(f"distance_{name}" for name in names)], table)
+    complete_document(
+        folder,
+        {
+            "config": result.config,
+            "summary": result.summary(),
+            "saved": {
+                "written": report.written,
+                "verified": report.verified,
+                "refuted": len(report.refuted),
+                "unchecked": report.unchecked,
+                "TSR": report.TSR,
+            },
+            "profile": result.profile.as_dict(),
+            "records": rows,
+        },
+    )
+    if failure is not None:
+        raise OracleError(
+            f"the files are written, but {report.unchecked} of them are not checked, because the oracle "
+            f"failed: {failure}; mend the oracle and save again with overwrite=True",
+            result=result,
+        ) from failure
+    return report
+
+
+def _form(result: Result) -> Form:
+    """Return what the run's originals are."""
+    return Form.recorded(result.config)
+
+
+def _held(result: Result, index: int) -> Image:
+    image = result.images[index]
+    if image is None:
+        raise InvalidInputError(f"images.held() names image {index}, which is None")
+    return image
+
+
+def _write_image(result: Result, folder: Path, index: int) -> str:
+    return write_image(folder, index, _held(result, index))
+
+
+def _write_originals(result: Result, folder: Path, indices: Iterable[int]) -> set[str]:
+    """Write the originals of images, and return their files; one that cannot be read again is left out."""
+    files = set()
+    for index in indices if result.originals is not None else ():
+        assert result.originals is not None
+        try:
+            original = result.originals[index]
+        except Exception:  # a user's sequence may raise anything, and the rest is still worth saving
+            continue
+        files.add(write_image(folder, index, original, place=ORIGINALS))
+    return files
+
+
+def _check_files(
+    result: Result, folder: Path, names: Mapping[int, str], oracle: Oracle | None
+) -> tuple[dict[int, SavedImage], DfaError | None]:
+    """Read every image back, compare it, and ask the oracle about it.
+
+    Args:
+        result: The result that the files are of.
+        folder: The folder.
+        names: File by index.
+        oracle: What to ask, if anything.
+
+    Returns:
+        What came of it by index; and the oracle's first error, after which it was not asked again.
+    """
+    saved: dict[int, SavedImage] = {}
+    failure: DfaError | None = None
+    # A gate of its own, so that checking spends no image's budget; attack queries it would refuse.
+    gate = None if oracle is None else Gate(oracle, num_images=len(result.records), max_queries=0)
+    is_prepared = False
+    batch_size = int(result.config.get("batch_size", 256))
+    for batch in _batches(list(names), batch_size):
+        read = {index: read_image(folder / names[index]) for index in batch}
+        for index, pixels in read.items():
+            problem = _why_not_the_same(result, index, pixels)
+            saved[index] = SavedImage(index, names[index], False if problem else None, problem)
+        asked = [index for index in batch if saved[index].verified is None]
+        if gate is None or failure is not None or not asked:
+            continue
+        images = np.stack([read[index] for index in asked])
+        confirmation = Confirmation.parse(result.config.get("confirmations", 1))
+        try:
+            if not is_prepared:
+                gate.prepare(images.shape[1:], batch_size)
+                is_prepared = True
+            indices = np.array(asked, dtype=np.int64)
+            answers = [predicted(gate.ask(images, indices, Purpose.VERIFICATION)) for _ in range(confirmation.of)]
+        except DfaError as error:
+            failure = error
+            continue
+        for index, found in zip(asked, np.stack(answers, axis=1).tolist(), strict=True):
+            problems = [why for each in found if (why := _why_not_adversarial(result.records[index], each))]
+            agreeing = len(found) - len(problems)
+            problem = problems[0] if problems and agreeing < confirmation.needed else ""
+            if problem and confirmation.is_repeated:
+                problem = f"adversarial in {agreeing} of {len(found)} answers, of which {confirmation.needed} must be"
+            saved[index] = SavedImage(index, names[index], not problem, problem)
+    return saved, failure
+
+
+def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
+    """Return in what an image read back is not what the run recorded, or nothing if it is."""
+    image = result.images[index]
+    if image is None or not np.array_equal(pixels, image):
+        return "the file differs from the image in memory"
+    if result.originals is None or result.records[index].linf is None:
+        return ""
+    try:
+        distance = np.abs(difference(pixels, result.originals[index])).max().item()
+    except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
+        return f"the original cannot be read again: {type(error).__name__}: {error}"
+    if distance == result.records[index].linf:
+        return ""
+    return f"it is {distance} grey levels from the original, not {result.records[index].linf}"
+
+
+def _report(result: Result, folder: Path, saved: Mapping[int, SavedImage]) -> SaveReport:
+    verified = [image for image in saved.values() if image.verified]
+    unchecked = sum(image.verified is None for image in saved.values())
+    summary = result.summary()
+    return SaveReport(
+        folder=folder,
+        written=len(saved),
+        verified=len(verified),
+        refuted=tuple((image.index, image.problem) for image in saved.values() if image.verified is False),
+        unchecked=unchecked,
+        TSR=math.nan
+        if unchecked
+        else ratio(sum(result.records[image.index].verified for image in verified), summary.attacked),
+    )
+
+
+def _row(record: Record, image: SavedImage | None) -> dict[str, Plain]:
+    """Return what the files say about one image."""
+    fields = [plain(getattr(record, name)) for name in FIELDS]
+    on_disk = (None, None, "") if image is None else (image.file, image.verified, image.problem)
+    return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
+
+
+def _why_not_adversarial(record: Record, found: int) -> str:
+    """Return why an image of class `found` is not adversarial, or nothing if it is.
+
+    Source: section 3.1 (untargeted: not the original class; targeted: the target class).
+    """
+    if record.target is not None:
+        return "" if found == record.target else f"class {found}, not the target {record.target}"
+    original = record.class_before if record.label is None else record.label
+    return f"still of class {found}" if found == original else ""
+
+
+def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,0 +1,333 @@
+"""A run's folder while the run is under way: written so that no kill and no full disk costs what was paid for.
+
+    <folder>/run.json               what is attacked, how, and by what: written before the first query
+    <folder>/journal.sqlite         records, and now and then the exact state of everything in progress
+    <folder>/images/000017.png      an adversarial image
+    <folder>/originals/000017.png   the image that it was made from
+    <folder>/epsilon.npy            only where epsilon is not one number
+
+Knows plain data, bytes and files; the runner decides what a state is made of. When the run has ended, `folder` adds
+results.json and records.csv.
+
+Three rules make a kill harmless. Files are written under a temporary name and renamed. Every image is counted in the
+journal before it is sent to the oracle. A resumed run goes on from the last checkpoint as if nothing had happened: what
+was sent after it is sent again, which the interval of the checkpoints bounds, and a record that was written after it
+is kept.
+
+An adversarial image is written as soon as it is confirmed, unless files have taken more than a fiftieth of the run's
+time: small images fall faster than a file system takes them. It then lies in the journal, in the transaction of its
+record, and becomes a file when there is time, at the latest at the end of the run. Readers find it in either place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from dfa.errors import StoreError
+from dfa.runs.folder import (
+    IMAGES,
+    JOURNAL,
+    ORIGINALS,
+    RUN,
+    Plain,
+    begin_document,
+    check_folder,
+    clear_folder,
+    image_file,
+    read_image,
+    remove_other_images,
+    write_epsilon,
+    write_json,
+)
+from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
+from dfa.runs.pictures import Pictures
+from dfa.runs.reading import RUN_FORMAT, RUN_VERSION, check_alike
+from dfa.types import Image
+
+DEFAULT_INTERVAL: Final = 100_000
+"""Images sent to the oracle between two checkpoints, at most."""
+
+_SECONDS: Final = 60.0
+"""A checkpoint is also due this long after the last, so that a slow oracle's hours are not lost either ..."""
+
+_TIMES: Final = 100.0
+"""... but not before so many times what the last one took: states of large images are large."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The exact state of a run between two steps of its loop.
+
+    Attributes:
+        document: Plain data.
+        blobs: Bytes by name: states of the core, images.
+    """
+
+    document: dict[str, Any]
+    blobs: dict[str, bytes] = field(default_factory=dict)
+
+
+class Store:
+    """The folder of a run that is under way. One process at a time; closing it lets the next one in.
+
+    Attributes:
+        folder: The folder.
+        interval: The most images that are sent to the oracle without being covered by a checkpoint.
+        checkpoint: The state to go on from, or None at the start.
+        kept: Records written before, by place; empty at the start.
+        digests: Digests of the images read before, by place; None for one that could not be read.
+        resumes: How often the run has been taken up again.
+    """
+
+    def __init__(self, folder: Path, interval: int, lock: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+        """Take over an opened journal; `begin` and `resume` are the ways in."""
+        self.folder = folder
+        self.interval = interval
+        self.checkpoint: Checkpoint | None = None
+        self.kept: dict[int, dict[str, Any]] = {}
+        self.digests: dict[int, bytes | None] = {}
+        self.resumes = 0
+        self._lock = lock
+        self._journal = journal
+        self._uncovered = 0
+        self._covered_at = self._due_at = time.monotonic()
+        self._took = 0.0
+        self._pending: list[tuple[int, str]] = []
+        self._read: list[tuple[int, bytes | None]] = []
+        self._pictures = Pictures(folder, journal)
+
+    @classmethod
+    def begin(
+        cls,
+        folder: str | Path,
+        about: Mapping[str, object],
+        *,
+        epsilon: object = None,
+        interval: int = DEFAULT_INTERVAL,
+        overwrite: bool = False,
+    ) -> Store:
+        """Begin a run in a folder.
+
+        Args:
+            folder: Made if absent.
+            about: What run.json is to say.
+            epsilon: Kept in a file of its own where it is an array.
+            interval: The most images sent between two checkpoints.
+            overwrite: A run or result there may be replaced.
+
+        Raises:
+            StoreError: The folder holds a run or a result and `overwrite` is False, belongs to another process, holds
+                files under the names needed here that no run wrote, or cannot be written.
+        """
+        folder = check_folder(folder, overwrite=overwrite)
+        lock = lock_folder(folder)
+        try:
+            clear_folder(folder)
+            write_epsilon(folder, epsilon)
+            journal = make_journal(folder)
+            # Last, because its presence says that the rest is there.
+            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about})
+        except BaseException:
+            lock.close()
+            raise
+        return cls(folder, interval, lock, journal)
+
+    @classmethod
+    def resume(cls, folder: str | Path, about: Mapping[str, object], *, interval: int = DEFAULT_INTERVAL) -> Store:
+        """Take up a run that was cut short.
+
+        Args:
+            folder: Its folder.
+            about: What run.json said; every difference is refused by name.
+            interval: The most images sent between two checkpoints.
+
+        Raises:
+            StoreError: The folder holds no run, one of another version, one that another process is at, one that has
+                ended, or one that was not begun like this.
+        """
+        folder = Path(folder)
+        check_alike(folder, about)
+        lock = lock_folder(folder)
+        try:
+            journal = open_journal(folder)
+            store = cls(folder, interval, lock, journal)
+            with writing_to(folder / JOURNAL), journal:
+                store._take_up()
+        except BaseException:
+            lock.close()
+            raise
+        return store
+
+    def _take_up(self) -> None:
+        rows = self._journal.execute("SELECT place, record FROM records")
+        self.kept = {place: json.loads(record) for place, record in rows}
+        self.digests = dict(self._journal.execute("SELECT place, digest FROM inputs"))
+        saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
+        if saved:
+            self.checkpoint = Checkpoint(json.loads(saved.pop("document")), saved)
+        self._pictures.take_up()
+        resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
+        self.resumes = 1 + (int(resumes[0]) if resumes else 0)
+        self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
+
+    def go_on(self) -> None:
+        """Clear away what the run had left when it was cut short, now that it is known to go on.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        # From here on the journal says how far the run has got, and no partial result of before.
+        begin_document(self.folder, is_run=True)
+        files = [row["file"] for row in self.kept.values() if row["file"] is not None]
+        remove_other_images(self.folder, keep={*files, *(file.replace(IMAGES, ORIGINALS, 1) for file in files)})
+
+    def read(self, place: int, digest: bytes | None) -> None:
+        """Note what image was read at a place, or None for one that could not be.
+
+        Raises:
+            StoreError: Before the run was cut short there was another image at that place.
+        """
+        if place in self.digests:
+            if self.digests[place] != digest:
+                raise StoreError(
+                    f"image {place} must be what it was when the run in {self.folder} began, and "
+                    f"{'can no longer be read' if digest is None else 'has changed'}; put it back, or start a new run "
+                    "in another folder"
+                )
+            return
+        self.digests[place] = digest
+        self._read.append((place, digest))
+
+    def finished(self, row: Mapping[str, Plain], picture: Picture | None = None) -> None:
+        """Keep a record, and the adversarial image with its original where there is one.
+
+        They are on disk when the next batch is about to be sent. A record that was kept before the run was cut short
+        stays.
+        """
+        place = row["index"]
+        assert isinstance(place, int)
+        if place in self.kept:
+            return
+        file = None
+        if picture is not None:
+            file = image_file(picture.image, place)
+            self._pictures.add(place, picture)
+        self._pending.append((place, json.dumps({**row, "file": file})))
+
+    def kept_image(self, place: int) -> Image | None:
+        """Return the adversarial image of a record in `kept`, or None if it has none.
+
+        Raises:
+            StoreError: Its file is gone.
+        """
+        file = self.kept[place]["file"]
+        if file is None:
+            return None
+        picture = self._pictures.get(place)
+        return read_image(self.folder / file) if picture is None else picture.image
+
+    def sending(self, purpose: str, images: int) -> None:
+        """Count images that are about to be sent to the oracle, and write down what has been finished.
+
+        Raises:
+            StoreError: The folder cannot be written; then nothing is to be sent.
+        """
+        self._pictures.write_while_cheap()
+        with self._transaction():
+            self._journal.execute(
+                "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
+                (purpose, images),
+            )
+        self._uncovered += images
+
+    def flush(self) -> None:
+        """Write down what has been finished, all images as files, before anything else says so.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        # First to the journal, where it takes least time and room.
+        with self._transaction():
+            pass
+        self._pictures.write_all()
+        with self._transaction():
+            pass
+
+    def is_due(self, images: int) -> bool:
+        """Tell whether a checkpoint must come before so many images more are sent."""
+        if self._uncovered == 0:
+            return False
+        self._due_at = time.monotonic()
+        is_late = self._due_at - self._covered_at >= max(_SECONDS, _TIMES * self._took)
+        return is_late or self._uncovered + images > self.interval
+
+    def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
+        """Write a checkpoint, in place of the last one.
+
+        Args:
+            checkpoint: The state of the run.
+            under_way: Images sent whose answers are not part of it.
+
+        Raises:
+            StoreError: The journal cannot be written; the last checkpoint stands.
+        """
+        with self._transaction():
+            self._journal.execute("DELETE FROM checkpoint")
+            entries = [("document", json.dumps(checkpoint.document).encode()), *checkpoint.blobs.items()]
+            self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", entries)
+        self._uncovered = under_way
+        self._covered_at = time.monotonic()
+        self._took = self._covered_at - self._due_at
+
+    def sent(self) -> int:
+        """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""
+        (number,) = self._journal.execute("SELECT COALESCE(SUM(images), 0) FROM sent").fetchone()
+        return int(number)
+
+    def end(self) -> None:
+        """Write down that the run has ended, and let go of the state that nobody will go on from.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        assert self._pictures.all_written()
+        with self._transaction():
+            self._journal.execute("DELETE FROM checkpoint")
+            self._journal.execute("DELETE FROM pictures")
+            self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+        with writing_to(self.folder / JOURNAL):
+            self._journal.execute("VACUUM")
+            # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
+            self._journal.execute("PRAGMA journal_mode = DELETE")
+
+    def close(self) -> None:
+        """Let other processes at the folder. What was not written is lost; closing twice does nothing."""
+        # A full disk shows again here, where there is nothing left to save.
+        with contextlib.suppress(sqlite3.Error):
+            self._journal.close()
+        self._lock.close()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Write down, with what the context writes, what has been finished and is not yet written down."""
+        with writing_to(self.folder / JOURNAL), self._journal:
+            self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
+            self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", self._pending)
+            self._pictures.put_down()
+            yield
+        self._pictures.put_down_is_over()
+        self._read.clear()
+        self._pending.clear()
+
+
+def digest_of(image: Image) -> bytes:
+    """Return 16 bytes that name the pixels of an image."""
+    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()

@@ -56,7 +56,7 @@ KNOW_THE_CORE = {
     "space.boxes",
     "space.custom",
     "search.curriculum",
-    "engine.loop",
+    "engine.window",
     "api",
     "auditing.repair",
     "",

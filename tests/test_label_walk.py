@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from dfa.search.label_walk import Asking, Walk, follow
+from dfa.search.label_walk import LabelWalk, Questions, follow
 from dfa.search.objectives import LOG, PAPER, predicted
 
 ORIGINAL = np.array([[[100], [0], [255], [50]]], dtype=np.uint8)
@@ -64,7 +64,7 @@ def rows(*labels, num_classes=4):
 
 
 def walk_over(number, *, is_targeted=False):
-    walk = Walk(is_targeted=is_targeted)
+    walk = LabelWalk(is_targeted=is_targeted)
     for index in range(number):
         walk.begin(index, ORIGINAL)
     return walk
@@ -143,9 +143,9 @@ def test_the_state_can_be_saved_and_loaded():
 
 
 def test_asking_alone_asks_nothing_more():
-    asking = Asking()
-    steps = asking.steps(CANDIDATE[None], np.array([0]))
+    questions = Questions()
+    steps = questions.steps(CANDIDATE[None], np.array([0]))
     assert steps.images == ()
     scores = rows(1)
-    assert asking.read([scores], steps, np.array([0]), np.array([0])) is scores
-    assert asking.queries_per_image == 1
+    assert questions.read([scores], steps, np.array([0]), np.array([0])) is scores
+    assert questions.queries_per_image == 1

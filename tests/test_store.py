@@ -380,7 +380,7 @@ def coverage(monkeypatch):
 
     def reset(self, checkpoint, *, under_way):
         cover(self, checkpoint, under_way=under_way)
-        halves = sum(checkpoint.document["has_sent"])
+        halves = sum(checkpoint.document["window"]["was_sent"])
         assert under_way == sum(batches[len(batches) - halves :])
         seen.uncovered = under_way
         seen.covers += 1

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from dfa import _core
 from dfa.checks import as_array, is_integer, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
-from dfa.engine.loop import Plan, attack
+from dfa.engine.loop import attack
+from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.originals import Form
@@ -29,7 +30,7 @@ from dfa.runs.saving import complete_run
 from dfa.runs.store import DEFAULT_INTERVAL, Store
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, check_ranked, parse_labels, parse_targets
-from dfa.search.label_walk import Asking, Walk
+from dfa.search.label_walk import LabelWalk, Questions
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
 from dfa.space import LinfBall, Space
@@ -166,9 +167,9 @@ def run(
             "by labels alone only images can be searched, since steps beyond a candidate are in grey levels; the "
             f"oracle {model.name!r} returns labels, and the space {type(space).__name__} is of other arrays"
         )
-    asking = Asking() if model.shows_distance else Walk(is_targeted=parsed_targets is not None)
+    questions = Questions() if model.shows_distance else LabelWalk(is_targeted=parsed_targets is not None)
     require_integer("max_queries", max_queries, 1, 2**62)
-    each = asking.queries_per_image
+    each = questions.queries_per_image
     if max_queries < each * optimizer.population:
         raise InvalidInputError(
             f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
@@ -191,7 +192,7 @@ def run(
         space=bound,
         optimizer=optimizer,
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
-        asking=asking,
+        questions=questions,
         confirmation=confirmation,
         max_queries=int(max_queries),
         max_seconds=max_seconds,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
@@ -67,6 +68,22 @@ class Gate:
     @num_classes.setter
     def num_classes(self, number: int | None) -> None:
         self._reader.num_classes = number
+
+    def save(self) -> dict[str, Any]:
+        """Return the state, but for `sent`, in plain JSON types: what the searches can tell need not be kept twice."""
+        return {
+            "num_classes": self.num_classes,
+            "counts": {
+                purpose.value: number for purpose, number in self.counts.items() if purpose is not Purpose.ATTACK
+            },
+            "seconds": {purpose.value: seconds for purpose, seconds in self.seconds.items()},
+        }
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Go on from what `save` returned."""
+        self.num_classes = document["num_classes"]
+        self.counts |= {Purpose(name): number for name, number in document["counts"].items()}
+        self.seconds = {Purpose(name): seconds for name, seconds in document["seconds"].items()}
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready for batches of up to `batch_size` images of `shape`; no query is sent.

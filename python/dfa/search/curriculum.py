@@ -17,7 +17,7 @@ from dfa import _core
 _FIRST: Final = 4
 
 
-class Generations:
+class Curriculum:
     """The archive of a run, and how far its images may go.
 
     Attributes:
@@ -42,7 +42,7 @@ class Generations:
         """Tell whether an image may begin."""
         return index < self.num_open
 
-    def has_taught(self, index: int) -> bool:
+    def has_lesson(self, index: int) -> bool:
         """Tell whether an image needs to be heard no more."""
         return index in self._lessons or index < self._num_learned
 
@@ -55,7 +55,7 @@ class Generations:
         """
         return self._archive.plan(goal, max(scale, 1e-9))
 
-    def teach(self, index: int, goal: int = 0, lesson: _core.Lesson | None = None) -> None:
+    def add_lesson(self, index: int, goal: int = 0, lesson: _core.Lesson | None = None) -> None:
         """Take the lesson of an image, or that it has none, and open the next generation if it was the last missing.
 
         Args:
@@ -63,7 +63,7 @@ class Generations:
             goal: The original class, or the target.
             lesson: Of its search, over or past `Lesson.QUERIES`; None if there was no search.
         """
-        if self.has_taught(index):
+        if self.has_lesson(index):
             return
         self._lessons[index] = None if lesson is None else (goal, lesson)
         while self.num_open < self._num_images and all(

@@ -1,11 +1,11 @@
 """What is asked about a candidate: the candidate itself, and where labels alone are answered, a step beyond it.
 
 A label says nothing of how near an image is to another class. How far an image must be followed along its own
-direction (away from the original, past epsilon, to where its label changes) does, and costs one query per step. `Walk`
-takes one step per candidate, to a little less than the shortest distance at which the label of a candidate of this
-image has changed so far: a step that changes the label shortens that distance, one that does not leaves the candidate
-behind. When the distance comes down to epsilon, a candidate is adversarial itself. Towards a target, the label that
-counts is the target's. Steps lie beyond epsilon, cost a query each, and are never taken for a success.
+direction (away from the original, past epsilon, to where its label changes) does, and costs one query per step.
+`LabelWalk` takes one step per candidate, to a little less than the shortest distance at which the label of a candidate
+of this image has changed so far: a step that changes the label shortens that distance, one that does not leaves the
+candidate behind. When the distance comes down to epsilon, a candidate is adversarial itself. Towards a target, the
+label that counts is the target's. Steps lie beyond epsilon, cost a query each, and are never taken for a success.
 
 Source: the distance along a direction as the objective is that of Cheng et al. (Query-efficient hard-label black-box
 attack, 2019) and of RayS (Chen and Gu, 2020), here in whole grey levels, in place of the labels of random neighbours
@@ -47,7 +47,7 @@ class Steps:
     distances: Indices
 
 
-class Asking:
+class Questions:
     """Asks about the candidates and nothing else.
 
     Attributes:
@@ -97,7 +97,7 @@ class _Way:
     latest: int = _NEVER
 
 
-class Walk(Asking):
+class LabelWalk(Questions):
     """Asks about each candidate, and about one image beyond it.
 
     The candidates of one iteration all go by what was known before it, so results do not depend on batches.

@@ -1,0 +1,162 @@
+"""The exact state of a run, written down between two steps of its loop, and taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from dfa.engine.feed import Feed
+from dfa.engine.jury import Jury
+from dfa.engine.ledger import Ledger
+from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.plan import Plan
+from dfa.engine.stopwatch import Stopwatch
+from dfa.engine.window import Window
+from dfa.errors import InvalidInputError, StoreError
+from dfa.oracle.gate import Gate, Purpose
+from dfa.results.record import Record, read_record
+from dfa.runs.store import Checkpoint, Store, digest_of
+from dfa.search.curriculum import Curriculum
+from dfa.search.objectives import predicted
+from dfa.types import Image
+
+_NUM_PROBES: Final = 8
+_PROBE_TOLERANCE: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """What has a state in a run, and the store that keeps it.
+
+    Attributes:
+        store: Keeps checkpoints.
+        plan: The run.
+        gate: Its oracle's gate.
+        oracle: Asked whether it is the one that the run began with.
+        stopwatch: Has a state.
+        ledger: Settles again what was settled before.
+        feed: Has a state.
+        window: Has a state.
+        jury: Has a state.
+        curriculum: Has a state; None where images are independent.
+    """
+
+    store: Store
+    plan: Plan
+    gate: Gate
+    oracle: OracleThread
+    stopwatch: Stopwatch
+    ledger: Ledger
+    feed: Feed
+    window: Window
+    jury: Jury
+    curriculum: Curriculum | None
+
+    def save_if_due(self, number: int) -> None:
+        """Write a checkpoint if one must come before so many images are sent.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        if self.store.is_due(number):
+            self.store.cover(self._save(), under_way=self.window.rows_under_way)
+
+    def restore(self) -> None:
+        """Take the run up where its last checkpoint left it, having seen that images and oracle are the same.
+
+        Raises:
+            StoreError: They are not, or a file is gone.
+            OracleError: The oracle failed.
+        """
+        self.ledger.take_up(self.store)
+        if self.store.checkpoint is not None:
+            self._load(self.store.checkpoint)
+
+    def _save(self) -> Checkpoint:
+        window, of_window = self.window.save()
+        jury, of_jury = self.jury.save()
+        document = {
+            "gate": self.gate.save(),
+            "stopwatch": self.stopwatch.save(),
+            "window": window,
+            "feed": self.feed.save(),
+            "jury": jury,
+            "questions": self.plan.questions.save(),
+        }
+        blobs = of_window | of_jury
+        if self.curriculum is not None:
+            document["curriculum"], of_curriculum = self.curriculum.save()
+            blobs |= of_curriculum
+        return Checkpoint(document, blobs)
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        document, blobs = checkpoint.document, checkpoint.blobs
+        searched = _drafts(row for half in document["window"]["jobs"] for _, row, _ in half)
+        ready = _drafts(row for row, _ in document["feed"]["ready"])
+        claimed = _drafts(document["jury"]["claims"])
+        waiting = {draft.index: draft for draft in (*searched, *ready, *claimed)}
+        images = self._read_again(document["feed"]["num_read"], waiting)
+        self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
+        self._check_oracle(waiting, images)
+        self.gate.load(document["gate"])
+        for draft in claimed:
+            self.gate.sent[draft.index] = draft.queries_sent
+        self.stopwatch.load(document["stopwatch"])
+        self.feed.load(document["feed"], ready, images)
+        if self.curriculum is not None:
+            self.curriculum.load(document["curriculum"], blobs)
+        self.jury.load(document["jury"], blobs, claimed, images)
+        self.window.load(document["window"], blobs, searched, images)
+        self.plan.questions.load(document["questions"])
+
+    def _read_again(self, number: int, waiting: Mapping[int, Record]) -> dict[int, Image]:
+        """Read the first images of the run again, all of them, and return those that are not finished."""
+        images = {}
+        for index in range(number):
+            if self.store.digests.get(index) is None:
+                # It could not be read then, and was given up.
+                self.ledger.settle_again(index)
+                continue
+            try:
+                image = self.plan.inputs.load(index)
+            except InvalidInputError:
+                self.store.read(index, None)
+                raise
+            self.store.read(index, digest_of(image))
+            # Names of copies are counted, so every image is named again, in order.
+            self.plan.ids.name(index, image)
+            if index in waiting:
+                images[index] = image
+            else:
+                self.gate.sent[index] = self.ledger.settle_again(index).queries_sent
+        return images
+
+    def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:
+        """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did."""
+        drafts = [draft for draft in waiting.values() if draft.class_before is not None]
+        drafts = drafts[: min(_NUM_PROBES, self.window.batch_size)]
+        if not drafts:
+            return
+        indices = np.array([draft.index for draft in drafts], dtype=np.int64)
+        scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
+        differ = []
+        for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
+            assert draft.probability_before is not None
+            if found != draft.class_before or abs(row[found] - draft.probability_before) > _PROBE_TOLERANCE:
+                differ.append(
+                    f"image {draft.index} was of class {draft.class_before} with probability "
+                    f"{draft.probability_before:.3g}, and is of class {found} with {row[found]:.3g}"
+                )
+        # A randomised oracle may differ now and then; another model differs nearly everywhere.
+        if 2 * len(differ) > len(drafts):
+            raise StoreError(
+                f"the oracle must be the one that the run began with, and it answers otherwise: {differ[0]}; pass that "
+                "oracle, or start a new run in another folder"
+            )
+
+
+def _drafts(rows: Iterable[dict[str, Any]]) -> list[Record]:
+    return [read_record(row) for row in rows]

@@ -1,0 +1,168 @@
+"""Where attacks come from: images are read, asked about as they are, and become jobs, or are settled unsearched."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dfa.engine.ledger import Ledger
+from dfa.engine.oracle_thread import OracleThread, mean_answer
+from dfa.engine.plan import Plan, goal_of
+from dfa.errors import InvalidInputError
+from dfa.oracle.gate import Purpose
+from dfa.results.record import Record, Status
+from dfa.runs.folder import plain
+from dfa.search.curriculum import Curriculum
+from dfa.search.goals import check_label_range, resolve_targets
+from dfa.search.objectives import measure, predicted
+from dfa.types import Image
+
+
+@dataclass
+class Job:
+    """An image ready to be attacked.
+
+    Attributes:
+        draft: Its record so far.
+        image: The original.
+        degree: Of the clean image.
+    """
+
+    draft: Record
+    image: Image
+    degree: float
+
+    @property
+    def index(self) -> int:
+        """Place of the image in the run."""
+        return self.draft.index
+
+    @property
+    def goal(self) -> int:
+        """The class that the degree function is given: the target, or the original class."""
+        return goal_of(self.draft)
+
+
+class Feed:
+    """Reads the images of a run in their order, a batch at a time.
+
+    Attributes:
+        num_read: Images read so far, or given up.
+        ready: Jobs that wait to be begun.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        oracle: OracleThread,
+        ledger: Ledger,
+        curriculum: Curriculum | None,
+        before_sending: Callable[[int], None],
+        *,
+        batch_size: int,
+    ) -> None:
+        """Begin with the first image.
+
+        Args:
+            plan: The run.
+            oracle: Asked for clean predictions.
+            ledger: Told of images that are not searched.
+            curriculum: Told of them too, since they teach nothing; None where images are independent.
+            before_sending: Called with a number of images between two steps of the run, before they are sent.
+            batch_size: The most images of one batch.
+        """
+        self.num_read = 0
+        self.ready: deque[Job] = deque()
+        self._plan = plan
+        self._oracle = oracle
+        self._ledger = ledger
+        self._curriculum = curriculum
+        self._before_sending = before_sending
+        self._batch_size = batch_size
+
+    def has_next(self) -> bool:
+        """Tell whether there is a job, after reading on where none is ready."""
+        while not self.ready and self.num_read < self._plan.inputs.num_images:
+            self._before_sending(self._batch_size * self._plan.confirmation.of)
+            drafts, images = self._read_batch()
+            if images:
+                self._ask_clean(drafts, images)
+        return bool(self.ready)
+
+    def leave_unfinished(self, reason: str) -> None:
+        """Write down the waiting jobs as they are, since the run is over."""
+        for job in self.ready:
+            self._ledger.leave_unfinished(job.draft, reason)
+
+    def save(self) -> dict[str, Any]:
+        """Return the exact state, but for the images, in plain JSON types."""
+        ready = [[plain(job.draft), job.degree] for job in self.ready]
+        return {"num_read": self.num_read, "ready": ready}
+
+    def load(self, document: Mapping[str, Any], drafts: list[Record], images: Mapping[int, Image]) -> None:
+        """Go on from what `save` returned.
+
+        Args:
+            document: Plain data.
+            drafts: The records of `ready`, read.
+            images: Their originals.
+        """
+        self.num_read = document["num_read"]
+        for draft, (_, degree) in zip(drafts, document["ready"], strict=True):
+            self.ready.append(Job(draft, images[draft.index], degree))
+
+    def _read_batch(self) -> tuple[list[Record], list[Image]]:
+        drafts: list[Record] = []
+        images: list[Image] = []
+        while len(images) < self._batch_size and self.num_read < self._plan.inputs.num_images:
+            index = self.num_read
+            self.num_read += 1
+            label = self._plan.label(index)
+            try:
+                image = self._plan.inputs.load(index)
+            except InvalidInputError as error:
+                # One unreadable file of a folder must not cost the others their results.
+                self._ledger.note_read(index, None)
+                self._settle(Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=label))
+                continue
+            self._ledger.note_read(index, image)
+            images.append(image)
+            name = self._plan.ids.name(index, image)
+            drafts.append(Record(index=index, id=name, status=Status.UNFINISHED, label=label))
+        return drafts, images
+
+    def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
+        indices = np.array([draft.index for draft in drafts], dtype=np.int64)
+        times = self._plan.confirmation.of
+        # What a randomised oracle says on average is what it is attacked for.
+        scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
+        check_label_range(self._plan.labels, scores.shape[1])
+        goals = resolve_targets(self._plan.targets, scores, indices)
+        classes = predicted(scores)
+        if self._curriculum is None:
+            degrees = np.ones(len(classes))  # of no use, and a user's function may be costly
+        else:
+            degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
+        for row, class_before in enumerate(classes.tolist()):
+            draft = replace(
+                drafts[row],
+                class_before=class_before,
+                probability_before=float(scores[row, class_before]),
+                target=None if goals is None else int(goals[row]),
+            )
+            if draft.label is not None and draft.label != class_before:
+                self._settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
+            elif draft.target == class_before:
+                self._settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
+            else:
+                self.ready.append(Job(draft, images[row], float(degrees[row])))
+
+    def _settle(self, record: Record) -> None:
+        """Settle an image that is not searched."""
+        if self._curriculum is not None:
+            self._curriculum.add_lesson(record.index)
+        self._ledger.settle(record)

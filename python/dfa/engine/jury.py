@@ -1,0 +1,204 @@
+"""Whether what the search claims is so: the oracle is asked again, apart from the search."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dfa.engine.ledger import Ledger, distances
+from dfa.engine.oracle_thread import OracleThread, mean_answer
+from dfa.engine.plan import Plan, goal_of
+from dfa.oracle.gate import Purpose
+from dfa.results.record import Record, Status
+from dfa.runs.folder import plain
+from dfa.runs.journal import Picture
+from dfa.search.objectives import SMALLEST_DEGREE, measure, predicted
+from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
+
+
+@dataclass
+class Claim:
+    """An image for which the search claims success, not yet confirmed.
+
+    Attributes:
+        draft: Its record so far.
+        picture: The image, and its original.
+    """
+
+    draft: Record
+    picture: Picture
+
+
+class Verdict(NamedTuple):
+    """What the oracle said when it was asked again about an image for which the search claims success.
+
+    Attributes:
+        agreeing: How often it found the image adversarial.
+        number: How often it was asked.
+        class_after: Its class: among adversarial answers, if any, the most frequent one.
+        probability_after: The mean probability of that class.
+    """
+
+    agreeing: int
+    number: int
+    class_after: int
+    probability_after: float
+
+
+class Jury:
+    """Confirms claims: at the end in batches, or where answers are repeated as soon as a candidate looks adversarial.
+
+    Attributes:
+        claims: Those that wait.
+        unconfirmed: By image, how many candidates were adversarial when first asked, and not confirmed.
+        is_confirming: Whether the waiting claims are being confirmed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        oracle: OracleThread,
+        ledger: Ledger,
+        before_sending: Callable[[int], None],
+        *,
+        batch_size: int,
+    ) -> None:
+        """Begin without claims.
+
+        Args:
+            plan: The run.
+            oracle: Asked again.
+            ledger: Told of every claim, confirmed or not.
+            before_sending: Called with a number of images between two steps of the run, before they are sent.
+            batch_size: The most claims of one batch.
+        """
+        self.claims: list[Claim] = []
+        self.unconfirmed: Counter[int] = Counter()
+        self.is_confirming = False
+        self._plan = plan
+        self._oracle = oracle
+        self._ledger = ledger
+        self._before_sending = before_sending
+        self._batch_size = batch_size
+        self._verdicts: dict[int, Verdict] = {}
+
+    def doubt(self, degrees: Degrees, images: Images, indices: Indices, goals: Classes) -> Degrees:
+        """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
+
+        Any other keeps its place in the search, with the mean degree of its repeated answers: one lucky answer of a
+        randomised oracle neither ends a search nor leads it astray.
+        """
+        waiting = np.flatnonzero(degrees == 0.0).tolist()
+        if waiting:
+            degrees = degrees.copy()
+        while waiting:
+            # Of each image the first; those behind a hit are of no account.
+            rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
+            repeated = self._oracle.ask_repeatedly(
+                images[rows], indices[rows], Purpose.VERIFICATION, times=self._plan.confirmation.of
+            )
+            confirmed = set()
+            for row, scores in zip(rows, repeated, strict=True):
+                index, goal = int(indices[row]), int(goals[row])
+                verdict = self._verdict(scores, goal)
+                if verdict.agreeing >= self._plan.confirmation.needed:
+                    confirmed.add(index)
+                    self._verdicts.setdefault(index, verdict)
+                else:
+                    self.unconfirmed[index] += 1
+                    mean = measure(self._plan.degree, scores, np.full(len(scores), goal, dtype=np.int64)).mean()
+                    degrees[row] = max(float(mean), SMALLEST_DEGREE)
+            waiting = [row for row in waiting if row not in rows and int(indices[row]) not in confirmed]
+        return degrees
+
+    def hear(self, claim: Claim) -> None:
+        """Take a claim: settle it, if repeated answers have confirmed it, or let it wait."""
+        if self._plan.confirmation.is_repeated:
+            self._settle(claim, self._verdicts.pop(claim.draft.index))
+        else:
+            self.claims.append(claim)
+
+    def confirm_if_many(self) -> None:
+        """Confirm the waiting claims if they fill a batch."""
+        if len(self.claims) >= self._batch_size:
+            self.confirm_all()
+
+    def confirm_all(self) -> None:
+        """Ask again about the images for which the search claims success, and settle them."""
+        self.is_confirming = True
+        while self.claims:
+            batch = self.claims[: self._batch_size]
+            self._before_sending(len(batch))
+            indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
+            images = np.stack([claim.picture.image for claim in batch])
+            scores = self._oracle.ask(images, indices, Purpose.VERIFICATION)
+            for claim, row in zip(batch, scores, strict=True):
+                self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
+            del self.claims[: len(batch)]
+        self.is_confirming = False
+
+    def leave_unconfirmed(self, reason: str) -> None:
+        """Write down the waiting claims as they are, since the run is over."""
+        for claim in self.claims:
+            self._ledger.leave_unconfirmed(claim.draft, claim.picture, reason)
+        self.claims.clear()
+
+    def save(self) -> tuple[dict[str, Any], dict[str, bytes]]:
+        """Return the exact state: what JSON can hold of it, and named bytes."""
+        document = {
+            "claims": [plain(claim.draft) for claim in self.claims],
+            "verdicts": list(self._verdicts.items()),
+            "unconfirmed": list(self.unconfirmed.items()),
+            "is_confirming": self.is_confirming,
+        }
+        return document, {f"claim {claim.draft.index}": claim.picture.image.tobytes() for claim in self.claims}
+
+    def load(
+        self, document: Mapping[str, Any], blobs: Mapping[str, bytes], drafts: list[Record], images: Mapping[int, Image]
+    ) -> None:
+        """Go on from what `save` returned.
+
+        Args:
+            document: Plain data.
+            blobs: Named bytes.
+            drafts: The records of `claims`, read.
+            images: The originals of these.
+        """
+        for draft in drafts:
+            original = images[draft.index]
+            stored = np.frombuffer(blobs[f"claim {draft.index}"], dtype=original.dtype)
+            self.claims.append(Claim(draft, Picture(stored.reshape(original.shape).copy(), original)))
+        self._verdicts = {index: Verdict(*verdict) for index, verdict in document["verdicts"]}
+        self.unconfirmed = Counter(dict(document["unconfirmed"]))
+        self.is_confirming = document["is_confirming"]
+
+    def _verdict(self, scores: Scores, goal: int) -> Verdict:
+        """Return what repeated answers about one image, (n, K), amount to."""
+        classes = predicted(scores)
+        agrees = (classes == goal) == self._plan.is_targeted
+        counts = np.bincount(classes[agrees] if agrees.any() else classes)
+        class_after = int(counts.argmax())
+        probability_after = float(mean_answer(scores[np.newaxis, :, class_after])[0])
+        return Verdict(int(agrees.sum()), len(classes), class_after, probability_after)
+
+    def _settle(self, claim: Claim, verdict: Verdict) -> None:
+        draft, picture = claim.draft, claim.picture
+        assert not self._plan.space.why_broken(draft.index, picture.original, picture.image, draft.distances)
+        is_adversarial = verdict.agreeing >= self._plan.confirmation.needed
+        record = replace(
+            draft,
+            status=Status.SUCCESS if is_adversarial else Status.FAILURE,
+            # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
+            reason="" if is_adversarial else "not verified",
+            verified=is_adversarial,
+            class_after=verdict.class_after,
+            probability_after=verdict.probability_after,
+            answers=verdict.number,
+            agreeing=verdict.agreeing,
+            **distances(*picture),
+        )
+        self._ledger.settle(record, picture if is_adversarial else None)

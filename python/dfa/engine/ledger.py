@@ -1,0 +1,135 @@
+"""The book of a run: one record per image, settled once, with its adversarial image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from dfa.errors import StoreError
+from dfa.originals import Form, difference
+from dfa.results.images import AdversarialImages
+from dfa.results.record import Record, Status, read_record
+from dfa.runs.folder import plain
+from dfa.runs.journal import Picture
+from dfa.runs.store import Store, digest_of
+from dfa.types import Image
+
+
+class Ledger:
+    """Settles records: into the result, the store and the progress bar.
+
+    Attributes:
+        images: The adversarial images.
+    """
+
+    def __init__(
+        self,
+        num_images: int,
+        form: Form,
+        store: Store | None,
+        on_record: Callable[[Record], None] | None,
+        *,
+        shows_progress: bool,
+    ) -> None:
+        """Open an empty book.
+
+        Args:
+            num_images: N.
+            form: What the originals are.
+            store: Where records are kept too, or None.
+            on_record: Called with each record as it is settled, or None.
+            shows_progress: Draw a progress bar where the error stream is a terminal.
+        """
+        self.images = AdversarialImages(num_images, form=form)
+        self._records: list[Record | None] = [None] * num_images
+        self._store = store
+        self._on_record = on_record
+        self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if shows_progress else True)
+        self._kept: dict[int, tuple[Record, Image | None]] = {}
+
+    def take_up(self, store: Store) -> None:
+        """Read what was settled before the run was cut short, which stays, whatever is found when it is searched again.
+
+        Raises:
+            StoreError: An image's file is gone.
+        """
+        for index, row in store.kept.items():
+            self._kept[index] = (read_record(row), store.kept_image(index))
+
+    def close(self) -> None:
+        """End the progress bar."""
+        self._bar.close()
+
+    def note_read(self, index: int, image: Image | None) -> None:
+        """Write down that an image was read, or could not be."""
+        if self._store is not None:
+            self._store.read(index, None if image is None else digest_of(image))
+
+    def settle(self, record: Record, picture: Picture | None = None) -> None:
+        """Take a record as the last word on its image.
+
+        Args:
+            record: The record.
+            picture: The adversarial image with its original, of a success.
+        """
+        image = None if picture is None else picture.image
+        if record.index in self._kept:
+            record, image = self._kept[record.index]
+        if image is not None:
+            self.images.put(record.index, image)
+        if self._store is not None and record.index not in self._kept:
+            row = plain(record)
+            assert isinstance(row, dict)
+            self._store.finished(row, picture)
+        self._records[record.index] = record
+        self._bar.update()
+        if self._on_record is not None:
+            self._on_record(record)
+
+    def settle_again(self, index: int) -> Record:
+        """Settle an image as it was before the run was cut short, and return its record."""
+        self.settle(self._kept[index][0])
+        return self._kept[index][0]
+
+    def settle_kept(self) -> None:
+        """Settle all images that were settled before the run was cut short, and are not yet settled again."""
+        for index in self._kept:
+            if self._records[index] is None:
+                self.settle_again(index)
+
+    def leave_unfinished(self, draft: Record, reason: str) -> None:
+        """Let a draft stand for an image that was not settled when the run ended."""
+        if self._records[draft.index] is None:
+            self._records[draft.index] = replace(draft, status=Status.UNFINISHED, reason=reason)
+
+    def leave_unconfirmed(self, draft: Record, picture: Picture, reason: str) -> None:
+        """Let a draft stand for an image whose claim of success was not confirmed when the run ended."""
+        if self._records[draft.index] is None:
+            try:
+                self.images.put(draft.index, picture.image)
+                what = "found but not verified"
+            except StoreError as error:
+                what = f"found but not kept ({error})"
+            self.leave_unfinished(replace(draft, **distances(*picture)), f"{what}: {reason}")
+
+    def records(self) -> list[Record]:
+        """Return the records there are, in the order of the images."""
+        return [record for record in self._records if record is not None]
+
+    def unsettled(self) -> list[int]:
+        """Return the images that have no record."""
+        return [index for index, record in enumerate(self._records) if record is None]
+
+
+def distances(image: Image, original: Image) -> dict[str, Any]:
+    """Return what was changed, measured on the images themselves, as fields of a record."""
+    change = difference(image, original)
+    return {
+        "l0": int(np.count_nonzero(change)),
+        "l2": float(np.sqrt((change * change).sum())),
+        "linf": np.abs(change).max().item(),
+    }

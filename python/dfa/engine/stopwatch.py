@@ -1,0 +1,71 @@
+"""Where a run's time goes: the main thread's by parts, and spans of both threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypeAlias, get_args
+
+from dfa.results.profile import Spans
+
+Part: TypeAlias = Literal["propose", "wait", "score", "update"]
+
+_PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+
+class Stopwatch:
+    """The clock of one run.
+
+    Attributes:
+        seconds: Of the main thread, by part.
+        spans: What the run was doing when.
+    """
+
+    def __init__(self) -> None:
+        """Start."""
+        self.seconds: dict[Part, float] = dict.fromkeys(_PARTS, 0.0)
+        self.spans = Spans()
+        self._started = time.perf_counter()
+        self._last_answer = self._started
+
+    @contextmanager
+    def timing(self, part: Part) -> Iterator[None]:
+        """Count what is done in the context towards a part of the main thread's time."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - started
+            self.seconds[part] += seconds
+            self.spans.add(part, "dfa", started - self._started, seconds)
+
+    @contextmanager
+    def oracle_at_work(self, purpose: str) -> Iterator[None]:
+        """Keep the span that the oracle's thread takes for the context."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spans.add(purpose, "oracle", started - self._started, time.perf_counter() - started)
+
+    def since_last_answer(self) -> float:
+        """Return the seconds since this was asked before, which an answer's images share."""
+        now = time.perf_counter()
+        seconds = now - self._last_answer
+        self._last_answer = now
+        return seconds
+
+    def wall(self) -> float:
+        """Return the seconds since the start of the run, without those between a kill and its resumption."""
+        return time.perf_counter() - self._started
+
+    def save(self) -> dict[str, Any]:
+        """Return the state, in plain JSON types."""
+        return {"wall": self.wall(), "seconds": self.seconds}
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Go on from what `save` returned."""
+        self.seconds = {part: document["seconds"][part] for part in _PARTS}
+        self._started = time.perf_counter() - document["wall"]
+        self._last_answer = time.perf_counter()

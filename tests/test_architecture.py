@@ -57,7 +57,7 @@ KNOW_THE_CORE = {
     "space.custom",
     "search.curriculum",
     "engine.window",
-    "api",
+    "engine.plan",
     "auditing.repair",
     "",
 }

@@ -77,7 +77,7 @@ import os, sys
 sys.path.insert(0, {tests!r})
 import numpy as np
 import dfa
-from dfa import api
+from dfa.engine import stored
 from oracles import LinearClassifier, random_images
 
 {of_run}
@@ -95,7 +95,7 @@ def run(folder, log, settings):
         nonlocal is_saving
         is_saving = True
         return original(*words, **more)
-    original, api.complete_run = api.complete_run, complete_run
+    original, stored.complete_run = stored.complete_run, complete_run
     storage = dfa.Storage(folder, resume=True, interval={interval})
     seen = settings.pop("shown")(oracle)
     dfa.run(seen, images, store=storage, batch_size=4, progress=False, **settings)

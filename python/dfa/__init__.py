@@ -21,7 +21,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa.api import Storage, run
+from dfa.api import run
 from dfa.auditing import (
     Affine,
     AuditRecord,
@@ -53,6 +53,7 @@ from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
+from dfa.runs.storage import Storage
 from dfa.runs.verify import Finding, Verification, verify
 from dfa.search import objectives
 from dfa.search.confirmation import Confirmation

@@ -36,7 +36,6 @@ from rich.progress import (
 from rich.table import Table
 
 import dfa
-from dfa.api import Storage
 from dfa.cli import sources
 from dfa.cli.forecast import DEFAULT_SIZES
 from dfa.cli.forecast import bench as measure_model
@@ -44,6 +43,7 @@ from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError,
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
 from dfa.runs.folder import plain, read_document
 from dfa.runs.reading import read_run, read_run_json
+from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.space import core_spaces
 

@@ -84,6 +84,9 @@ class StreamIds:
 
     So a shuffled or split set gives every image the same search. Copies of one image get different names by a
     running number, in the order in which they are read.
+
+    Attributes:
+        given: int64, (N,): the user's ids, or None.
     """
 
     def __init__(self, given: ArrayLike | None, num_images: int) -> None:
@@ -96,7 +99,7 @@ class StreamIds:
         Raises:
             InvalidInputError: Ids of another kind, number or range.
         """
-        self._given: NDArray[np.int64] | None = None
+        self.given: NDArray[np.int64] | None = None
         self._copies: Counter[bytes] = Counter()
         if given is None:
             return
@@ -107,12 +110,12 @@ class StreamIds:
             )
         if int(ids.min()) < 0 or int(ids.max()) >= 2**32:
             raise InvalidInputError(f"ids must be in 0..2**32 - 1, got {ids.min()}..{ids.max()}")
-        self._given = ids.astype(np.int64)
+        self.given = ids.astype(np.int64)
 
     def name(self, index: int, image: NDArray[Any]) -> int:
         """Return the id of image `index`; to be called once per image, in order."""
-        if self._given is not None:
-            return int(self._given[index])
+        if self.given is not None:
+            return int(self.given[index])
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         copy = self._copies[digest]
         self._copies[digest] += 1

@@ -1,21 +1,31 @@
-"""A run before it begins: every argument checked."""
+"""A run before it begins: every argument of `dfa.run` checked, and put in its place."""
 
 from __future__ import annotations
 
+import math
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dfa import _core
+from dfa.checks import is_integer, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
-from dfa.oracle.base import Oracle
+from dfa.errors import InvalidInputError
+from dfa.oracle import Oracle, as_oracle
+from dfa.originals import Form
 from dfa.results.record import Record
 from dfa.runs.store import Store
 from dfa.search.confirmation import Confirmation
-from dfa.search.goals import Targets
-from dfa.search.label_walk import Questions
+from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_targets
+from dfa.search.label_walk import LabelWalk, Questions
+from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
-from dfa.space import BoundSpace
-from dfa.types import Classes, DegreeFunction
+from dfa.space import BoundSpace, LinfBall, Space
+from dfa.types import Classes, DegreeFunction, ImageSequence
 
 
 @dataclass(frozen=True)
@@ -79,3 +89,125 @@ def goal_of(draft: Record) -> int:
     goal = draft.class_before if draft.target is None else draft.target
     assert goal is not None
     return goal
+
+
+def make_plan(
+    oracle: Any,
+    images: ImageSequence | NDArray[Any],
+    labels: ArrayLike | None,
+    *,
+    targets: Rank | ArrayLike | None,
+    epsilon: ArrayLike,
+    space: Space | None,
+    objective: Objective | DegreeFunction | str | None,
+    optimizer: Racos | None,
+    confirmations: Confirmation | int,
+    max_queries: int,
+    max_seconds: float | None,
+    batch_size: int,
+    seed: int,
+    threads: int | None,
+    progress: bool | Callable[[Record], None],
+    ids: ArrayLike | None,
+) -> Plan:
+    """Check the arguments of `dfa.run`, and return the run that they describe.
+
+    Raises:
+        InvalidInputError: An argument is not as `dfa.run` describes it.
+    """
+    space = _checked_space(space, epsilon)
+    inputs = Inputs(images, space.form)
+    optimizer = _checked_optimizer(optimizer, space)
+    parsed_labels = parse_labels(labels, inputs.num_images)
+    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
+    is_targeted = parsed_targets is not None
+    chosen = optimizer.objective if objective is None else Objective.of(objective)
+    confirmation = Confirmation.parse(confirmations)
+    bound = space.bind(inputs.num_images, inputs.shape)
+    model = as_oracle(oracle).taking(space.form.takes)
+    check_ranked(parsed_targets, model.num_ranked)
+    chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
+    questions = _questions(model, space, is_targeted=is_targeted)
+    _check_limits(questions, optimizer, max_queries, max_seconds)
+    numbers: dict[str, Any] = {
+        "max_queries": int(max_queries),
+        "max_seconds": max_seconds,
+        "batch_size": require_integer("batch_size", batch_size, 1),
+        "seed": require_integer("seed", seed, 0, 2**64 - 1),
+        "threads": require_integer("threads", 1 if threads is None else threads, 1, 1024),
+    }
+    config = {
+        "num_images": inputs.num_images,
+        "shape": list(inputs.shape),
+        "targets": targets,
+        **bound.describe(),
+        "objective": chosen.name,
+        "optimizer": optimizer,
+        "confirmations": confirmation,
+        **numbers,
+        "oracle": model.describe(),
+        "versions": {"dfa": _core.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "build": _core.build_info(),
+    }
+    return Plan(
+        oracle=model,
+        inputs=inputs,
+        ids=StreamIds(ids, inputs.num_images),
+        labels=parsed_labels,
+        targets=parsed_targets,
+        space=bound,
+        optimizer=optimizer,
+        degree=chosen.targeted if is_targeted else chosen.untargeted,
+        questions=questions,
+        confirmation=confirmation,
+        **numbers,
+        shows_progress=progress is True,
+        on_record=progress if callable(progress) else None,
+        config=config,
+    )
+
+
+def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:
+    if space is None:
+        return LinfBall(epsilon)
+    if not (is_integer(epsilon) and epsilon == LinfBall.epsilon):
+        raise InvalidInputError(
+            "epsilon and space were both given, and only the space would count; leave epsilon out, and for a ball pass "
+            "space=dfa.LinfBall(epsilon, mask)"
+        )
+    if not isinstance(space, Space):
+        raise InvalidInputError(f"space must be None or a search space such as dfa.LinfBall(), got {space!r}")
+    return space
+
+
+def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
+    if optimizer is None:
+        return space.optimizer()
+    if not isinstance(optimizer, Racos):
+        raise InvalidInputError(f"optimizer must be None or a dfa.Racos, got {optimizer!r}")
+    space.check_optimizer(optimizer)
+    return optimizer
+
+
+def _questions(oracle: Oracle, space: Space, *, is_targeted: bool) -> Questions:
+    if oracle.shows_distance:
+        return Questions()
+    if space.form is not Form.IMAGES:
+        raise InvalidInputError(
+            "by labels alone only images can be searched, since steps beyond a candidate are in grey levels; the "
+            f"oracle {oracle.name!r} returns labels, and the space {type(space).__name__} is of other arrays"
+        )
+    return LabelWalk(is_targeted=is_targeted)
+
+
+def _check_limits(questions: Questions, optimizer: Racos, max_queries: int, max_seconds: float | None) -> None:
+    require_integer("max_queries", max_queries, 1, 2**62)
+    each = questions.queries_per_image
+    if max_queries < each * optimizer.population:
+        raise InvalidInputError(
+            f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
+            f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
+        )
+    is_number = isinstance(max_seconds, int | float) and not isinstance(max_seconds, bool)
+    if max_seconds is not None and not (is_number and 0 < max_seconds < math.inf):
+        raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")

@@ -75,6 +75,35 @@ class Checkpoint:
     blobs: dict[str, bytes] = field(default_factory=dict)
 
 
+class _Due:
+    """When the next checkpoint is due: by images sent, and by time.
+
+    Attributes:
+        uncovered: Images sent that no checkpoint covers.
+    """
+
+    def __init__(self, interval: int) -> None:
+        """Begin with nothing sent."""
+        self.uncovered = 0
+        self._interval = interval
+        self._covered_at = self._asked_at = time.monotonic()
+        self._took = 0.0
+
+    def is_due(self, images: int) -> bool:
+        """Tell whether a checkpoint must come before so many images more are sent."""
+        if self.uncovered == 0:
+            return False
+        self._asked_at = time.monotonic()
+        is_late = self._asked_at - self._covered_at >= max(_SECONDS, _TIMES * self._took)
+        return is_late or self.uncovered + images > self._interval
+
+    def is_covered(self, under_way: int) -> None:
+        """Take note of a checkpoint that covers all but so many images."""
+        self.uncovered = under_way
+        self._covered_at = time.monotonic()
+        self._took = self._covered_at - self._asked_at
+
+
 class Store:
     """The folder of a run that is under way. One process at a time; closing it lets the next one in.
 
@@ -97,9 +126,7 @@ class Store:
         self.resumes = 0
         self._lock = lock
         self._journal = journal
-        self._uncovered = 0
-        self._covered_at = self._due_at = time.monotonic()
-        self._took = 0.0
+        self._due = _Due(interval)
         self._pending: list[tuple[int, str]] = []
         self._read: list[tuple[int, bytes | None]] = []
         self._pictures = Pictures(folder, journal)
@@ -246,7 +273,7 @@ class Store:
                 "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
                 (purpose, images),
             )
-        self._uncovered += images
+        self._due.uncovered += images
 
     def flush(self) -> None:
         """Write down what has been finished, all images as files, before anything else says so.
@@ -263,11 +290,7 @@ class Store:
 
     def is_due(self, images: int) -> bool:
         """Tell whether a checkpoint must come before so many images more are sent."""
-        if self._uncovered == 0:
-            return False
-        self._due_at = time.monotonic()
-        is_late = self._due_at - self._covered_at >= max(_SECONDS, _TIMES * self._took)
-        return is_late or self._uncovered + images > self.interval
+        return self._due.is_due(images)
 
     def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
         """Write a checkpoint, in place of the last one.
@@ -283,9 +306,7 @@ class Store:
             self._journal.execute("DELETE FROM checkpoint")
             entries = [("document", json.dumps(checkpoint.document).encode()), *checkpoint.blobs.items()]
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", entries)
-        self._uncovered = under_way
-        self._covered_at = time.monotonic()
-        self._took = self._covered_at - self._due_at
+        self._due.is_covered(under_way)
 
     def sent(self) -> int:
         """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""

@@ -1,0 +1,81 @@
+"""An attack whose run is kept in a folder, from its first query to its complete result."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from dfa.engine.loop import attack
+from dfa.engine.plan import Plan
+from dfa.errors import DfaError, Interrupted, StoreError
+from dfa.results.result import Result
+from dfa.runs.loading import load
+from dfa.runs.reading import check_alike, has_ended, holds_run
+from dfa.runs.saving import complete_run
+from dfa.runs.storage import Storage
+from dfa.runs.store import Store
+
+
+def attack_stored(plan: Plan, storage: Storage) -> Result:
+    """Attack every image of the plan and keep the run, begun now or before; one that has ended is read back.
+
+    Raises:
+        StoreError: The folder cannot be written, holds a run and may be neither resumed nor overwritten, is at another
+            process's hands, or was begun otherwise.
+        DfaError: As of `attack`.
+        Interrupted: Likewise.
+    """
+    about = {
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": storage.command,
+        "config": plan.config,
+        "model": {"fingerprint": plan.oracle.fingerprint()},
+        "inputs": {"labels": plan.labels, "ids": plan.ids.given},
+    }
+    folder = Path(storage.folder)
+    if storage.resume and holds_run(folder):
+        if has_ended(folder):
+            check_alike(folder, about)
+            return replace(load(folder), oracle=plan.oracle)
+        store = Store.resume(folder, about, interval=storage.interval)
+    else:
+        epsilon = plan.config["epsilon"]
+        store = Store.begin(folder, about, epsilon=epsilon, interval=storage.interval, overwrite=storage.overwrite)
+    with closing(store):
+        return _attack(replace(plan, store=store), store)
+
+
+def _attack(plan: Plan, store: Store) -> Result:
+    """Attack, and complete the folder however that ends."""
+    try:
+        result = attack(plan)
+    except (DfaError, Interrupted) as error:
+        _save_partial(error, store)
+        raise
+    try:
+        store.flush()
+        complete_run(result, store.folder, oracle=plan.oracle)
+        store.end()
+    except DfaError as error:
+        error.result = result
+        raise
+    except KeyboardInterrupt as error:
+        raise Interrupted(
+            "interrupted while saving; what was found is in the `result` of this error", result=result
+        ) from error
+    return result
+
+
+def _save_partial(error: DfaError | Interrupted, store: Store) -> None:
+    """Write down what a run had found when it ended; the oracle is not asked again."""
+    partial: Result | None = error.result
+    if partial is None:
+        return
+    try:
+        store.flush()
+        complete_run(partial, store.folder, oracle=None)
+    except StoreError as store_error:
+        # Not add_note, which Python 3.10 does not have.
+        error.args = (f"{error}; the partial result could not be saved either: {store_error}",)

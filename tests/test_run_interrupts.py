@@ -19,7 +19,7 @@ import pytest
 import dfa
 from dfa.engine import loop as runner
 from dfa.results.images import AdversarialImages
-from dfa.runs import pictures as pictures_module
+from dfa.runs import backlog as backlog_module
 from oracles import LazyImages, LinearClassifier, Recorder, Until, brightness, never, raising, random_images
 
 SHAPE = (6, 6, 3)
@@ -527,7 +527,7 @@ def test_a_run_cut_short_is_saved_as_far_as_it_got(tmp_path, whole, error):
 def test_a_partial_result_that_cannot_be_saved_is_told_of_and_kept(tmp_path, monkeypatch):
     folder = tmp_path / "run"
     # No file is written while the oracle breaks the folder, which would be the first to fail now and then.
-    monkeypatch.setattr(pictures_module, "_SHARE", -1.0)
+    monkeypatch.setattr(backlog_module, "_SHARE", -1.0)
 
     def breaks_both(images):
         shutil.rmtree(folder)

@@ -24,9 +24,9 @@ import pytest
 
 import dfa
 from dfa.oracle import Oracle
+from dfa.runs import backlog as backlog_module
 from dfa.runs import folder as folder_module
 from dfa.runs import journal as journal_module
-from dfa.runs import pictures as pictures_module
 from dfa.runs import store as store_module
 from dfa.runs.reading import read_run
 from dfa.runs.store import Store
@@ -432,7 +432,7 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
 
 
 def test_a_finished_image_lies_in_the_folder_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures_module, "_SHARE", math.inf)
+    monkeypatch.setattr(backlog_module, "_SHARE", math.inf)
     seen = []
 
     def oracle(images):
@@ -460,7 +460,7 @@ def killed(tmp_path, monkeypatch, whole):
         return CLASSIFIER(images)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pictures_module, "_SHARE", -1.0)
+        patch.setattr(backlog_module, "_SHARE", -1.0)
         assert_same(attack(oracle, folder), whole[0])
     assert len(list((folder / "images").iterdir())) == whole[0].success.sum()
     return left
@@ -489,7 +489,7 @@ def test_an_image_that_is_not_a_file_yet_is_read_from_the_journal(killed, whole)
 
 @pytest.mark.parametrize("share", [-1.0, math.inf])
 def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, monkeypatch, whole, share):
-    monkeypatch.setattr(pictures_module, "_SHARE", share)
+    monkeypatch.setattr(backlog_module, "_SHARE", share)
     names = {f"{index:06d}.png" for index in np.flatnonzero(dfa.Result.load(killed).success)}
     seen = []
 
@@ -511,7 +511,7 @@ def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, mon
 
 
 def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures_module, "_SHARE", -1.0)
+    monkeypatch.setattr(backlog_module, "_SHARE", -1.0)
     cut_short(tmp_path, 200)
     assert dfa.Result.load(tmp_path).success.sum() > 3
     assert num_pictures(tmp_path) == 0

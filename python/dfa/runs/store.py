@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import StoreError
+from dfa.runs.backlog import Backlog
 from dfa.runs.folder import (
     IMAGES,
     JOURNAL,
@@ -48,7 +49,6 @@ from dfa.runs.folder import (
     write_json,
 )
 from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
-from dfa.runs.pictures import Pictures
 from dfa.runs.reading import RUN_FORMAT, RUN_VERSION, check_alike
 from dfa.types import Image
 
@@ -129,7 +129,7 @@ class Store:
         self._due = _Due(interval)
         self._pending: list[tuple[int, str]] = []
         self._read: list[tuple[int, bytes | None]] = []
-        self._pictures = Pictures(folder, journal)
+        self._backlog = Backlog(folder, journal)
 
     @classmethod
     def begin(
@@ -200,7 +200,7 @@ class Store:
         saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
         if saved:
             self.checkpoint = Checkpoint(json.loads(saved.pop("document")), saved)
-        self._pictures.take_up()
+        self._backlog.take_up()
         resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
         self.resumes = 1 + (int(resumes[0]) if resumes else 0)
         self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
@@ -246,7 +246,7 @@ class Store:
         file = None
         if picture is not None:
             file = image_file(picture.image, place)
-            self._pictures.add(place, picture)
+            self._backlog.add(place, picture)
         self._pending.append((place, json.dumps({**row, "file": file})))
 
     def kept_image(self, place: int) -> Image | None:
@@ -258,7 +258,7 @@ class Store:
         file = self.kept[place]["file"]
         if file is None:
             return None
-        picture = self._pictures.get(place)
+        picture = self._backlog.get(place)
         return read_image(self.folder / file) if picture is None else picture.image
 
     def sending(self, purpose: str, images: int) -> None:
@@ -267,7 +267,7 @@ class Store:
         Raises:
             StoreError: The folder cannot be written; then nothing is to be sent.
         """
-        self._pictures.write_while_cheap()
+        self._backlog.write_while_cheap()
         with self._transaction():
             self._journal.execute(
                 "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
@@ -284,7 +284,7 @@ class Store:
         # First to the journal, where it takes least time and room.
         with self._transaction():
             pass
-        self._pictures.write_all()
+        self._backlog.write_all()
         with self._transaction():
             pass
 
@@ -319,7 +319,7 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        assert self._pictures.all_written()
+        assert self._backlog.all_written()
         with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
             self._journal.execute("DELETE FROM pictures")
@@ -342,9 +342,9 @@ class Store:
         with writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
             self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", self._pending)
-            self._pictures.put_down()
+            self._backlog.put_down()
             yield
-        self._pictures.put_down_is_over()
+        self._backlog.put_down_is_over()
         self._read.clear()
         self._pending.clear()
 

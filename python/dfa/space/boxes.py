@@ -282,6 +282,23 @@ class Shift(CoreSpace):
     names: ClassVar[tuple[str, ...]] = ("rows", "columns")
 
 
+def core_spaces() -> dict[str, type[CoreSpace]]:
+    """Return the spaces of the core by their kinds, in the order of these."""
+    return dict(sorted((each.kind(), each) for each in CoreSpace.__subclasses__()))
+
+
+def read_space(description: Mapping[str, Any]) -> CoreSpace | None:
+    """Return the space that run.json describes; None for one that it cannot describe, such as a user's."""
+    fields = dict(description)
+    kind = fields.pop("kind", None)
+    for known in CoreSpace.__subclasses__():
+        if known.__name__ == kind:
+            if "base" in fields:
+                fields["base"] = LinfBall(fields["base"])
+            return known(**fields)
+    return None
+
+
 def _pair(size: Any) -> tuple[int, int]:
     if isinstance(size, int):
         return size, size

@@ -15,7 +15,7 @@ _SHARE: Final = 0.02
 """Of a run's time, what writing image files may take before the journal takes the images."""
 
 
-class Pictures:
+class Backlog:
     """The images of a run that are not all files yet: found and in memory, or waiting in the journal."""
 
     def __init__(self, folder: Path, journal: sqlite3.Connection) -> None:

@@ -152,6 +152,35 @@ def test_inside_a_room_modules_import_without_circles(room):
     graphlib.TopologicalSorter({module: names & set(inside) - {module} for module, names in inside.items()}).prepare()
 
 
+WRITTEN = [*PACKAGE.rglob("*.py*"), *(ROOT / "cpp").rglob("*.?pp"), *(ROOT / "benchmarks").rglob("*.py")]
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def test_no_file_is_longer_than_a_reader_can_hold():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in WRITTEN if path.suffix != ".pyc"}
+    assert len(lengths) > 100
+    assert {str(path.relative_to(ROOT)): length for path, length in lengths.items() if length > 500} == {}
+
+
+def test_no_class_is_longer_than_a_reader_can_hold():
+    classes = {
+        f"{module}.{each.name}": (each.end_lineno - each.lineno, sum(isinstance(part, FUNCTIONS) for part in each.body))
+        for module, tree in MODULES.items()
+        for each in ast.walk(tree)
+        if isinstance(each, ast.ClassDef)
+    }
+    assert len(classes) > 50
+    assert {name for name, (lines, methods) in classes.items() if lines > 250 or methods > 20} == set()
+
+
+def test_the_run_and_its_loop_can_be_read_on_one_screen():
+    (run,) = [each for each in MODULES["api"].body if isinstance(each, ast.FunctionDef) and each.name == "run"]
+    assert run.end_lineno - run.body[0].end_lineno <= 60
+    (loop,) = [each for each in MODULES["engine.loop"].body if isinstance(each, ast.ClassDef) and each.name == "Loop"]
+    (whole,) = [each for each in loop.body if isinstance(each, ast.FunctionDef) and each.name == "run"]
+    assert whole.end_lineno - whole.lineno <= 40
+
+
 def test_the_package_itself_imports_no_demo():
     assert {"cli.demo", "demo", "views.pictures"} & of_this_package("") == set()
 

@@ -28,7 +28,7 @@ from dfa.runs import backlog as backlog_module
 from dfa.runs import folder as folder_module
 from dfa.runs import journal as journal_module
 from dfa.runs import store as store_module
-from dfa.runs.reading import read_run
+from dfa.runs.saved_run import read_run
 from dfa.runs.store import Store
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 

@@ -42,7 +42,7 @@ from dfa.cli.forecast import bench as measure_model
 from dfa.errors import DfaError, InvalidInputError, ObjectiveError, OracleError, StoreError
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
 from dfa.runs.folder import plain, read_document
-from dfa.runs.reading import read_run, read_run_json
+from dfa.runs.saved_run import read_run, read_run_json
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.space import core_spaces

@@ -12,7 +12,7 @@ from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, StoreError
 from dfa.results.result import Result
 from dfa.runs.loading import load
-from dfa.runs.reading import check_alike, has_ended, holds_run
+from dfa.runs.saved_run import check_alike, has_ended, holds_run
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
 from dfa.runs.store import Store

@@ -13,7 +13,7 @@ from dfa.results.profile import TOTALS, Profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
 from dfa.runs.folder import ORIGINALS, read_image
-from dfa.runs.reading import SavedRun, read_run
+from dfa.runs.saved_run import SavedRun, read_run
 from dfa.types import Image
 
 

@@ -49,7 +49,7 @@ from dfa.runs.folder import (
     write_json,
 )
 from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
-from dfa.runs.reading import RUN_FORMAT, RUN_VERSION, check_alike
+from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike
 from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000

@@ -20,7 +20,7 @@ from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference
 from dfa.runs.folder import IMAGES, ORIGINALS
-from dfa.runs.reading import SavedRun, read_epsilon, read_run
+from dfa.runs.saved_run import SavedRun, read_epsilon, read_run
 from dfa.search.confirmation import Confirmation
 from dfa.space.constraints import why_broken
 from dfa.types import Image, ImageSequence

@@ -48,7 +48,7 @@ class Steps:
 
 
 class Questions:
-    """Asks about the candidates and nothing else.
+    """What is asked about a candidate: the candidate itself, and nothing else.
 
     Attributes:
         queries_per_image: Queries that every candidate takes.
@@ -89,7 +89,7 @@ class Questions:
 
 
 @dataclass
-class _Way:
+class _Reach:
     """What is known of one image: the shortest distance of the iterations that are complete, and of the present one."""
 
     original: Image
@@ -98,7 +98,7 @@ class _Way:
 
 
 class LabelWalk(Questions):
-    """Asks about each candidate, and about one image beyond it.
+    """What is asked by labels alone: the candidate, and one image beyond it.
 
     The candidates of one iteration all go by what was known before it, so results do not depend on batches.
     """
@@ -112,23 +112,23 @@ class LabelWalk(Questions):
             is_targeted: A label that counts is the goal, and not any other than the goal.
         """
         self._is_targeted = is_targeted
-        self._ways: dict[int, _Way] = {}
+        self._reaches: dict[int, _Reach] = {}
 
     def begin(self, index: int, original: Image) -> None:
         """Take note of an image whose search begins or goes on."""
-        self._ways[index] = _Way(original)
+        self._reaches[index] = _Reach(original)
 
     def end(self, index: int) -> None:
         """Forget an image whose search is over."""
-        del self._ways[index]
+        del self._reaches[index]
 
     def steps(self, candidates: Images, indices: Indices) -> Steps:
         """Return, for each candidate, its perturbation enlarged in whole grey levels, and the distance of that."""
         images = np.empty_like(candidates)
         distances = np.empty(len(candidates), dtype=np.int64)
         for row, index in enumerate(indices.tolist()):
-            way = self._ways[index]
-            images[row], distances[row] = follow(way.original, candidates[row], way.shortest)
+            reach = self._reaches[index]
+            images[row], distances[row] = follow(reach.original, candidates[row], reach.shortest)
         return Steps((images,), distances)
 
     def read(self, answers: list[Scores], steps: Steps, indices: Indices, goals: Classes) -> Scores:
@@ -136,8 +136,8 @@ class LabelWalk(Questions):
         own, beyond = (predicted(each) for each in answers)
         is_reached = (beyond == goals) == self._is_targeted
         for index, distance in zip(indices[is_reached].tolist(), steps.distances[is_reached].tolist(), strict=True):
-            way = self._ways[index]
-            way.latest = min(way.latest, distance)
+            reach = self._reaches[index]
+            reach.latest = min(reach.latest, distance)
         scores: Scores = answers[0].copy()
         rows = np.arange(len(scores))
         part = _MOST_OF_LABEL * (_NEVER - steps.distances) / _NEVER
@@ -148,18 +148,18 @@ class LabelWalk(Questions):
     def advance(self, indices: Iterable[int]) -> None:
         """Let what was read count for the next candidates of images whose iteration is complete."""
         for index in indices:
-            way = self._ways[index]
-            way.shortest = way.latest
+            reach = self._reaches[index]
+            reach.shortest = reach.latest
 
     def save(self) -> dict[str, Any]:
         """Return the distances."""
-        return {"ways": [[index, way.shortest, way.latest] for index, way in self._ways.items()]}
+        return {"reaches": [[index, reach.shortest, reach.latest] for index, reach in self._reaches.items()]}
 
     def load(self, document: Mapping[str, Any]) -> None:
         """Go on from what `save` returned; the images have begun already."""
-        for index, shortest, latest in document["ways"]:
-            way = self._ways[index]
-            way.shortest, way.latest = shortest, latest
+        for index, shortest, latest in document["reaches"]:
+            reach = self._reaches[index]
+            reach.shortest, reach.latest = shortest, latest
 
 
 def follow(original: Image, candidate: Image, shortest: int) -> tuple[Image, int]:

@@ -27,7 +27,7 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.folder import write_bytes
-from dfa.runs.reading import holds_run, read_run_json
+from dfa.runs.saved_run import holds_run, read_run_json
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image

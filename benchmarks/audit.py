@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.results import load_images, load_model, make_parser, print_table, write_report
 
 _BAR = 1.2
 

@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import make_parser, print_table, write_report
 from dfa import _core
+from harness.results import make_parser, print_table, write_report
 
 _ENTER_AT_FIRST, _ENTER_AT_LAST = 0.5, 0.2
 _SHARE_OF_POSITIVES = 0.5

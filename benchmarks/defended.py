@@ -31,9 +31,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import ImageSet, existing, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.pipelines import Jpeg, Median, RandomResizePad
 from dfa.types import Classes, Images
+from harness.results import (
+    ImageSet,
+    existing,
+    first_correct,
+    load_images,
+    load_model,
+    make_parser,
+    print_table,
+    write_report,
+)
 
 _PACKAGES = ("dfa", "numpy", "keras", "tensorflow", "PIL", "ai_edge_litert")
 

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.targets import resolve
 from dfa.types import Images
+from harness.results import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 
 _MARKS: Final = (10, 100, 1_000, 10_000)
 _MOST_TOP_1: Final = 1.5

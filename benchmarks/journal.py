@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import common
 import dfa
 from dfa.store import Store
+from harness.results import load_images, load_model, make_parser, print_table, write_report
 
 
 class Case(NamedTuple):
@@ -79,8 +79,8 @@ def timed(owner: type, *names: str) -> Iterator[dict[str, float]]:
 
 def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the times of one case, stored and not, in turns."""
-    oracle = dfa.as_oracle(common.load_model(data, case.model))
-    images = common.load_images(data, case.images).images[: arguments.images or case.number]
+    oracle = dfa.as_oracle(load_model(data, case.model))
+    images = load_images(data, case.images).images[: arguments.images or case.number]
     settings = {"max_queries": arguments.max_queries, "batch_size": case.batch_size, "progress": False}
     settings |= case.settings
 
@@ -128,13 +128,13 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = common.make_parser("journal", __doc__.partition("\n")[0] if __doc__ else None, repeats=5)
+    parser = make_parser("journal", __doc__.partition("\n")[0] if __doc__ else None, repeats=5)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="cases to measure")
     parser.add_argument("--images", type=int, help="images to attack instead of the case's own number")
     parser.add_argument("--max-queries", type=int, default=2_000, help="budget per image")
     arguments = parser.parse_args()
     results = {name: measure(CASES[name], arguments.data, arguments) for name in arguments.only}
-    common.print_table(
+    print_table(
         ["case", "queries", "found", "in memory", "attack", "saved", "stored", "whole", "(cpu)", "journal", "files"],
         [
             [
@@ -153,7 +153,7 @@ def main() -> None:
             for name, each in results.items()
         ],
     )
-    common.write_report(arguments.out, arguments, results)
+    write_report(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import make_parser, print_table, write_report
+from harness.results import make_parser, print_table, write_report
 
 _SETTINGS = {"paper": dfa.Racos.paper(coordinates=600), "default": dfa.Racos()}
 _BAR = 1e9

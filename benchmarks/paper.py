@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.results import load_images, load_model, make_parser, print_table, write_report
 
 _ITERATIONS = 10_000
 _OPTIMIZERS = ("paper", "default", "paper-log")

@@ -1,7 +1,7 @@
 """Queries that dfa and its rivals need: same oracle, images, integer epsilon and budget, counted at one boundary.
 
 The images are the first of each set that the model classifies correctly, and success is over all of them. Queries of
-an image are counted up to the first success; a failure counts as the whole budget. `rivals/boundary.py` says what is
+an image are counted up to the first success; a failure counts as the whole budget. `rivals/counting.py` says what is
 counted; dfa counts for itself, and its count is compared with the images that its oracle saw.
 
 Every cell (a setting, an attack, a seed) is written to the JSON when it is finished, and one that the JSON holds with
@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.targets import resolve
 from dfa.types import Image
+from harness.results import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
-from rivals.boundary import (
+from rivals.counting import (
     Boundary,
     Loss,
     Problem,

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import dfa
-from common import make_parser, print_table, write_report
+from harness.results import make_parser, print_table, write_report
 from memory import LazyImages, answer
 
 _SECONDS = 20.0

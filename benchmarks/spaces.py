@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import common
 import dfa
 from dfa.picture import Sheet
+from harness.results import first_correct, load_images, load_model, make_parser, write_report
 
 MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
 EXAMPLES = 10
@@ -73,10 +73,8 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
 
 def subjects(data: Path, name: str, skip: int, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly, but for those that are skipped."""
-    model = Counted(common.load_model(data, f"{name}.keras"))
-    (images, labels), _ = common.first_correct(
-        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip
-    )
+    model = Counted(load_model(data, f"{name}.keras"))
+    (images, labels), _ = first_correct(model.oracle, load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip)
     return model, images, labels
 
 
@@ -168,7 +166,7 @@ def add_examples(sheet: Sheet, called: str, result: dfa.Result, originals: NDArr
 
 def main() -> None:
     """Run what was asked for."""
-    parser = common.make_parser("spaces", (__doc__ or "").splitlines()[0])
+    parser = make_parser("spaces", (__doc__ or "").splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--number", type=int, default=50, help="images")
     parser.add_argument(
@@ -190,7 +188,7 @@ def main() -> None:
 
     def keep(kind: str, row: dict[str, Any]) -> None:
         document[kind].append(row)
-        common.write_report(arguments.out, arguments, document)
+        write_report(arguments.out, arguments, document)
 
     for name in arguments.models:
         model, images, labels = subjects(arguments.data, name, arguments.skip, arguments.number)

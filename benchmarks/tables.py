@@ -29,7 +29,7 @@ from typing import Any
 
 import torch
 
-from common import make_parser, write_report
+from harness.results import make_parser, write_report
 from systems.context import Context
 from systems.rows import ROWS, CannotRunError, Row
 

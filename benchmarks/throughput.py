@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.results import load_images, load_model, make_parser, print_table, write_report
 
 _PARTS = ("propose", "wait", "score", "update", "other")
 

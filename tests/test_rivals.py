@@ -15,7 +15,7 @@ import queries
 from oracles import LinearClassifier, Recorder, never, random_images
 from rivals.art_square import art_square
 from rivals.bandits import bandits
-from rivals.boundary import Boundary, BudgetError, Problem, box, cross_entropy, log_margin, play, probability_margin
+from rivals.counting import Boundary, BudgetError, Problem, box, cross_entropy, log_margin, play, probability_margin
 from rivals.nes import nes
 from rivals.parsimonious import _lazy_greedy, _State, first_side, parsimonious, parsimonious_loss
 from rivals.signhunter import signhunter

@@ -152,25 +152,28 @@ def clean():
 
 
 def test_small_attacks_attack_within_their_budget(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
     for vectors in (
-        small.carlini_wagner(model, x, y, epsilon=0.2),
-        small.bim(model, x, y, torch.full((6,), 0.2)),
-        small.nes_pgd(model, x, y, epsilon=0.2, max_queries=2_000).vectors,
-        small.bandits(model, x, y, epsilon=0.2, max_queries=2_000, tiles=2).vectors,
-        small.box_lbfgs(model, x, y),
+        attacks.carlini_wagner(model, x, y, epsilon=0.2),
+        attacks.bim(model, x, y, torch.full((6,), 0.2)),
+        attacks.nes_pgd(model, x, y, epsilon=0.2, max_queries=2_000).vectors,
+        attacks.bandits(model, x, y, epsilon=0.2, max_queries=2_000, tiles=2).vectors,
+        attacks.box_lbfgs(model, x, y),
     ):
         assert (model(vectors).argmax(1) != y).float().mean() >= 5 / 6
         assert vectors.min() >= 0
         assert vectors.max() <= 1
-    for vectors in (small.carlini_wagner(model, x, y, epsilon=0.01), small.bim(model, x, y, torch.full((6,), 0.01))):
+    for vectors in (
+        attacks.carlini_wagner(model, x, y, epsilon=0.01),
+        attacks.bim(model, x, y, torch.full((6,), 0.01)),
+    ):
         assert (vectors - x).abs().max() <= 0.01 + 1e-6
 
 
 def test_the_queries_of_black_boxes_are_those_they_make(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
     asked = []
@@ -179,7 +182,7 @@ def test_the_queries_of_black_boxes_are_those_they_make(clean):
         asked.append(len(vectors))
         return model(vectors)
 
-    for attack, settings in ((small.nes_pgd, {}), (small.bandits, {"tiles": 2})):
+    for attack, settings in ((attacks.nes_pgd, {}), (attacks.bandits, {"tiles": 2})):
         state = attack(counted, x, y, epsilon=0.2, max_queries=500, **settings)
         assert 0 < state.queries.max() <= 500
         assert int(state.queries.sum()) == sum(asked)
@@ -187,14 +190,14 @@ def test_the_queries_of_black_boxes_are_those_they_make(clean):
 
 
 def test_the_smallest_radius_is_found(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
 
     def of_radius(radius):
-        return small.bim(model, x, y, radius, step=1.0, steps=1)
+        return attacks.bim(model, x, y, radius, step=1.0, steps=1)
 
-    found = small.smallest_radius(of_radius, model, x, y, 1.0)
+    found = attacks.smallest_radius(of_radius, model, x, y, 1.0)
     radius = (found - x).abs().amax((1, 2, 3))
     assert (model(found).argmax(1) != y).all()
     assert (model(of_radius(radius * 0.999)).argmax(1) == y).all()

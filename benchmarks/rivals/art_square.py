@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.types import Indices, Scores
-from rivals.boundary import Boundary
+from rivals.counting import Boundary
 
 
 def toolbox_version() -> str | None:

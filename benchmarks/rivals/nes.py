@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.types import Image, Images
-from rivals.boundary import Search, box
+from rivals.counting import Search, box
 
 _PAIRS = 25
 _MOMENTUM = 0.9

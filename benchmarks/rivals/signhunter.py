@@ -19,7 +19,7 @@ import math
 import numpy as np
 
 from dfa.types import Image
-from rivals.boundary import Search, box
+from rivals.counting import Search, box
 
 
 def signhunter(image: Image, epsilon: int, rng: np.random.Generator) -> Search:

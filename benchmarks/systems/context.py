@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import dfa
-from common import load_images
 from dfa import demo
 from dfa.auditing import AuditReport
+from harness.results import load_images
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")

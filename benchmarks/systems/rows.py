@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import dfa
-from systems import small
+from systems import attacks
 from systems.context import SPACE, Context, Result, Subject, audit_of, audited, measured
 from systems.verifier import counterexamples
 
@@ -148,9 +148,9 @@ def _smallest(momentum: float) -> Any:
     def run(subject: Subject) -> Result:
         def attacked(x: Any, y: Any) -> Any:
             def of_radius(radius: Any) -> Any:
-                return small.bim(subject.module, x, y, radius, momentum=momentum, step=0.2)
+                return attacks.bim(subject.module, x, y, radius, momentum=momentum, step=0.2)
 
-            return small.smallest_radius(of_radius, subject.module, x, y, 0.3)
+            return attacks.smallest_radius(of_radius, subject.module, x, y, 0.3)
 
         return audited(subject, attacked, note="smallest radius by bisection, as Foolbox 1 did by default")
 
@@ -170,7 +170,7 @@ def _deepxplore(context: Context) -> Result:
         return np.stack([~differ.numpy(), differ.numpy()], axis=1).astype(float)
 
     started = time.perf_counter()
-    vectors = small.joint_difference(subject.module, other, x[agree], y[agree]).numpy()
+    vectors = attacks.joint_difference(subject.module, other, x[agree], y[agree]).numpy()
     seconds = time.perf_counter() - started
     report = dfa.audit(None, images, vectors, labels, normalizer=SPACE, vector_oracle=disagree)
     return measured(report, seconds, note="two LeNet-1, light constraint, step 10 of 255; success is disagreement")
@@ -356,7 +356,7 @@ _TABLE_4 = [
     *_over("Square", _torchattacks("Square", n_queries=500, note=", 8/255, 500 queries"), resnet=20),
     *_over(
         "BLB",
-        _plain(small.box_lbfgs, "SciPy's L-BFGS-B, 12 constants x 50 iterations"),
+        _plain(attacks.box_lbfgs, "SciPy's L-BFGS-B, 12 constants x 50 iterations"),
         _paper(100, 49, 51, "ResNet"),
         lenet=10,
         demo=10,
@@ -364,7 +364,7 @@ _TABLE_4 = [
     ),
     *_over(
         "OptMargin",
-        _plain(small.opt_margin, "10 directions at 0.3, 4 x 60 steps"),
+        _plain(attacks.opt_margin, "10 directions at 0.3, 4 x 60 steps"),
         _paper(100, 90, 10, "CIFAR-10"),
         lenet=20,
         demo=20,
@@ -438,7 +438,7 @@ def _nes(subject: Subject, *, rank: int | None = None, max_queries: int) -> Resu
     targets = None if rank is None else subject.targets(rank)
     goals = torch.tensor(subject.labels if targets is None else targets)
     started = time.perf_counter()
-    state = small.nes_pgd(
+    state = attacks.nes_pgd(
         subject.module, x, goals, epsilon=_within(subject), targeted=rank is not None, max_queries=max_queries
     )
     return _of_counted(subject, state, time.perf_counter() - started, targets, max_queries)
@@ -447,11 +447,11 @@ def _nes(subject: Subject, *, rank: int | None = None, max_queries: int) -> Resu
 def _bandits(subject: Subject, *, max_queries: int) -> Result:
     x, y = subject.tensors
     started = time.perf_counter()
-    state = small.bandits(subject.module, x, y, epsilon=_within(subject), max_queries=max_queries)
+    state = attacks.bandits(subject.module, x, y, epsilon=_within(subject), max_queries=max_queries)
     return _of_counted(subject, state, time.perf_counter() - started, None, max_queries)
 
 
-def _of_counted(subject: Subject, state: small.Counted, seconds: float, targets: Any, max_queries: int) -> Result:
+def _of_counted(subject: Subject, state: attacks.Counted, seconds: float, targets: Any, max_queries: int) -> Result:
     report = audit_of(subject, state.vectors.numpy(), targets=targets)
     queries = state.mean(report.adversarial_vector)
     return measured(report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries")
@@ -464,7 +464,7 @@ def _carlini(subject: Subject, *, rank: int | None = None, model: Any = None) ->
     attacked = subject.module if model is None else model
     return audited(
         subject,
-        lambda x, y: small.carlini_wagner(
+        lambda x, y: attacks.carlini_wagner(
             attacked, x, y, targeted=rank is not None, epsilon=_within(subject), searches=searches, steps=steps
         ),
         epsilon=subject.epsilon,

@@ -1,4 +1,4 @@
-"""Queries that dfa and its rivals need: same oracle, images, integer epsilon and budget, counted at one boundary.
+"""Queries that dfa and its rivals need: same oracle, images, integer epsilon and budget, counted in one place.
 
 The images are the first of each set that the model classifies correctly, and success is over all of them. Queries of
 an image are counted up to the first success; a failure counts as the whole budget. `rivals/counting.py` says what is
@@ -35,14 +35,14 @@ from harness.results import Counted, first_correct, load_images, load_model, mak
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
 from rivals.counting import (
-    Boundary,
     Loss,
     Problem,
+    QueryCounter,
     Search,
     cross_entropy,
     log_margin,
-    play,
     probability_margin,
+    run_searches,
 )
 from rivals.nes import nes
 from rivals.parsimonious import parsimonious, parsimonious_loss
@@ -145,27 +145,27 @@ def searching(make: Callable[[Image, int, np.random.Generator], Search], loss: L
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
         started = time.perf_counter()
-        boundary = Boundary(oracle, problem)
+        counter = QueryCounter(oracle, problem)
         streams = (np.random.default_rng([seed, place]) for place in range(len(problem.images)))
         searches = [
             make(image, problem.epsilon, stream) for image, stream in zip(problem.images, streams, strict=False)
         ]
-        play(boundary, searches, loss, batch_size)
-        return outcome_of(boundary, started, batch_size)
+        run_searches(counter, searches, loss, batch_size)
+        return outcome_of(counter, started, batch_size)
 
     return Attack(run, f"{_described(make)}, loss={_described(loss)}")
 
 
-def outcome_of(boundary: Boundary, started: float, batch_size: int) -> Outcome:
-    """Return what a boundary has counted since `started`, with its successes confirmed."""
+def outcome_of(counter: QueryCounter, started: float, batch_size: int) -> Outcome:
+    """Return what a counter has counted since `started`, with its successes confirmed."""
     wall = time.perf_counter() - started
-    unconfirmed = boundary.confirm(batch_size)
+    unconfirmed = counter.confirm(batch_size)
     return Outcome(
-        [hit or None for hit in boundary.hits.tolist()],
-        int(boundary.sent.sum()),
+        [hit or None for hit in counter.hits.tolist()],
+        int(counter.sent.sum()),
         wall,
-        boundary.seconds,
-        boundary.calls,
+        counter.seconds,
+        counter.calls,
         unconfirmed,
     )
 
@@ -206,25 +206,25 @@ def dfa_attack(**keywords: Any) -> Attack:
 
 
 def _audit(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen: int, batch_size: int) -> None:
-    """Hold dfa's own figures against what its oracle saw, and its images against the boundary's judgement.
+    """Hold dfa's own figures against what its oracle saw, and its images against the counter's judgement.
 
     Raises:
         RuntimeError: They differ.
     """
     records, profile = result.records, result.profile
-    boundary = Boundary(oracle, problem)
+    counter = QueryCounter(oracle, problem)
     places = [place for place, record in enumerate(records) if record.verified]
     for start in range(0, len(places), batch_size):
         some = places[start : start + batch_size]
         images = [result.images[place] for place in some]
-        boundary.ask(np.stack([image for image in images if image is not None]), np.array(some, dtype=np.int64))
+        counter.ask(np.stack([image for image in images if image is not None]), np.array(some, dtype=np.int64))
     checks = {
         "the images that its oracle saw": (
             images_seen,
             profile.rows_sent + profile.clean + profile.verification,
         ),
         "the queries of its records": (sum(record.queries_sent for record in records), profile.rows_sent),
-        "its successes, judged here": (int((boundary.hits > 0).sum()), len(places)),
+        "its successes, judged here": (int((counter.hits > 0).sum()), len(places)),
         "its records beyond the budget": (sum(record.queries_sent > problem.budget for record in records), 0),
     }
     for what, (here, there) in checks.items():
@@ -238,9 +238,9 @@ def through_art() -> Attack:
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
         num_classes = np.asarray(oracle.scores(problem.images[:1])).shape[1]
         started = time.perf_counter()
-        boundary = Boundary(oracle, problem)
-        art_square(boundary, num_classes, seed)
-        return outcome_of(boundary, started, batch_size)
+        counter = QueryCounter(oracle, problem)
+        art_square(counter, num_classes, seed)
+        return outcome_of(counter, started, batch_size)
 
     return Attack(run, f"art_square, adversarial-robustness-toolbox {toolbox_version()}", only_untargeted=True)
 

@@ -48,7 +48,7 @@ SPACES: dict[str, dict[str, dfa.Space]] = {
 }
 
 
-class Counted:
+class CountedModel:
     """A model as a function of uint8 batches that counts the images it is asked about."""
 
     def __init__(self, model: Any) -> None:
@@ -71,14 +71,16 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def subjects(data: Path, name: str, skip: int, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
+def subjects(
+    data: Path, name: str, skip: int, number: int
+) -> tuple[CountedModel, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly, but for those that are skipped."""
-    model = Counted(load_model(data, f"{name}.keras"))
+    model = CountedModel(load_model(data, f"{name}.keras"))
     (images, labels), _ = first_correct(model.oracle, load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip)
     return model, images, labels
 
 
-def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
+def attack(model: CountedModel, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
     """Attack with the space's default optimizer, but for what `changes` says of it."""
     budget = changes.pop("max_queries")
     optimizer = replace(space.optimizer(), **changes)
@@ -101,7 +103,12 @@ def figures(results: list[dfa.Result]) -> dict[str, Any]:
 
 
 def compare_regions(
-    model: Counted, images: NDArray[np.uint8], space: dfa.Space, seeds: int, budget: int, settings: list[dict[str, Any]]
+    model: CountedModel,
+    images: NDArray[np.uint8],
+    space: dfa.Space,
+    seeds: int,
+    budget: int,
+    settings: list[dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Attack with each setting, on the same images and seeds."""
     for changes in settings:
@@ -110,7 +117,7 @@ def compare_regions(
 
 
 def art_pixel(
-    model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
+    model: CountedModel, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """Attack image by image with ART's PixelAttack (th=1, its defaults); es: 0 CMA-ES, 1 differential evolution.
 
@@ -227,7 +234,7 @@ def _settings(arguments: argparse.Namespace, space: dfa.Space) -> list[dict[str,
 
 def _one_pixel(
     name: str,
-    model: Counted,
+    model: CountedModel,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     arguments: argparse.Namespace,

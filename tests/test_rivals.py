@@ -1,4 +1,4 @@
-"""The query-efficiency harness: what its boundary counts, and that its rivals are what they say."""
+"""The query-efficiency harness: what its counter counts, and that its rivals are what they say."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ import queries
 from oracles import LinearClassifier, Recorder, never, random_images
 from rivals.art_square import art_square
 from rivals.bandits import bandits
-from rivals.counting import Boundary, BudgetError, Problem, box, cross_entropy, log_margin, play, probability_margin
+from rivals.counting import (
+    BudgetError,
+    Problem,
+    QueryCounter,
+    box,
+    cross_entropy,
+    log_margin,
+    probability_margin,
+    run_searches,
+)
 from rivals.nes import nes
 from rivals.parsimonious import _lazy_greedy, _State, first_side, parsimonious, parsimonious_loss
 from rivals.signhunter import signhunter
@@ -45,15 +54,15 @@ def problem_of(number=6, *, budget=400, epsilon=EPSILON, rank=None, ask=CLASSIFI
 
 def attack(problem, name, *, ask=CLASSIFIER, seed=0, batch_size=256, some=None):
     make, loss = RIVALS[name]
-    boundary = Boundary(dfa.as_oracle(ask), problem)
+    counter = QueryCounter(dfa.as_oracle(ask), problem)
     searches = [
         make(image, problem.epsilon, np.random.default_rng([seed, place])) for place, image in enumerate(problem.images)
     ]
-    play(boundary, searches, loss, batch_size)
-    return boundary
+    run_searches(counter, searches, loss, batch_size)
+    return counter
 
 
-# The boundary.
+# The counter.
 
 
 def test_the_query_that_was_the_first_success_is_what_counts():
@@ -61,58 +70,58 @@ def test_the_query_that_was_the_first_success_is_what_counts():
     low, high = box(problem.images, EPSILON)
     answers = iter([[[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]])
     problem = Problem(problem.images, np.zeros(2, dtype=np.int64), False, EPSILON, 10)
-    boundary = Boundary(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
+    counter = QueryCounter(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
     owners = np.array([0, 1, 0, 1, 1, 0])
     images = np.stack([low[0], low[1], high[0], high[1], low[1], low[0]])
-    boundary.ask(images, owners)
-    assert boundary.hits.tolist() == [2, 3]
-    assert boundary.sent.tolist() == [3, 3]
-    np.testing.assert_array_equal(boundary.found[0], high[0])
+    counter.ask(images, owners)
+    assert counter.hits.tolist() == [2, 3]
+    assert counter.sent.tolist() == [3, 3]
+    np.testing.assert_array_equal(counter.found[0], high[0])
 
 
 def test_what_lies_outside_of_the_box_costs_a_query_and_is_no_success():
     problem = problem_of(1)
-    boundary = Boundary(dfa.as_oracle(lambda images: np.full((len(images), 2), 0.5)), problem)
+    counter = QueryCounter(dfa.as_oracle(lambda images: np.full((len(images), 2), 0.5)), problem)
     problem.goals[0] = 1
     low, high = box(problem.images, EPSILON)
     above, below = high[0].copy(), low[0].copy()
     above[3, 4, 1] += 1
     below[0, 0, 0] -= 1
-    boundary.ask(np.stack([above, below]), np.array([0, 0]))
-    assert boundary.hits.tolist() == [0]
-    boundary.ask(high, np.array([0]))
-    assert boundary.hits.tolist() == [3]
+    counter.ask(np.stack([above, below]), np.array([0, 0]))
+    assert counter.hits.tolist() == [0]
+    counter.ask(high, np.array([0]))
+    assert counter.hits.tolist() == [3]
 
 
 def test_the_budget_is_hard():
     problem = problem_of(2, budget=3)
     recorder = Recorder(never)
-    boundary = Boundary(dfa.as_oracle(recorder), problem)
-    boundary.ask(problem.images[[0, 0]], np.array([0, 0]))
+    counter = QueryCounter(dfa.as_oracle(recorder), problem)
+    counter.ask(problem.images[[0, 0]], np.array([0, 0]))
     with pytest.raises(BudgetError, match="image 0 has a budget of 3"):
-        boundary.ask(problem.images[[1, 0, 0]], np.array([1, 0, 0]))
-    assert boundary.sent.tolist() == [2, 0]
+        counter.ask(problem.images[[1, 0, 0]], np.array([1, 0, 0]))
+    assert counter.sent.tolist() == [2, 0]
     assert recorder.num_images == 2
 
 
 def test_only_uint8_images_of_the_right_shape_pass():
     problem = problem_of(1)
-    boundary = Boundary(dfa.as_oracle(CLASSIFIER), problem)
+    counter = QueryCounter(dfa.as_oracle(CLASSIFIER), problem)
     with pytest.raises(ValueError, match="must be uint8"):
-        boundary.ask(problem.images.astype(np.float32), np.array([0]))
+        counter.ask(problem.images.astype(np.float32), np.array([0]))
     with pytest.raises(ValueError, match="must be uint8"):
-        boundary.ask(problem.images, np.array([0, 0]))
+        counter.ask(problem.images, np.array([0, 0]))
 
 
 def test_a_success_that_is_none_when_asked_again_is_struck_out():
     problem = Problem(random_images(1, SHAPE), np.zeros(1, dtype=np.int64), False, EPSILON, 10)
     answers = iter([[[0.4, 0.6]], [[0.9, 0.1]]])
-    boundary = Boundary(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
-    boundary.ask(problem.images, np.array([0]))
-    assert boundary.hits.tolist() == [1]
-    assert boundary.confirm(256) == 1
-    assert boundary.hits.tolist() == [0]
-    assert boundary.sent.tolist() == [1]
+    counter = QueryCounter(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
+    counter.ask(problem.images, np.array([0]))
+    assert counter.hits.tolist() == [1]
+    assert counter.confirm(256) == 1
+    assert counter.hits.tolist() == [0]
+    assert counter.sent.tolist() == [1]
 
 
 @pytest.mark.parametrize("loss", [log_margin, probability_margin, cross_entropy])
@@ -140,20 +149,20 @@ def test_the_cross_entropy_tells_probabilities_near_1_apart():
 def test_each_rival_breaks_an_easy_classifier(name, rank):
     problem = problem_of(rank=rank, budget=2_000)
     recorder = Recorder(CLASSIFIER)
-    boundary = attack(problem, name, ask=recorder)
-    assert (boundary.hits > 0).all()
-    assert boundary.sent.sum() == recorder.num_images
-    assert boundary.confirm(4) == 0
-    for place, image in boundary.found.items():
+    counter = attack(problem, name, ask=recorder)
+    assert (counter.hits > 0).all()
+    assert counter.sent.sum() == recorder.num_images
+    assert counter.confirm(4) == 0
+    for place, image in counter.found.items():
         assert np.abs(image.astype(int) - problem.images[place]).max() <= EPSILON
         assert (CLASSIFIER.classes(image[None])[0] == problem.goals[place]) == (rank is not None)
 
 
 @pytest.mark.parametrize("name", RIVALS)
 def test_a_failure_spends_the_budget_and_no_more(name):
-    boundary = attack(problem_of(3, budget=137, ask=never), name, ask=never)
-    assert boundary.sent.tolist() == [137] * 3
-    assert not boundary.hits.any()
+    counter = attack(problem_of(3, budget=137, ask=never), name, ask=never)
+    assert counter.sent.tolist() == [137] * 3
+    assert not counter.hits.any()
 
 
 @pytest.mark.parametrize("name", RIVALS)
@@ -335,26 +344,26 @@ def test_square_through_art_is_charged_for_all_that_it_sends():
     pytest.importorskip("art", reason="adversarial-robustness-toolbox is not installed")
     problem = problem_of(5, budget=200)
     recorder = Recorder(CLASSIFIER)
-    boundary = Boundary(dfa.as_oracle(recorder), problem)
+    counter = QueryCounter(dfa.as_oracle(recorder), problem)
     state = np.random.get_state()[1].tolist()
-    art_square(boundary, 10, seed=3)
+    art_square(counter, 10, seed=3)
     assert np.random.get_state()[1].tolist() == state
-    assert boundary.sent.sum() == recorder.num_images
-    assert (boundary.hits > 0).any()
+    assert counter.sent.sum() == recorder.num_images
+    assert (counter.hits > 0).any()
     # Two looks at the clean image come before the first candidate.
-    assert boundary.hits[boundary.hits > 0].min() >= 3
-    assert boundary.confirm(256) == 0
-    again = Boundary(dfa.as_oracle(CLASSIFIER), problem)
+    assert counter.hits[counter.hits > 0].min() >= 3
+    assert counter.confirm(256) == 0
+    again = QueryCounter(dfa.as_oracle(CLASSIFIER), problem)
     art_square(again, 10, seed=3)
-    assert again.hits.tolist() == boundary.hits.tolist()
+    assert again.hits.tolist() == counter.hits.tolist()
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_square_through_art_ends_with_the_budget():
     pytest.importorskip("art", reason="adversarial-robustness-toolbox is not installed")
-    boundary = Boundary(dfa.as_oracle(never), problem_of(3, budget=50, ask=never))
-    art_square(boundary, 2, seed=0)
-    assert boundary.sent.tolist() == [50] * 3
+    counter = QueryCounter(dfa.as_oracle(never), problem_of(3, budget=50, ask=never))
+    art_square(counter, 2, seed=0)
+    assert counter.sent.tolist() == [50] * 3
 
 
 # The harness.

@@ -451,7 +451,7 @@ def _bandits(subject: Subject, *, max_queries: int) -> Result:
     return _of_counted(subject, state, time.perf_counter() - started, None, max_queries)
 
 
-def _of_counted(subject: Subject, state: attacks.Counted, seconds: float, targets: Any, max_queries: int) -> Result:
+def _of_counted(subject: Subject, state: attacks.AttackState, seconds: float, targets: Any, max_queries: int) -> Result:
     report = audit_of(subject, state.vectors.numpy(), targets=targets)
     queries = state.mean(report.adversarial_vector)
     return measured(report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries")

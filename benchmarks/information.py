@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 import dfa
-from dfa.targets import resolve
-from dfa.types import Images
-from harness.results import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.arrays import Classes, Images
+from harness.inputs import CountingOracle, first_correct, load_images, load_model, targets_of
+from harness.printing import print_table, verdict
+from harness.results import read_results, write_results
 
 _MARKS: Final = (10, 100, 1_000, 10_000)
 _MOST_TOP_1: Final = 1.5
@@ -79,27 +79,26 @@ class Problem:
 
     model: Any
     images: Images
-    targets: NDArray[np.int64] | None
+    targets: Classes | None
 
 
 def load(setting: Setting, number: int, data: Path) -> Problem:
     """Load a setting."""
     model = load_model(data, setting.model)
     chosen, scores = first_correct(dfa.as_oracle(model), load_images(data, setting.images), number, setting.batch_size)
-    places = np.arange(len(chosen.images))
-    targets = None if setting.rank is None else resolve(dfa.rank(setting.rank), scores, places)
+    targets = None if setting.rank is None else targets_of(setting.rank, scores)
     return Problem(model, chosen.images, targets)
 
 
-def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, Counted]:
+def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, CountingOracle]:
     """Return the oracle of a level, and what counts the images that the model behind it sees."""
     if level == "logits":
         keras = importlib.import_module("keras")
         layer = problem.model.get_layer(setting.logits).output
         logits = keras.Model(problem.model.inputs, keras.layers.Flatten()(layer))
-        counted = Counted(dfa.as_oracle(logits, returns="logits"))
+        counted = CountingOracle(dfa.as_oracle(logits, returns="logits"))
     else:
-        counted = Counted(dfa.as_oracle(problem.model))
+        counted = CountingOracle(dfa.as_oracle(problem.model))
     return LEVELS[level](counted), counted
 
 
@@ -184,12 +183,12 @@ def show(cells: list[dict[str, Any]]) -> None:
         ],
     )
     for text, is_met in bars(cells):
-        print(f"{'met   ' if is_met else 'MISSED'}  {text}")
+        print(f"{verdict(is_met):<6}  {text}")
 
 
 def main() -> None:
     """Measure every cell, or show what was measured."""
-    parser = make_parser("information", __doc__.partition("\n")[0] if __doc__ else None)
+    parser = make_parser("information", __doc__)
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), help="settings")
     parser.add_argument("--levels", nargs="+", choices=list(LEVELS), default=list(LEVELS), help="what is shown")
     parser.add_argument("--images", type=int, help="of every setting, instead of its own number")
@@ -198,9 +197,9 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", dest="only_prints", help="show the JSON and measure nothing")
     arguments: argparse.Namespace = parser.parse_args()
     if arguments.only_prints:
-        show(json.loads(arguments.out.read_text())["results"])
+        show(read_results(arguments.out, []))
         return
-    measured = json.loads(arguments.out.read_text())["results"] if arguments.out.is_file() else []
+    measured = read_results(arguments.out, [])
     # What is not measured now stays in the JSON, so that a long run may be cut into several.
     cells: list[dict[str, Any]] = [
         cell for cell in measured if cell["setting"] not in arguments.only or cell["level"] not in arguments.levels
@@ -211,7 +210,7 @@ def main() -> None:
         for level in arguments.levels:
             cells.append(measure(problem, name, level, arguments.budget or setting.budget, arguments.seed))
             # After every cell, so that what is finished survives an interruption.
-            write_report(arguments.out, arguments, cells, bars=bars(cells))
+            write_results(arguments.out, arguments, cells, bars=bars(cells))
     show(cells)
 
 

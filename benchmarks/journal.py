@@ -20,7 +20,10 @@ import numpy as np
 
 import dfa
 from dfa.store import Store
-from harness.results import load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.inputs import load_images, load_model
+from harness.printing import print_table
+from harness.results import write_results
 
 
 class Case(NamedTuple):
@@ -128,7 +131,7 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = make_parser("journal", __doc__.partition("\n")[0] if __doc__ else None, repeats=5)
+    parser = make_parser("journal", __doc__, repeats=5)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="cases to measure")
     parser.add_argument("--images", type=int, help="images to attack instead of the case's own number")
     parser.add_argument("--max-queries", type=int, default=2_000, help="budget per image")
@@ -153,7 +156,7 @@ def main() -> None:
             for name, each in results.items()
         ],
     )
-    write_report(arguments.out, arguments, results)
+    write_results(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

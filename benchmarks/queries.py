@@ -12,15 +12,12 @@ per setting, the one with the lowest mean is the best, to which all others are c
 from __future__ import annotations
 
 import argparse
-import fnmatch
 import importlib
-import json
 import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,9 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from dfa.targets import resolve
-from dfa.types import Image
-from harness.results import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser, matching, not_negative, positive
+from harness.arrays import Image
+from harness.inputs import CountingOracle, first_correct, load_images, load_model, targets_of
+from harness.printing import print_table
+from harness.results import now, read_results, write_results
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
 from rivals.counting import (
@@ -174,7 +173,7 @@ def dfa_attack(**keywords: Any) -> Attack:
     """Return `dfa.run` with keyword arguments of its own."""
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
-        counted = Counted(oracle)
+        counted = CountingOracle(oracle)
         result = dfa.run(
             counted,
             problem.images,
@@ -287,9 +286,7 @@ def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
     if not len(chosen):
         raise SystemExit(f"{setting.model} classifies no more than {arguments.skip} images correctly; --skip fewer")
     if setting.rank is not None:
-        resolved = resolve(dfa.rank(setting.rank), scores, np.arange(len(chosen)))
-        assert resolved is not None
-        goals = resolved
+        goals = targets_of(setting.rank, scores)
     problem = Problem(chosen, goals, setting.rank is not None, setting.epsilon, arguments.budget)
     return Loaded(oracle, problem)
 
@@ -316,7 +313,7 @@ def measure(loaded: Loaded, setting: str, attack: str, seed: int, arguments: arg
         "attack": attack,
         "seed": seed,
         "parameters": parameters_of(SETTINGS[setting], ATTACKS[attack], arguments),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         **outcome._asdict(),
     }
 
@@ -328,9 +325,7 @@ def key_of(cell: dict[str, Any]) -> tuple[str, str, int]:
 
 def read_cells(path: Path) -> dict[tuple[str, str, int], dict[str, Any]]:
     """Return the cells of a JSON by key; none where there is no such file."""
-    if not path.is_file():
-        return {}
-    return {key_of(cell): cell for cell in json.loads(path.read_text())["results"]}
+    return {key_of(cell): cell for cell in read_results(path, [])}
 
 
 @dataclass
@@ -520,40 +515,27 @@ def write(path: Path, arguments: argparse.Namespace, cell: dict[str, Any]) -> No
     cells[key_of(cell)] = cell
     tables = {setting: rows_of(cells.values(), setting) for setting in SETTINGS}
     summary = {setting: [row.as_dict() for row in rows] for setting, rows in tables.items() if rows}
-    write_report(path, arguments, list(cells.values()), summary=summary)
-
-
-def chosen(patterns: Sequence[str], names: Iterable[str]) -> list[str]:
-    """Return the names that match one of the patterns, in the order of the names.
-
-    Raises:
-        SystemExit: A pattern matches none.
-    """
-    names = list(names)
-    for pattern in patterns:
-        if not fnmatch.filter(names, pattern):
-            raise SystemExit(f"{pattern!r} matches none of: {', '.join(names)}")
-    return [name for name in names if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    write_results(path, arguments, list(cells.values()), summary=summary)
 
 
 def main() -> None:
     """Run the cells that the JSON lacks, or summarise it."""
-    parser = make_parser("queries", (__doc__ or "").splitlines()[0])
+    parser = make_parser("queries", __doc__)
     parser.add_argument("--only", nargs="+", default=["*"], metavar="SETTING", help=f"of {', '.join(SETTINGS)}")
     parser.add_argument("--attacks", nargs="+", default=["*"], metavar="ATTACK", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--images", type=_positive, help="per setting, instead of each setting's own number")
+    parser.add_argument("--images", type=positive, help="per setting, instead of each setting's own number")
     parser.add_argument(
         "--skip",
-        type=_natural,
+        type=not_negative,
         default=0,
         help="leave out so many images before those: the default was chosen on the settings' own",
     )
-    parser.add_argument("--budget", type=_positive, default=10_000, help="queries per image")
+    parser.add_argument("--budget", type=positive, default=10_000, help="queries per image")
     parser.add_argument("--redo", action="store_true", help="measure again what the JSON already holds")
     parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the JSON")
     arguments = parser.parse_args()
-    settings, attacks = chosen(arguments.only, SETTINGS), chosen(arguments.attacks, ATTACKS)
+    settings, attacks = matching(arguments.only, SETTINGS), matching(arguments.attacks, ATTACKS)
     if not arguments.summarise:
         for setting in settings:
             loaded: Loaded | None = None
@@ -569,18 +551,6 @@ def main() -> None:
                     print(f"{setting}, {attack}, seed {seed} ...", file=sys.stderr, flush=True)
                     write(arguments.out, arguments, measure(loaded, setting, attack, seed, arguments))
     summarise(arguments.out)
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, got {number}")
-    return number
-
-
-def _natural(text: str) -> int:
-    if (number := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, got {number}")
-    return number
 
 
 def _marks(budget: int) -> list[int]:

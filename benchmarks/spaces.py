@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 
 import dfa
 from dfa.picture import Sheet
-from harness.results import first_correct, load_images, load_model, make_parser, write_report
+from harness.arguments import make_parser
+from harness.inputs import first_correct, load_images, load_model
+from harness.results import write_results
 
 MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
 EXAMPLES = 10
@@ -173,7 +175,7 @@ def add_examples(sheet: Sheet, called: str, result: dfa.Result, originals: NDArr
 
 def main() -> None:
     """Run what was asked for."""
-    parser = make_parser("spaces", (__doc__ or "").splitlines()[0])
+    parser = make_parser("spaces", __doc__)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--number", type=int, default=50, help="images")
     parser.add_argument(
@@ -195,7 +197,7 @@ def main() -> None:
 
     def keep(kind: str, row: dict[str, Any]) -> None:
         document[kind].append(row)
-        write_report(arguments.out, arguments, document)
+        write_results(arguments.out, arguments, document)
 
     for name in arguments.models:
         model, images, labels = subjects(arguments.data, name, arguments.skip, arguments.number)

@@ -490,7 +490,7 @@ def test_a_cell_is_recognised_by_another_process():
 
 def test_an_unknown_name_is_refused():
     with pytest.raises(SystemExit, match=r"'sqare' matches none of: .*square-0.05-margin"):
-        queries.chosen(["sqare"], queries.ATTACKS)
+        queries.matching(["sqare"], queries.ATTACKS)
 
 
 def test_pictures_show_every_setting_that_was_measured(tmp_path):

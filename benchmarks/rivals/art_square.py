@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Indices, Scores
+from harness.arrays import Indices, Scores
 from rivals.counting import QueryCounter
 
 

@@ -24,7 +24,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Image
+from harness.arrays import Image
 from rivals.counting import Search, box
 from rivals.nes import on_grid
 

@@ -25,9 +25,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa import Oracle
-from dfa.objectives import LOG, PAPER, SMALLEST_DEGREE, predicted
-from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
+from dfa import Oracle, objectives
+from harness.arrays import Classes, Degrees, Image, Images, Indices, Scores
 
 Search: TypeAlias = Generator[Images, Degrees, None]
 """The attack on one image: yields images to ask about, uint8 (n, H, W, C), and is sent their n losses."""
@@ -56,7 +55,7 @@ class Problem:
 
     def is_adversarial(self, scores: Scores, owners: Indices) -> NDArray[np.bool_]:
         """Return which rows have left the original class, or reached the target class: bool, (B,)."""
-        is_goal: NDArray[np.bool_] = predicted(scores) == self.goals[owners]
+        is_goal: NDArray[np.bool_] = objectives.predicted(scores) == self.goals[owners]
         return is_goal if self.is_targeted else ~is_goal
 
 
@@ -162,13 +161,13 @@ def log_margin(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
 
     Untargeted log P(original) - log P(runner-up); targeted log P(likeliest) - log P(target).
     """
-    degree = LOG.targeted if problem.is_targeted else LOG.untargeted
+    degree = objectives.LOG.targeted if problem.is_targeted else objectives.LOG.untargeted
     return degree(scores, problem.goals[owners])
 
 
 def probability_margin(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
     """Return the same margin of the probabilities: what an attack on logits gets from a model that ends in softmax."""
-    degree = PAPER.targeted if problem.is_targeted else PAPER.untargeted
+    degree = objectives.PAPER.targeted if problem.is_targeted else objectives.PAPER.untargeted
     return degree(scores, problem.goals[owners])
 
 
@@ -178,7 +177,7 @@ def cross_entropy(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
     Near P = 1 a probability has few digits left, and all others together have many: log P = log(1 - others).
     """
     rows, goals = np.arange(len(scores)), problem.goals[owners]
-    chosen = np.maximum(scores[rows, goals], SMALLEST_DEGREE)
+    chosen = np.maximum(scores[rows, goals], objectives.SMALLEST_DEGREE)
     rest = scores.copy()
     rest[rows, goals] = 0.0
     logarithm: Degrees = np.where(chosen > 0.5, np.log1p(-np.minimum(rest.sum(axis=1), 0.5)), np.log(chosen))

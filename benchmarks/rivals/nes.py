@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Image, Images
+from harness.arrays import Image, Images
 from rivals.counting import Search, box
 
 _PAIRS = 25

@@ -18,7 +18,7 @@ import math
 
 import numpy as np
 
-from dfa.types import Image
+from harness.arrays import Image
 from rivals.counting import Search, box
 
 

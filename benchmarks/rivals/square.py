@@ -24,7 +24,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dfa.types import Image
+from harness.arrays import Image
 from rivals.counting import Search, box
 
 _HALVINGS = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 import dfa
 from dfa import demo
-from dfa.auditing import AuditReport
-from harness.results import load_images
+from harness.inputs import load_images
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
@@ -157,7 +156,12 @@ class Context:
 
 
 def measured(
-    report: AuditReport, seconds: float, *, epsilon: float | None = None, queries: float | None = None, note: str = ""
+    report: dfa.AuditReport,
+    seconds: float,
+    *,
+    epsilon: float | None = None,
+    queries: float | None = None,
+    note: str = "",
 ) -> Result:
     """Return what a row reports of an audit.
 
@@ -207,7 +211,7 @@ def audited(
     return measured(report, seconds, epsilon=epsilon, queries=mean, note=note)
 
 
-def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> AuditReport:
+def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> dfa.AuditReport:
     """Audit vectors against the module they were made for."""
     return dfa.audit(
         None, subject.images, vectors, subject.labels, targets=targets, normalizer=SPACE, vector_oracle=subject.module

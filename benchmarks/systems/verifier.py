@@ -17,7 +17,7 @@ from scipy import sparse  # type: ignore[import-untyped]
 from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 
 import dfa
-from harness.results import load_images
+from harness.inputs import load_images
 from systems.context import Context, Result, measured
 
 _SIDE = 7

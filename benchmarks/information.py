@@ -13,55 +13,45 @@ import argparse
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
 import dfa
 from harness.arguments import make_parser
-from harness.arrays import Classes, Images
-from harness.inputs import CountingOracle, first_correct, load_images, load_model, targets_of
+from harness.inputs import CountingOracle
 from harness.printing import print_table, verdict
 from harness.results import read_results, write_results
+from harness.settings import Setting, Subject, load_setting
 
 _MARKS: Final = (10, 100, 1_000, 10_000)
 _MOST_TOP_1: Final = 1.5
 _LEAST_LABEL: Final = 0.9
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A model, its images, and what is asked of the attack.
+@dataclass(frozen=True, kw_only=True)
+class LogitSetting(Setting):
+    """A setting whose model shows its logits too, with a budget of its own.
 
     Attributes:
-        model: File in the data folder.
         logits: The layer whose output are the model's logits.
-        images: File in the data folder.
-        epsilon: Grey levels.
-        rank: The target is the rank-th likeliest class of the clean image; None in an untargeted attack.
-        number: Images: the first that the model classifies correctly.
         budget: Queries per image.
-        batch_size: Rows of the oracle's batch.
     """
 
-    model: str
     logits: str
-    images: str
-    epsilon: int
-    rank: int | None
-    number: int
     budget: int
-    batch_size: int = 256
 
 
-_LENET = ("lenet1.keras", "before_softmax", "mnist_test2000.npz")
-_V1 = ("mobilenet_v1_160.keras", "logits", "imagenet100_160.npz")
+_LENET = partial(LogitSetting, model="lenet1.keras", logits="before_softmax", images="mnist_test2000.npz")
+_V1 = partial(
+    LogitSetting, model="mobilenet_v1_160.keras", logits="logits", images="imagenet100_160.npz", batch_size=32
+)
 SETTINGS: Final = {
-    "lenet1-eps64": Setting(*_LENET, 64, None, 200, 10_000),
-    "mobilenetv1-eps4": Setting(*_V1, 4, None, 30, 2_000, batch_size=32),
-    "mobilenetv1-eps10-targeted": Setting(*_V1, 10, 11, 10, 1_000, batch_size=32),
-    "lenet1-eps64-targeted": Setting(*_LENET, 64, 4, 100, 2_000),
+    "lenet1-eps64": _LENET(epsilon=64, rank=None, number=200, budget=10_000),
+    "mobilenetv1-eps4": _V1(epsilon=4, rank=None, number=30, budget=2_000),
+    "mobilenetv1-eps10-targeted": _V1(epsilon=10, rank=11, number=10, budget=1_000),
+    "lenet1-eps64-targeted": _LENET(epsilon=64, rank=4, number=100, budget=2_000),
 }
 LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
     "probabilities": dfa.as_oracle,
@@ -73,47 +63,30 @@ LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
 """What is made of the model's oracle (of its logits, on the level of that name)."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """The model of a setting, its images, and their targets or None."""
-
-    model: Any
-    images: Images
-    targets: Classes | None
-
-
-def load(setting: Setting, number: int, data: Path) -> Problem:
-    """Load a setting."""
-    model = load_model(data, setting.model)
-    chosen, scores = first_correct(dfa.as_oracle(model), load_images(data, setting.images), number, setting.batch_size)
-    targets = None if setting.rank is None else targets_of(setting.rank, scores)
-    return Problem(model, chosen.images, targets)
-
-
-def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, CountingOracle]:
+def oracle_of(subject: Subject, setting: LogitSetting, level: str) -> tuple[dfa.Oracle, CountingOracle]:
     """Return the oracle of a level, and what counts the images that the model behind it sees."""
     if level == "logits":
         keras = importlib.import_module("keras")
-        layer = problem.model.get_layer(setting.logits).output
-        logits = keras.Model(problem.model.inputs, keras.layers.Flatten()(layer))
+        layer = subject.model.get_layer(setting.logits).output
+        logits = keras.Model(subject.model.inputs, keras.layers.Flatten()(layer))
         counted = CountingOracle(dfa.as_oracle(logits, returns="logits"))
     else:
-        counted = CountingOracle(dfa.as_oracle(problem.model))
+        counted = CountingOracle(dfa.as_oracle(subject.model))
     return LEVELS[level](counted), counted
 
 
-def measure(problem: Problem, name: str, level: str, budget: int, seed: int) -> dict[str, Any]:
+def measure(subject: Subject, name: str, level: str, budget: int, seed: int) -> dict[str, Any]:
     """Attack on one level.
 
     Raises:
         RuntimeError: The records do not agree with what the model saw, or pass the budget.
     """
     setting = SETTINGS[name]
-    oracle, counted = oracle_of(problem, setting, level)
+    oracle, counted = oracle_of(subject, setting, level)
     result = dfa.run(
         oracle,
-        problem.images,
-        targets=problem.targets,
+        subject.images,
+        targets=subject.targets,
         epsilon=setting.epsilon,
         max_queries=budget,
         batch_size=setting.batch_size,
@@ -206,9 +179,9 @@ def main() -> None:
     ]
     for name in arguments.only:
         setting = SETTINGS[name]
-        problem = load(setting, arguments.images or setting.number, arguments.data)
+        subject = load_setting(setting, arguments.data, arguments.images)
         for level in arguments.levels:
-            cells.append(measure(problem, name, level, arguments.budget or setting.budget, arguments.seed))
+            cells.append(measure(subject, name, level, arguments.budget or setting.budget, arguments.seed))
             # After every cell, so that what is finished survives an interruption.
             write_results(arguments.out, arguments, cells, bars=bars(cells))
     show(cells)

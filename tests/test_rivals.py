@@ -1,18 +1,15 @@
-"""The query-efficiency harness: what its counter counts, and that its rivals are what they say."""
+"""The rivals: what the counter of their queries counts, and that they are what they say."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 from functools import partial
 
 import numpy as np
 import pytest
 
 import dfa
-import queries
-from oracles import LinearClassifier, Recorder, never, random_images
+from oracles import Recorder, never, random_images
+from problems import CLASSIFIER, EPSILON, SHAPE, problem_of
 from rivals.art_square import art_square
 from rivals.bandits import bandits
 from rivals.counting import (
@@ -30,10 +27,6 @@ from rivals.parsimonious import _lazy_greedy, _State, first_side, parsimonious, 
 from rivals.signhunter import signhunter
 from rivals.square import side_of_square, square
 
-SHAPE = (8, 8, 3)
-EPSILON = 20
-CLASSIFIER = LinearClassifier(SHAPE)
-
 INTEGER = {
     "square": (partial(square, share=0.1), log_margin),
     "signhunter": (signhunter, cross_entropy),
@@ -44,12 +37,6 @@ FLOAT = {
     "bandits": (partial(bandits, probe=4.0), cross_entropy),
 }
 RIVALS = INTEGER | FLOAT
-
-
-def problem_of(number=6, *, budget=400, epsilon=EPSILON, rank=None, ask=CLASSIFIER):
-    images = random_images(number, SHAPE)
-    order = np.argsort(-np.asarray(ask(images)), axis=1, kind="stable")
-    return Problem(images, order[:, 0 if rank is None else rank - 1], rank is not None, epsilon, budget)
 
 
 def attack(problem, name, *, ask=CLASSIFIER, seed=0, batch_size=256, some=None):
@@ -364,163 +351,3 @@ def test_square_through_art_ends_with_the_budget():
     counter = QueryCounter(dfa.as_oracle(never), problem_of(3, budget=50, ask=never))
     art_square(counter, 2, seed=0)
     assert counter.sent.tolist() == [50] * 3
-
-
-# The harness.
-
-
-def test_dfa_is_counted_as_it_counts():
-    problem = problem_of(budget=300)
-    outcome = queries.dfa_attack().run(dfa.as_oracle(CLASSIFIER), problem, 0, 256)
-    result = dfa.run(CLASSIFIER, problem.images, epsilon=EPSILON, max_queries=300, progress=False)
-    assert outcome.queries == [record.queries if record.verified else None for record in result.records]
-    assert outcome.sent == sum(record.queries_sent for record in result.records)
-
-
-def test_a_count_that_differs_from_dfas_own_is_an_error():
-    problem = problem_of(budget=300)
-    oracle = dfa.as_oracle(CLASSIFIER)
-    result = dfa.run(oracle, problem.images, epsilon=EPSILON, max_queries=300, progress=False)
-    profile = result.profile
-    seen = profile.rows_sent + profile.clean + profile.verification
-    queries._audit(result, problem, oracle, seen, 256)
-    with pytest.raises(RuntimeError, match="the images that its oracle saw"):
-        queries._audit(result, problem, oracle, seen + 1, 256)
-    tighter = Problem(problem.images, problem.goals, False, EPSILON - 1, 300)
-    with pytest.raises(RuntimeError, match="its successes, judged here"):
-        queries._audit(result, tighter, oracle, seen, 256)
-
-
-def cell(attack, seed, hits, setting="lenet1-eps64"):
-    return {
-        "setting": setting,
-        "attack": attack,
-        "seed": seed,
-        "parameters": {"budget": 1_000},
-        "queries": hits,
-        "sent": 0,
-        "wall": 2.0,
-        "oracle": 1.0,
-        "calls": 1,
-        "unconfirmed": 0,
-    }
-
-
-def test_failures_count_as_the_budget_and_the_best_square_is_the_measure():
-    cells = [
-        cell("square-0.1-margin", 0, [10, 20]),
-        cell("square-0.1-margin", 1, [100, 200]),
-        cell("square-0.3-margin", 0, [9, None]),
-        cell("dfa", 0, [5, None]),
-        cell("dfa", 0, [7, 7], setting="resnet20-eps8"),
-    ]
-    rows = {row.attack: row for row in queries.rows_of(cells, "lenet1-eps64")}
-    assert rows["dfa"].mean == (5 + 1_000) / 2
-    assert rows["dfa"].success_within(10) == 0.5
-    assert rows["dfa"].success_within(1_000) == 0.5
-    # The seeds that both have.
-    assert rows["dfa"].ratio == pytest.approx(502.5 / 15)
-    assert rows["square-0.1-margin"].ratio == 1
-    assert rows["square-0.3-margin"].ratio == pytest.approx(504.5 / 15)
-    means = queries.geometric_means({"a": list(rows.values()), "b": []})
-    assert means["dfa"] == (pytest.approx(33.5), 1)
-
-
-@pytest.fixture
-def small_harness(tmp_path, monkeypatch):
-    """A harness whose one setting is an easy classifier; returns a way to call it, and the attacks that ran."""
-    ran = []
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["queries.py", "--out", str(tmp_path / "queries.json"), *arguments])
-        queries.main()
-        return json.loads((tmp_path / "queries.json").read_text())
-
-    def measure(loaded, setting, attack, seed, arguments):
-        ran.append((attack, seed))
-        return original(loaded, setting, attack, seed, arguments)
-
-    original = queries.measure
-    loaded = queries.Loaded(dfa.as_oracle(CLASSIFIER), problem_of(budget=300))
-    monkeypatch.setattr(queries, "measure", measure)
-    monkeypatch.setattr(queries, "load", lambda setting, arguments: loaded)
-    monkeypatch.setattr(queries, "draw", lambda tables, folder: None)
-    return run, ran
-
-
-def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harness):
-    run, ran = small_harness
-    arguments = ["--only", "resnet20-eps8", "--attacks", "square-0.1-*", "dfa", "--seeds", "0"]
-    first = run(*arguments)
-    assert [entry[0] for entry in ran] == ["dfa", *(f"square-0.1-{loss}" for loss in queries._LOSSES)]
-    assert run(*arguments)["results"] == first["results"]
-    assert len(ran) == 4
-    assert len(run(*arguments[:-1], "1")["results"]) == 8
-    assert len(ran) == 8
-    run(*arguments, "--images", "5")
-    assert len(ran) == 12
-    run(*arguments, "--images", "5", "--skip", "2")
-    assert len(ran) == 16
-    run("--summarise")
-    assert len(ran) == 16
-
-
-def test_every_cell_is_on_disk_before_the_next_begins(small_harness, monkeypatch, tmp_path):
-    run, ran = small_harness
-    measure = queries.measure
-
-    def interrupted(*arguments):
-        if len(ran) == 2:
-            raise KeyboardInterrupt
-        return measure(*arguments)
-
-    monkeypatch.setattr(queries, "measure", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run("--only", "resnet20-eps8", "--attacks", "square-0.1-*", "--seeds", "0")
-    held = json.loads((tmp_path / "queries.json").read_text())
-    assert [(entry["attack"], entry["seed"]) for entry in held["results"]] == ran
-    assert set(held["versions"]) >= {"dfa", "numpy", "python"}
-
-
-def test_a_cell_is_recognised_by_another_process():
-    # A function's repr holds its address.
-    assert [name for name, attack in queries.ATTACKS.items() if " at 0x" in attack.configuration] == []
-    assert "window_share" in queries.ATTACKS["dfa"].configuration
-
-
-def test_an_unknown_name_is_refused():
-    with pytest.raises(SystemExit, match=r"'sqare' matches none of: .*square-0.05-margin"):
-        queries.matching(["sqare"], queries.ATTACKS)
-
-
-def test_pictures_show_every_setting_that_was_measured(tmp_path):
-    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-    cells = [cell("dfa", 0, [5, None]), cell("square-0.1-margin", 0, [None, None])]
-    tables = {setting: queries.rows_of(cells, setting) for setting in queries.SETTINGS}
-    queries.draw(tables, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["queries-lenet1-eps64.png"]
-
-
-def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_takes(data):
-    pytest.importorskip("tensorflow")
-    arguments = argparse.Namespace(data=data, images=300, skip=0, budget=100)
-    setting = queries.SETTINGS["lenet1-eps64-targeted"]
-    oracle, problem = queries.load(setting, arguments)
-    images, labels = queries.load_images(data, setting.images)
-    result = dfa.run(oracle, images[:330], targets=dfa.rank(4), epsilon=64, max_queries=2, progress=False)
-    right = [record for record in result.records if record.class_before == labels[record.index]][:300]
-    assert right[-1].index > 299
-    np.testing.assert_array_equal(problem.images, images[[record.index for record in right]])
-    assert problem.goals.tolist() == [record.target for record in right]
-
-
-@pytest.mark.parametrize("name", ["lenet1-eps64", "lenet1-eps64-targeted"])
-def test_images_that_the_default_was_chosen_on_can_be_left_out(data, name):
-    pytest.importorskip("tensorflow")
-    setting = queries.SETTINGS[name]
-    everything = queries.load(setting, argparse.Namespace(data=data, images=30, skip=0, budget=100)).problem
-    rest = queries.load(setting, argparse.Namespace(data=data, images=20, skip=10, budget=100)).problem
-    np.testing.assert_array_equal(rest.images, everything.images[10:])
-    assert rest.goals.tolist() == everything.goals[10:].tolist()
-    with pytest.raises(SystemExit, match=r"classifies no more than 2000 images correctly; --skip fewer"):
-        queries.load(setting, argparse.Namespace(data=data, images=1, skip=2_000, budget=100))

@@ -4,9 +4,10 @@ The images are the first of each set that the model classifies correctly, and su
 an image are counted up to the first success; a failure counts as the whole budget. `rivals/counting.py` says what is
 counted; dfa counts for itself, and its count is compared with the images that its oracle saw.
 
-Every cell (a setting, an attack, a seed) is written to the JSON when it is finished, and one that the JSON holds with
-the same parameters is not measured again, so a long run may be cut into many. The variants of Square Attack compete:
-per setting, the one with the lowest mean is the best, to which all others are compared.
+Every cell (a setting, an attack, a seed) is written to the folder when it is finished, and one that the folder holds
+with the same parameters is not measured again, so a long run may be cut into many; `comparison/files.py` says what
+lies there. The variants of Square Attack compete: per setting, the one with the lowest mean is the best, to which all
+others are compared.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ from harness.arguments import make_parser, matching, not_negative, positive
 
 
 def main() -> None:
-    """Run the cells that the JSON lacks, or summarise it."""
-    parser = make_parser("queries", __doc__)
+    """Run the cells that the folder lacks, or summarise it."""
+    parser = make_parser("queries", __doc__, in_folder=True)
     parser.add_argument("--only", nargs="+", default=["*"], metavar="SETTING", help=f"of {', '.join(SETTINGS)}")
     parser.add_argument("--attacks", nargs="+", default=["*"], metavar="ATTACK", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -37,8 +38,8 @@ def main() -> None:
         help="leave out so many images before those: the default was chosen on the settings' own",
     )
     parser.add_argument("--budget", type=positive, default=10_000, help="queries per image")
-    parser.add_argument("--redo", action="store_true", help="measure again what the JSON already holds")
-    parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the JSON")
+    parser.add_argument("--redo", action="store_true", help="measure again what the folder already holds")
+    parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the folder")
     arguments = parser.parse_args()
     settings, attacks = matching(arguments.only, SETTINGS), matching(arguments.attacks, ATTACKS)
     if not arguments.summarise:
@@ -49,7 +50,7 @@ def main() -> None:
                     if ATTACKS[attack].only_untargeted and SETTINGS[setting].rank is not None:
                         continue
                     key = Key(setting, attack, seed)
-                    held = read_cells(arguments.out).get(key)
+                    held = read_cells(arguments.out, setting).get(key)
                     wanted = parameters_of(SETTINGS[setting], ATTACKS[attack], arguments)
                     if held is not None and held.parameters == wanted and not arguments.redo:
                         continue
@@ -59,14 +60,13 @@ def main() -> None:
     summarise(arguments.out)
 
 
-def summarise(path: Path) -> None:
-    """Print the tables and draw the pictures of a JSON, beside it."""
-    cells = read_cells(path)
-    if not cells:
-        raise SystemExit(f"{path} holds no results yet; run without --summarise first")
-    tables = {setting: rows_of(cells.values(), setting) for setting in SETTINGS}
+def summarise(folder: Path) -> None:
+    """Print the tables and draw the pictures of a folder, into it."""
+    tables = {setting: rows_of(read_cells(folder, setting).values(), setting) for setting in SETTINGS}
+    if not any(tables.values()):
+        raise SystemExit(f"{folder} holds no results yet; run without --summarise first")
     print_tables(tables)
-    draw(tables, path.parent)
+    draw(tables, folder)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import queries
 from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack
 from comparison.cells import Cell, Key, Loaded, load
 from comparison.display import draw
+from comparison.files import read_cells
 from comparison.rows import geometric_means, rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import matching
@@ -68,15 +70,22 @@ def test_failures_count_as_the_budget_and_the_best_square_is_the_measure():
     assert means["dfa"] == (pytest.approx(33.5), 1)
 
 
+def test_a_row_is_over_the_seeds_that_were_measured_alike():
+    older = [replace(cell("dfa", seed, [5] * 3), date="2026-11-25") for seed in (0, 1, 2)]
+    newer = [replace(cell("dfa", seed, [8] * 2), parameters={"budget": 1_000, "images": 2}) for seed in (1, 3)]
+    (row,) = rows_of([older[0], older[2], *newer], "lenet1-eps64")
+    assert (row.seeds, row.mean, row.queries.shape) == ([1, 3], 8, (2, 2))
+
+
 @pytest.fixture
 def small_harness(tmp_path, monkeypatch):
     """A harness whose one setting is an easy classifier; returns a way to call it, and the attacks that ran."""
     ran = []
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["queries.py", "--out", str(tmp_path / "queries.json"), *arguments])
+        monkeypatch.setattr(sys, "argv", ["queries.py", "--out", str(tmp_path), *arguments])
         queries.main()
-        return json.loads((tmp_path / "queries.json").read_text())
+        return read_cells(tmp_path, "resnet20-eps8")
 
     def measure(loaded, key, arguments):
         ran.append((key.attack, key.seed))
@@ -95,9 +104,9 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     arguments = ["--only", "resnet20-eps8", "--attacks", "square-0.1-*", "dfa", "--seeds", "0"]
     first = run(*arguments)
     assert [entry[0] for entry in ran] == ["dfa", *(f"square-0.1-{loss}" for loss in LOSSES)]
-    assert run(*arguments)["results"] == first["results"]
+    assert run(*arguments) == first
     assert len(ran) == 4
-    assert len(run(*arguments[:-1], "1")["results"]) == 8
+    assert len(run(*arguments[:-1], "1")) == 8
     assert len(ran) == 8
     run(*arguments, "--images", "5")
     assert len(ran) == 12
@@ -105,23 +114,29 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     assert len(ran) == 16
     run("--summarise")
     assert len(ran) == 16
+    run(*arguments, "--images", "5", "--skip", "2", "--redo")
+    assert len(ran) == 20
 
 
-def test_every_cell_is_on_disk_before_the_next_begins(small_harness, monkeypatch, tmp_path):
+def test_a_run_that_is_cut_goes_on_after_its_last_cell(small_harness, monkeypatch, tmp_path):
     run, ran = small_harness
     measure = queries.measure
+    arguments = ["--only", "resnet20-eps8", "--attacks", "square-0.1-*", "--seeds", "0"]
 
     def interrupted(*arguments):
         if len(ran) == 2:
             raise KeyboardInterrupt
         return measure(*arguments)
 
-    monkeypatch.setattr(queries, "measure", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run("--only", "resnet20-eps8", "--attacks", "square-0.1-*", "--seeds", "0")
-    held = json.loads((tmp_path / "queries.json").read_text())
-    assert [(entry["attack"], entry["seed"]) for entry in held["results"]] == ran
-    assert set(held["versions"]) >= {"dfa", "numpy", "python"}
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "measure", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(*arguments)
+    held = read_cells(tmp_path, "resnet20-eps8")
+    assert [(key.attack, key.seed) for key in held] == ran
+    cells = run(*arguments)
+    assert len(ran) == len(set(ran)) == len(cells) == 3
+    assert {key: cells[key] for key in held} == held
 
 
 def test_a_cell_is_recognised_by_another_process():
@@ -135,12 +150,27 @@ def test_an_unknown_name_is_refused():
         matching(["sqare"], ATTACKS)
 
 
+def test_a_folder_without_results_is_told(small_harness):
+    run, _ = small_harness
+    with pytest.raises(SystemExit, match="holds no results yet"):
+        run("--summarise")
+
+
+def test_the_results_go_to_a_folder(small_harness, tmp_path, capsys):
+    run, ran = small_harness
+    for path in (tmp_path / "queries.json", Path(__file__)):
+        with pytest.raises(SystemExit):
+            run("--only", "resnet20-eps8", "--attacks", "dfa", "--seeds", "0", "--out", str(path))
+        assert f"must name a folder, got {path}" in capsys.readouterr().err
+    assert not ran
+
+
 def test_pictures_show_every_setting_that_was_measured(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     cells = [cell("dfa", 0, [5, None]), cell("square-0.1-margin", 0, [None, None])]
     tables = {setting: rows_of(cells, setting) for setting in SETTINGS}
     draw(tables, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["queries-lenet1-eps64.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["lenet1-eps64.png"]
 
 
 def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_takes(data):

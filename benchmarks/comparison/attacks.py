@@ -57,7 +57,7 @@ class Attack:
 
     Attributes:
         run: Attacks a problem: from oracle, problem, seed and batch size to the outcome.
-        configuration: Decides, with the setting and the budget, whether a cell of the JSON is this one.
+        configuration: Decides, with the setting and the budget, whether a cell that is held is this one.
         only_untargeted: There is no targeted form.
     """
 

@@ -80,7 +80,7 @@ def draw(tables: dict[str, list[Row]], folder: Path) -> None:
         axes.set_title(setting)
         axes.grid(alpha=0.3)
         axes.legend(loc="best", fontsize="small")
-        figure.savefig(folder / f"queries-{setting}.png", dpi=120)
+        figure.savefig(folder / f"{setting}.png", dpi=120)
 
 
 def _ends(values: NDArray[np.float64]) -> tuple[float, float]:

@@ -87,12 +87,15 @@ class Row:
 
 
 def rows_of(cells: Iterable[Cell], setting: str) -> list[Row]:
-    """Return the rows of a setting, ascending by mean, each held against the best Square."""
+    """Return the rows of a setting, ascending by mean, each held against the best Square.
+
+    A row is over the seeds that were measured with the parameters of the attack's newest cell.
+    """
     by_attack: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.key.setting == setting:
             by_attack.setdefault(cell.key.attack, []).append(cell)
-    rows = sorted((Row.of(group) for group in by_attack.values()), key=lambda row: row.mean)
+    rows = sorted((Row.of(_alike(group)) for group in by_attack.values()), key=lambda row: row.mean)
     best = best_square(rows)
     if best is not None:
         for row in rows:
@@ -100,6 +103,12 @@ def rows_of(cells: Iterable[Cell], setting: str) -> list[Row]:
             if common:
                 row.ratio = row.mean_of(common) / best.mean_of(common)
     return rows
+
+
+def _alike(cells: Sequence[Cell]) -> list[Cell]:
+    """Return those of an attack's cells that have the parameters of the newest: others are of other images, say."""
+    newest = max(cells, key=lambda cell: cell.date)
+    return [cell for cell in cells if cell.parameters == newest.parameters]
 
 
 def best_square(rows: Sequence[Row]) -> Row | None:

@@ -31,8 +31,9 @@ import torch
 from harness.arguments import make_parser
 from harness.printing import percent
 from harness.results import read_results, write_results
+from systems.catalogue import ROWS
 from systems.context import Context
-from systems.rows import ROWS, CannotRunError, Row
+from systems.rows import CannotRunError, Row
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
 

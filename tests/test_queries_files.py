@@ -114,12 +114,6 @@ def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
     assert path.read_text() == "old\n"
 
 
-def test_the_files_of_a_setting_do_not_get_in_each_others_way(tmp_path):
-    write_whole(tmp_path / "a.csv", "table")
-    write_whole(tmp_path / "a.json", "{}")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "a.json"]
-
-
 HEAD = "attack,seed,date,sent,wall,oracle,calls,unconfirmed,0"
 
 
@@ -132,6 +126,7 @@ HEAD = "attack,seed,date,sent,wall,oracle,calls,unconfirmed,0"
         (f"{HEAD}\ndfa,0,today,1,1.0,1.0,1,0,5,6\n", "a line of 10 fields under 9 names"),
         (f"{HEAD}\ndfa,0,today,1,1.0,1.0,1,0\n", "a line of 8 fields under 9 names"),
         (f"{HEAD}\ndfa,0,today,1,1.0,1.0,1,0,often\n", "invalid literal"),
+        pytest.param("a" * 200_000, "field larger than", id="a long line"),
         (f"{HEAD}\ndfa,first,today,1,1.0,1.0,1,0,5\n", "invalid literal"),
     ],
 )

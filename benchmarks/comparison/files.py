@@ -93,7 +93,7 @@ def _read_table(path: Path) -> dict[tuple[str, int, str], Outcome]:
     try:
         with path.open(encoding="utf-8", newline="") as lines:
             return dict(_outcomes(csv.reader(lines)))
-    except (ValueError, StopIteration) as error:
+    except (ValueError, csv.Error) as error:
         raise SystemExit(f"{path} is no table of cells: {error}") from error
 
 

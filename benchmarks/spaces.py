@@ -73,7 +73,7 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def subjects(
+def load_subject(
     data: Path, name: str, skip: int, number: int
 ) -> tuple[CountedModel, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly, but for those that are skipped."""
@@ -99,7 +99,7 @@ def figures(results: list[dfa.Result]) -> dict[str, Any]:
         "queries_mean_with_failures": float(np.mean([each.queries_mean_with_failures for each in summaries])),
         "queries_median": float(np.mean([each.queries_median for each in summaries])),
         "distances": summaries[0].distances,
-        "optimizer": repr(results[0].config["optimizer"]),
+        "optimizer": results[0].config["optimizer"],
         "seeds": len(results),
     }
 
@@ -200,7 +200,7 @@ def main() -> None:
         write_results(arguments.out, arguments, document)
 
     for name in arguments.models:
-        model, images, labels = subjects(arguments.data, name, arguments.skip, arguments.number)
+        model, images, labels = load_subject(arguments.data, name, arguments.skip, arguments.number)
         sheet = Sheet(name, f"{len(images)} images it classifies correctly", num_columns=EXAMPLES, cell=96)
         for called, space in SPACES[name].items():
             if arguments.spaces is not None and called not in arguments.spaces:

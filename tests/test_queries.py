@@ -165,6 +165,14 @@ def test_the_results_go_to_a_folder(small_harness, tmp_path, capsys):
     assert not ran
 
 
+@pytest.mark.parametrize(("option", "number", "least"), [("--images", 0, 1), ("--budget", 0, 1), ("--skip", -1, 0)])
+def test_a_number_that_is_too_small_is_refused(small_harness, capsys, option, number, least):
+    run, _ = small_harness
+    with pytest.raises(SystemExit):
+        run(f"{option}={number}")
+    assert f"must be {least} or more, got {number}" in capsys.readouterr().err
+
+
 def test_pictures_show_every_setting_that_was_measured(tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     cells = [cell("dfa", 0, [5, None]), cell("square-0.1-margin", 0, [None, None])]

@@ -171,7 +171,7 @@ def _check_counts(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, imag
             raise RuntimeError(f"dfa's figures do not agree with {what}: {here} here, {there} there")
 
 
-def art_attack() -> Attack:
+def square_through_art() -> Attack:
     """Return Square Attack through the Adversarial Robustness Toolbox."""
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
@@ -202,7 +202,7 @@ ATTACKS: dict[str, Attack] = {
     },
     # The paper's p for adversarially trained MNIST models.
     "square-0.8-margin": search_attack(partial(square, share=0.8), log_margin),
-    "art-square": art_attack(),
+    "art-square": square_through_art(),
     "signhunter": search_attack(signhunter, cross_entropy),
     "parsimonious": search_attack(parsimonious, parsimonious_loss),
     "nes": search_attack(partial(nes, sigma=1.0), log_margin),

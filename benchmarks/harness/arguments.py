@@ -25,7 +25,7 @@ def make_parser(
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of images and models")
     folder = Path("runs") / "benchmarks"
     if in_folder:
-        parser.add_argument("--out", type=a_folder, default=folder / name, help="folder that the results go to")
+        parser.add_argument("--out", type=folder_path, default=folder / name, help="folder that the results go to")
     else:
         parser.add_argument("--out", type=Path, default=folder / f"{name}.json", help="where the JSON goes")
     if repeats is not None:
@@ -33,7 +33,7 @@ def make_parser(
     return parser
 
 
-def a_folder(text: str) -> Path:
+def folder_path(text: str) -> Path:
     """Return the path of a folder, there or not.
 
     Raises:

@@ -256,9 +256,7 @@ def bandits(
     return state
 
 
-def joint_difference(
-    first: Model, second: Model, x: Tensor, y: Tensor, *, steps: int = 20, step: float = 10 / 255
-) -> Tensor:
+def deepxplore(first: Model, second: Model, x: Tensor, y: Tensor, *, steps: int = 20, step: float = 10 / 255) -> Tensor:
     """DeepXplore (Pei et al. 2017), light constraint: change the brightness until two models disagree."""
     vectors = x.clone()
     for _ in range(steps):

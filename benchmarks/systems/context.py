@@ -155,7 +155,7 @@ class Context:
         return self._trained[of]
 
 
-def measured(
+def figures_of(
     report: dfa.AuditReport,
     seconds: float,
     *,
@@ -192,7 +192,7 @@ def measured(
     }
 
 
-def audited(
+def attack_and_audit(
     subject: Subject,
     attack: Callable[[Tensor, Tensor], Any],
     *,
@@ -208,7 +208,7 @@ def audited(
     seconds = time.perf_counter() - started
     report = audit_of(subject, vectors, targets=targets)
     mean = None if queries is None else queries(report.adversarial_vector)
-    return measured(report, seconds, epsilon=epsilon, queries=mean, note=note)
+    return figures_of(report, seconds, epsilon=epsilon, queries=mean, note=note)
 
 
 def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> dfa.AuditReport:

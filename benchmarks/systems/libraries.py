@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from systems.context import Result, Subject, audited
+from systems.context import Result, Subject, attack_and_audit
 from systems.rows import CannotRunError
 
 ZOO_IS_LONG = (
@@ -39,7 +39,7 @@ def foolbox_attack(attack: str, *, epsilons: float | None = None, note: str = ""
                 criterion = foolbox.criteria.TargetedMisclassification(y)
             return made(model, x, criterion, epsilons=epsilons)[1]
 
-        return audited(subject, attacked, note=f"Foolbox {foolbox.__version__}, {attack}{note}", **rest)
+        return attack_and_audit(subject, attacked, note=f"Foolbox {foolbox.__version__}, {attack}{note}", **rest)
 
     return run
 
@@ -50,7 +50,7 @@ def torchattacks_attack(attack: str, *, note: str = "", **arguments: Any) -> Any
     def run(subject: Subject, **rest: Any) -> Result:
         torchattacks = import_library("torchattacks")
         made = getattr(torchattacks, attack)(subject.module, **arguments)
-        return audited(subject, made, note=f"torchattacks, {attack}{note}", **rest)
+        return attack_and_audit(subject, made, note=f"torchattacks, {attack}{note}", **rest)
 
     return run
 
@@ -71,7 +71,7 @@ def art_attack(attack: str, *, note: str = "", labels: bool = True, **arguments:
         def attacked(x: Any, y: Any) -> Any:
             return torch.tensor(made.generate(x=x.numpy(), y=y.numpy() if labels else None))
 
-        return audited(subject, attacked, note=f"ART {art.__version__}, {attack}{note}", **rest)
+        return attack_and_audit(subject, attacked, note=f"ART {art.__version__}, {attack}{note}", **rest)
 
     return run
 

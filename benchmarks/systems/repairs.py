@@ -6,9 +6,9 @@ from dataclasses import asdict
 from functools import partial
 
 import dfa
-from systems.context import SPACE, Context, Result, audit_of, measured
+from systems.context import SPACE, Context, Result, audit_of, figures_of
 from systems.rows import Row
-from systems.smallest import smallest_vectors
+from systems.smallest_distance import smallest_vectors
 
 
 def _repaired(which: str, system: str, context: Context) -> Result:
@@ -34,7 +34,7 @@ def _repaired(which: str, system: str, context: Context) -> Result:
         )
         found[name] = asdict(repaired.summary())
     note = f"{note}; repaired within the vector's own L-infinity, rounded up"
-    return measured(report, seconds, note=note) | {"repair": found}
+    return figures_of(report, seconds, note=note) | {"repair": found}
 
 
 REPAIRS = [

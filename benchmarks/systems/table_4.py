@@ -14,10 +14,10 @@ import torch
 
 import dfa
 from systems import attacks
-from systems.context import SPACE, Context, Result, Subject, audited, measured
+from systems.context import SPACE, Context, Result, Subject, attack_and_audit, figures_of
 from systems.libraries import ZOO_IS_LONG, art_attack, foolbox_attack, torchattacks_attack, zoo_attack
 from systems.rows import MODELS, CannotRunError, Row, cannot_run, key_of, on_subject, paper_rates
-from systems.smallest import measure_smallest
+from systems.smallest_distance import measure_smallest
 from systems.verifier import counterexamples
 from systems.within_epsilon import BUDGET, bandits, nes_pgd, run_dfa
 
@@ -30,7 +30,7 @@ def _smallest(momentum: float) -> Any:
 
             return attacks.smallest_radius(of_radius, subject.module, x, y, 0.3)
 
-        return audited(subject, attacked, note="smallest radius by bisection, as Foolbox 1 did by default")
+        return attack_and_audit(subject, attacked, note="smallest radius by bisection, as Foolbox 1 did by default")
 
     return run
 
@@ -48,10 +48,10 @@ def _deepxplore(context: Context) -> Result:
         return np.stack([~differ.numpy(), differ.numpy()], axis=1).astype(float)
 
     started = time.perf_counter()
-    vectors = attacks.joint_difference(subject.module, other, x[agree], y[agree]).numpy()
+    vectors = attacks.deepxplore(subject.module, other, x[agree], y[agree]).numpy()
     seconds = time.perf_counter() - started
     report = dfa.audit(None, images, vectors, labels, normalizer=SPACE, vector_oracle=disagree)
-    return measured(report, seconds, note="two LeNet-1, light constraint, step 10 of 255; success is disagreement")
+    return figures_of(report, seconds, note="two LeNet-1, light constraint, step 10 of 255; success is disagreement")
 
 
 def _witnesses(system: str, context: Context) -> Result:
@@ -63,7 +63,7 @@ def _witnesses(system: str, context: Context) -> Result:
         )
     subject = context.lenet
     report = dfa.audit(subject.keras_model, subject.images, path, subject.labels)
-    return measured(report, math.nan, note=f"witnesses of {path}")
+    return figures_of(report, math.nan, note=f"witnesses of {path}")
 
 
 def _over(
@@ -86,7 +86,7 @@ def _over_minimal(system: str, attack: str, paper: Mapping[str, Any], remark: st
 
 def _plain(attack: Callable[[Any, Any, Any], Any], note: str) -> Callable[[Subject], Result]:
     """Return a row's function of one of our small attacks, from (module, vectors, labels) to vectors."""
-    return lambda subject: audited(subject, lambda x, y: attack(subject.module, x, y), note=note)
+    return lambda subject: attack_and_audit(subject, lambda x, y: attack(subject.module, x, y), note=note)
 
 
 TABLE_4 = [

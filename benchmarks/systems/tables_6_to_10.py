@@ -80,9 +80,10 @@ PUBLISHED: list[tuple[str, str, str, float, float, float, float | None]] = [
     ("9", "InceptionV3", "NES-PGD", 100, 47, 53, 56),
     ("9", "InceptionV3", "DFA", 72, 72, 0, 375),
 ]
+"""What the paper reports: table, model, system, SR, TSR and GAP in per cent, and ATC in seconds."""
 
 
-def comparison() -> list[Row]:
+def tables_6_to_9() -> list[Row]:
     """Return the rows of Tables 6 to 9."""
     published = {
         (table, model, system): paper_rates(sr, tsr, gap, model, ATC=atc)

@@ -10,7 +10,7 @@ import torch
 
 import dfa
 from systems import attacks
-from systems.context import Result, Subject, audit_of, audited, measured
+from systems.context import Result, Subject, attack_and_audit, audit_of, figures_of
 from systems.libraries import ZOO_IS_LONG, import_library, zoo_attack
 from systems.rows import MODELS, CannotRunError
 
@@ -46,7 +46,7 @@ def carlini_wagner(subject: Subject, *, rank: int | None = None, model: Any = No
     subject, searches, steps = (subject, 8, 100) if is_small else (subject.first(10), 4, 50)
     targets = None if rank is None else subject.targets(rank)
     attacked = subject.module if model is None else model
-    return audited(
+    return attack_and_audit(
         subject,
         lambda x, y: attacks.carlini_wagner(
             attacked, x, y, targeted=rank is not None, epsilon=_within(subject), searches=searches, steps=steps
@@ -69,7 +69,7 @@ def fgsm(subject: Subject, *, rank: int | None = None, model: Any = None) -> Res
         direction = gradient.sign() if targets is None else -gradient.sign()
         return (x.detach() + _within(subject) * direction).clamp(0, 1)
 
-    return audited(subject, run, epsilon=subject.epsilon, targets=targets, note="one step of epsilon")
+    return attack_and_audit(subject, run, epsilon=subject.epsilon, targets=targets, note="one step of epsilon")
 
 
 def boundary_attack(subject: Subject, *, rank: int | None = None) -> Result:
@@ -87,7 +87,7 @@ def boundary_attack(subject: Subject, *, rank: int | None = None) -> Result:
         return attack(model, x, criterion, epsilons=None, starting_points=subject.starts(targets))[1]
 
     note = f"Foolbox {foolbox.__version__}, BoundaryAttack, 1,000 steps; L2, counted within epsilon"
-    return audited(subject, attacked, epsilon=subject.epsilon, targets=targets, note=note)
+    return attack_and_audit(subject, attacked, epsilon=subject.epsilon, targets=targets, note=note)
 
 
 def zoo(subject: Subject, *, rank: int | None = None) -> Result:
@@ -135,7 +135,9 @@ def run_dfa(subject: Subject, *, rank: int | None = None, setting: str) -> Resul
 def _of_counted(subject: Subject, state: attacks.AttackState, seconds: float, targets: Any, max_queries: int) -> Result:
     report = audit_of(subject, state.vectors.numpy(), targets=targets)
     queries = state.mean(report.adversarial_vector)
-    return measured(report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries")
+    return figures_of(
+        report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries"
+    )
 
 
 def _within(subject: Subject) -> float:

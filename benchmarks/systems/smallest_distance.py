@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from systems.context import Context, Result, Subject, audit_of, measured
+from systems.context import Context, Result, Subject, audit_of, figures_of
 from systems.libraries import import_library
 
 _ATTACKS: dict[tuple[str, str], tuple[int, str, dict[str, int], str]] = {
@@ -49,4 +49,4 @@ def smallest_vectors(which: str, system: str, context: Context) -> tuple[Subject
 def measure_smallest(which: str, system: str, context: Context) -> Result:
     """Return a row of Table 4 of one of these attacks."""
     subject, vectors, seconds, note = smallest_vectors(which, system, context)
-    return measured(audit_of(subject, vectors), seconds, note=note)
+    return figures_of(audit_of(subject, vectors), seconds, note=note)

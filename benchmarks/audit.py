@@ -13,14 +13,17 @@ import time
 import numpy as np
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.inputs import load_images, load_model
+from harness.printing import print_table, verdict
+from harness.results import write_results
 
 _BAR = 1.2
 
 
 def main() -> None:
     """Measure and print."""
-    parser = make_parser("audit", (__doc__ or "").splitlines()[0], repeats=1)
+    parser = make_parser("audit", __doc__, repeats=1)
     parser.add_argument("--images", type=int, default=1000, help="vectors to audit")
     parser.add_argument("--parts", type=int, default=8, help="turns of each repeat")
     parser.add_argument("--batch-size", type=int, default=128, help="of the oracle")
@@ -104,12 +107,11 @@ def main() -> None:
         ],
     )
     print(f"outside its own oracle calls the audit spent {total['audit'] - total['inside']:.1f} s", flush=True)
-    verdict = "met" if ratios["ratio"] < _BAR else "MISSED"
-    by_processors = "met" if ratios["ratio_processors"] < _BAR else "MISSED"
+    on_wall, on_processors = (verdict(ratios[name] < _BAR) for name in ("ratio", "ratio_processors"))
     print(
-        f"less than {_BAR} times the bare oracle: {verdict} on the wall, {by_processors} on the processors", flush=True
+        f"less than {_BAR} times the bare oracle: {on_wall} on the wall, {on_processors} on the processors", flush=True
     )
-    write_report(arguments.out, arguments, {"rows": rows, "total": total, **ratios})
+    write_results(arguments.out, arguments, {"rows": rows, "total": total, **ratios})
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import make_parser, print_table, write_report
 from dfa import _core
+from harness.arguments import make_parser
+from harness.printing import print_table, verdict
+from harness.results import write_results
 
 _ENTER_AT_FIRST, _ENTER_AT_LAST = 0.5, 0.2
 _SHARE_OF_POSITIVES = 0.5
@@ -332,7 +334,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure every case and print the table."""
-    parser = make_parser("core", __doc__.splitlines()[0], repeats=9)
+    parser = make_parser("core", __doc__, repeats=9)
     parser.add_argument("--batch-size", type=int, default=256, help="rows of the oracle's batch")
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--effort", type=float, default=1.0, help="factor on the number of timed steps")
@@ -368,9 +370,9 @@ def main() -> None:
     )
     for result in results:
         for name, bar in result["bars"].items():
-            verdict = "met" if result[name] >= bar else "MISSED"
-            print(f"bar: {result['case']}: {name} at least {bar}: {result[name]:.2f}, {verdict}")
-    write_report(arguments.out, arguments, results)
+            is_met = result[name] >= bar
+            print(f"bar: {result['case']}: {name} at least {bar}: {result[name]:.2f}, {verdict(is_met)}")
+    write_results(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

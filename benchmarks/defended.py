@@ -20,22 +20,20 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timezone
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import ImageSet, existing, first_correct, load_images, load_model, make_parser, print_table, write_report
 from dfa.oracle.pipelines import Jpeg, Median, RandomResizePad
-from dfa.types import Classes, Images
-
-_PACKAGES = ("dfa", "numpy", "keras", "tensorflow", "PIL", "ai_edge_litert")
+from harness.arguments import make_parser
+from harness.arrays import Classes, Images
+from harness.inputs import ImageSet, first_correct, load_images, load_model, require_file
+from harness.printing import print_table, verdict
+from harness.results import now, read_results, versions, write_results
 
 _STEPS, _STEP, _RESTARTS = 40, 2.55, 10
 
@@ -134,7 +132,7 @@ def tflite(arguments: argparse.Namespace) -> list[dict[str, Any]]:
         ("mobilenet_v1_160_int8.tflite", "imagenet100_160.npz", 100),
         ("mobilenet_v2_224_int8.tflite", "imagenet100_224.npz", 20),
     ):
-        oracle = dfa.TfliteOracle(existing(arguments.data / "models" / name), class_offset=1)
+        oracle = dfa.TfliteOracle(require_file(arguments.data / "models" / name), class_offset=1)
         chosen, _ = first_correct(oracle, load_images(arguments.data, images), arguments.images or number, 64)
         budget = arguments.max_queries or 2_000
         result = dfa.run(oracle, *chosen, epsilon=10, max_queries=budget, batch_size=64, progress=arguments.progress)
@@ -263,23 +261,24 @@ def judge(parts: dict[str, Any]) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure the parts that were asked for, print tables, and write the JSON."""
     parser = make_parser("defended", __doc__)
+    parser.description = __doc__
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts to measure")
     parser.add_argument("--images", type=int, help="of every part, instead of its own number")
     parser.add_argument("--max-queries", type=int, help="per image, instead of the part's own budget")
     parser.add_argument("--progress", action="store_true", help="show progress")
     arguments = parser.parse_args()
-    parts = json.loads(arguments.out.read_text())["results"] if arguments.out.is_file() else {}
+    parts: dict[str, Any] = read_results(arguments.out, {})
     for name in arguments.only:
         parts[name] = {
-            "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "date": now(),
             "arguments": {key: str(value) for key, value in vars(arguments).items()},
-            "versions": {package: str(getattr(sys.modules.get(package), "__version__", None)) for package in _PACKAGES},
+            "versions": versions(),
             "rows": PARTS[name](arguments),
         }
-        write_report(arguments.out, arguments, parts, bars=judge(parts))
+        write_results(arguments.out, arguments, parts, bars=judge(parts))
     print_tables(parts)
     for bar in judge(parts):
-        print(f"{'met' if bar['met'] else 'MISSED'}: {bar['bar']}")
+        print(f"{verdict(bar['met'])}: {bar['bar']}")
 
 
 if __name__ == "__main__":

@@ -11,57 +11,47 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 import dfa
-from common import Counted, first_correct, load_images, load_model, make_parser, print_table, write_report
-from dfa.search.goals import resolve_targets
-from dfa.types import Images
+from harness.arguments import make_parser
+from harness.inputs import CountingOracle
+from harness.printing import print_table, verdict
+from harness.results import read_results, write_results
+from harness.settings import Setting, Subject, load_setting
 
 _MARKS: Final = (10, 100, 1_000, 10_000)
 _MOST_TOP_1: Final = 1.5
 _LEAST_LABEL: Final = 0.9
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A model, its images, and what is asked of the attack.
+@dataclass(frozen=True, kw_only=True)
+class LogitSetting(Setting):
+    """A setting whose model shows its logits too, with a budget of its own.
 
     Attributes:
-        model: File in the data folder.
         logits: The layer whose output are the model's logits.
-        images: File in the data folder.
-        epsilon: Grey levels.
-        rank: The target is the rank-th likeliest class of the clean image; None in an untargeted attack.
-        number: Images: the first that the model classifies correctly.
         budget: Queries per image.
-        batch_size: Rows of the oracle's batch.
     """
 
-    model: str
     logits: str
-    images: str
-    epsilon: int
-    rank: int | None
-    number: int
     budget: int
-    batch_size: int = 256
 
 
-_LENET = ("lenet1.keras", "before_softmax", "mnist_test2000.npz")
-_V1 = ("mobilenet_v1_160.keras", "logits", "imagenet100_160.npz")
+_LENET = partial(LogitSetting, model="lenet1.keras", logits="before_softmax", images="mnist_test2000.npz")
+_V1 = partial(
+    LogitSetting, model="mobilenet_v1_160.keras", logits="logits", images="imagenet100_160.npz", batch_size=32
+)
 SETTINGS: Final = {
-    "lenet1-eps64": Setting(*_LENET, 64, None, 200, 10_000),
-    "mobilenetv1-eps4": Setting(*_V1, 4, None, 30, 2_000, batch_size=32),
-    "mobilenetv1-eps10-targeted": Setting(*_V1, 10, 11, 10, 1_000, batch_size=32),
-    "lenet1-eps64-targeted": Setting(*_LENET, 64, 4, 100, 2_000),
+    "lenet1-eps64": _LENET(epsilon=64, rank=None, number=200, budget=10_000),
+    "mobilenetv1-eps4": _V1(epsilon=4, rank=None, number=30, budget=2_000),
+    "mobilenetv1-eps10-targeted": _V1(epsilon=10, rank=11, number=10, budget=1_000),
+    "lenet1-eps64-targeted": _LENET(epsilon=64, rank=4, number=100, budget=2_000),
 }
 LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
     "probabilities": dfa.as_oracle,
@@ -73,48 +63,30 @@ LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
 """What is made of the model's oracle (of its logits, on the level of that name)."""
 
 
-@dataclass(frozen=True)
-class Problem:
-    """The model of a setting, its images, and their targets or None."""
-
-    model: Any
-    images: Images
-    targets: NDArray[np.int64] | None
-
-
-def load(setting: Setting, number: int, data: Path) -> Problem:
-    """Load a setting."""
-    model = load_model(data, setting.model)
-    chosen, scores = first_correct(dfa.as_oracle(model), load_images(data, setting.images), number, setting.batch_size)
-    places = np.arange(len(chosen.images))
-    targets = None if setting.rank is None else resolve_targets(dfa.rank(setting.rank), scores, places)
-    return Problem(model, chosen.images, targets)
-
-
-def oracle_of(problem: Problem, setting: Setting, level: str) -> tuple[dfa.Oracle, Counted]:
+def oracle_of(subject: Subject, setting: LogitSetting, level: str) -> tuple[dfa.Oracle, CountingOracle]:
     """Return the oracle of a level, and what counts the images that the model behind it sees."""
     if level == "logits":
         keras = importlib.import_module("keras")
-        layer = problem.model.get_layer(setting.logits).output
-        logits = keras.Model(problem.model.inputs, keras.layers.Flatten()(layer))
-        counted = Counted(dfa.as_oracle(logits, returns="logits"))
+        layer = subject.model.get_layer(setting.logits).output
+        logits = keras.Model(subject.model.inputs, keras.layers.Flatten()(layer))
+        counted = CountingOracle(dfa.as_oracle(logits, returns="logits"))
     else:
-        counted = Counted(dfa.as_oracle(problem.model))
+        counted = CountingOracle(dfa.as_oracle(subject.model))
     return LEVELS[level](counted), counted
 
 
-def measure(problem: Problem, name: str, level: str, budget: int, seed: int) -> dict[str, Any]:
+def measure(subject: Subject, name: str, level: str, budget: int, seed: int) -> dict[str, Any]:
     """Attack on one level.
 
     Raises:
         RuntimeError: The records do not agree with what the model saw, or pass the budget.
     """
     setting = SETTINGS[name]
-    oracle, counted = oracle_of(problem, setting, level)
+    oracle, counted = oracle_of(subject, setting, level)
     result = dfa.run(
         oracle,
-        problem.images,
-        targets=problem.targets,
+        subject.images,
+        targets=subject.targets,
         epsilon=setting.epsilon,
         max_queries=budget,
         batch_size=setting.batch_size,
@@ -184,12 +156,12 @@ def show(cells: list[dict[str, Any]]) -> None:
         ],
     )
     for text, is_met in bars(cells):
-        print(f"{'met   ' if is_met else 'MISSED'}  {text}")
+        print(f"{verdict(is_met):<6}  {text}")
 
 
 def main() -> None:
     """Measure every cell, or show what was measured."""
-    parser = make_parser("information", __doc__.partition("\n")[0] if __doc__ else None)
+    parser = make_parser("information", __doc__)
     parser.add_argument("--only", nargs="+", choices=list(SETTINGS), default=list(SETTINGS), help="settings")
     parser.add_argument("--levels", nargs="+", choices=list(LEVELS), default=list(LEVELS), help="what is shown")
     parser.add_argument("--images", type=int, help="of every setting, instead of its own number")
@@ -198,20 +170,20 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", dest="only_prints", help="show the JSON and measure nothing")
     arguments: argparse.Namespace = parser.parse_args()
     if arguments.only_prints:
-        show(json.loads(arguments.out.read_text())["results"])
+        show(read_results(arguments.out, []))
         return
-    measured = json.loads(arguments.out.read_text())["results"] if arguments.out.is_file() else []
+    measured = read_results(arguments.out, [])
     # What is not measured now stays in the JSON, so that a long run may be cut into several.
     cells: list[dict[str, Any]] = [
         cell for cell in measured if cell["setting"] not in arguments.only or cell["level"] not in arguments.levels
     ]
     for name in arguments.only:
         setting = SETTINGS[name]
-        problem = load(setting, arguments.images or setting.number, arguments.data)
+        subject = load_setting(setting, arguments.data, arguments.images)
         for level in arguments.levels:
-            cells.append(measure(problem, name, level, arguments.budget or setting.budget, arguments.seed))
+            cells.append(measure(subject, name, level, arguments.budget or setting.budget, arguments.seed))
             # After every cell, so that what is finished survives an interruption.
-            write_report(arguments.out, arguments, cells, bars=bars(cells))
+            write_results(arguments.out, arguments, cells, bars=bars(cells))
     show(cells)
 
 

@@ -18,9 +18,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-import common
 import dfa
+from dfa.runs.backlog import Backlog
 from dfa.runs.store import Store
+from harness.arguments import make_parser
+from harness.inputs import load_images, load_model
+from harness.printing import print_table
+from harness.results import write_results
 
 
 class Case(NamedTuple):
@@ -79,8 +83,8 @@ def timed(owner: type, *names: str) -> Iterator[dict[str, float]]:
 
 def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the times of one case, stored and not, in turns."""
-    oracle = dfa.as_oracle(common.load_model(data, case.model))
-    images = common.load_images(data, case.images).images[: arguments.images or case.number]
+    oracle = dfa.as_oracle(load_model(data, case.model))
+    images = load_images(data, case.images).images[: arguments.images or case.number]
     settings = {"max_queries": arguments.max_queries, "batch_size": case.batch_size, "progress": False}
     settings |= case.settings
 
@@ -94,13 +98,14 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
             saved, saved_cpu = time.perf_counter() - started, time.process_time() - cpu
         with (
             tempfile.TemporaryDirectory() as folder,
-            timed(Store, "read", "finished", "sending", "cover", "flush", "end", "_write_next") as store,
+            timed(Store, "read", "finished", "sending", "cover", "flush", "end") as store,
+            timed(Backlog, "_write_next") as backlog,
         ):
             started, cpu = time.perf_counter(), time.process_time()
             stored = dfa.run(oracle, images, store=dfa.Storage(Path(folder) / "run"), **settings)
             kept, kept_cpu = time.perf_counter() - started, time.process_time() - cpu
         assert stored.queries.tolist() == bare.queries.tolist()
-        files = store.pop("_write_next")
+        files = backlog["_write_next"]
         rows.append(
             {
                 "queries": int(bare.queries_sent.sum()),
@@ -128,13 +133,13 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     """Run the benchmark."""
-    parser = common.make_parser("journal", __doc__.partition("\n")[0] if __doc__ else None, repeats=5)
+    parser = make_parser("journal", __doc__, repeats=5)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), help="cases to measure")
     parser.add_argument("--images", type=int, help="images to attack instead of the case's own number")
     parser.add_argument("--max-queries", type=int, default=2_000, help="budget per image")
     arguments = parser.parse_args()
     results = {name: measure(CASES[name], arguments.data, arguments) for name in arguments.only}
-    common.print_table(
+    print_table(
         ["case", "queries", "found", "in memory", "attack", "saved", "stored", "whole", "(cpu)", "journal", "files"],
         [
             [
@@ -153,7 +158,7 @@ def main() -> None:
             for name, each in results.items()
         ],
     )
-    common.write_report(arguments.out, arguments, results)
+    write_results(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

@@ -16,40 +16,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 import dfa
-from common import make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.printing import print_table, verdict
+from harness.results import write_results
+from harness.synthetic import NoiseImages, one_in_sixteen
 
 _SETTINGS = {"paper": dfa.Racos.paper(coordinates=600), "default": dfa.Racos()}
 _BAR = 1e9
-
-
-class LazyImages:
-    """Images that exist only while somebody holds them: noise, uint8, (H, W, C)."""
-
-    def __init__(self, number: int, shape: tuple[int, int, int]) -> None:
-        """Make nothing yet."""
-        self._number = number
-        self._shape = shape
-
-    def __len__(self) -> int:
-        """Return N."""
-        return self._number
-
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
-        """Make image `index`."""
-        if not 0 <= index < self._number:
-            raise IndexError(index)
-        return np.random.default_rng(index).integers(0, 256, self._shape, dtype=np.uint8)
-
-
-def answer(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return probabilities: class 1 for one image in 16, by the sum of some of its bytes."""
-    sums = images.reshape(len(images), -1)[:, ::37].sum(axis=1, dtype=np.int64)
-    first = np.where(sums % 16 == 0, 0.25, 0.75)
-    return np.stack([first, 1 - first], axis=1)
 
 
 def peak_bytes() -> int:
@@ -70,8 +44,8 @@ def run_here(arguments: argparse.Namespace) -> dict[str, Any]:
     imported = peak_bytes()
     started = time.perf_counter()
     result = dfa.run(
-        answer,
-        LazyImages(arguments.images, (arguments.side, arguments.side, 3)),
+        one_in_sixteen,
+        NoiseImages(arguments.images, (arguments.side, arguments.side, 3)),
         optimizer=_SETTINGS[arguments.setting],
         max_queries=arguments.max_queries,
         batch_size=arguments.batch_size,
@@ -90,7 +64,7 @@ def run_here(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Run every setting in a process of its own and print the table."""
-    parser = make_parser("memory", (__doc__ or "").splitlines()[0])
+    parser = make_parser("memory", __doc__)
     parser.add_argument("--images", type=int, default=10_000, help="images of the run")
     parser.add_argument("--side", type=int, default=224, help="height and width of an image")
     parser.add_argument("--max-queries", type=int, default=100, help="budget per image")
@@ -121,9 +95,9 @@ def main() -> None:
         ),
     )
     for result in results:
-        verdict = "met" if result["above_imports"] < _BAR else "MISSED"
-        print(f"bar: {result['setting']}: below 1 GB: {result['above_imports'] / 1e9:.2f} GB, {verdict}")
-    write_report(arguments.out, arguments, results)
+        is_met = result["above_imports"] < _BAR
+        print(f"bar: {result['setting']}: below 1 GB: {result['above_imports'] / 1e9:.2f} GB, {verdict(is_met)}")
+    write_results(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

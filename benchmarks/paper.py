@@ -19,7 +19,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.inputs import load_images, load_model
+from harness.printing import percent, print_table
+from harness.results import write_results
 
 _ITERATIONS = 10_000
 _OPTIMIZERS = ("paper", "default", "paper-log")
@@ -163,7 +166,7 @@ def print_row(row: dict[str, Any]) -> None:
         [
             f"{row['experiment']}: {setting} on {row['model']}",
             summary["attacked"],
-            *(_percent(summary[rate]) for rate in ("SR", "TSR", "GAP")),
+            *(percent(summary[rate]) for rate in ("SR", "TSR", "GAP")),
             _number(summary["ATC"], 2),
             _number(summary["queries_mean"]),
             _number(summary["queries_median"]),
@@ -173,7 +176,7 @@ def print_row(row: dict[str, Any]) -> None:
     ]
     for published in row["published"]:
         queries = "-" if published.queries_mean is None else f"{published.queries_mean:,}"
-        rates = (_percent(rate) for rate in (published.SR, published.TSR, published.GAP))
+        rates = (percent(rate) for rate in (published.SR, published.TSR, published.GAP))
         number = 200 if row["experiment"].startswith("lenet") else 100
         name = f"    paper, Table {published.tables}: {published.model}"
         cells.append([name, number, *rates, published.ATC, queries, "-", "T = 10,000", "-"])
@@ -182,17 +185,13 @@ def print_row(row: dict[str, Any]) -> None:
     print(flush=True)
 
 
-def _percent(rate: float) -> str:
-    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
-
-
 def _number(value: float, digits: int = 0) -> str:
     return "-" if math.isnan(value) else f"{value:,.{digits}f}"
 
 
 def main() -> None:
     """Run the chosen rows, writing each down when it is finished."""
-    parser = make_parser("paper", (__doc__ or "").splitlines()[0])
+    parser = make_parser("paper", __doc__)
     parser.add_argument(
         "--only", nargs="+", choices=list(EXPERIMENTS), default=list(EXPERIMENTS), help="experiments to run"
     )
@@ -212,7 +211,7 @@ def main() -> None:
             print(f"{name}, {optimizer} ...", file=sys.stderr, flush=True)
             rows.append(measure(name, optimizer, arguments))
             print_row(rows[-1])
-            write_report(arguments.out, arguments, rows)
+            write_results(arguments.out, arguments, rows)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import dfa
-from common import make_parser, print_table, write_report
-from memory import LazyImages, answer
+from harness.arguments import make_parser
+from harness.printing import print_table, verdict
+from harness.results import write_results
+from harness.synthetic import NoiseImages, one_in_sixteen
 
 _SECONDS = 20.0
 _BYTES = 30e6
@@ -29,7 +31,7 @@ def seconds_of(program: str) -> float:
 
 def main() -> None:
     """Make a run, open it, report on it, and print the figures."""
-    parser = make_parser("report", (__doc__ or "").splitlines()[0])
+    parser = make_parser("report", __doc__)
     parser.add_argument("--images", type=int, default=10_000, help="images of the run")
     parser.add_argument("--side", type=int, default=64, help="height and width of an image")
     parser.add_argument("--repeats", type=int, default=3, help="of opening and of the report; medians count")
@@ -38,7 +40,9 @@ def main() -> None:
         folder, page = Path(temporary, "run"), Path(temporary, "report.html")
         started = time.perf_counter()
         shape = (arguments.side, arguments.side, 3)
-        result = dfa.run(answer, LazyImages(arguments.images, shape), max_queries=100, store=folder, progress=False)
+        result = dfa.run(
+            one_in_sixteen, NoiseImages(arguments.images, shape), max_queries=100, store=folder, progress=False
+        )
         made = time.perf_counter() - started
         clock = "import time, dfa; from dfa.views.report import write_report; t = time.perf_counter(); "
         end = "; print(time.perf_counter() - t)"
@@ -60,16 +64,12 @@ def main() -> None:
     print_table(
         [f"{arguments.images:,} images of {arguments.side}x{arguments.side}x3", "measured", "bar", ""],
         [
-            ["opening the run, s", f"{opening[middle]:.2f}", f"{_OPENING:g}", _verdict(opening[middle], _OPENING)],
-            ["report, s", f"{report[middle]:.1f}", f"{_SECONDS:g}", _verdict(report[middle], _SECONDS)],
-            ["report, MB", f"{figures['bytes'] / 1e6:.1f}", f"{_BYTES / 1e6:g}", _verdict(figures["bytes"], _BYTES)],
+            ["opening the run, s", f"{opening[middle]:.2f}", f"{_OPENING:g}", verdict(opening[middle] < _OPENING)],
+            ["report, s", f"{report[middle]:.1f}", f"{_SECONDS:g}", verdict(report[middle] < _SECONDS)],
+            ["report, MB", f"{figures['bytes'] / 1e6:.1f}", f"{_BYTES / 1e6:g}", verdict(figures["bytes"] < _BYTES)],
         ],
     )
-    write_report(arguments.out, arguments, figures)
-
-
-def _verdict(figure: float, bar: float) -> str:
-    return "met" if figure < bar else "MISSED"
+    write_results(arguments.out, arguments, figures)
 
 
 if __name__ == "__main__":

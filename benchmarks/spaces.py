@@ -20,9 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import common
 import dfa
 from dfa.views.pictures import Sheet
+from harness.arguments import make_parser
+from harness.inputs import first_correct, load_images, load_model
+from harness.results import write_results
 
 MODELS = {"lenet1": "mnist_test2000", "cifar_resnet20": "cifar10_correct500"}
 EXAMPLES = 10
@@ -48,7 +50,7 @@ SPACES: dict[str, dict[str, dfa.Space]] = {
 }
 
 
-class Counted:
+class CountedModel:
     """A model as a function of uint8 batches that counts the images it is asked about."""
 
     def __init__(self, model: Any) -> None:
@@ -71,16 +73,16 @@ def _parts(images: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
-def subjects(data: Path, name: str, skip: int, number: int) -> tuple[Counted, NDArray[np.uint8], NDArray[np.int64]]:
+def load_subject(
+    data: Path, name: str, skip: int, number: int
+) -> tuple[CountedModel, NDArray[np.uint8], NDArray[np.int64]]:
     """Return a model and the first images that it classifies correctly, but for those that are skipped."""
-    model = Counted(common.load_model(data, f"{name}.keras"))
-    (images, labels), _ = common.first_correct(
-        model.oracle, common.load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip
-    )
+    model = CountedModel(load_model(data, f"{name}.keras"))
+    (images, labels), _ = first_correct(model.oracle, load_images(data, f"{MODELS[name]}.npz"), number, 256, skip=skip)
     return model, images, labels
 
 
-def attack(model: Counted, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
+def attack(model: CountedModel, images: NDArray[np.uint8], space: dfa.Space, seed: int, **changes: Any) -> dfa.Result:
     """Attack with the space's default optimizer, but for what `changes` says of it."""
     budget = changes.pop("max_queries")
     optimizer = replace(space.optimizer(), **changes)
@@ -97,13 +99,18 @@ def figures(results: list[dfa.Result]) -> dict[str, Any]:
         "queries_mean_with_failures": float(np.mean([each.queries_mean_with_failures for each in summaries])),
         "queries_median": float(np.mean([each.queries_median for each in summaries])),
         "distances": summaries[0].distances,
-        "optimizer": repr(results[0].config["optimizer"]),
+        "optimizer": results[0].config["optimizer"],
         "seeds": len(results),
     }
 
 
 def compare_regions(
-    model: Counted, images: NDArray[np.uint8], space: dfa.Space, seeds: int, budget: int, settings: list[dict[str, Any]]
+    model: CountedModel,
+    images: NDArray[np.uint8],
+    space: dfa.Space,
+    seeds: int,
+    budget: int,
+    settings: list[dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Attack with each setting, on the same images and seeds."""
     for changes in settings:
@@ -112,7 +119,7 @@ def compare_regions(
 
 
 def art_pixel(
-    model: Counted, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
+    model: CountedModel, images: NDArray[np.uint8], labels: NDArray[np.int64], es: int, seconds: float
 ) -> Iterator[dict[str, Any]]:
     """Attack image by image with ART's PixelAttack (th=1, its defaults); es: 0 CMA-ES, 1 differential evolution.
 
@@ -168,7 +175,7 @@ def add_examples(sheet: Sheet, called: str, result: dfa.Result, originals: NDArr
 
 def main() -> None:
     """Run what was asked for."""
-    parser = common.make_parser("spaces", (__doc__ or "").splitlines()[0])
+    parser = make_parser("spaces", __doc__)
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--number", type=int, default=50, help="images")
     parser.add_argument(
@@ -190,10 +197,10 @@ def main() -> None:
 
     def keep(kind: str, row: dict[str, Any]) -> None:
         document[kind].append(row)
-        common.write_report(arguments.out, arguments, document)
+        write_results(arguments.out, arguments, document)
 
     for name in arguments.models:
-        model, images, labels = subjects(arguments.data, name, arguments.skip, arguments.number)
+        model, images, labels = load_subject(arguments.data, name, arguments.skip, arguments.number)
         sheet = Sheet(name, f"{len(images)} images it classifies correctly", num_columns=EXAMPLES, cell=96)
         for called, space in SPACES[name].items():
             if arguments.spaces is not None and called not in arguments.spaces:
@@ -229,7 +236,7 @@ def _settings(arguments: argparse.Namespace, space: dfa.Space) -> list[dict[str,
 
 def _one_pixel(
     name: str,
-    model: Counted,
+    model: CountedModel,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     arguments: argparse.Namespace,

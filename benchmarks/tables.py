@@ -16,7 +16,6 @@ paper's, and whether the bars are met; `benchmarks/TABLES.md` is that of one run
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import signal
 import sys
@@ -29,9 +28,12 @@ from typing import Any
 
 import torch
 
-from common import make_parser, write_report
+from harness.arguments import make_parser
+from harness.printing import percent
+from harness.results import read_results, write_results
+from systems.catalogue import ROWS
 from systems.context import Context
-from systems.rows import ROWS, CannotRunError, Row
+from systems.rows import CannotRunError, Row
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
 
@@ -93,14 +95,14 @@ def difference(result: dict[str, Any]) -> str:
     if result["reason"] or not (far := _far(result)):
         return ""
     rates = (
-        f"{rate} {_percent(result[rate], digits=0)} against {_percent(result['paper'][rate], digits=0)}" for rate in far
+        f"{rate} {percent(result[rate], digits=0)} against {percent(result['paper'][rate], digits=0)}" for rate in far
     )
     anywhere = ""
     if result["system"] in ("DBA", "ZOO") and result["table"] != "4":
         found = result["at_any_distance"]
         anywhere = (
-            f" At any distance, as attacks that minimise L2, they are {_percent(found['SR'], digits=0)} and "
-            f"{_percent(found['TSR'], digits=0)}; the paper gave them an L2 distance instead of epsilon."
+            f" At any distance, as attacks that minimise L2, they are {percent(found['SR'], digits=0)} and "
+            f"{percent(found['TSR'], digits=0)}; the paper gave them an L2 distance instead of epsilon."
         )
     generic = f"The paper's figures are of {result['paper']['model']}, ours of {result['model']} with {result['note']}."
     return f"{', '.join(rates)}. {result['remark'] or generic}{anywhere}"
@@ -128,12 +130,12 @@ def bars(results: list[dict[str, Any]]) -> Iterator[str]:
     ours = [result for result in measured_rows if result["system"].startswith("DFA")]
     waiting = [result for result in results if result["reason"].startswith(("not run", "stopped"))]
     yield _bar("Every row holds figures or the reason why it cannot", len(results), map(_name, waiting))
-    lost = [f"{_name(result)}: {_percent(result['GAP'])}" for result in ours if result["GAP"] != 0]
+    lost = [f"{_name(result)}: {percent(result['GAP'])}" for result in ours if result["GAP"] != 0]
     yield _bar("DFA's GAP is 0", len(ours), lost)
     for setting in ("default", "paper's setting"):
         chosen = [result for result in ours if setting in result["system"]]
         beaten = [
-            f"{_name(result)}: {_percent(result['TSR'])} against {_percent(other['TSR'])} of {other['system']}"
+            f"{_name(result)}: {percent(result['TSR'])} against {percent(other['TSR'])} of {other['system']}"
             for result in chosen
             for other in measured_rows
             if (other["table"], other["model"]) == (result["table"], result["model"])
@@ -144,7 +146,7 @@ def bars(results: list[dict[str, Any]]) -> Iterator[str]:
         yield _bar(f"No black-box row's TSR is above that of DFA, {setting}", len(chosen), beaten)
     repairs = [result for result in measured_rows if result["table"] == "repair"]
     short = [
-        f"{_name(result)}: {_percent(closed)}"
+        f"{_name(result)}: {percent(closed)}"
         for result in repairs
         if not (closed := result["repair"]["default"]["closed"]) >= 0.8
     ]
@@ -179,7 +181,7 @@ def markdown(results: list[dict[str, Any]]) -> Iterator[str]:
             for stages in ("default", "coordinates") if "repair" in result else ():
                 found = result["repair"][stages]
                 yield (
-                    f"- {_name(result)}, {stages}: {_percent(found['closed'])} of the GAP closed, {found['repaired']} "
+                    f"- {_name(result)}, {stages}: {percent(found['closed'])} of the GAP closed, {found['repaired']} "
                     f"of {found['repaired'] + found['failed']}, mean queries {_number(found['queries_mean'])}, median "
                     f"{_number(found['queries_median'])}"
                 )
@@ -203,16 +205,12 @@ def _cells(result: dict[str, Any]) -> list[str]:
     if not result["reason"]:
         ours = [
             str(result["images"]),
-            *(_percent(result[rate]) for rate in ("SR", "TSR", "GAP")),
+            *(percent(result[rate]) for rate in ("SR", "TSR", "GAP")),
             _number(result["ATC"]),
             _number(result["queries"]),
         ]
-    theirs = [_percent(paper.get(rate)) for rate in ("SR", "TSR", "GAP")]
+    theirs = [percent(paper.get(rate)) for rate in ("SR", "TSR", "GAP")]
     return [result["system"], result["model"], *ours, *theirs, _number(paper.get("queries"))]
-
-
-def _percent(rate: float | None, *, digits: int = 1) -> str:
-    return "-" if rate is None or math.isnan(rate) else f"{100 * rate:.{digits}f} %"
 
 
 def _number(value: float | None) -> str:
@@ -221,8 +219,7 @@ def _number(value: float | None) -> str:
 
 def main() -> None:
     """Run the chosen rows that have not been run, and print all that are there."""
-    parser = make_parser("tables", (__doc__ or "").splitlines()[0])
-    parser.set_defaults(out=Path("runs") / "benchmarks" / "tables")
+    parser = make_parser("tables", __doc__, in_folder=True)
     parser.add_argument("--tables", nargs="+", choices=_TABLES, default=list(_TABLES), help="tables to run")
     parser.add_argument("--only", nargs="+", default=[], help="rows whose name holds one of these")
     parser.add_argument("--lenet-images", type=int, default=100, help="most images of MNIST")
@@ -246,10 +243,10 @@ def main() -> None:
         is_wanted = owner.key not in fresh and (arguments.again or not path.is_file())
         if is_chosen and is_wanted and not arguments.print:
             print(f"{owner.key} ...", file=sys.stderr, flush=True)
-            write_report(path, arguments, measure(owner, context, arguments.row_seconds))
+            write_results(path, arguments, measure(owner, context, arguments.row_seconds))
             fresh.add(owner.key)
         if path.is_file():
-            results.append(_with_nan(json.loads(path.read_text())["results"]) | _told(row))
+            results.append(_with_nan(read_results(path, None)) | _told(row))
         elif row.table in arguments.tables:
             results.append(_told(row) | {"reason": "not run yet"})
     for line in markdown(results):

@@ -24,7 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
-from common import load_images, load_model, make_parser, print_table, write_report
+from harness.arguments import make_parser
+from harness.inputs import load_images, load_model
+from harness.printing import print_table, verdict
+from harness.results import write_results
 
 _PARTS = ("propose", "wait", "score", "update", "other")
 
@@ -181,7 +184,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     """Measure every case and print the table."""
-    parser = make_parser("throughput", __doc__.splitlines()[0], repeats=5)
+    parser = make_parser("throughput", __doc__, repeats=5)
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--seconds", type=float, help="that one attack should last, instead of each case's own")
     parser.add_argument("--batch-size", type=int, help="rows of a batch, instead of each case's own")
@@ -213,11 +216,11 @@ def main() -> None:
     )
     for result in results:
         if result["bar"] is not None:
-            verdict = "met" if result["utilisation"] >= result["bar"] else "MISSED"
+            utilisation, bar = result["utilisation"], result["bar"]
             print(
-                f"bar: {result['case']}: utilisation at least {result['bar']}: {result['utilisation']:.3f}, {verdict}"
+                f"bar: {result['case']}: utilisation at least {bar}: {utilisation:.3f}, {verdict(utilisation >= bar)}"
             )
-    write_report(arguments.out, arguments, results)
+    write_results(arguments.out, arguments, results)
 
 
 if __name__ == "__main__":

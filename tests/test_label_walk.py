@@ -109,7 +109,7 @@ def test_the_class_is_the_candidates_own_whatever_lies_beyond():
     np.testing.assert_allclose(scores.sum(axis=1), 1)
     # Not even at the shortest step there can be.
     walk = walk_over(1)
-    walk.load({"ways": [[0, 1, 1]]})
+    walk.load({"reaches": [[0, 1, 1]]})
     scores, _ = take(walk, [0], [1], [0])
     assert scores[0, 0] > 0.7
 
@@ -124,7 +124,7 @@ def test_what_was_read_counts_once_the_iteration_is_complete():
 
 def test_a_longer_step_does_not_lengthen_the_distance():
     walk = walk_over(1)
-    walk.load({"ways": [[0, 256, 20]]})
+    walk.load({"reaches": [[0, 256, 20]]})
     take(walk, [0], [1], [0])
     walk.advance([0])
     assert take(walk, [0], [0], [0])[1] == [19]
@@ -139,7 +139,7 @@ def test_the_state_can_be_saved_and_loaded():
         each.advance([0, 1])
     assert take(again, [0, 0], [0, 0], [0, 0])[1] == take(walk, [0, 0], [0, 0], [0, 0])[1]
     walk.end(1)
-    assert [index for index, *_ in walk.save()["ways"]] == [0]
+    assert [index for index, *_ in walk.save()["reaches"]] == [0]
 
 
 def test_asking_alone_asks_nothing_more():

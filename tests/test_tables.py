@@ -20,7 +20,8 @@ def _benchmarks_can_be_imported():
 
 
 def test_every_row_of_the_papers_tables_is_there():
-    from systems.rows import _PUBLISHED, ROWS
+    from systems.catalogue import ROWS
+    from systems.tables_6_to_10 import PUBLISHED
 
     keys = [row.key for row in ROWS]
     assert len(set(keys)) == len(keys)
@@ -34,7 +35,7 @@ def test_every_row_of_the_papers_tables_is_there():
     # And those of today.
     todays = "PGD, EAD, JSMA, UAP, HopSkipJump, Square, Bandits, ReluVal"
     assert in_table_4 >= set(todays.split(", "))
-    for table, model, system, sr, tsr, gap, _ in _PUBLISHED:
+    for table, model, system, sr, tsr, gap, _ in PUBLISHED:
         rows = [
             row
             for row in ROWS
@@ -123,7 +124,7 @@ def test_bars_name_every_row_that_misses_one():
 
 
 def test_rows_that_are_the_same_are_measured_once():
-    from systems.rows import ROWS
+    from systems.catalogue import ROWS
 
     by_key = {row.key: row for row in ROWS}
     shared = [row for row in ROWS if row.same_as]
@@ -152,25 +153,28 @@ def clean():
 
 
 def test_small_attacks_attack_within_their_budget(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
     for vectors in (
-        small.carlini_wagner(model, x, y, epsilon=0.2),
-        small.bim(model, x, y, torch.full((6,), 0.2)),
-        small.nes_pgd(model, x, y, epsilon=0.2, max_queries=2_000).vectors,
-        small.bandits(model, x, y, epsilon=0.2, max_queries=2_000, tiles=2).vectors,
-        small.box_lbfgs(model, x, y),
+        attacks.carlini_wagner(model, x, y, epsilon=0.2),
+        attacks.bim(model, x, y, torch.full((6,), 0.2)),
+        attacks.nes_pgd(model, x, y, epsilon=0.2, max_queries=2_000).vectors,
+        attacks.bandits(model, x, y, epsilon=0.2, max_queries=2_000, tiles=2).vectors,
+        attacks.box_lbfgs(model, x, y),
     ):
         assert (model(vectors).argmax(1) != y).float().mean() >= 5 / 6
         assert vectors.min() >= 0
         assert vectors.max() <= 1
-    for vectors in (small.carlini_wagner(model, x, y, epsilon=0.01), small.bim(model, x, y, torch.full((6,), 0.01))):
+    for vectors in (
+        attacks.carlini_wagner(model, x, y, epsilon=0.01),
+        attacks.bim(model, x, y, torch.full((6,), 0.01)),
+    ):
         assert (vectors - x).abs().max() <= 0.01 + 1e-6
 
 
 def test_the_queries_of_black_boxes_are_those_they_make(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
     asked = []
@@ -179,7 +183,7 @@ def test_the_queries_of_black_boxes_are_those_they_make(clean):
         asked.append(len(vectors))
         return model(vectors)
 
-    for attack, settings in ((small.nes_pgd, {}), (small.bandits, {"tiles": 2})):
+    for attack, settings in ((attacks.nes_pgd, {}), (attacks.bandits, {"tiles": 2})):
         state = attack(counted, x, y, epsilon=0.2, max_queries=500, **settings)
         assert 0 < state.queries.max() <= 500
         assert int(state.queries.sum()) == sum(asked)
@@ -187,14 +191,14 @@ def test_the_queries_of_black_boxes_are_those_they_make(clean):
 
 
 def test_the_smallest_radius_is_found(clean):
-    from systems import small
+    from systems import attacks
 
     model, x, y = clean
 
     def of_radius(radius):
-        return small.bim(model, x, y, radius, step=1.0, steps=1)
+        return attacks.bim(model, x, y, radius, step=1.0, steps=1)
 
-    found = small.smallest_radius(of_radius, model, x, y, 1.0)
+    found = attacks.smallest_radius(of_radius, model, x, y, 1.0)
     radius = (found - x).abs().amax((1, 2, 3))
     assert (model(found).argmax(1) != y).all()
     assert (model(of_radius(radius * 0.999)).argmax(1) == y).all()

@@ -1,1 +1,1 @@
-"""Attacks that dfa is compared with, each written from its paper, and the boundary that counts their queries."""
+"""Attacks that dfa is compared with, each written from its paper, and the counter of their queries."""

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Indices, Scores
-from rivals.boundary import Boundary
+from harness.arrays import Indices, Scores
+from rivals.counting import QueryCounter
 
 
 def toolbox_version() -> str | None:
@@ -31,11 +31,11 @@ def toolbox_version() -> str | None:
         return None
 
 
-def art_square(boundary: Boundary, num_classes: int, seed: int, steps: int = 10_000) -> None:
-    """Attack all images of a boundary's problem.
+def art_square(counter: QueryCounter, num_classes: int, seed: int, steps: int = 10_000) -> None:
+    """Attack all images of a problem.
 
     Args:
-        boundary: Counts.
+        counter: Counts what is sent.
         num_classes: K.
         seed: Of numpy's global stream, which the toolbox draws from.
         steps: `max_iter`. The budget ends the attack long before.
@@ -44,9 +44,9 @@ def art_square(boundary: Boundary, num_classes: int, seed: int, steps: int = 10_
         raise SystemExit("art-square needs the toolbox: pip install --group benchmarks")
     evasion: Any = importlib.import_module("art.attacks.evasion")
     classification: Any = importlib.import_module("art.estimators.classification")
-    problem = boundary.problem
+    problem = counter.problem
     assert not problem.is_targeted
-    attendant = _Attendant(boundary, num_classes)
+    attendant = _Attendant(counter, num_classes)
     classifier = classification.BlackBoxClassifierNeuralNetwork(
         attendant,
         input_shape=problem.images.shape[1:],
@@ -79,25 +79,25 @@ class _Over(Exception):  # noqa: N818 -- no error
 class _Attendant:
     """Tells whose images the toolbox sends: all of them, or those that its last look at all found unbroken."""
 
-    def __init__(self, boundary: Boundary, num_classes: int) -> None:
-        self._boundary = boundary
-        self._everyone = np.arange(len(boundary.problem.images))
+    def __init__(self, counter: QueryCounter, num_classes: int) -> None:
+        self._counter = counter
+        self._everyone = np.arange(len(counter.problem.images))
         self._unbroken = self._everyone
         self._answers: Scores = np.zeros((len(self._everyone), num_classes))
 
     def __call__(self, images: NDArray[np.float32]) -> Scores:
-        problem, boundary = self._boundary.problem, self._boundary
+        problem, counter = self._counter.problem, self._counter
         is_all = len(images) == len(self._everyone)
         owners: Indices = self._everyone if is_all else self._unbroken
         if len(owners) != len(images):
             raise RuntimeError(f"{len(images)} images came, where {len(owners)} were expected")
         rounded = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-        open_rows = np.array([row for row, owner in enumerate(owners) if not boundary.hits[owner]], dtype=np.int64)
-        if not open_rows.size or boundary.sent[owners[open_rows]].max() >= problem.budget:
+        open_rows = np.array([row for row, owner in enumerate(owners) if not counter.hits[owner]], dtype=np.int64)
+        if not open_rows.size or counter.sent[owners[open_rows]].max() >= problem.budget:
             raise _Over
         answers = self._answers[owners]
-        answers[open_rows] = boundary.ask(rounded[open_rows], owners[open_rows])
-        hit_now = open_rows[boundary.hits[owners[open_rows]] > 0]
+        answers[open_rows] = counter.ask(rounded[open_rows], owners[open_rows])
+        hit_now = open_rows[counter.hits[owners[open_rows]] > 0]
         self._answers[owners[hit_now]] = answers[hit_now]
         if is_all:
             self._unbroken = self._everyone[~problem.is_adversarial(answers, self._everyone)]

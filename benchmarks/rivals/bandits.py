@@ -24,8 +24,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Image
-from rivals.boundary import Search, box
+from harness.arrays import Image
+from rivals.counting import Search, box
 from rivals.nes import on_grid
 
 _EXPLORATION = 1.0

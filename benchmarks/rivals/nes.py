@@ -20,8 +20,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Image, Images
-from rivals.boundary import Search, box
+from harness.arrays import Image, Images
+from rivals.counting import Search, box
 
 _PAIRS = 25
 _MOMENTUM = 0.9

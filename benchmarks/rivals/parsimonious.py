@@ -26,8 +26,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.types import Degrees, Image, Images, Indices, Scores
-from rivals.boundary import Problem, Search, box, cross_entropy, log_margin
+from harness.arrays import Degrees, Image, Images, Indices, Scores
+from rivals.counting import Problem, Search, box, cross_entropy, log_margin
 
 _MINI_BATCH = 64
 

@@ -18,8 +18,8 @@ import math
 
 import numpy as np
 
-from dfa.types import Image
-from rivals.boundary import Search, box
+from harness.arrays import Image
+from rivals.counting import Search, box
 
 
 def signhunter(image: Image, epsilon: int, rng: np.random.Generator) -> Search:

@@ -24,8 +24,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from dfa.types import Image
-from rivals.boundary import Search, box
+from harness.arrays import Image
+from rivals.counting import Search, box
 
 _HALVINGS = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
 _STEPS = 10_000

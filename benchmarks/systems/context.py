@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import dfa
-from common import load_images
-from dfa.auditing import AuditReport
 from dfa.cli import demo
+from harness.inputs import load_images
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
@@ -156,8 +155,13 @@ class Context:
         return self._trained[of]
 
 
-def measured(
-    report: AuditReport, seconds: float, *, epsilon: float | None = None, queries: float | None = None, note: str = ""
+def figures_of(
+    report: dfa.AuditReport,
+    seconds: float,
+    *,
+    epsilon: float | None = None,
+    queries: float | None = None,
+    note: str = "",
 ) -> Result:
     """Return what a row reports of an audit.
 
@@ -188,7 +192,7 @@ def measured(
     }
 
 
-def audited(
+def attack_and_audit(
     subject: Subject,
     attack: Callable[[Tensor, Tensor], Any],
     *,
@@ -204,10 +208,10 @@ def audited(
     seconds = time.perf_counter() - started
     report = audit_of(subject, vectors, targets=targets)
     mean = None if queries is None else queries(report.adversarial_vector)
-    return measured(report, seconds, epsilon=epsilon, queries=mean, note=note)
+    return figures_of(report, seconds, epsilon=epsilon, queries=mean, note=note)
 
 
-def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> AuditReport:
+def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> dfa.AuditReport:
     """Audit vectors against the module they were made for."""
     return dfa.audit(
         None, subject.images, vectors, subject.labels, targets=targets, normalizer=SPACE, vector_oracle=subject.module

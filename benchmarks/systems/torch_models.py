@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from common import load_model
+from harness.inputs import load_model
 
 _AGREE = 1e-4
 """How far the probabilities of the two may differ."""

@@ -17,8 +17,8 @@ from scipy import sparse  # type: ignore[import-untyped]
 from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 
 import dfa
-from common import load_images
-from systems.context import Context, Result, measured
+from harness.inputs import load_images
+from systems.context import Context, Result, figures_of
 
 _SIDE = 7
 _HIDDEN = 16
@@ -68,7 +68,7 @@ def counterexamples(context: Context, *, integer: bool, number: int = 10, second
     elapsed = time.perf_counter() - started
     report = dfa.audit(None, images, vectors, labels, vector_oracle=network.logits)
     kind = "whole grey levels" if integer else "real numbers"
-    return measured(
+    return figures_of(
         report,
         elapsed,
         note=f"HiGHS, nearest counterexample to the runner-up class in {kind}; 49-16-10 ReLU network on MNIST at 7x7",

@@ -1,13 +1,13 @@
-"""The boundary that every query of every attack passes, and the loop that keeps its batches full.
+"""The counter that every query of every attack passes, and the loop that keeps its batches full.
 
 What is counted, and alike for all attacks:
 
 - An image sent is one query of the image it was made from, whatever it was sent for: a candidate, one half of a finite
-  difference, the iterate of a gradient method. The budget per image is hard: the boundary refuses what would pass it.
+  difference, the iterate of a gradient method. The budget per image is hard: the counter refuses what would pass it.
 - Oracles take uint8 images, so an attack that works in floats rounds what it sends to the nearest grey level. Its
   iterate, rounded and clipped into the epsilon box, is asked at its own cost: nobody knows of a success without
   asking. (The counts of the NES paper hold that query too; those of the Bandits paper leave it out.)
-- Success is the first query that is answered adversarially *and* is within epsilon of the original, which the boundary
+- Success is the first query that is answered adversarially *and* is within epsilon of the original, which the counter
   checks itself. A probe outside of the box costs a query and can be no success.
 - Rows that are sent in one batch are counted one after the other: what follows the first success is sent, but the
   number of queries is that of the success.
@@ -25,9 +25,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa import Oracle
-from dfa.search.objectives import LOG, PAPER, SMALLEST_DEGREE, predicted
-from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
+from dfa import Oracle, objectives
+from harness.arrays import Classes, Degrees, Image, Images, Indices, Scores
 
 Search: TypeAlias = Generator[Images, Degrees, None]
 """The attack on one image: yields images to ask about, uint8 (n, H, W, C), and is sent their n losses."""
@@ -56,7 +55,7 @@ class Problem:
 
     def is_adversarial(self, scores: Scores, owners: Indices) -> NDArray[np.bool_]:
         """Return which rows have left the original class, or reached the target class: bool, (B,)."""
-        is_goal: NDArray[np.bool_] = predicted(scores) == self.goals[owners]
+        is_goal: NDArray[np.bool_] = objectives.predicted(scores) == self.goals[owners]
         return is_goal if self.is_targeted else ~is_goal
 
 
@@ -73,7 +72,7 @@ class BudgetError(RuntimeError):
     """An attack tried to send more than its budget; nothing was sent."""
 
 
-class Boundary:
+class QueryCounter:
     """Counts, times and judges the queries of one attack on one problem.
 
     Attributes:
@@ -162,13 +161,13 @@ def log_margin(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
 
     Untargeted log P(original) - log P(runner-up); targeted log P(likeliest) - log P(target).
     """
-    degree = LOG.targeted if problem.is_targeted else LOG.untargeted
+    degree = objectives.LOG.targeted if problem.is_targeted else objectives.LOG.untargeted
     return degree(scores, problem.goals[owners])
 
 
 def probability_margin(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
     """Return the same margin of the probabilities: what an attack on logits gets from a model that ends in softmax."""
-    degree = PAPER.targeted if problem.is_targeted else PAPER.untargeted
+    degree = objectives.PAPER.targeted if problem.is_targeted else objectives.PAPER.untargeted
     return degree(scores, problem.goals[owners])
 
 
@@ -178,28 +177,28 @@ def cross_entropy(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
     Near P = 1 a probability has few digits left, and all others together have many: log P = log(1 - others).
     """
     rows, goals = np.arange(len(scores)), problem.goals[owners]
-    chosen = np.maximum(scores[rows, goals], SMALLEST_DEGREE)
+    chosen = np.maximum(scores[rows, goals], objectives.SMALLEST_DEGREE)
     rest = scores.copy()
     rest[rows, goals] = 0.0
     logarithm: Degrees = np.where(chosen > 0.5, np.log1p(-np.minimum(rest.sum(axis=1), 0.5)), np.log(chosen))
     return -logarithm if problem.is_targeted else logarithm
 
 
-def play(boundary: Boundary, searches: Iterable[Search], loss: Loss, batch_size: int) -> None:
+def run_searches(counter: QueryCounter, searches: Iterable[Search], loss: Loss, batch_size: int) -> None:
     """Run the searches of all images side by side, so that the oracle gets full batches.
 
     A batch takes the next blocks of queries in turn until it is full. An image leaves when it has its success or has
     spent its budget; a block that would pass the budget is cut. A search that returns gives up.
 
     Args:
-        boundary: Counts.
+        counter: Counts what is sent.
         searches: One per image of the problem.
         loss: What the searches see of an answer.
         batch_size: The most rows per call of the oracle, unless one block alone is longer.
     """
     pending: deque[tuple[int, Search, Images]] = deque()
     for owner, search in enumerate(searches):
-        pending.append((owner, search, next(search)[: boundary.problem.budget]))
+        pending.append((owner, search, next(search)[: counter.problem.budget]))
     while pending:
         batch = [pending.popleft()]
         rows = len(batch[0][2])
@@ -208,13 +207,13 @@ def play(boundary: Boundary, searches: Iterable[Search], loss: Loss, batch_size:
             rows += len(batch[-1][2])
         lengths = [len(block) for _, _, block in batch]
         owners = np.repeat(np.array([owner for owner, _, _ in batch], dtype=np.int64), lengths)
-        scores = boundary.ask(np.concatenate([block for _, _, block in batch]), owners)
-        losses = loss(scores, boundary.problem, owners)
+        scores = counter.ask(np.concatenate([block for _, _, block in batch]), owners)
+        losses = loss(scores, counter.problem, owners)
         start = 0
         for (owner, search, _), length in zip(batch, lengths, strict=True):
             answer = losses[start : start + length]
             start += length
-            left = boundary.left(owner)
+            left = counter.left(owner)
             if left == 0:
                 search.close()
                 continue

@@ -170,7 +170,7 @@ def box_lbfgs(model: Model, x: Tensor, y: Tensor, *, searches: int = 12, iterati
     return torch.stack(found)
 
 
-class Counted:
+class AttackState:
     """Vectors of a black-box attack with the queries each took until it was first adversarial."""
 
     def __init__(self, x: Tensor) -> None:
@@ -195,12 +195,12 @@ def nes_pgd(
     samples: int = 50,
     sigma: float = 0.001,
     rate: float = 0.01,
-) -> Counted:
+) -> AttackState:
     """NES gradient estimates in PGD (Ilyas et al. 2018), with their published defaults.
 
     A step costs samples + 1 queries; the last one sees whether it succeeded.
     """
-    state = Counted(x)
+    state = AttackState(x)
     generator = torch.Generator().manual_seed(0)
     memory = torch.zeros_like(x)
     while (active := ~state.done & (state.queries + samples + 1 <= max_queries)).any():
@@ -223,12 +223,12 @@ def nes_pgd(
 
 def bandits(
     model: Model, x: Tensor, y: Tensor, *, epsilon: float, max_queries: int = 10_000, tiles: int = 14
-) -> Counted:
+) -> AttackState:
     """Bandits with time and data priors (Ilyas et al. 2019), with its published L-infinity settings.
 
     A step costs 3 queries: two for the gradient, one to see whether it succeeded (the authors do not count that one).
     """
-    state = Counted(x)
+    state = AttackState(x)
     generator = torch.Generator().manual_seed(0)
     prior = torch.zeros(len(x), x.shape[1], tiles, tiles)
 
@@ -256,9 +256,7 @@ def bandits(
     return state
 
 
-def joint_difference(
-    first: Model, second: Model, x: Tensor, y: Tensor, *, steps: int = 20, step: float = 10 / 255
-) -> Tensor:
+def deepxplore(first: Model, second: Model, x: Tensor, y: Tensor, *, steps: int = 20, step: float = 10 / 255) -> Tensor:
     """DeepXplore (Pei et al. 2017), light constraint: change the brightness until two models disagree."""
     vectors = x.clone()
     for _ in range(steps):
@@ -273,7 +271,7 @@ def joint_difference(
 
 
 def _advance(
-    state: Counted, model: Model, rows: Tensor, moved: Tensor, goal: Tensor, cost: int, *, targeted: bool
+    state: AttackState, model: Model, rows: Tensor, moved: Tensor, goal: Tensor, cost: int, *, targeted: bool
 ) -> None:
     """Take a step and look whether it succeeded."""
     state.vectors[rows] = moved

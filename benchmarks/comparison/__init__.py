@@ -1,0 +1,1 @@
+"""What `queries.py` is made of: settings, attacks, the cells that are measured, their files and their tables."""

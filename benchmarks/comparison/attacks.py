@@ -1,0 +1,210 @@
+"""The attacks that are compared: dfa in its variants, and its rivals."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import dfa
+from harness.arrays import Image
+from harness.inputs import CountingOracle
+from rivals.art_square import art_square, toolbox_version
+from rivals.bandits import bandits
+from rivals.counting import (
+    Loss,
+    Problem,
+    QueryCounter,
+    Search,
+    cross_entropy,
+    log_margin,
+    probability_margin,
+    run_searches,
+)
+from rivals.nes import nes
+from rivals.parsimonious import parsimonious, parsimonious_loss
+from rivals.signhunter import signhunter
+from rivals.square import square
+
+
+class Outcome(NamedTuple):
+    """What one attack did to one problem.
+
+    Attributes:
+        queries: Per image, the query that was the first success; None for a failure.
+        sent: Queries sent, of all images.
+        wall: Seconds.
+        oracle: Seconds of them inside the oracle.
+        calls: Of the oracle.
+        unconfirmed: Successes that were none when asked again, and count as failures.
+    """
+
+    queries: list[int | None]
+    sent: int
+    wall: float
+    oracle: float
+    calls: int
+    unconfirmed: int
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack and its configuration.
+
+    Attributes:
+        run: Attacks a problem: from oracle, problem, seed and batch size to the outcome.
+        configuration: Decides, with the setting and the budget, whether a cell that is held is this one.
+        only_untargeted: There is no targeted form.
+    """
+
+    run: Callable[[dfa.Oracle, Problem, int, int], Outcome]
+    configuration: str
+    only_untargeted: bool = False
+
+
+def _described(function: Callable[..., Any]) -> str:
+    """Return a function's name, and the keyword arguments that `partial` has bound."""
+    if isinstance(function, partial):
+        keywords = ", ".join(f"{name}={value!r}" for name, value in function.keywords.items())
+        return f"{_described(function.func)}({keywords})"
+    return str(getattr(function, "__name__", type(function).__name__)).lstrip("_")
+
+
+def search_attack(make: Callable[[Image, int, np.random.Generator], Search], loss: Loss) -> Attack:
+    """Return an attack whose searches run side by side.
+
+    Args:
+        make: From an image, epsilon and the image's own random stream to a search.
+        loss: What the searches see.
+    """
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        started = time.perf_counter()
+        counter = QueryCounter(oracle, problem)
+        streams = (np.random.default_rng([seed, place]) for place in range(len(problem.images)))
+        searches = [
+            make(image, problem.epsilon, stream) for image, stream in zip(problem.images, streams, strict=False)
+        ]
+        run_searches(counter, searches, loss, batch_size)
+        return outcome_of(counter, started, batch_size)
+
+    return Attack(run, f"{_described(make)}, loss={_described(loss)}")
+
+
+def outcome_of(counter: QueryCounter, started: float, batch_size: int) -> Outcome:
+    """Return what a counter has counted since `started`, with its successes confirmed."""
+    wall = time.perf_counter() - started
+    unconfirmed = counter.confirm(batch_size)
+    return Outcome(
+        [hit or None for hit in counter.hits.tolist()],
+        int(counter.sent.sum()),
+        wall,
+        counter.seconds,
+        counter.calls,
+        unconfirmed,
+    )
+
+
+def dfa_attack(**keywords: Any) -> Attack:
+    """Return `dfa.run` with keyword arguments of its own."""
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        counted = CountingOracle(oracle)
+        result = dfa.run(
+            counted,
+            problem.images,
+            targets=problem.goals if problem.is_targeted else None,
+            epsilon=problem.epsilon,
+            max_queries=problem.budget,
+            batch_size=batch_size,
+            seed=seed,
+            progress=False,
+            **keywords,
+        )
+        records, profile = result.records, result.profile
+        _check_counts(result, problem, oracle, counted.images, batch_size)
+        return Outcome(
+            [record.queries if record.verified else None for record in records],
+            profile.rows_sent,
+            profile.wall,
+            profile.oracle,
+            profile.batches,
+            sum(record.found and not record.verified for record in records),
+        )
+
+    # The default spelled out, so that a cell of yesterday's default is not taken for one of today's.
+    optimizer = keywords.get("optimizer") or dfa.Racos()
+    parts = {part.name: getattr(optimizer, part.name) for part in fields(optimizer)}
+    parts["objective"] = optimizer.objective.name
+    others = {name: value for name, value in keywords.items() if name != "optimizer"}
+    return Attack(run, f"dfa.run({others}, {parts})")
+
+
+def _check_counts(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen: int, batch_size: int) -> None:
+    """Hold dfa's own figures against what its oracle saw, and its images against the counter's judgement.
+
+    Raises:
+        RuntimeError: They differ.
+    """
+    records, profile = result.records, result.profile
+    counter = QueryCounter(oracle, problem)
+    places = [place for place, record in enumerate(records) if record.verified]
+    for start in range(0, len(places), batch_size):
+        some = places[start : start + batch_size]
+        images = [result.images[place] for place in some]
+        counter.ask(np.stack([image for image in images if image is not None]), np.array(some, dtype=np.int64))
+    checks = {
+        "the images that its oracle saw": (
+            images_seen,
+            profile.rows_sent + profile.clean + profile.verification,
+        ),
+        "the queries of its records": (sum(record.queries_sent for record in records), profile.rows_sent),
+        "its successes, judged here": (int((counter.hits > 0).sum()), len(places)),
+        "its records beyond the budget": (sum(record.queries_sent > problem.budget for record in records), 0),
+    }
+    for what, (here, there) in checks.items():
+        if here != there:
+            raise RuntimeError(f"dfa's figures do not agree with {what}: {here} here, {there} there")
+
+
+def square_through_art() -> Attack:
+    """Return Square Attack through the Adversarial Robustness Toolbox."""
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        num_classes = np.asarray(oracle.scores(problem.images[:1])).shape[1]
+        started = time.perf_counter()
+        counter = QueryCounter(oracle, problem)
+        art_square(counter, num_classes, seed)
+        return outcome_of(counter, started, batch_size)
+
+    return Attack(run, f"art_square, adversarial-robustness-toolbox {toolbox_version()}", only_untargeted=True)
+
+
+LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
+DFA_VARIANTS: dict[str, dict[str, Any]] = {
+    "dfa": {},
+    "dfa-alone": {"optimizer": dfa.Racos(archive=False)},
+    "dfa-plain": {
+        "optimizer": dfa.Racos(archive=False, values="extremes", start="stripes", starts=None),
+    },
+}
+"""Names of dfa's variants, and the keyword arguments of `dfa.run` that make them."""
+ATTACKS: dict[str, Attack] = {
+    **{name: dfa_attack(**keywords) for name, keywords in DFA_VARIANTS.items()},
+    **{
+        f"square-{share}-{name}": search_attack(partial(square, share=share), loss)
+        for share in (0.05, 0.1, 0.3)
+        for name, loss in LOSSES.items()
+    },
+    # The paper's p for adversarially trained MNIST models.
+    "square-0.8-margin": search_attack(partial(square, share=0.8), log_margin),
+    "art-square": square_through_art(),
+    "signhunter": search_attack(signhunter, cross_entropy),
+    "parsimonious": search_attack(parsimonious, parsimonious_loss),
+    "nes": search_attack(partial(nes, sigma=1.0), log_margin),
+    "bandits": search_attack(partial(bandits, probe=1.0), cross_entropy),
+}

@@ -1,0 +1,91 @@
+"""The attacks of Foolbox, torchattacks and ART, as functions from a subject to what a row reports."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+import torch
+
+from systems.context import Result, Subject, attack_and_audit
+from systems.rows import CannotRunError
+
+ZOO_IS_LONG = (
+    "ZOO asks 257 queries for a step of 128 coordinates, and 600 steps on one image of ResNet-20 take more than five "
+    "minutes on two cores; the rows of LeNet-1 are measured"
+)
+
+
+def import_library(name: str) -> Any:
+    """Return a library, or say that its row cannot run without it."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise CannotRunError(f"{name.partition('.')[0]} is not installed ({error})") from error
+
+
+def foolbox_attack(attack: str, *, epsilons: float | None = None, note: str = "", **arguments: Any) -> Any:
+    """Return an attack of Foolbox by its name there, for PyTorch models on the CPU."""
+
+    def run(subject: Subject, **rest: Any) -> Result:
+        foolbox = import_library("foolbox")
+        model = foolbox.PyTorchModel(subject.module, bounds=(0, 1), device="cpu")
+        made = getattr(foolbox.attacks, attack)(**arguments)
+
+        def attacked(x: Any, y: Any) -> Any:
+            criterion = foolbox.criteria.Misclassification(y)
+            if rest.get("targets") is not None:
+                criterion = foolbox.criteria.TargetedMisclassification(y)
+            return made(model, x, criterion, epsilons=epsilons)[1]
+
+        return attack_and_audit(subject, attacked, note=f"Foolbox {foolbox.__version__}, {attack}{note}", **rest)
+
+    return run
+
+
+def torchattacks_attack(attack: str, *, note: str = "", **arguments: Any) -> Any:
+    """Return an attack of torchattacks by its name there."""
+
+    def run(subject: Subject, **rest: Any) -> Result:
+        torchattacks = import_library("torchattacks")
+        made = getattr(torchattacks, attack)(subject.module, **arguments)
+        return attack_and_audit(subject, made, note=f"torchattacks, {attack}{note}", **rest)
+
+    return run
+
+
+def art_attack(attack: str, *, note: str = "", labels: bool = True, **arguments: Any) -> Any:
+    """Return an attack of ART by its name there; without `labels` it takes the model's answers for them."""
+
+    def run(subject: Subject, **rest: Any) -> Result:
+        art = import_library("art")
+        evasion = import_library("art.attacks.evasion")
+        classification = import_library("art.estimators.classification")
+        shape = tuple(np.moveaxis(subject.images[0], -1, 0).shape)
+        classifier = classification.PyTorchClassifier(
+            subject.module, torch.nn.CrossEntropyLoss(), shape, 10, clip_values=(0.0, 1.0), device_type="cpu"
+        )
+        made = getattr(evasion, attack)(classifier, **arguments)
+
+        def attacked(x: Any, y: Any) -> Any:
+            return torch.tensor(made.generate(x=x.numpy(), y=y.numpy() if labels else None))
+
+        return attack_and_audit(subject, attacked, note=f"ART {art.__version__}, {attack}{note}", **rest)
+
+    return run
+
+
+def zoo_attack(*, targeted: bool = False, note: str = "") -> Any:
+    """Return ART's ZOO with steps enough to move every coordinate; its defaults take 10."""
+    return art_attack(
+        "ZooAttack",
+        verbose=False,
+        use_resize=False,
+        use_importance=False,
+        initial_const=1.0,
+        max_iter=300,
+        binary_search_steps=2,
+        targeted=targeted,
+        note=f", 128 coordinates at once, 2 x 300 steps{note}",
+    )

@@ -1,0 +1,144 @@
+"""The attacks of Tables 6 to 10, each within a subject's epsilon."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+import dfa
+from systems import attacks
+from systems.context import Result, Subject, attack_and_audit, audit_of, figures_of
+from systems.libraries import ZOO_IS_LONG, import_library, zoo_attack
+from systems.rows import MODELS, CannotRunError
+
+BUDGET = 10_000
+"""Queries of every black box that counts them, but for the paper's setting of DFA."""
+
+_PAPER_ITERATIONS = 10_000
+
+
+def nes_pgd(subject: Subject, *, rank: int | None = None, max_queries: int) -> Result:
+    """Attack by NES gradients, untargeted or towards the class of a rank."""
+    x, _ = subject.tensors
+    targets = None if rank is None else subject.targets(rank)
+    goals = torch.tensor(subject.labels if targets is None else targets)
+    started = time.perf_counter()
+    state = attacks.nes_pgd(
+        subject.module, x, goals, epsilon=_within(subject), targeted=rank is not None, max_queries=max_queries
+    )
+    return _of_counted(subject, state, time.perf_counter() - started, targets, max_queries)
+
+
+def bandits(subject: Subject, *, max_queries: int) -> Result:
+    """Attack by Bandits, untargeted."""
+    x, y = subject.tensors
+    started = time.perf_counter()
+    state = attacks.bandits(subject.module, x, y, epsilon=_within(subject), max_queries=max_queries)
+    return _of_counted(subject, state, time.perf_counter() - started, None, max_queries)
+
+
+def carlini_wagner(subject: Subject, *, rank: int | None = None, model: Any = None) -> Result:
+    """Attack by C&W inside the ball, through the subject's own gradients or those of a substitute."""
+    is_small = subject.name == "LeNet-1"
+    subject, searches, steps = (subject, 8, 100) if is_small else (subject.first(10), 4, 50)
+    targets = None if rank is None else subject.targets(rank)
+    attacked = subject.module if model is None else model
+    return attack_and_audit(
+        subject,
+        lambda x, y: attacks.carlini_wagner(
+            attacked, x, y, targeted=rank is not None, epsilon=_within(subject), searches=searches, steps=steps
+        ),
+        epsilon=subject.epsilon,
+        targets=targets,
+        note=f"C&W L2 inside the L-infinity ball, {searches} x {steps} steps",
+    )
+
+
+def fgsm(subject: Subject, *, rank: int | None = None, model: Any = None) -> Result:
+    """Attack by one step along the sign of the gradient, the subject's own or that of a substitute."""
+    targets = None if rank is None else subject.targets(rank)
+    attacked = subject.module if model is None else model
+
+    def run(x: Any, y: Any) -> Any:
+        x.requires_grad_()
+        loss = torch.nn.functional.cross_entropy(attacked(x), y, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
+        direction = gradient.sign() if targets is None else -gradient.sign()
+        return (x.detach() + _within(subject) * direction).clamp(0, 1)
+
+    return attack_and_audit(subject, run, epsilon=subject.epsilon, targets=targets, note="one step of epsilon")
+
+
+def boundary_attack(subject: Subject, *, rank: int | None = None) -> Result:
+    """Attack by Foolbox's Boundary Attack, the paper's DBA."""
+    foolbox = import_library("foolbox")
+    model = foolbox.PyTorchModel(subject.module, bounds=(0, 1), device="cpu")
+    attack = foolbox.attacks.BoundaryAttack(steps=1000)
+    targets = None if rank is None else subject.targets(rank)
+
+    def attacked(x: Any, y: Any) -> Any:
+        if targets is None:
+            return attack(model, x, foolbox.criteria.Misclassification(y), epsilons=None)[1]
+        # It starts from an image of the target class, as the paper's DBA does.
+        criterion = foolbox.criteria.TargetedMisclassification(y)
+        return attack(model, x, criterion, epsilons=None, starting_points=subject.starts(targets))[1]
+
+    note = f"Foolbox {foolbox.__version__}, BoundaryAttack, 1,000 steps; L2, counted within epsilon"
+    return attack_and_audit(subject, attacked, epsilon=subject.epsilon, targets=targets, note=note)
+
+
+def zoo(subject: Subject, *, rank: int | None = None) -> Result:
+    """Attack by ART's ZOO."""
+    if subject.name == MODELS["resnet"]:
+        raise CannotRunError(ZOO_IS_LONG)
+    targets = None if rank is None else subject.targets(rank)
+    run = zoo_attack(targeted=rank is not None, note="; L2, counted within epsilon")
+    result: Result = run(subject, epsilon=subject.epsilon, targets=targets)
+    return result
+
+
+def run_dfa(subject: Subject, *, rank: int | None = None, setting: str) -> Result:
+    """Attack by `dfa.run`, in its default or the paper's setting."""
+    optimizer, max_queries, note = None, BUDGET, f"at most {BUDGET:,} queries"
+    if setting == "paper":
+        optimizer = dfa.Racos.paper(targeted=rank is not None)
+        if subject.name != MODELS["resnet"]:  # which would take hours for it
+            # The paper's T, as queries: the first population, and so many times s candidates.
+            max_queries = (1 + _PAPER_ITERATIONS) * optimizer.samples + optimizer.positives
+            note = f"the paper's T = {_PAPER_ITERATIONS:,} iterations, which are at most {max_queries:,} queries"
+    result = dfa.run(
+        subject.keras_model,
+        subject.images,
+        subject.labels,
+        targets=None if rank is None else dfa.rank(rank),
+        epsilon=subject.epsilon,
+        optimizer=optimizer,
+        max_queries=max_queries,
+        progress=False,
+    )
+    summary = result.summary()
+    return {
+        "images": summary.attacked,
+        "SR": summary.SR,
+        "TSR": summary.TSR,
+        "GAP": summary.GAP,
+        "ATC": summary.ATC,
+        "queries": summary.queries_mean,
+        "summary": asdict(summary),
+        "note": note,
+    }
+
+
+def _of_counted(subject: Subject, state: attacks.AttackState, seconds: float, targets: Any, max_queries: int) -> Result:
+    report = audit_of(subject, state.vectors.numpy(), targets=targets)
+    queries = state.mean(report.adversarial_vector)
+    return figures_of(
+        report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries"
+    )
+
+
+def _within(subject: Subject) -> float:
+    return subject.epsilon / 255

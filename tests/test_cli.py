@@ -128,7 +128,7 @@ def test_the_command_is_the_python_interface(here, capsys):
 
 
 def test_every_setting_has_its_flag_with_its_own_default_and_words(capsys):
-    from dfa.cli.commands import app
+    from dfa.cli.commands.app import app
 
     options = {name: option for option in app.commands["attack"].params for name in option.opts}
     for field in dataclasses.fields(dfa.Racos):
@@ -468,11 +468,11 @@ def flaky(images):
 def test_a_terminal_sees_the_run_go_on():
     from rich.console import Console
 
-    from dfa.cli.commands import _progress
+    from dfa.cli.commands.progress import show_progress
 
     out = io.StringIO()
     console = Console(force_terminal=True, width=200, file=out)
-    with _progress(console, 10, dfa.Storage("somewhere")) as show:
+    with show_progress(console, 10, dfa.Storage("somewhere")) as show:
         dfa.run(lambda images: np.broadcast_to([0.75, 0.25], (len(images), 2)), IMAGES, max_queries=3, progress=show)
     text = out.getvalue()
     assert "somewhere" in text

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dfa.cli.demo import main as demonstrate
+from dfa.cli.demo.main import main
 
 
 @click.command()
@@ -20,4 +20,4 @@ def demo(**words: Any) -> int:
     for name, value in words.items():
         if value is not None:
             arguments += [f"--{name.replace('_', '-')}", str(value)]
-    return demonstrate(arguments)
+    return main(arguments)

@@ -58,7 +58,7 @@ KNOW_THE_CORE = {
     "search.curriculum",
     "engine.window",
     "engine.plan",
-    "auditing.repair",
+    "auditing.repair_search",
     "",
 }
 OPTIONAL = {

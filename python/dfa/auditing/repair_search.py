@@ -22,6 +22,25 @@ from dfa.search.objectives import measure, predicted
 from dfa.types import DegreeFunction, Image, Images
 
 
+@dataclass(frozen=True)
+class CleanAnswers:
+    """What the oracle says of some originals, in rows."""
+
+    indices: NDArray[np.int64]
+    ids: list[int]
+    classes: NDArray[np.int64]
+    targets: NDArray[np.int64] | None
+
+    def record(self, row: int) -> dict[str, Any]:
+        """Return what is known so far for the record of a row."""
+        return {
+            "index": int(self.indices[row]),
+            "id": self.ids[row],
+            "target": None if self.targets is None else int(self.targets[row]),
+            "class_before": int(self.classes[row]),
+        }
+
+
 @dataclass
 class Search:
     """A search under way, in a slot of the core."""
@@ -94,79 +113,70 @@ class Repair:
     def _begin(self, indices: NDArray[np.int64]) -> list[Search]:
         """Ask about originals, vectors and nearest images, and return the searches that are needed."""
         images = np.stack([self.inputs.load(int(index)) for index in indices])
-        names = [self.ids.name(int(index), image) for index, image in zip(indices, images, strict=True)]
+        ids = [self.ids.name(int(index), image) for index, image in zip(indices, images, strict=True)]
         check_round_trip(self.normalizer, images, self.vectors.dtype, int(indices[0]))
         scores = self.gate.ask(images, indices, Purpose.CLEAN)
         check_label_range(self.labels, scores.shape[1])
-        before = predicted(scores)
-        targets = resolve_targets(self.targets, scores, indices)
-        counted: list[int] = []
-        for row, index in enumerate(indices.tolist()):
-            reason = self._why_skipped(index, int(before[row]), None if targets is None else int(targets[row]))
-            if reason:
-                self._skip(index, names[row], before[row], targets, row, reason)
-            else:
-                counted.append(row)
-        if not counted:
+        clean = CleanAnswers(indices, ids, predicted(scores), resolve_targets(self.targets, scores, indices))
+        counted = self._only_counted(clean)
+        if not len(counted):
             return []
-        rows = np.array(counted)
-        vectors = self.vectors.load(indices[rows])
-        rows, vectors = self._only_successes(rows, vectors, indices, names, before, targets)
+        rows, vectors = self._only_successes(clean, counted)
         if not len(rows):
             return []
         levels = checked_levels(self.normalizer, vectors, images.shape[1:], int(indices[rows[0]])).astype(np.float64)
         originals = images[rows]
-        chosen = [names[row] for row in rows]
+        chosen = [ids[row] for row in rows]
         slots = np.array(self.lattice.add(levels, originals, self.epsilon[indices[rows]].tolist(), chosen))
         nearest = np.empty_like(originals)
         self.lattice.propose(slots, nearest)
-        goals = (before if targets is None else targets)[rows]
+        goals = (clean.classes if clean.targets is None else clean.targets)[rows]
         answers = self.gate.ask(nearest, indices[rows], Purpose.VERIFICATION)
         degrees, classes = measure(self.degree, answers, goals), predicted(answers)
         self.lattice.tell(slots, degrees)
         distances = np.abs(levels - originals).reshape(len(rows), -1).max(axis=1)
         begun = []
         for place, row in enumerate(rows.tolist()):
-            index, slot = int(indices[row]), int(slots[place])
-            record = {
-                "index": index,
-                "id": names[row],
-                "target": None if targets is None else int(targets[row]),
-                "class_before": int(before[row]),
+            slot = int(slots[place])
+            record = clean.record(row) | {
                 "free": self.lattice.num_free(slot),
                 "linf_vector": float(distances[place]),
                 "degree": float(degrees[place]),
             }
-            search = Search(index, slot, int(goals[place]), record, originals[place])
+            search = Search(int(indices[row]), slot, int(goals[place]), record, originals[place])
             if degrees[place] == 0:
                 self._finish(search, RepairStatus.KEPT, nearest[place].copy(), int(classes[place]))
             else:
                 begun.append(search)
         return begun
 
-    def _only_successes(
-        self,
-        rows: NDArray[np.int64],
-        vectors: Vectors,
-        indices: NDArray[np.int64],
-        names: list[int],
-        before: NDArray[np.int64],
-        targets: NDArray[np.int64] | None,
-    ) -> tuple[NDArray[np.int64], Vectors]:
+    def _only_counted(self, clean: CleanAnswers) -> NDArray[np.int64]:
+        """Return the rows of originals that count, and skip the others."""
+        counted: list[int] = []
+        for row in range(len(clean.indices)):
+            target = None if clean.targets is None else int(clean.targets[row])
+            reason = self._why_skipped(int(clean.indices[row]), int(clean.classes[row]), target)
+            if reason:
+                self._skip(clean, row, reason)
+            else:
+                counted.append(row)
+        return np.array(counted, dtype=np.int64)
+
+    def _only_successes(self, clean: CleanAnswers, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Vectors]:
         """Return the rows and vectors that the model of vectors finds adversarial, or all where there is none."""
+        vectors = self.vectors.load(clean.indices[rows])
         if self.vector_gate is None:
             return rows, vectors
-        found = predicted(self.vector_gate.ask(vectors, indices[rows], Purpose.VERIFICATION))
-        adversarial = found != before[rows] if targets is None else found == targets[rows]
+        found = predicted(self.vector_gate.ask(vectors, clean.indices[rows], Purpose.VERIFICATION))
+        adversarial = found != clean.classes[rows] if clean.targets is None else found == clean.targets[rows]
         for row in rows[~adversarial].tolist():
-            reason = "the vector is not adversarial"
-            self._skip(int(indices[row]), names[row], before[row], targets, row, reason)
+            self._skip(clean, row, "the vector is not adversarial")
         return rows[adversarial], vectors[adversarial]
 
-    def _why_skipped(self, index: int, before: int, target: int | None) -> str:
-        if self.labels is not None and self.labels[index] != before:
+    def _why_skipped(self, index: int, class_before: int, target: int | None) -> str:
+        if self.labels is not None and self.labels[index] != class_before:
             return "misclassified"
-        if before == target:
+        if class_before == target:
             return "already the target class"
         if not self.vectors.present[index]:
             return "no vector"
@@ -248,23 +258,9 @@ class Repair:
             linf=linf,
         )
 
-    def _skip(
-        self,
-        index: int,
-        name: int,
-        before: np.int64,
-        targets: NDArray[np.int64] | None,
-        row: int,
-        reason: str,
-    ) -> None:
-        self.records[index] = RepairRecord(
-            index=index,
-            id=name,
-            status=RepairStatus.SKIPPED,
-            reason=reason,
-            target=None if targets is None else int(targets[row]),
-            class_before=int(before),
-        )
+    def _skip(self, clean: CleanAnswers, row: int, reason: str) -> None:
+        index = int(clean.indices[row])
+        self.records[index] = RepairRecord(**clean.record(row), status=RepairStatus.SKIPPED, reason=reason)
 
 
 def open_lattice(

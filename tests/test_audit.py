@@ -11,7 +11,8 @@ import pytest
 
 import dfa
 from dfa.auditing import bars, wilson
-from dfa.auditing.report import AuditReport, table
+from dfa.auditing.audit_report import AuditReport
+from dfa.auditing.audit_summary import table
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError
 from oracles import Recorder, random_images
 

@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 import dfa
 from dfa.auditing.roundings import Rounding, rounded
-from dfa.auditing.vectors import VectorOracle, as_vector_oracle, read_vectors
+from dfa.auditing.vector_oracle import VectorOracle, as_vector_oracle
+from dfa.auditing.vectors import read_vectors
 from dfa.errors import InvalidInputError, MissingDependencyError
 
 LEVELS = arrays(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.auditing.repair import RepairStatus
+from dfa.auditing.repair_report import RepairStatus
 from dfa.errors import InvalidInputError, OracleError
 from oracles import Recorder
 from reference import lattice

@@ -12,17 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dfa.cli import demo
-from dfa.cli.demo import (
-    Recipe,
-    attacks,
-    cache_file,
-    choose_examples,
-    draw_contact_sheet,
-    format_table,
-    load_digits,
-    main,
-)
+import dfa.cli.demo.main
+from dfa.cli.demo import classifier
+from dfa.cli.demo.attacks import attacks
+from dfa.cli.demo.classifier import SIDE, Recipe, cache_file, load_digits
+from dfa.cli.demo.contact_sheet import choose_examples, draw_contact_sheet, section_title
+from dfa.cli.demo.main import main
+from dfa.cli.demo.table import HEADINGS, format_table
 from dfa.errors import MissingDependencyError
 from dfa.results.images import AdversarialImages
 from dfa.results.profile import Profile
@@ -86,7 +82,7 @@ class TestTable:
     def test_every_attack_is_a_line_with_its_figures(self) -> None:
         rows = [(attack, make_result([True, True, False, True, None])) for attack in attacks()]
         lines = format_table(rows).splitlines()
-        assert lines[0].split() == list(demo._HEADINGS)
+        assert lines[0].split() == list(HEADINGS)
         assert lines[2].split() == [
             *("paper", "untargeted", "1,000", "75.0", "%", "40.0", "40.0"),
             # (3 * 40 + 1000) / 4 queries, 2 s for the 4 attacked images, 5000 queries in 2 s, 1.5 s of 2 in the oracle
@@ -133,22 +129,20 @@ class TestContactSheet:
     def test_it_grows_by_two_rows_per_attack(self) -> None:
         rows = [(attack, make_result([True, False, True, True])) for attack in attacks()]
         heights = [draw_contact_sheet(self.ORIGINALS, rows[:n], [0, 1]).height for n in (1, 2, 3)]
-        assert heights[2] - heights[1] == heights[1] - heights[0] > 2 * 4 * demo.SIDE
+        assert heights[2] - heights[1] == heights[1] - heights[0] > 2 * 4 * SIDE
 
     def test_it_shows_the_amplified_difference(self) -> None:
         rows = [(attacks()[0], make_result([True, True, True, True]))]
         picture = np.asarray(draw_contact_sheet(self.ORIGINALS, rows, [3]))
-        area = (4 * demo.SIDE) ** 2
+        area = (4 * SIDE) ** 2
         for grey in (0, 21, 128 + 2 * 21):  # the original, the adversarial image, the difference
             assert (picture == grey).all(axis=2).sum() >= area
 
     def test_an_attack_is_named_with_its_figures(self) -> None:
         paper, _, _, default_targeted = attacks()
         result = make_result([True, False, None])
-        assert demo.section_title(paper, result) == (
-            "Untargeted, the paper's setting: 50 % of 2 digits, median 40 queries"
-        )
-        assert demo.section_title(default_targeted, make_result([False])) == (
+        assert section_title(paper, result) == ("Untargeted, the paper's setting: 50 % of 2 digits, median 40 queries")
+        assert section_title(default_targeted, make_result([False])) == (
             "Targeted at the 4th likeliest class, the default: 0 % of 1 digits"
         )
 
@@ -194,7 +188,7 @@ class TestDigits:
 @pytest.mark.usefixtures("keras")
 class TestClassifier:
     def test_it_is_lenet1_with_its_normaliser_inside(self) -> None:
-        model = demo.build_lenet1()
+        model = classifier.build_lenet1()
         assert model.count_params() == 7206
         assert model.layers[0].name.startswith("rescaling")
 
@@ -206,7 +200,7 @@ class TestClassifier:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         before = cache_file(Recipe(), tmp_path)
-        monkeypatch.setattr(demo, "train", demo.build_lenet1)
+        monkeypatch.setattr(classifier, "train", classifier.build_lenet1)
         assert cache_file(Recipe(), tmp_path) != before
 
 
@@ -266,7 +260,7 @@ def test_an_interrupt_ends_the_demo_without_a_traceback(
     def interrupt(_: Recipe) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo, "load_digits", interrupt)
+    monkeypatch.setattr(dfa.cli.demo.main, "load_digits", interrupt)
     assert main(["--out", str(tmp_path)]) == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -289,10 +283,10 @@ def test_chatter_is_left_out_and_errors_are_passed_on() -> None:
     text = b"".join(line + b"\n" for line in lines)
     program = (
         "import os, sys\n"
-        "from dfa.cli.demo import _without_chatter\n"
+        "from dfa.cli.demo.chatter import without_chatter\n"
         f"text = {text!r}\n"
         "try:\n"
-        "    with _without_chatter():\n"
+        "    with without_chatter():\n"
         "        os.write(2, text)\n"
         "        raise KeyError\n"
         "except KeyError:\n"

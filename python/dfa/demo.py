@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from dfa.cli.demo import main
+from dfa.cli.demo.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dfa.auditing.attacks import audit_attack
 from dfa.auditing.audit import audit
+from dfa.auditing.audit_report import AuditRecord, AuditReport
+from dfa.auditing.audit_summary import AuditSummary, bars
 from dfa.auditing.normalizers import Affine, Normalizer
-from dfa.auditing.repair import RepairRecord, RepairReport, RepairStatus, RepairSummary, repair
-from dfa.auditing.report import AuditRecord, AuditReport, AuditSummary, bars
+from dfa.auditing.repair import repair
+from dfa.auditing.repair_report import RepairRecord, RepairReport, RepairStatus, RepairSummary
 from dfa.auditing.roundings import Rounding
-from dfa.auditing.vectors import VectorOracle
+from dfa.auditing.vector_oracle import VectorOracle
 from dfa.oracle.codecs import Codec
 from dfa.results.rates import wilson
 

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.auditing.audit import audit
+from dfa.auditing.audit_report import AuditReport
 from dfa.auditing.normalizers import Affine, AnyNormalizer, Layout, Vectors, as_normalizer, checked_vectors
-from dfa.auditing.report import AuditReport
-from dfa.auditing.vectors import VectorOracle, as_vector_oracle, on_host
+from dfa.auditing.vector_oracle import VectorOracle, as_vector_oracle
+from dfa.auditing.vectors import on_host
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
 from dfa.search.goals import parse_labels

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from dfa.auditing.normalizers import Levels
 from dfa.checks import one_of
 from dfa.types import Images
+
+ROUNDING_SLACK: Final = 1e-3
+"""Grey levels by which float arithmetic may carry a vector past epsilon; 8 / 255 * 255 is no exact 8 in float32."""
 
 
 class Rounding(Enum):

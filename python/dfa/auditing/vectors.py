@@ -1,4 +1,4 @@
-"""The vectors under audit: arrays, or files that any tool can write; and the model that is asked about them.
+"""The vectors under audit: arrays, or files that any tool can write; and what the attack claims of them.
 
 Files:
 
@@ -17,16 +17,14 @@ import csv
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.auditing.normalizers import AnyNormalizer, Vectors, checked_vectors
+from dfa.auditing.normalizers import Vectors
+from dfa.checks import as_array
 from dfa.errors import InvalidInputError
-from dfa.oracle import KerasOracle, Oracle, ScoreKind
-from dfa.oracle.base import descends_from, name_of
-from dfa.types import Images
 
 
 class GivenVectors:
@@ -182,116 +180,19 @@ def _is_number(text: str) -> bool:
     return True
 
 
-_BELOW_PROBABILITIES: Final = 2.0
-
-
-class VectorOracle(Oracle):
-    """A model that is asked about vectors, in the space of the attack that made them.
-
-    Only its likeliest class is read, so it may give probabilities or logits alike.
-    """
-
-    kind = "vectors"
-    takes = np.floating
-    returns = ScoreKind.LOGITS
-
-    def __init__(self, function: Callable[[Any], Any], *, name: str | None = None) -> None:
-        """Wrap a function.
-
-        Args:
-            function: From vectors, float, (n, ...), in the precision they were given in, to scores (n, K): NumPy, or
-                torch tensors wherever they live. It may read what it gets, and not write to it. (`torch.from_numpy`
-                warns of such an array; `torch.tensor` copies it and does not.)
-            name: What records call it; the function's own name by default.
-
-        Raises:
-            InvalidInputError: `function` is none.
-        """
-        if not callable(function) or isinstance(function, type):
-            raise InvalidInputError(f"a vector oracle needs a function of a batch of vectors, got {function!r}")
-        self._function = function
-        self.name = name_of(function) if name is None else name
-
-    def scores(self, images: Any) -> NDArray[Any]:
-        """Return the scores of vectors, float, (n, ...), all less by one number: the order of classes stays."""
-        answer = on_host(self._function(images))
-        if answer.dtype.kind not in "fiu":
-            return answer
-        # The gate takes logits only if they do not look like probabilities, which these may well be.
-        shifted: NDArray[Any] = answer.astype(np.float64) - _BELOW_PROBABILITIES
-        return shifted
-
-
-class NormalizedOracle(Oracle):
-    """f = g o T: the classifier of images that a model of vectors and its normalizer make (paper, section 2.1)."""
-
-    kind = "normalized"
-    returns = ScoreKind.LOGITS
-
-    def __init__(self, model: VectorOracle, normalizer: AnyNormalizer) -> None:
-        """Put a normalizer before a model of vectors."""
-        self._model = model
-        self._normalizer = normalizer
-        self.name = model.name
-
-    def scores(self, images: Images) -> NDArray[Any]:
-        """Return the model's scores of T of images, uint8, (n, H, W, C)."""
-        return self._model.scores(checked_vectors(self._normalizer, images))
-
-
-def as_vector_oracle(model: Any) -> VectorOracle:
-    """Return the vector oracle that `model` stands for.
-
-    Args:
-        model: A `VectorOracle`; a torch module, asked without gradients, in eval mode and on its own device; a Keras
-            model that takes vectors; or any function from float vectors (n, ...) to scores (n, K), such as the
-            `predict` of an ART classifier.
+def checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_] | None:
+    """Return the attack's own word, bool, (N,), or None.
 
     Raises:
-        InvalidInputError: It is none of these.
+        InvalidInputError: It is something else.
     """
-    if isinstance(model, VectorOracle):
-        return model
-    if descends_from(model, "keras", "Model"):
-        return VectorOracle(_of_keras(KerasOracle(model)), name=str(model.name))
-    if descends_from(model, "torch", "Module"):
-        return VectorOracle(_of_torch(model), name=type(model).__name__)
-    return VectorOracle(model)
-
-
-def of_levels(oracle: Oracle, normalizer: AnyNormalizer) -> VectorOracle | None:
-    """Return the vector oracle that an oracle of images implies, or None where it implies none.
-
-    A Keras model takes float 0..255 as its images are uint8 0..255, with its normalizer inside or in `preprocess`, and
-    so it takes T^-1(v) that is not rounded.
-    """
-    if not isinstance(oracle, KerasOracle):
+    if claimed is None:
         return None
-    ask = _of_keras(oracle)
-    return VectorOracle(lambda vectors: ask(np.asarray(normalizer.levels(vectors))), name=oracle.name)
-
-
-def _of_keras(oracle: KerasOracle) -> Callable[[Any], Any]:
-    return lambda values: oracle.scores(np.ascontiguousarray(values, dtype=np.float32))
-
-
-def _of_torch(module: Any) -> Callable[[Any], Any]:
-    def ask(vectors: Vectors) -> Any:
-        import torch
-
-        parameter = next(module.parameters(), None)
-        batch = torch.tensor(vectors)
-        if parameter is not None:
-            batch = batch.to(device=parameter.device, dtype=parameter.dtype)
-        was_training = module.training
-        module.eval()
-        try:
-            with torch.no_grad():
-                return module(batch)
-        finally:
-            module.train(was_training)
-
-    return ask
+    given = as_array(claimed)
+    if given.dtype != np.bool_ or given.shape != (number,):
+        raise InvalidInputError(f"claimed must be bool, ({number},), got {given.dtype} of shape {given.shape}")
+    claims: NDArray[np.bool_] = given.copy()
+    return claims
 
 
 def on_host(values: Any) -> NDArray[Any]:

@@ -25,10 +25,11 @@ from dfa.results.summary import Summary
 from dfa.types import Images, ImageSequence
 
 DEFAULT_SIZES: Final = (1, 4, 16, 32, 64, 128, 256, 512)
-_ENOUGH: Final = 0.95
+_SHARE_OF_BEST: Final = 0.95
 """The recommended batch size is the smallest with this share of the best throughput: smaller ones waste less."""
 
 _Z: Final = 1.96
+"""Standard errors on either side of a mean that make its 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class Forecast:
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What `bench` measured.
+class Benchmark:
+    """What `benchmark` measured and projects.
 
     Attributes:
         throughput: Of the bare oracle, by batch size, ascending.
@@ -100,7 +101,7 @@ class Bench:
         return {**asdict(replace(self, profile=Profile())), "profile": self.profile.as_dict()}
 
 
-def bench(
+def benchmark(
     oracle: object,
     images: ImageSequence | NDArray[np.uint8],
     labels: NDArray[np.int64] | None = None,
@@ -110,7 +111,7 @@ def bench(
     pilot: int = 16,
     number: int | None = None,
     **settings: Any,
-) -> Bench:
+) -> Benchmark:
     """Measure a model, attack a few images, and project what a run would take.
 
     Args:
@@ -132,21 +133,21 @@ def bench(
     asked = as_oracle(oracle)
     chosen = np.unique(np.linspace(0, len(images) - 1, min(pilot, len(images))).astype(np.int64))
     some = np.stack([np.asarray(images[int(place)]) for place in chosen])
-    throughput = tuple(_measure(asked, some, size, seconds) for size in sorted(set(sizes)))
+    throughput = tuple(_throughput(asked, some, size, seconds) for size in sorted(set(sizes)))
     best = max(each.images_per_second for each in throughput)
-    recommended = next(each for each in throughput if each.images_per_second >= _ENOUGH * best)
+    recommended = next(each for each in throughput if each.images_per_second >= _SHARE_OF_BEST * best)
     result = run(
         asked,
         some,
         None if labels is None else np.asarray(labels)[chosen],
-        **{"progress": False, **_for_some(settings, chosen, len(images)), "batch_size": recommended.batch_size},
+        **{"progress": False, **_settings_of(settings, chosen, len(images)), "batch_size": recommended.batch_size},
     )
     profile = result.profile
     rows = max(1, profile.rows_sent)
     oracle_seconds = 1.0 / recommended.images_per_second
     optimizer_seconds = max(0.0, profile.wall - profile.oracle) / rows
     per_query = oracle_seconds + optimizer_seconds
-    return Bench(
+    return Benchmark(
         throughput=throughput,
         recommended=recommended.batch_size,
         pilot=result.summary(),
@@ -158,7 +159,7 @@ def bench(
     )
 
 
-def _measure(oracle: Oracle, some: Images, size: int, seconds: float) -> Throughput:
+def _throughput(oracle: Oracle, some: Images, size: int, seconds: float) -> Throughput:
     """Time calls with `size` images, whatever they are: a call's time does not depend on what it shows."""
     batch = np.ascontiguousarray(np.resize(some, (size, *some.shape[1:])))
     gate = Gate(oracle, num_images=1, max_queries=0)
@@ -176,7 +177,7 @@ def _measure(oracle: Oracle, some: Images, size: int, seconds: float) -> Through
     return Throughput(size, size / float(np.median(times)), len(times))
 
 
-def _for_some(settings: Mapping[str, Any], chosen: NDArray[np.int64], number: int) -> dict[str, Any]:
+def _settings_of(settings: Mapping[str, Any], chosen: NDArray[np.int64], number: int) -> dict[str, Any]:
     """Return the settings of the images chosen, where a setting holds one entry per image."""
     picked = {}
     for name, value in settings.items():

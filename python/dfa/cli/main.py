@@ -26,6 +26,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     # TensorFlow's start-up notes would come between the lines of a report.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from dfa.cli.commands import invoke
+    from dfa.cli.commands.app import invoke
 
     return invoke(sys.argv[1:] if arguments is None else list(arguments))

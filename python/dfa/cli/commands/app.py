@@ -1,0 +1,75 @@
+"""The command `dfa`: its commands under one roof, and the exit statuses of what goes wrong in them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+import click
+
+import dfa
+from dfa.cli.commands.attack import attack
+from dfa.cli.commands.audit import audit
+from dfa.cli.commands.bench import bench
+from dfa.cli.commands.completion import completion
+from dfa.cli.commands.demo import demo
+from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FOLDER, INTERRUPTED, ORACLE, USAGE
+from dfa.cli.commands.report import report
+from dfa.cli.commands.resume import resume
+from dfa.cli.commands.verify import verify
+from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    epilog=f"""\b
+Examples:
+  dfa attack model.keras photos/ --epsilon 8 --out runs/first
+  dfa resume runs/first
+  dfa verify runs/first --model model.keras
+  dfa report runs/first
+  dfa bench model.keras photos/
+
+{EXIT_STATUS}""",
+)
+@click.version_option(dfa.__version__, package_name="dfa-attack")
+def app() -> None:
+    """Adversarial 8-bit images by querying alone.
+
+    MODEL is a .keras file, a .tflite file (8-bit ones as they are), or module:attribute (or file.py:attribute) for any
+    function from uint8 images (n, H, W, C) to scores (n, K), a dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder,
+    a glob, or a .npy or .npz file.
+    """
+
+
+for command in (attack, resume, verify, report, bench, audit, demo, completion):
+    app.add_command(command)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run a command, print what came of it, and return the exit status."""
+    wants_json = "--json" in arguments
+    try:
+        status = app.main(args=list(arguments), prog_name="dfa", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _fail(INTERRUPTED, str(error) or "interrupted", wants_json)
+    except (OracleError, ObjectiveError) as error:
+        return _fail(ORACLE, str(error), wants_json)
+    except StoreError as error:
+        return _fail(FOLDER, str(error), wants_json)
+    except DfaError as error:
+        return _fail(USAGE, str(error), wants_json)
+    return status if isinstance(status, int) else DONE
+
+
+def _fail(status: int, message: str, wants_json: bool) -> int:
+    print(f"dfa: {message}", file=sys.stderr)
+    if wants_json:
+        print(json.dumps({"error": message, "exit": status}))
+    return status

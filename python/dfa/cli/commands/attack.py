@@ -1,0 +1,92 @@
+"""`dfa attack`."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+import dfa
+from dfa.cli.commands.options import (
+    fail_above_option,
+    image_options,
+    json_option,
+    model_options,
+    optimizer_settings,
+    preset_option,
+    run_settings,
+    setting_options,
+    target_option,
+)
+from dfa.cli.commands.outcome import EXIT_STATUS
+from dfa.cli.commands.running import run_request
+from dfa.cli.request import Request
+from dfa.space import core_spaces
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  dfa attack model.keras photos/ --epsilon 8
+  dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
+  dfa attack mymodule:classify images.npz --target rank:11 --preset paper
+  dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
+  dfa attack model.keras photos/ --space rectangle:height=32,width=32
+  dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
+  dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
+
+labels.csv has a header and the columns file,label (or index,label).
+
+{EXIT_STATUS}"""
+)
+@click.argument("model")
+@click.argument("images")
+@click.option("--epsilon", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@click.option(
+    "--space",
+    metavar="WORD",
+    help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
+    f"({', '.join(core_spaces())}), or module:attribute.",
+)
+@click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
+@target_option
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
+@click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
+@click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
+@click.option(
+    "--checkpoint",
+    type=int,
+    default=dfa.Storage.interval,
+    show_default=True,
+    help="Most images sent to the oracle that a kill can make dfa send again.",
+)
+@fail_above_option
+@preset_option
+@click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
+@click.option(
+    "--confirmations",
+    metavar="K/N",
+    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+)
+@setting_options(run_settings(), unset=False)
+@model_options
+@image_options
+@setting_options(optimizer_settings(), unset=True)
+@json_option
+def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json: bool, **words: Any) -> int:
+    """Attack every image of IMAGES, and keep what is found in a run folder."""
+    checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
+    settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
+    fields = [setting.name for setting in optimizer_settings()]
+    optimizer = {name: value for name in fields if (value := words.pop(name)) is not None}
+    request = Request(**words, settings=settings, optimizer=optimizer, folder=str(Path.cwd()))
+    if out is None:
+        stem = re.sub(r"\W+", "-", Path(request.model).stem).strip("-")
+        out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
+    return run_request(request, storage, fail_above, as_json, trace)

@@ -1,0 +1,85 @@
+"""`dfa audit`."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from dfa.cli.commands.options import fail_above_option, image_options, json_option, model_options, target_option
+from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
+from dfa.cli.sources.images import open_images, parse_size
+from dfa.cli.sources.labels import parse_target, read_labels
+from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
+from dfa.errors import InvalidInputError
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  dfa audit model.keras images.npz vectors.npy --range 0,255
+  dfa audit deployed.py:ask images.npy vectors.npz --vector-model net.py:model \\
+      --layout NCHW --rounding nearest,truncate --codec png,jpeg:90 --epsilon 8
+
+VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
+
+{EXIT_STATUS}"""
+)
+@click.argument("model")
+@click.argument("images")
+@click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
+@click.option("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
+@target_option
+@click.option("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
+@click.option(
+    "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors."
+)
+@click.option("--rounding", default="nearest", show_default=True, help="How vectors become 8-bit, with commas.")
+@click.option("--codec", default="png", show_default=True, help="Files they go through, with commas.")
+@click.option("--epsilon", type=float, help="The attack's budget, grey levels, to see whether rounding breaks it.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of stochastic rounding.")
+@click.option("--batch-size", type=int, default=256, show_default=True, help="The most images per call of the model.")
+@fail_above_option
+@model_options
+@image_options
+@json_option
+def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_json: bool, **words: Any) -> int:
+    """Bring another tool's adversarial vectors back to 8-bit images, ask again, and say what is left of them."""
+    try:
+        auditing = importlib.import_module("dfa.auditing")
+    except ModuleNotFoundError as error:
+        raise InvalidInputError(f"this build of dfa has no audit: {error}") from error
+    limits = words["limits"].split(",")
+    try:
+        low, high = map(float, limits)
+    except ValueError:
+        raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
+    size = parse_size(words["size"])
+    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+    source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    report = auditing.audit(
+        oracle,
+        source.images,
+        vectors,
+        None if words["labels"] is None else read_labels(words["labels"], source.names),
+        targets=parse_target(words["target"], source.names),
+        normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
+        vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
+        rounding=words["rounding"].split(","),
+        codec=words["codec"].split(","),
+        epsilon=words["epsilon"],
+        seed=words["seed"],
+        batch_size=words["batch_size"],
+    )
+    summaries = report.summaries()
+    above = fail_above is not None and any(fail_above < each.TSR for each in summaries)
+    status = ABOVE if above else DONE
+    if as_json:
+        print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
+    else:
+        Console().print(str(report), highlight=False)
+    return status

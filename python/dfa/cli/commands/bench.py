@@ -1,0 +1,101 @@
+"""`dfa bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+import dfa
+from dfa.cli.commands.options import (
+    IntegerList,
+    image_options,
+    json_option,
+    model_options,
+    preset_option,
+    target_option,
+)
+from dfa.cli.commands.outcome import DONE, EXIT_STATUS, print_json
+from dfa.cli.forecast import DEFAULT_SIZES, benchmark
+from dfa.cli.sources.images import open_images, parse_size
+from dfa.cli.sources.labels import parse_target
+from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
+from dfa.cli.sources.spaces import parse_epsilon
+
+
+@click.command(
+    epilog=f"""\b
+Examples:
+  dfa bench model.keras photos/ --epsilon 8 --number 10000
+  dfa bench mymodule:classify images.npz --trace pilot.json   # open in chrome://tracing or ui.perfetto.dev
+
+{EXIT_STATUS}"""
+)
+@click.argument("model")
+@click.argument("images")
+@click.option("--epsilon", default="10", show_default=True, help="Largest change, grey levels (or a .npy file).")
+@target_option
+@click.option("--sizes", type=IntegerList(), default=DEFAULT_SIZES, help="Batch sizes, with commas between them.")
+@click.option("--seconds", type=float, default=2.0, show_default=True, help="To spend on each batch size.")
+@click.option("--pilot", type=click.IntRange(1), default=16, show_default=True, help="Images to attack.")
+@click.option("--number", type=click.IntRange(1), help="Images of the run to come.  [default: those of IMAGES]")
+@click.option("--max-queries", type=int, default=10_000, show_default=True, help="Budget per image.")
+@preset_option
+@click.option("--trace", type=click.Path(path_type=Path), help="Write the pilot's profile as a Chrome trace.")
+@model_options
+@image_options
+@json_option
+def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
+    """Measure a model over batch sizes, attack a few images, and project what a run would take."""
+    epsilon, size = parse_epsilon(words["epsilon"]), parse_size(words["size"])
+    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+    source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    target = parse_target(words["target"], source.names)
+    paper = dfa.Racos.paper(targeted=target is not None)
+    measured = benchmark(
+        oracle,
+        source.images,
+        sizes=words["sizes"],
+        seconds=words["seconds"],
+        pilot=words["pilot"],
+        number=words["number"],
+        targets=target,
+        epsilon=epsilon,
+        optimizer=paper if words["preset"] == "paper" else dfa.Racos(),
+        max_queries=words["max_queries"],
+    )
+    if words["trace"] is not None:
+        measured.profile.save_trace(words["trace"])
+    if as_json:
+        print_json({**measured.as_dict(), "exit": DONE})
+        return DONE
+    console = Console()
+    table = Table("batch", "images/s", "calls")
+    for each in measured.throughput:
+        mark = "  recommended" if each.batch_size == measured.recommended else ""
+        table.add_row(f"{each.batch_size:,}", f"{each.images_per_second:,.1f}{mark}", f"{each.calls:,}")
+    console.print(table, highlight=False)
+    forecast = measured.forecast
+    for line in (
+        f"A query costs {1e3 * measured.oracle_seconds:.3g} ms in the oracle and "
+        f"{1e3 * measured.optimizer_seconds:.3g} ms beside it: {100 * measured.optimizer_share:.1f} % of the "
+        "time, if none of it is hidden.",
+        f"Pilot: {measured.pilot.attacked} images, TSR {100 * measured.pilot.TSR:.0f} %, "
+        f"{measured.pilot.queries_sent:,} queries.",
+        f"{forecast.images:,} images would take about {forecast.queries:,.0f} queries ({forecast.queries_low:,.0f} to "
+        f"{forecast.queries_high:,.0f}) and {_duration(forecast.seconds)} ({_duration(forecast.seconds_low)} to "
+        f"{_duration(forecast.seconds_high)}).",
+    ):
+        console.print(line, highlight=False)
+    return DONE
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:,.1f} s"

@@ -1,0 +1,23 @@
+"""`dfa demo`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from dfa.cli.demo.main import main
+
+
+@click.command()
+@click.option("--out", default="runs/demo", show_default=True, help="Folder for the results.")
+@click.option("--cache", help="Folder that keeps the classifier.")
+@click.option("--images", type=int, default=200, show_default=True, help="Test digits to attack.")
+@click.option("--max-queries", type=int, default=5_000, show_default=True, help="Budget per digit.")
+def demo(**words: Any) -> int:
+    """Train LeNet-1 on handwritten digits and attack it. Needs the extra `demo`."""
+    arguments = []
+    for name, value in words.items():
+        if value is not None:
+            arguments += [f"--{name.replace('_', '-')}", str(value)]
+    return main(arguments)

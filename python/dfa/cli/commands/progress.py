@@ -1,0 +1,47 @@
+"""The live line of a run, where someone looks on."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+import dfa
+
+
+@contextmanager
+def show_progress(console: Console, number: int, storage: dfa.Storage) -> Iterator[Callable[[dfa.Record], None] | bool]:
+    """Show a live line of how a run is doing.
+
+    Yields:
+        What `dfa.run` takes as `progress`; False where there is no terminal to show it on.
+    """
+    if not console.is_terminal:
+        yield False
+        return
+    queries: list[int] = []
+    ended = 0
+    columns = (TextColumn(str(storage.folder)), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[found]}"))
+    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task("", total=number, found="")
+
+        def show(record: dfa.Record) -> None:
+            nonlocal ended
+            ended += record.status in (dfa.Status.SUCCESS, dfa.Status.FAILURE)
+            if record.verified:
+                bisect.insort(queries, record.queries)
+            share = f"{100 * len(queries) / ended:.1f} %" if ended else "-"
+            median = f", median {queries[len(queries) // 2]:,} queries" if queries else ""
+            progress.update(task, advance=1, found=f"{share} fell{median}")
+
+        yield show

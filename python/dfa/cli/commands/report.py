@@ -1,0 +1,30 @@
+"""`dfa report`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from dfa.cli.commands.options import json_option
+from dfa.cli.commands.outcome import DONE, print_json
+from dfa.views.report import write_report
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="HTML file.  [default: report.html in the first run]")
+@click.option("--gallery", type=click.IntRange(0), default=240, show_default=True, help="Images to show per run.")
+@json_option
+def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool) -> int:
+    """Write one self-contained HTML page about a run, or one that compares several."""
+    started = time.perf_counter()
+    path = write_report(list(runs), out, gallery=gallery)
+    seconds = time.perf_counter() - started
+    if as_json:
+        print_json({"report": str(path), "bytes": path.stat().st_size, "seconds": seconds, "exit": DONE})
+    else:
+        Console().print(f"{path} ({path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s)", highlight=False)
+    return DONE

@@ -1,0 +1,58 @@
+"""What a module or a Python file holds, by its name."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+from dfa.errors import DfaError, InvalidInputError
+
+
+def load_object(word: str) -> Any:
+    """Return what `module:attribute` or `file.py:attribute` names.
+
+    The current folder is searched for modules first, as `python -m` does.
+
+    Raises:
+        InvalidInputError: There is no such module or attribute, or importing it fails.
+    """
+    place, separator, names = word.rpartition(":")
+    if not separator or not place or not names:
+        raise InvalidInputError(f"{word!r} must be module:attribute, such as mymodel:classify")
+    try:
+        found = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    except DfaError:
+        raise
+    except Exception as error:  # a user's module may raise anything
+        raise InvalidInputError(f"cannot import {place!r}: {type(error).__name__}: {error}") from error
+    for name in names.split("."):
+        if not hasattr(found, name):
+            raise InvalidInputError(f"{place!r} has no {names!r}; it has {_names_in(found)}")
+        found = getattr(found, name)
+    return found
+
+
+def _load_module(name: str) -> Any:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    return importlib.import_module(name)
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise InvalidInputError(f"{str(path)!r} must be a file that exists")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _names_in(found: object) -> str:
+    names = [name for name in dir(found) if not name.startswith("_")]
+    return ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -16,12 +16,12 @@
 #include <variant>
 #include <vector>
 
-#include "dfa/archive.hpp"
-#include "dfa/batch.hpp"
-#include "dfa/box.hpp"
-#include "dfa/lattice.hpp"
-#include "dfa/places.hpp"
-#include "dfa/random.hpp"
+#include "dfa/base/random.hpp"
+#include "dfa/batch/archive.hpp"
+#include "dfa/batch/batch.hpp"
+#include "dfa/batch/places.hpp"
+#include "dfa/lattice/lattice.hpp"
+#include "dfa/space/box.hpp"
 
 namespace py = pybind11;
 using namespace pybind11::literals;

@@ -24,35 +24,6 @@ constexpr double kWorthStarting = 0.85;
 
 }  // namespace
 
-std::size_t num_words(std::size_t num_coordinates) { return num_coordinates / 64U + (num_coordinates % 64U != 0); }
-
-Signs signs_of(const DenseVector& vector) {
-  Signs signs(num_words(vector.size()), 0);
-  for (std::size_t p = 0; p < vector.size(); ++p) {
-    if (vector[p] > 0) {
-      signs[p / 64U] |= std::uint64_t{1} << (p % 64U);
-    }
-  }
-  return signs;
-}
-
-DenseVector apply_signs(const Signs& signs, const Space& space) {
-  DenseVector vector(space.size(), space.largest());
-  for (std::uint32_t p = 0; p < space.size(); ++p) {
-    const Bounds bounds = space.bounds(p);
-    vector.set(p, ((signs[p / 64U] >> (p % 64U)) & 1U) != 0 ? bounds.high : bounds.low);
-  }
-  return vector;
-}
-
-Plan plan_alone(std::size_t num_starts) {
-  Plan plan;
-  for (std::uint32_t i = 0; i < num_starts; ++i) {
-    plan.starts.push_back({i, i, nullptr});
-  }
-  return plan;
-}
-
 void Archive::Score::add(double ratio) {
   trials += 1.0;
   successes += ratio == 0.0 ? 1.0 : 0.0;
@@ -171,87 +142,6 @@ void Archive::forget_worst() {
   const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(kNumTexturedStarts);
   entries_.erase(
       std::min_element(first, entries_.end(), [&](const Entry& a, const Entry& b) { return merit(a) < merit(b); }));
-}
-
-void save_gains(const Gains& gains, StateWriter& out) {
-  for (const Gain& gain : gains.kinds) {
-    out.put_double(gain.sum);
-    out.put_double(gain.count);
-  }
-  for (const Gain& gain : gains.textures) {
-    out.put_double(gain.sum);
-    out.put_double(gain.count);
-  }
-}
-
-namespace {
-
-double load_number(StateReader& in) {
-  const double value = in.get_double();
-  if (!std::isfinite(value) || value < 0.0) {
-    throw std::invalid_argument("saved state holds a number that none of its counts can be");
-  }
-  return value;
-}
-
-}  // namespace
-
-Gains load_gains(StateReader& in) {
-  Gains gains;
-  for (Gain& gain : gains.kinds) {
-    gain.sum = load_number(in);
-    gain.count = load_number(in);
-  }
-  for (Gain& gain : gains.textures) {
-    gain.sum = load_number(in);
-    gain.count = load_number(in);
-  }
-  return gains;
-}
-
-void save_signs(const std::shared_ptr<const Signs>& signs, StateWriter& out) {
-  out.put(static_cast<std::uint8_t>(signs ? 1 : 0));
-  if (signs) {
-    for (const std::uint64_t word : *signs) {
-      out.put(word);
-    }
-  }
-}
-
-std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader& in) {
-  if (in.get<std::uint8_t>() == 0) {
-    return nullptr;
-  }
-  // One by one, so that a damaged number of coordinates ends with the bytes and not with the memory.
-  Signs signs;
-  for (std::size_t i = 0; i < num_words(num_coordinates); ++i) {
-    signs.push_back(in.get<std::uint64_t>());
-  }
-  return std::make_shared<const Signs>(std::move(signs));
-}
-
-void save_lesson(const Lesson& lesson, StateWriter& out) {
-  out.put(static_cast<std::uint32_t>(lesson.trials.size()));
-  for (const Lesson::Trial& trial : lesson.trials) {
-    out.put(trial.entry);
-    out.put_double(trial.ratio);
-  }
-  save_gains(lesson.gains, out);
-  out.put(lesson.num_windows);
-  save_signs(lesson.found, out);
-}
-
-Lesson load_lesson(std::size_t num_coordinates, StateReader& in) {
-  Lesson lesson;
-  const auto num_trials = in.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < num_trials; ++i) {
-    const auto entry = in.get<std::uint32_t>();
-    lesson.trials.push_back({entry, in.get_double()});
-  }
-  lesson.gains = load_gains(in);
-  lesson.num_windows = in.get<std::uint64_t>();
-  lesson.found = load_signs(num_coordinates, in);
-  return lesson;
 }
 
 std::string Archive::save() const {

@@ -7,53 +7,12 @@
 #include <string>
 #include <vector>
 
-#include "dfa/base/state.hpp"
 #include "dfa/search/gains.hpp"
-#include "dfa/space/perturbation.hpp"
-#include "dfa/space/space.hpp"
+#include "dfa/search/lesson.hpp"
+#include "dfa/search/plan.hpp"
+#include "dfa/space/signs.hpp"
 
 namespace dfa {
-
-/// A perturbation apart from the image it was found on: one bit per coordinate, set where it raises the pixel.
-using Signs = std::vector<std::uint64_t>;
-
-/// Words that the signs of so many coordinates take.
-std::size_t num_words(std::size_t num_coordinates);
-Signs signs_of(const DenseVector& vector);
-/// The perturbation of another image that has the same signs, at the ends of that image's bounds.
-DenseVector apply_signs(const Signs& signs, const Space& space);
-
-/// A start of a search: one of the textured ones, or the signs of a perturbation that broke another image.
-struct PlannedStart {
-  std::uint32_t entry = 0;    ///< what the archive calls it
-  std::uint32_t texture = 0;  ///< 0..kNumTexturedStarts-1, where there are no signs
-  std::shared_ptr<const Signs> signs;
-};
-
-/// What a search is given of the images before it. Fixed when the search begins, and part of its state.
-struct Plan {
-  std::vector<PlannedStart> starts;
-  Gains gains;
-  double scale = 1.0;  ///< the clean image's degree, by which degrees of different images are compared
-};
-
-/// The plan of a search that knows of no other: the textured starts in their order.
-Plan plan_alone(std::size_t num_starts);
-
-/// What one search teaches the archive, from its first kLessonQueries candidates only, so that a search that goes on
-/// does not keep others waiting.
-struct Lesson {
-  static constexpr std::uint64_t kLessonQueries = 200;
-
-  struct Trial {
-    std::uint32_t entry;
-    double ratio;  ///< the start's degree over the clean image's; 0: it was adversarial
-  };
-  std::vector<Trial> trials;
-  Gains gains;
-  std::uint64_t num_windows = 0;       ///< candidates after the starts
-  std::shared_ptr<const Signs> found;  ///< of the first adversarial candidate, unless that was a start
-};
 
 /// What the images of a run learn from one another: which starts worked for which goal (the original class in an
 /// untargeted run, the target in a targeted one), perturbations that broke images, and how windows are best filled.
@@ -103,12 +62,5 @@ class Archive {
   double searches_ = 0.0;
   double windows_ = 0.0;
 };
-
-void save_gains(const Gains& gains, StateWriter& out);
-Gains load_gains(StateReader& in);
-void save_signs(const std::shared_ptr<const Signs>& signs, StateWriter& out);
-std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader& in);
-void save_lesson(const Lesson& lesson, StateWriter& out);
-Lesson load_lesson(std::size_t num_coordinates, StateReader& in);
 
 }  // namespace dfa

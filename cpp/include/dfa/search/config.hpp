@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "dfa/space/domain.hpp"
+
 namespace dfa {
 
 /// How the search space is refined from positives and negatives (paper, Algorithm 1, line 13).
@@ -30,12 +32,6 @@ enum class Start : std::uint8_t {
   kUniform,   ///< every coordinate uniform within its bounds
   kStripes,   ///< vertical stripes at the bounds, one choice per column and channel
   kTextures,  ///< rows, columns and checks at the bounds, fine and coarse, one after another
-};
-
-/// Which perturbations exist at a coordinate whose original value is d and whose radius is e.
-enum class Domain : std::uint8_t {
-  kBall,   ///< [-e, e]; what leaves 0..255 is clamped when rendered (the paper)
-  kValid,  ///< [max(-e, -d), min(e, 255 - d)]; no two perturbations render alike
 };
 
 /// Which of two members with the same degree ranks first.

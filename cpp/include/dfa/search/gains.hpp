@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "dfa/base/random.hpp"
+#include "dfa/base/state.hpp"
 #include "dfa/search/texture.hpp"
 
 namespace dfa {
@@ -38,5 +39,10 @@ class Gains {
   std::array<Gain, 2> kinds;
   std::array<Gain, kWindowTextures.size()> textures;
 };
+
+/// A count or a sum of a state. Throws std::invalid_argument where none can be that.
+double load_number(StateReader& in);
+void save_gains(const Gains& gains, StateWriter& out);
+Gains load_gains(StateReader& in);
 
 }  // namespace dfa

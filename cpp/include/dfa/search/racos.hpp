@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "dfa/batch/archive.hpp"
 #include "dfa/search/config.hpp"
 #include "dfa/search/coverage.hpp"
+#include "dfa/search/lesson.hpp"
+#include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
 #include "dfa/search/proposal.hpp"
 #include "dfa/space/space.hpp"

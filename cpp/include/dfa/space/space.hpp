@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "dfa/base/image.hpp"
-#include "dfa/search/config.hpp"
 #include "dfa/space/box.hpp"
+#include "dfa/space/domain.hpp"
 
 namespace dfa {
 

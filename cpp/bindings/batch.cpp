@@ -11,6 +11,7 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "dfa/search/study.hpp"
 #include "spaces.hpp"
 
 namespace bindings {
@@ -94,7 +95,7 @@ Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape
     vectors.emplace_back(row, row + members.shape(1));
   }
   const auto drawn =
-      dfa::Racos::draw_from(config, shape, to_space(shape, original, limits, config.domain), vectors, seed, count);
+      dfa::draw_from(config, shape, to_space(shape, original, limits, config.domain), vectors, seed, count);
   Array<std::int32_t> result({static_cast<py::ssize_t>(count), members.shape(1)});
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     std::copy(drawn[i].begin(), drawn[i].end(), result.mutable_data(static_cast<py::ssize_t>(i), 0));

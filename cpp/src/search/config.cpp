@@ -1,5 +1,6 @@
 #include "dfa/search/config.hpp"
 
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -40,6 +41,21 @@ void validate(const Config& config) {
           "window_share must be in (0, 1], got " + std::to_string(config.window_share));
   for (std::size_t i = 1; i < config.window_halvings.size(); ++i) {
     require(config.window_halvings[i - 1] <= config.window_halvings[i], "window_halvings must ascend");
+  }
+}
+
+void validate(const Config& config, const ImageShape& shape, const Space& space) {
+  if (space.original().size() != shape.size()) {
+    throw std::invalid_argument("expected an image of " + std::to_string(shape.size()) + " coordinates, got " +
+                                std::to_string(space.original().size()));
+  }
+  if (space.box() != nullptr &&
+      !(space.box()->shape() == shape && config.shape == Shape::kScattered && config.start == Start::kUniform)) {
+    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + space.box()->kind() +
+                                " needs scattered coordinates, a uniform start, and images of its shape");
+  }
+  if (std::uint64_t{config.samples} * space.free_count() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
   }
 }
 

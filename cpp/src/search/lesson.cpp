@@ -1,6 +1,22 @@
 #include "dfa/search/lesson.hpp"
 
+#include <algorithm>
+
 namespace dfa {
+namespace {
+
+// Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
+constexpr double kLargestGain = 1.5;
+
+}  // namespace
+
+void Lesson::add_gain(std::size_t filling, double gain) { gains.add(filling, std::min(gain, kLargestGain)); }
+
+void Lesson::add_hit(const DenseVector& vector) {
+  if (!found) {
+    found = std::make_shared<const Signs>(signs_of(vector));
+  }
+}
 
 void save_lesson(const Lesson& lesson, StateWriter& out) {
   out.put(static_cast<std::uint32_t>(lesson.trials.size()));

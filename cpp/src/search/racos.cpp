@@ -20,12 +20,8 @@ constexpr std::uint32_t kCoverage = 0x04000000U;    // likewise, where windows g
 constexpr std::uint32_t kWeaves = 0x80000000U;      // likewise, where starts are textures: without it, those of 0.1.0
 constexpr std::uint32_t kStateVersion = 2;
 
-// Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
-constexpr double kLargestGain = 1.5;
 // So that sums of gains stay finite, whatever the degrees are.
 constexpr double kMostGain = 1e12;
-// Their numbers double, so that no search comes to more.
-constexpr std::uint32_t kMostLooks = 32;
 
 std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
   return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
@@ -219,21 +215,10 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       coverage_(shape),
       population_(config) {
   validate(config_);
+  validate(config_, shape_, space_);
   if (plan_.starts.size() < config_.population()) {
     throw std::invalid_argument("a plan must hold at least " + std::to_string(config_.population()) + " starts, got " +
                                 std::to_string(plan_.starts.size()));
-  }
-  if (space_.original().size() != shape_.size()) {
-    throw std::invalid_argument("expected an image of " + std::to_string(shape_.size()) + " coordinates, got " +
-                                std::to_string(space_.original().size()));
-  }
-  if (space_.box() != nullptr &&
-      !(space_.box()->shape() == shape_ && config_.shape == Shape::kScattered && config_.start == Start::kUniform)) {
-    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + space_.box()->kind() +
-                                " needs scattered coordinates, a uniform start, and images of its shape");
-  }
-  if (std::uint64_t{config_.samples} * space_.free_count() > std::numeric_limits<std::uint32_t>::max()) {
-    throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
   }
   for (const PlannedStart& start : plan_.starts) {
     if (start.signs && start.signs->size() != num_words(space_.size())) {
@@ -249,15 +234,15 @@ std::uint64_t Racos::first_birth() const {
   return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
 }
 
-std::uint64_t Racos::num_starts() const { return descent_ == 0 ? plan_.starts.size() : config_.population(); }
+std::uint64_t Racos::num_starts() const { return descent_.is_first() ? plan_.starts.size() : config_.population(); }
 
 std::uint64_t Racos::num_answered() const {
-  const std::uint64_t first_descendant = descent_ + num_starts();
+  const std::uint64_t first_descendant = descent_.first_birth() + num_starts();
   return first_birth() - std::min(first_birth(), first_descendant);
 }
 
 ProposalContext Racos::context() const {
-  return {config_, shape_, space_, population_, differences_, gains_, coverage_, window_side_};
+  return {config_, shape_, space_, population_, differences_.pairs(), gains_, coverage_, window_side_};
 }
 
 void Racos::begin_iteration() {
@@ -280,50 +265,7 @@ void Racos::begin_iteration() {
     if (is_start(iteration_size() - 1)) {
       differences_.clear();  // nothing descends yet, and a population that is filling up may lack negatives
     } else {
-      compare_members();
-    }
-  }
-}
-
-void Racos::compare_members() {
-  // Vectors never change, so most of what was compared for the last iteration holds for this one. Members that stay
-  // keep their order, and those born since are known by their births, so walking both lists side by side finds it.
-  constexpr std::size_t kUnknown = std::numeric_limits<std::size_t>::max();
-  const std::uint64_t born_since = first_birth() - config_.samples;
-  const std::size_t k = population_.num_positives();
-  last_differences_.swap(differences_);
-  differences_.resize(k);
-  std::vector<std::size_t> columns(population_.size() - k, kUnknown);
-  if (!last_differences_.empty()) {
-    const std::vector<Difference>& last = last_differences_.front();
-    std::size_t next = 0;
-    for (std::size_t n = 0; n < columns.size(); ++n) {
-      const std::uint64_t birth = population_[k + n].birth;
-      // One that was a positive stands nowhere in the list; there are k of them at most.
-      for (std::size_t i = next; birth < born_since && i < last.size(); ++i) {
-        if (last[i].birth_b == birth) {
-          columns[n] = i;
-          next = i + 1;
-          break;
-        }
-      }
-    }
-  }
-  std::size_t next = 0;
-  for (std::size_t a = 0; a < k; ++a) {
-    const Member& plus = population_[a];
-    while (plus.birth < born_since && next < last_differences_.size() &&
-           last_differences_[next].front().birth_a != plus.birth) {
-      ++next;
-    }
-    const bool is_known = plus.birth < born_since && next < last_differences_.size();
-    differences_[a].clear();
-    for (std::size_t n = 0; n < columns.size(); ++n) {
-      if (is_known && columns[n] != kUnknown) {
-        differences_[a].push_back(std::move(last_differences_[next][columns[n]]));
-      } else {
-        differences_[a].push_back(population_.difference(space_, plus, population_[k + n]));
-      }
+      differences_.update(space_, population_, first_birth() - config_.samples);
     }
   }
 }
@@ -356,7 +298,7 @@ void Racos::draw_if_loaded(std::uint32_t index, Scratch& scratch) {
 
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
   // A later descent is to begin elsewhere, and textures would be the same again.
-  const bool is_planned = descent_ == 0;
+  const bool is_planned = descent_.is_first();
   if (is_planned && plan_.starts[birth].signs) {
     candidate.whole = apply_signs(*plan_.starts[birth].signs, space_);
   } else if (is_planned && config_.start == Start::kTextures) {
@@ -474,29 +416,15 @@ void Racos::advance(Scratch& scratch) {
   begin_iteration();
 }
 
-std::uint64_t Racos::next_look() const {
-  return num_looks_ == 0 ? config_.restart_after / 2 : std::uint64_t{config_.restart_after} << (num_looks_ - 1U);
-}
-
 void Racos::restart_if_at_rest() {
-  if (config_.restart_after == 0 || num_answered() < next_look()) {
-    return;
-  }
-  const double best = population_[0].degree;
-  if (num_looks_ > 0 && best > config_.rest_ratio * last_look_) {
+  if (descent_.comes_to_rest(config_, num_answered(), population_[0].degree)) {
     population_ = Population(config_);
     coverage_.clear();
-    descent_ = first_birth();
-    num_looks_ = 0;
-    return;
-  }
-  last_look_ = best;
-  while (next_look() <= num_answered()) {
-    ++num_looks_;
+    descent_ = Descent(first_birth());
   }
 }
 
-bool Racos::is_teaching() const { return descent_ == 0 && first_birth() < Lesson::kLessonQueries; }
+bool Racos::is_teaching() const { return descent_.is_first() && first_birth() < Lesson::kLessonQueries; }
 
 bool Racos::may_be_read(double degree) const {
   return config_.region != Region::kNone || population_.size() < config_.positives ||
@@ -515,12 +443,12 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     Candidate& candidate = candidates_[i];
     if (is_start(i)) {
       if (is_lesson) {
-        lesson_.trials.push_back({plan_.starts[first_birth() + i].entry, candidate.degree / plan_.scale});
+        lesson_.add_start(plan_.starts[first_birth() + i].entry, candidate.degree / plan_.scale);
       }
       continue;
     }
     if (is_lesson) {
-      ++lesson_.num_windows;
+      lesson_.add_window();
     }
     const Proposal& proposal = candidate.proposal;
     if (heeds_coverage(config_)) {
@@ -534,7 +462,7 @@ void Racos::learn_from_candidates(Scratch& scratch) {
         parent_degree > candidate.degree ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
     gains_.learn(proposal.filling, gain);
     if (is_lesson) {
-      lesson_.gains.add(proposal.filling, std::min(gain, kLargestGain));
+      lesson_.add_gain(proposal.filling, gain);
     }
   }
 }
@@ -546,8 +474,8 @@ void Racos::learn_from_hit(std::uint64_t first) {
   }
   const Member& best = population_[0];
   const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
-  if (best.degree == 0.0 && is_new && is_teaching() && !lesson_.found) {
-    lesson_.found = std::make_shared<const Signs>(signs_of(population_.family(best).base));
+  if (best.degree == 0.0 && is_new && is_teaching()) {
+    lesson_.add_hit(population_.family(best).base);
   }
 }
 
@@ -564,9 +492,7 @@ std::string Racos::save() const {
   save_gains(gains_, out);
   save_lesson(lesson_, out);
   if (config_.restart_after != 0) {
-    out.put(descent_);
-    out.put(num_looks_);
-    out.put_double(last_look_);
+    descent_.save(out);
   }
   if (heeds_coverage(config_)) {
     for (const double cell : coverage_.cells()) {
@@ -620,12 +546,7 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
   search.lesson_ = load_lesson(search.space_.size(), in);
   search.iteration_ = iteration;
   if (config.restart_after != 0) {
-    search.descent_ = in.get<std::uint64_t>();
-    search.num_looks_ = in.get<std::uint32_t>();
-    search.last_look_ = in.get_double();
-    if (search.descent_ > search.first_birth() || search.num_looks_ > kMostLooks) {
-      throw std::invalid_argument("saved state holds a descent that cannot be");
-    }
+    search.descent_ = Descent::load(search.first_birth(), in);
   }
   if (heeds_coverage(config)) {
     std::vector<double> cells(search.coverage_.cells().size());
@@ -640,7 +561,8 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
     bases.push_back(load_base(search.space_, in));
   }
   const auto num_members = in.get<std::uint32_t>();
-  if (num_members != std::min<std::uint64_t>(search.first_birth() - search.descent_, config.population())) {
+  if (num_members !=
+      std::min<std::uint64_t>(search.first_birth() - search.descent_.first_birth(), config.population())) {
     throw std::invalid_argument("saved state holds a population of the wrong size");
   }
   std::vector<Member> members;
@@ -658,58 +580,6 @@ Racos Racos::load(const Config& config, const ImageShape& shape, const std::stri
     throw std::invalid_argument("saved state is longer than its contents");
   }
   return search;
-}
-
-std::vector<std::vector<std::int32_t>> Racos::draw_from(const Config& config, const ImageShape& shape, Space space,
-                                                        const std::vector<std::vector<std::int32_t>>& members,
-                                                        std::uint64_t seed, std::uint32_t count) {
-  Racos search(config, shape, std::move(space), seed, 0);
-  if (members.size() != config.population()) {
-    throw std::invalid_argument("expected " + std::to_string(config.population()) + " members, got " +
-                                std::to_string(members.size()));
-  }
-  std::vector<DenseVector> wholes;
-  for (const std::vector<std::int32_t>& member : members) {
-    if (member.size() != search.space_.size()) {
-      throw std::invalid_argument("expected members of " + std::to_string(search.space_.size()) + " values, got " +
-                                  std::to_string(member.size()));
-    }
-    DenseVector whole(member.size(), search.space_.largest());
-    for (std::size_t p = 0; p < member.size(); ++p) {
-      check_value(search.space_, p, member[p]);
-      whole.set(p, member[p]);
-    }
-    wholes.push_back(std::move(whole));
-  }
-  std::vector<Arrival> arrivals;
-  for (std::size_t i = 0; i < wholes.size(); ++i) {
-    arrivals.push_back({static_cast<double>(i), i, &wholes[i], 0, nullptr});
-  }
-  search.population_.merge(search.space_, arrivals);
-  search.iteration_ = 1;
-  search.begin_iteration();
-
-  Scratch scratch;
-  Proposal proposal;
-  std::vector<std::vector<std::int32_t>> drawn;
-  drawn.reserve(count);
-  for (std::uint32_t i = 0; i < count; ++i) {
-    Stream stream({seed, 0, 1, i});
-    draw_proposal(search.context(), stream, scratch, proposal);
-    std::vector<std::int32_t> vector = members[proposal.parent];
-    const Rectangle& rectangle = proposal.rectangle;
-    for (std::uint32_t row = 0; row < rectangle.height; ++row) {
-      for (std::uint32_t column = 0; column < rectangle.length; ++column) {
-        const std::uint32_t p = rectangle.start(row) + column;
-        vector[p] = rectangle.value(search.space_, row, column);
-      }
-    }
-    for (const Edit& edit : proposal.edits) {
-      vector[edit.coordinate] = edit.value;
-    }
-    drawn.push_back(std::move(vector));
-  }
-  return drawn;
 }
 
 }  // namespace dfa

@@ -13,6 +13,7 @@
 
 #include "dfa/base/state.hpp"
 #include "dfa/search/racos.hpp"
+#include "dfa/search/study.hpp"
 #include "support.hpp"
 
 namespace {
@@ -735,7 +736,7 @@ TEST_CASE("draws from a given population are the candidates of a search in that 
     if (config.shape == dfa::Shape::kWindow) {
       continue;  // 5 are told, as in the search, but the test above of the halvings says more
     }
-    const auto drawn = dfa::Racos::draw_from(config, kShape, space, members, 77, 3);
+    const auto drawn = dfa::draw_from(config, kShape, space, members, 77, 3);
     REQUIRE(drawn.size() == 3);
     for (std::uint32_t i = 0; i < 3; ++i) {
       CHECK(support::image_of(space, drawn[i]) == ask(search, i));

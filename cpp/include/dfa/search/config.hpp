@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "dfa/base/image.hpp"
 #include "dfa/space/domain.hpp"
+#include "dfa/space/space.hpp"
 
 namespace dfa {
 
@@ -62,5 +64,7 @@ struct Config {
 
 /// Throws std::invalid_argument naming the first field that makes no sense.
 void validate(const Config& config);
+/// Throws std::invalid_argument where a space of these images cannot be searched so.
+void validate(const Config& config, const ImageShape& shape, const Space& space);
 
 }  // namespace dfa

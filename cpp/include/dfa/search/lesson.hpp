@@ -11,7 +11,7 @@
 
 namespace dfa {
 
-/// What one search teaches the archive, from its first kLessonQueries candidates only, so that a search that goes on
+/// What one search teaches others, from its first kLessonQueries candidates only, so that a search that goes on
 /// does not keep others waiting.
 struct Lesson {
   static constexpr std::uint64_t kLessonQueries = 200;
@@ -20,6 +20,13 @@ struct Lesson {
     std::uint32_t entry;
     double ratio;  ///< the start's degree over the clean image's; 0: it was adversarial
   };
+  void add_start(std::uint32_t entry, double ratio) { trials.push_back({entry, ratio}); }
+  void add_window() { ++num_windows; }
+  /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.
+  void add_gain(std::size_t filling, double gain);
+  /// Takes the perturbation of the first adversarial candidate; others after it are not looked at.
+  void add_hit(const DenseVector& vector);
+
   std::vector<Trial> trials;
   Gains gains;
   std::uint64_t num_windows = 0;       ///< candidates after the starts

@@ -7,6 +7,8 @@
 
 #include "dfa/search/config.hpp"
 #include "dfa/search/coverage.hpp"
+#include "dfa/search/descent.hpp"
+#include "dfa/search/differences.hpp"
 #include "dfa/search/lesson.hpp"
 #include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
@@ -57,12 +59,6 @@ class Racos {
   /// of another configuration.
   static Racos load(const Config& config, const ImageShape& shape, const std::string& bytes);
 
-  /// Draws proposals from a population given as whole vectors in rank order, with image id 0 and iteration 1: for
-  /// studies of the sampler. Returns `count` vectors.
-  static std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const ImageShape& shape, Space space,
-                                                          const std::vector<std::vector<std::int32_t>>& members,
-                                                          std::uint64_t seed, std::uint32_t count);
-
  private:
   struct Candidate {
     Proposal proposal;
@@ -73,7 +69,9 @@ class Racos {
     bool is_told = false;
   };
 
-  bool is_start(std::uint32_t candidate) const { return first_birth() + candidate < descent_ + num_starts(); }
+  bool is_start(std::uint32_t candidate) const {
+    return first_birth() + candidate < descent_.first_birth() + num_starts();
+  }
   /// Candidates with which the present descent begins.
   std::uint64_t num_starts() const;
   /// Candidates after those, told in the iterations before this one.
@@ -85,15 +83,12 @@ class Racos {
   void learn_from_hit(std::uint64_t first_birth_of_iteration);
   /// Whether this iteration is part of what the search teaches others.
   bool is_teaching() const;
-  /// Answered candidates at which the descent is next held against half as many.
-  std::uint64_t next_look() const;
   void restart_if_at_rest();
   void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
   void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
   /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
   bool may_be_read(double degree) const;
   void begin_iteration();
-  void compare_members();
   std::uint64_t first_birth() const;
   ProposalContext context() const;
 
@@ -108,11 +103,8 @@ class Racos {
   Coverage coverage_;  // of this descent
   Lesson lesson_;
   Population population_;
-  std::uint64_t descent_ = 0;  // birth of its first candidate
-  std::uint32_t num_looks_ = 0;
-  double last_look_ = 0.0;  // the best degree then
-  std::vector<std::vector<Difference>> differences_;
-  std::vector<std::vector<Difference>> last_differences_;  // of the iteration before; kept for its memory
+  Descent descent_;
+  Differences differences_;
   std::uint32_t window_side_ = 0;
   std::vector<Candidate> candidates_;
   std::size_t num_told_ = 0;

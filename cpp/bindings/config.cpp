@@ -1,61 +1,48 @@
 #include "dfa/search/config.hpp"
 
-#include <pybind11/native_enum.h>
-
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "dfa/base/names.hpp"
 
 namespace bindings {
 
 using namespace pybind11::literals;
 
-void bind_config(py::module_& module) {
-  py::native_enum<dfa::Region>(module, "Region", "enum.Enum")
-      .value("NONE", dfa::Region::kNone)
-      .value("ORDERED", dfa::Region::kOrdered)
-      .value("PER_COORDINATE", dfa::Region::kPerCoordinate)
-      .finalize();
-  py::native_enum<dfa::Shape>(module, "Shape", "enum.Enum")
-      .value("SCATTERED", dfa::Shape::kScattered)
-      .value("WINDOW", dfa::Shape::kWindow)
-      .finalize();
-  py::native_enum<dfa::Values>(module, "Values", "enum.Enum")
-      .value("UNIFORM", dfa::Values::kUniform)
-      .value("EXTREMES", dfa::Values::kExtremes)
-      .value("TEXTURES", dfa::Values::kTextures)
-      .finalize();
-  py::native_enum<dfa::Start>(module, "Start", "enum.Enum")
-      .value("UNIFORM", dfa::Start::kUniform)
-      .value("STRIPES", dfa::Start::kStripes)
-      .value("TEXTURES", dfa::Start::kTextures)
-      .finalize();
-  py::native_enum<dfa::Domain>(module, "Domain", "enum.Enum")
-      .value("BALL", dfa::Domain::kBall)
-      .value("VALID", dfa::Domain::kValid)
-      .finalize();
-  py::native_enum<dfa::Ties>(module, "Ties", "enum.Enum")
-      .value("OLDER", dfa::Ties::kOlder)
-      .value("NEWER", dfa::Ties::kNewer)
-      .finalize();
+namespace {
 
+template <typename Enum>
+py::tuple choices() {
+  const auto names = dfa::names_of(Enum());
+  py::tuple tuple(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    tuple[i] = names[i];
+  }
+  return tuple;
+}
+
+}  // namespace
+
+void bind_config(py::module_& module) {
   py::class_<dfa::Config>(module, "Config")
-      .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates, dfa::Region region,
-                       dfa::Shape shape, dfa::Values values, dfa::Start start, dfa::Domain domain, dfa::Ties ties,
+      .def(py::init([](std::uint32_t samples, std::uint32_t positives, std::uint32_t coordinates,
+                       const std::string& region, const std::string& shape, const std::string& values,
+                       const std::string& start, const std::string& domain, const std::string& ties,
                        double window_share, std::vector<std::uint64_t> window_halvings, std::uint32_t placements,
                        std::uint32_t starts, std::uint32_t restart_after, double rest_ratio) {
              dfa::Config config{samples,
                                 positives,
                                 coordinates,
-                                region,
-                                shape,
-                                values,
-                                start,
-                                domain,
-                                ties,
+                                dfa::named<dfa::Region>("region", region),
+                                dfa::named<dfa::Shape>("shape", shape),
+                                dfa::named<dfa::Values>("values", values),
+                                dfa::named<dfa::Start>("start", start),
+                                dfa::named<dfa::Domain>("domain", domain),
+                                dfa::named<dfa::Ties>("ties", ties),
                                 window_share,
                                 std::move(window_halvings),
                                 placements,
@@ -69,6 +56,15 @@ void bind_config(py::module_& module) {
            "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a, "placements"_a, "starts"_a, "restart_after"_a,
            "rest_ratio"_a)
       .def_property_readonly("population", &dfa::Config::population);
+
+  py::dict choices_by_name;
+  choices_by_name["region"] = choices<dfa::Region>();
+  choices_by_name["shape"] = choices<dfa::Shape>();
+  choices_by_name["values"] = choices<dfa::Values>();
+  choices_by_name["start"] = choices<dfa::Start>();
+  choices_by_name["domain"] = choices<dfa::Domain>();
+  choices_by_name["ties"] = choices<dfa::Ties>();
+  module.attr("CHOICES") = choices_by_name;
 }
 
 }  // namespace bindings

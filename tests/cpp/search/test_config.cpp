@@ -3,6 +3,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "dfa/base/names.hpp"
 #include "dfa/search/config.hpp"
 #include "dfa/search/texture.hpp"
 
@@ -108,4 +109,24 @@ TEST_CASE("the ends of every range are allowed") {
     c.shape = dfa::Shape::kWindow;
     c.region = dfa::Region::kNone;
   }));
+}
+
+TEST_CASE("every choice goes by its name") {
+  CHECK(dfa::named<dfa::Region>("region", "none") == dfa::Region::kNone);
+  CHECK(dfa::named<dfa::Region>("region", "ordered") == dfa::Region::kOrdered);
+  CHECK(dfa::named<dfa::Region>("region", "per_coordinate") == dfa::Region::kPerCoordinate);
+  CHECK(dfa::named<dfa::Shape>("shape", "scattered") == dfa::Shape::kScattered);
+  CHECK(dfa::named<dfa::Shape>("shape", "window") == dfa::Shape::kWindow);
+  CHECK(dfa::named<dfa::Values>("values", "uniform") == dfa::Values::kUniform);
+  CHECK(dfa::named<dfa::Values>("values", "extremes") == dfa::Values::kExtremes);
+  CHECK(dfa::named<dfa::Values>("values", "textures") == dfa::Values::kTextures);
+  CHECK(dfa::named<dfa::Start>("start", "uniform") == dfa::Start::kUniform);
+  CHECK(dfa::named<dfa::Start>("start", "stripes") == dfa::Start::kStripes);
+  CHECK(dfa::named<dfa::Start>("start", "textures") == dfa::Start::kTextures);
+  CHECK(dfa::named<dfa::Domain>("domain", "ball") == dfa::Domain::kBall);
+  CHECK(dfa::named<dfa::Domain>("domain", "valid") == dfa::Domain::kValid);
+  CHECK(dfa::named<dfa::Ties>("ties", "older") == dfa::Ties::kOlder);
+  CHECK(dfa::named<dfa::Ties>("ties", "newer") == dfa::Ties::kNewer);
+  CHECK_THROWS_WITH_AS(dfa::named<dfa::Ties>("ties", "Older"), "ties must be one of 'older', 'newer', got 'Older'",
+                       std::invalid_argument);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -9,18 +10,22 @@
 
 namespace dfa {
 
+// Each choice stands beside its names, which are what a caller writes.
+
 /// How the search space is refined from positives and negatives (paper, Algorithm 1, line 13).
 enum class Region : std::uint8_t {
   kNone,           ///< not at all: plain mutation of a positive
   kOrdered,        ///< RACOS for ordered dimensions, strict cut: no negative stays inside
   kPerCoordinate,  ///< for every changed coordinate, one cut against every negative ("respectively", line 14)
 };
+constexpr std::array<const char*, 3> names_of(Region) { return {"none", "ordered", "per_coordinate"}; }
 
 /// Which coordinates of the parent change.
 enum class Shape : std::uint8_t {
   kScattered,  ///< a uniform set of distinct coordinates
   kWindow,     ///< one square window of the image, all channels
 };
+constexpr std::array<const char*, 2> names_of(Shape) { return {"scattered", "window"}; }
 
 /// Which values the changed coordinates take within their bounds.
 enum class Values : std::uint8_t {
@@ -28,6 +33,7 @@ enum class Values : std::uint8_t {
   kExtremes,  ///< the lower or the upper bound; in a window one choice per channel
   kTextures,  ///< in a window only: extremes that alternate in a texture, plain or woven as was learned to help
 };
+constexpr std::array<const char*, 3> names_of(Values) { return {"uniform", "extremes", "textures"}; }
 
 /// How the members of iteration 0 are drawn.
 enum class Start : std::uint8_t {
@@ -35,9 +41,11 @@ enum class Start : std::uint8_t {
   kStripes,   ///< vertical stripes at the bounds, one choice per column and channel
   kTextures,  ///< rows, columns and checks at the bounds, fine and coarse, one after another
 };
+constexpr std::array<const char*, 3> names_of(Start) { return {"uniform", "stripes", "textures"}; }
 
 /// Which of two members with the same degree ranks first.
 enum class Ties : std::uint8_t { kOlder, kNewer };
+constexpr std::array<const char*, 2> names_of(Ties) { return {"older", "newer"}; }
 
 /// Everything that decides a trajectory beside the image, its id, the seed and the degrees.
 struct Config {

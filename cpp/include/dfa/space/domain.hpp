@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace dfa {
@@ -9,5 +10,6 @@ enum class Domain : std::uint8_t {
   kBall,   ///< [-e, e]; what leaves 0..255 is clamped when rendered (the paper)
   kValid,  ///< [max(-e, -d), min(e, 255 - d)]; no two perturbations render alike
 };
+constexpr std::array<const char*, 2> names_of(Domain) { return {"ball", "valid"}; }
 
 }  // namespace dfa

@@ -1,4 +1,4 @@
-"""Who may know whom: the layers of the package, and what the core must not know of the world."""
+"""Who may know whom: the layers of the package. Those of the core are in test_core_architecture.py."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ import dfa
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "dfa"
-CORE = [*sorted((ROOT / "cpp" / "include").rglob("*.*")), *sorted((ROOT / "cpp" / "src").rglob("*.*"))]
-BINDINGS = sorted((ROOT / "cpp" / "bindings").rglob("*.*"))
 
 # From the ground up. A module may import those of its own room, without circles, and those of the rooms before it.
 ROOMS = [
@@ -225,30 +223,6 @@ def test_importing_the_package_imports_no_framework():
     loaded = set(done.stdout.split())
     assert "dfa.engine.loop" in loaded
     assert loaded & OPTIONAL == set()
-
-
-def test_only_the_binding_knows_python():
-    assert CORE
-    assert BINDINGS
-    assert [path.name for path in CORE if "pybind11" in path.read_text(encoding="utf-8")] == []
-    assert [path.name for path in BINDINGS if "pybind11" in path.read_text(encoding="utf-8")] == ["module.cpp"]
-
-
-@pytest.mark.parametrize("path", CORE, ids=lambda path: path.name)
-def test_the_core_knows_no_python_file_clock_or_terminal(path):
-    text = path.read_text(encoding="utf-8")
-    assert re.findall(r"Python|<iostream>|<fstream>|<chrono>|<cstdio>|<ctime>|<filesystem>|printf", text) == []
-
-
-def test_the_core_has_one_parallel_region_whose_threads_are_given():
-    regions = [
-        line.strip()
-        for path in [*CORE, *BINDINGS]
-        for line in path.read_text(encoding="utf-8").splitlines()
-        if re.search(r"#\s*pragma\s+omp.*\bparallel\b", line)
-    ]
-    assert len(regions) == 1
-    assert "num_threads(threads)" in regions[0]
 
 
 def test_the_version_is_the_same_everywhere():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 import pytest
 
+import dfa
 from core_driver import DEFAULT, Images, ask, config_of, make_batch, population_of, rows_of, tell
 from dfa import _core
 from reference.racos import Settings
@@ -96,12 +98,12 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "samples": 1,
         "positives": 1,
         "coordinates": 1,
-        "region": _core.Region.NONE,
-        "shape": _core.Shape.WINDOW,
-        "values": _core.Values.UNIFORM,
-        "start": _core.Start.UNIFORM,
-        "domain": _core.Domain.BALL,
-        "ties": _core.Ties.OLDER,
+        "region": "none",
+        "shape": "window",
+        "values": "uniform",
+        "start": "uniform",
+        "domain": "ball",
+        "ties": "older",
         "window_share": 0.5,
         "window_halvings": (),
         "placements": 1,
@@ -119,7 +121,16 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
     with pytest.raises(TypeError, match=NO_MATCH):
         _core.Config(**complete | {"region": 0})
     with pytest.raises(TypeError, match=NO_MATCH):
-        _core.Config(**complete | {"region": _core.Shape.WINDOW})
+        _core.Config(**complete | {"region": None})
+
+
+def test_the_names_of_choices_are_those_of_the_optimizer() -> None:
+    fields = get_type_hints(dfa.Racos).items()
+    assert {name: get_args(hint) for name, hint in fields if get_origin(hint) is Literal} == _core.CHOICES
+    for field, names in _core.CHOICES.items():
+        message = re.escape(f"{field} must be one of {', '.join(map(repr, names))}, got 'other'")
+        with pytest.raises(ValueError, match=message):
+            config_of(replace(PAPER, **{field: "other"}))
 
 
 # Batch and images

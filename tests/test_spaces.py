@@ -465,7 +465,7 @@ def test_the_breast_cancer_example() -> None:
 def test_the_page_shows_a_space_as_it_is() -> None:
     root = Path(__file__).parents[1]
     page = (root / ".github" / "CONTRIBUTING.md").read_text()
-    assert (root / "cpp" / "src" / "spaces" / "shift.cpp").read_text() in page
+    assert (root / "cpp" / "src" / "space" / "kinds" / "shift.cpp").read_text() in page
     assert "class Shift(CoreSpace):" in page
     source = (root / "python" / "dfa" / "space" / "boxes.py").read_text()
     shown = page.split("```python\n")
@@ -475,7 +475,7 @@ def test_the_page_shows_a_space_as_it_is() -> None:
 
 
 def test_every_space_of_the_core_has_its_class() -> None:
-    files = {path.stem for path in (Path(__file__).parents[1] / "cpp" / "src" / "spaces").glob("*.cpp")}
+    files = {path.stem for path in (Path(__file__).parents[1] / "cpp" / "src" / "space" / "kinds").glob("*.cpp")}
     assert files - {"values"} == {"pixels", "rectangle", "tiny_rectangles", "lighting", "tiled", "shift"}
     with pytest.raises(ValueError, match="no space is called nowhere"):
         _core.Box("nowhere", SIZE, {})

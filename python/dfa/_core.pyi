@@ -5,38 +5,12 @@ from typing import Any, Final, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
+CHOICES: dict[str, tuple[str, ...]]
 NUM_TEXTURED_STARTS: int
 __version__: str
 
 _Shape: TypeAlias = tuple[int, int, int]
 _Limits: TypeAlias = int | RadiusMap | Box
-
-class Region(enum.Enum):
-    NONE = 0
-    ORDERED = 1
-    PER_COORDINATE = 2
-
-class Shape(enum.Enum):
-    SCATTERED = 0
-    WINDOW = 1
-
-class Values(enum.Enum):
-    UNIFORM = 0
-    EXTREMES = 1
-    TEXTURES = 2
-
-class Start(enum.Enum):
-    UNIFORM = 0
-    STRIPES = 1
-    TEXTURES = 2
-
-class Domain(enum.Enum):
-    BALL = 0
-    VALID = 1
-
-class Ties(enum.Enum):
-    OLDER = 0
-    NEWER = 1
 
 class Config:
     """Everything that decides a trajectory beside the image, its id, the seed and the degrees."""
@@ -47,12 +21,12 @@ class Config:
         samples: int,
         positives: int,
         coordinates: int,
-        region: Region,
-        shape: Shape,
-        values: Values,
-        start: Start,
-        domain: Domain,
-        ties: Ties,
+        region: str,
+        shape: str,
+        values: str,
+        start: str,
+        domain: str,
+        ties: str,
         window_share: float,
         window_halvings: Sequence[int],
         placements: int,

@@ -10,12 +10,12 @@
 #include <utility>
 #include <vector>
 
-#include "dfa/config.hpp"
-#include "dfa/perturbation.hpp"
-#include "dfa/population.hpp"
-#include "dfa/proposal.hpp"
-#include "dfa/random.hpp"
-#include "dfa/space.hpp"
+#include "dfa/base/random.hpp"
+#include "dfa/search/config.hpp"
+#include "dfa/search/population.hpp"
+#include "dfa/search/proposal.hpp"
+#include "dfa/space/perturbation.hpp"
+#include "dfa/space/space.hpp"
 
 namespace support {
 

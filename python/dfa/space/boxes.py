@@ -1,4 +1,4 @@
-"""The spaces whose intervals and renderer lie in the core, each in a file of cpp/src/spaces: one class for each.
+"""The spaces whose intervals and renderer lie in the core, each in a file of cpp/src/space/kinds: one class for each.
 
 A class's name names the file, and its fields are the parameters.
 """

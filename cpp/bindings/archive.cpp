@@ -1,0 +1,43 @@
+#include "dfa/batch/archive.hpp"
+
+#include <string>
+
+#include "arrays.hpp"
+#include "bind.hpp"
+#include "dfa/base/state.hpp"
+
+namespace bindings {
+
+using namespace pybind11::literals;
+
+void bind_archive(py::module_& module) {
+  py::class_<dfa::Plan>(module, "Plan").def_property_readonly("num_starts", [](const dfa::Plan& plan) {
+    return plan.starts.size();
+  });
+  py::class_<dfa::Lesson>(module, "Lesson")
+      .def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries)
+      .def("save",
+           [](const dfa::Lesson& lesson) {
+             dfa::StateWriter out;
+             dfa::save_lesson(lesson, out);
+             return py::bytes(out.bytes());
+           })
+      .def_static(
+          "load",
+          [](std::size_t num_coordinates, const py::bytes& state) {
+            const std::string bytes(state);
+            dfa::StateReader in(bytes);
+            return dfa::load_lesson(num_coordinates, in);
+          },
+          "num_coordinates"_a, "state"_a);
+  py::class_<dfa::Archive>(module, "Archive")
+      .def(py::init<std::size_t>(), "num_coordinates"_a)
+      .def("plan", &dfa::Archive::plan, "goal"_a, "scale"_a)
+      .def("learn", &dfa::Archive::learn, "goal"_a, "lesson"_a)
+      .def("save", [](const dfa::Archive& archive) { return py::bytes(archive.save()); })
+      .def_static(
+          "load", [](const py::bytes& state) { return dfa::Archive::load(std::string(state)); }, "state"_a)
+      .def("__len__", &dfa::Archive::size);
+}
+
+}  // namespace bindings

@@ -1,0 +1,52 @@
+#include "arrays.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace bindings {
+
+dfa::ImageShape to_shape(const ShapeTuple& shape) {
+  return {std::get<0>(shape), std::get<1>(shape), std::get<2>(shape)};
+}
+
+std::string describe(const py::array& array) {
+  std::string text = "(";
+  for (py::ssize_t i = 0; i < array.ndim(); ++i) {
+    text += std::to_string(array.shape(i)) + ",";
+  }
+  return text + ")";
+}
+
+std::vector<std::uint8_t> to_bytes(const Array<std::uint8_t>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+std::vector<std::int16_t> to_vector(const Array<std::int16_t>& array) {
+  return {array.data(), array.data() + array.size()};
+}
+
+Array<std::int16_t> to_array(const std::vector<std::int16_t>& values) {
+  Array<std::int16_t> array(static_cast<py::ssize_t>(values.size()));
+  std::copy(values.begin(), values.end(), array.mutable_data());
+  return array;
+}
+
+std::uint8_t* checked_images(const Array<std::uint8_t>& images, std::size_t num_rows, const dfa::ImageShape& shape) {
+  if (images.ndim() != 4 || images.shape(0) < static_cast<py::ssize_t>(num_rows) || images.shape(1) != shape.height ||
+      images.shape(2) != shape.width || images.shape(3) != shape.channels) {
+    throw std::invalid_argument("images must hold at least " + std::to_string(num_rows) + " rows of shape (" +
+                                std::to_string(shape.height) + "," + std::to_string(shape.width) + "," +
+                                std::to_string(shape.channels) + "), got " + describe(images));
+  }
+  return const_cast<std::uint8_t*>(images.data());
+}
+
+std::uint8_t* writeable_images(const Array<std::uint8_t>& images, std::size_t num_rows, const dfa::ImageShape& shape) {
+  std::uint8_t* data = checked_images(images, num_rows, shape);
+  if (!images.writeable()) {
+    throw std::invalid_argument("images must be writeable");
+  }
+  return data;
+}
+
+}  // namespace bindings

@@ -1,0 +1,98 @@
+#include "dfa/batch/places.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "arrays.hpp"
+#include "bind.hpp"
+
+namespace bindings {
+
+using namespace pybind11::literals;
+
+namespace {
+
+py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
+  std::uint8_t* data = writeable_images(images, places.batch_size(), places.shape());
+  {
+    const py::gil_scoped_release release;  // the core touches no Python object
+    places.propose(data);
+  }
+  Array<std::int64_t> indices(static_cast<py::ssize_t>(places.num_rows()));
+  Array<std::int64_t> goals(static_cast<py::ssize_t>(places.num_rows()));
+  places.describe_rows(indices.mutable_data(), goals.mutable_data());
+  return py::make_tuple(indices, goals);
+}
+
+std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees,
+                                     const Array<std::uint8_t>& images, double seconds, double now) {
+  if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(places.num_rows())) {
+    throw std::invalid_argument("expected one degree per row, (" + std::to_string(places.num_rows()) + ",), got " +
+                                describe(degrees));
+  }
+  const std::uint8_t* data = checked_images(images, places.batch_size(), places.shape());
+  const double* values = degrees.data();
+  const py::gil_scoped_release release;  // the core touches no Python object
+  return places.tell(values, data, seconds, now);
+}
+
+std::vector<std::pair<std::uint64_t, double>> trace(const dfa::Places& places, std::size_t place) {
+  std::vector<std::pair<std::uint64_t, double>> pairs;
+  for (const dfa::Improvement& improvement : places.trace(place)) {
+    pairs.emplace_back(improvement.query, improvement.degree);
+  }
+  return pairs;
+}
+
+py::object hit(const dfa::Places& places, std::size_t place) {
+  const std::vector<std::uint8_t>& pixels = places.hit(place);
+  if (pixels.empty()) {
+    return py::none();
+  }
+  const dfa::ImageShape& shape = places.shape();
+  Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
+  std::copy(pixels.begin(), pixels.end(), image.mutable_data());
+  return std::move(image);
+}
+
+}  // namespace
+
+void bind_places(py::module_& module) {
+  py::class_<dfa::Places>(module, "Places")
+      .def(py::init([](dfa::Batch& batch, std::size_t capacity, std::size_t batch_size, std::uint64_t max_queries,
+                       std::optional<std::uint64_t> max_iterations) {
+             dfa::Limits limits;
+             limits.queries = max_queries;
+             limits.iterations = max_iterations.value_or(limits.iterations);
+             return std::make_unique<dfa::Places>(batch, capacity, batch_size, limits);
+           }),
+           py::keep_alive<1, 2>(), "batch"_a, "capacity"_a, "batch_size"_a, "max_queries"_a, "max_iterations"_a)
+      .def("admit", &dfa::Places::admit, "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
+      .def("dismiss", &dfa::Places::dismiss, "place"_a)
+      .def("propose", &propose, "images"_a.noconvert())
+      .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
+      .def(
+          "save", [](const dfa::Places& places, double now) { return py::bytes(places.save(now)); }, "now"_a)
+      .def(
+          "load", [](dfa::Places& places, const py::bytes& state, double now) { places.load(std::string(state), now); },
+          "state"_a, "now"_a)
+      .def("iteration", &dfa::Places::iteration, "place"_a)
+      .def("spent", &dfa::Places::spent, "place"_a)
+      .def("slot", &dfa::Places::slot, "place"_a)
+      .def("answered", &dfa::Places::answered, "place"_a)
+      .def("seconds", &dfa::Places::seconds, "place"_a)
+      .def("trace", &trace, "place"_a)
+      .def("hit", &hit, "place"_a)
+      .def(
+          "hit_vector", [](const dfa::Places& places, std::size_t place) { return to_array(places.hit_vector(place)); },
+          "place"_a);
+}
+
+}  // namespace bindings

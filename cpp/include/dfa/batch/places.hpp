@@ -1,0 +1,107 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "dfa/batch/batch.hpp"
+
+namespace dfa {
+
+/// What a search may spend.
+struct Limits {
+  std::uint64_t queries = 0;                                                  ///< sent, per image
+  std::uint64_t iterations = std::numeric_limits<std::uint64_t>::max() - 1U;  ///< beside the start
+};
+
+/// An answered candidate that was better than all before it: how many queries that took, and its degree.
+struct Improvement {
+  std::uint64_t query;
+  double degree;
+};
+
+/// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and
+/// books what is told of them. One batch of rows at a time is under way.
+class Places {
+ public:
+  /// Keeps a reference to `batch`, which holds the searches.
+  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits);
+
+  std::size_t capacity() const { return places_.size(); }
+  bool is_taken(std::size_t place) const { return checked(place).is_taken; }
+
+  /// Gives a free place to a search that has just begun. `image` and `goal` are handed back with every row; from
+  /// `deadline` on, in the unit of tell()'s `now`, the search ends with its iteration.
+  void admit(std::size_t place, std::size_t slot, std::int64_t image, std::int64_t goal, double deadline);
+  /// Frees a place and removes its search from the batch.
+  void dismiss(std::size_t place);
+
+  /// Chooses and writes as many candidates as a batch holds, `batch_size` images at most; the number of rows. The place
+  /// after the last one served goes first, so a batch too small for all places starves none.
+  std::size_t propose(std::uint8_t* images);
+  /// Image and goal of each row that propose() chose.
+  void describe_rows(std::int64_t* images, std::int64_t* goals) const;
+  std::size_t num_rows() const { return rows_.size(); }
+  std::size_t batch_size() const { return batch_size_; }
+  const ImageShape& shape() const { return batch_.shape(); }
+
+  /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote,
+  /// of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the
+  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
+  std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
+
+  /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
+  /// of it, and are chosen again by the next propose() of whoever loads it. Deadlines are kept as time left at `now`.
+  std::string save(double now) const;
+  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes.
+  void load(const std::string& bytes, double now);
+
+  std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }
+  std::size_t slot(std::size_t place) const { return checked(place).slot; }
+  /// Queries sent in the iterations that are complete.
+  std::uint64_t spent(std::size_t place) const { return checked(place).spent; }
+  /// Candidates of the place that have been told.
+  std::uint64_t answered(std::size_t place) const { return checked(place).spent + checked(place).told; }
+  double seconds(std::size_t place) const { return checked(place).seconds; }
+  /// Each answered candidate that was better than all before it.
+  const std::vector<Improvement>& trace(std::size_t place) const { return checked(place).trace; }
+  /// The image of the first candidate of degree 0; empty before there is one.
+  const std::vector<std::uint8_t>& hit(std::size_t place) const { return checked(place).hit; }
+  /// Its vector, where the space has a renderer; else empty.
+  const std::vector<std::int16_t>& hit_vector(std::size_t place) const { return checked(place).hit_vector; }
+
+ private:
+  struct Place {
+    bool is_taken = false;
+    std::size_t slot = 0;
+    std::int64_t image = 0;
+    std::int64_t goal = 0;
+    double deadline = 0.0;
+    std::uint64_t iteration = 0;
+    std::uint32_t size = 0;  // candidates of this iteration that the budget allows
+    std::uint32_t asked = 0;
+    std::uint32_t told = 0;
+    std::uint64_t spent = 0;  // queries sent in earlier iterations
+    double best = 0.0;
+    double seconds = 0.0;
+    std::vector<Improvement> trace;
+    std::vector<std::uint8_t> hit;
+    std::vector<std::int16_t> hit_vector;
+  };
+
+  const Place& checked(std::size_t place) const;
+  Place& checked(std::size_t place) { return const_cast<Place&>(static_cast<const Places*>(this)->checked(place)); }
+
+  Batch& batch_;
+  std::size_t batch_size_;
+  Limits limits_;
+  std::vector<Place> places_;
+  std::size_t turn_ = 0;
+  std::size_t turn_before_rows_ = 0;  // what turn_ was before the rows under way were chosen
+  std::vector<Row> rows_;
+  std::vector<std::size_t> row_places_;
+};
+
+}  // namespace dfa

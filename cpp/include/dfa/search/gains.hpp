@@ -1,0 +1,48 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "dfa/base/random.hpp"
+#include "dfa/base/state.hpp"
+#include "dfa/search/texture.hpp"
+
+namespace dfa {
+
+/// What one way of filling windows has brought: by how much degrees fell, over how many candidates.
+struct Gain {
+  double sum = 0.0;
+  double count = 0.0;
+};
+
+/// Learns which textures of windows lower the degree, and draws the next window's in proportion to a power of it. A
+/// texture that has not been tried counts as average.
+class Gains {
+ public:
+  /// Number of a window's filling: 0 is plain, i + 1 is kWindowTextures[i].
+  static constexpr std::size_t kPlain = 0;
+  static constexpr std::size_t kNumFillings = 1 + kWindowTextures.size();
+
+  /// Draws a filling.
+  std::size_t draw(Stream& stream) const;
+  /// Takes the gain of one window: how far below its parent's degree its own is, and 0 if it is not. What was learned
+  /// before fades, as the search moves on.
+  void learn(std::size_t filling, double gain);
+  /// Adds what another search learned, scaled down to the weight of `count` candidates, if it is more.
+  void learn_from(const Gains& other, double count);
+  /// Adds a gain without fading.
+  void add(std::size_t filling, double gain);
+  void add(const Gains& other);
+
+  /// Plain windows, and all others.
+  std::array<Gain, 2> kinds;
+  std::array<Gain, kWindowTextures.size()> textures;
+};
+
+/// A count or a sum of a state. Throws std::invalid_argument where none can be that.
+double load_number(StateReader& in);
+void save_gains(const Gains& gains, StateWriter& out);
+Gains load_gains(StateReader& in);
+
+}  // namespace dfa

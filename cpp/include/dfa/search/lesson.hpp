@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dfa/base/state.hpp"
+#include "dfa/search/gains.hpp"
+#include "dfa/space/signs.hpp"
+
+namespace dfa {
+
+/// What one search teaches others, from its first kLessonQueries candidates only, so that a search that goes on
+/// does not keep others waiting.
+struct Lesson {
+  static constexpr std::uint64_t kLessonQueries = 200;
+
+  struct Trial {
+    std::uint32_t entry;
+    double ratio;  ///< the start's degree over the clean image's; 0: it was adversarial
+  };
+  void add_start(std::uint32_t entry, double ratio) { trials.push_back({entry, ratio}); }
+  void add_window() { ++num_windows; }
+  /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.
+  void add_gain(std::size_t filling, double gain);
+  /// Takes the perturbation of the first adversarial candidate; others after it are not looked at.
+  void add_hit(const DenseVector& vector);
+
+  std::vector<Trial> trials;
+  Gains gains;
+  std::uint64_t num_windows = 0;       ///< candidates after the starts
+  std::shared_ptr<const Signs> found;  ///< of the first adversarial candidate, unless that was a start
+};
+
+void save_lesson(const Lesson& lesson, StateWriter& out);
+Lesson load_lesson(std::size_t num_coordinates, StateReader& in);
+
+}  // namespace dfa

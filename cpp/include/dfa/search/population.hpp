@@ -1,0 +1,102 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "dfa/search/config.hpp"
+#include "dfa/search/rectangle.hpp"
+#include "dfa/space/perturbation.hpp"
+#include "dfa/space/space.hpp"
+
+namespace dfa {
+
+/// Members that descend from the same start share one dense vector, the family's base, and differ from it in edits.
+/// The base always equals the family's best member, so a member costs memory and time in proportion to its distance
+/// from that best one and never to the size of the image.
+struct Family {
+  DenseVector base;
+  std::vector<std::uint8_t> image;  ///< the rendered base, once a positive has belonged to the family
+};
+
+struct Member {
+  double degree = 0.0;
+  std::uint64_t birth = 0;          ///< running number of the candidate, the older the smaller
+  std::int32_t family = kNoVector;  ///< index of its family, or kNoVector
+  Edits edits;
+
+  /// A negative that no region will read keeps its degree and its place, not its vector.
+  static constexpr std::int32_t kNoVector = -1;
+};
+
+/// Where two members, a and b, differ, as the region needs it.
+struct Difference {
+  std::uint64_t birth_a = 0;  ///< births name vectors for good
+  std::uint64_t birth_b = 0;
+  std::uint64_t count = 0;
+  bool is_listed = false;             ///< false: so many that drawing a coordinate at random finds one soon
+  std::vector<Departure> departures;  ///< ascending, when listed; value_a is a's
+};
+
+/// A candidate that joins: a whole vector (iteration 0), which is taken, or its parent's rank and what changes of it,
+/// which is sorted edits or a rectangle.
+struct Arrival {
+  double degree;
+  std::uint64_t birth;
+  DenseVector* whole;
+  std::size_t parent;
+  const Edits* edits;
+  const Rectangle* rectangle = nullptr;
+};
+
+/// The best s + k evaluated candidates of one image, sorted by degree, then age (paper, Algorithm 1, lines 9, 10, 21).
+class Population {
+ public:
+  explicit Population(const Config& config) : config_(config) {}
+
+  std::size_t size() const { return members_.size(); }
+  const Member& operator[](std::size_t rank) const { return members_[rank]; }
+  std::size_t num_positives() const;
+  const Family& family(std::size_t index) const { return families_[index]; }
+  const Family& family(const Member& member) const { return families_[static_cast<std::size_t>(member.family)]; }
+  std::size_t num_families() const { return families_.size(); }
+
+  std::int32_t value(const Member& member, std::uint32_t coordinate) const {
+    return value_at(family(member).base, member.edits, coordinate);
+  }
+  Difference difference(const Space& space, const Member& a, const Member& b) const;
+
+  /// Keeps the best s + k of members and arrivals.
+  void merge(const Space& space, const std::vector<Arrival>& arrivals);
+
+  /// Rebuilds a population from stored parts; throws std::invalid_argument where they contradict one another.
+  void restore(const Space& space, std::vector<DenseVector> bases, std::vector<Member> members);
+
+ private:
+  struct Ranked {
+    double degree;
+    std::uint64_t birth;
+    std::size_t index;  // a member's, or members_.size() + an arrival's
+  };
+
+  bool ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const;
+  void drop_empty_families();
+  void rebase();
+  void rebase_family(std::size_t family, Member& best);
+  void render_positives(const Space& space);
+  void count_base_differences();
+  std::uint64_t base_difference(std::size_t f, std::size_t g) const;
+
+  Config config_;
+  std::vector<Member> members_;
+  std::vector<Family> families_;
+  // What merge() needs, kept for its memory: searches of small images spend their time in such blocks.
+  std::vector<Ranked> order_;
+  std::vector<Member> next_;
+  std::vector<std::uint8_t> has_best_;
+  // [f][g]: number of coordinates at which the bases of two families differ, kept up to date by rebasing. Empty where
+  // no region asks for it in every iteration.
+  std::vector<std::vector<std::uint64_t>> base_differences_;
+};
+
+}  // namespace dfa

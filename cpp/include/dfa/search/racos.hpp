@@ -1,0 +1,113 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "dfa/search/config.hpp"
+#include "dfa/search/coverage.hpp"
+#include "dfa/search/descent.hpp"
+#include "dfa/search/differences.hpp"
+#include "dfa/search/lesson.hpp"
+#include "dfa/search/plan.hpp"
+#include "dfa/search/population.hpp"
+#include "dfa/search/proposal.hpp"
+#include "dfa/space/space.hpp"
+
+namespace dfa {
+
+/// The search on one image: Algorithm 1 of the paper as ask and tell.
+///
+/// An iteration is a fixed set of candidates, 0..iteration_size()-1. They may be drawn in any order, more than once and
+/// by several threads at a time; the population changes only in advance(), when all of them have been told.
+class Racos {
+ public:
+  Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id);
+  /// A search that begins with what an archive planned for it.
+  Racos(const Config& config, const ImageShape& shape, Space space, std::uint64_t seed, std::uint32_t image_id,
+        Plan plan);
+
+  std::uint32_t iteration() const { return iteration_; }
+  std::uint32_t iteration_size() const;
+  std::uint32_t image_id() const { return image_id_; }
+  const Population& population() const { return population_; }
+  const Space& space() const { return space_; }
+  /// The vector of a candidate that was asked, where the space has a renderer; empty for a ball, whose images tell it.
+  std::vector<std::int16_t> vector(std::uint32_t candidate);
+  /// Where the windows of the present descent have lain.
+  const Coverage& coverage() const { return coverage_; }
+  /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
+  const Lesson& lesson() const { return lesson_; }
+
+  /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
+  bool claim(std::uint32_t candidate);
+  void release(std::uint32_t candidate) { candidates_[candidate].is_claimed = false; }
+  /// Draws a candidate and writes its image. Safe to call concurrently for different candidates.
+  void ask(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
+  /// Records a candidate's degree. Throws std::logic_error unless it was asked and has not been told.
+  void tell(std::uint32_t candidate, double degree);
+  /// Takes back what tell() recorded.
+  void retract(std::uint32_t candidate);
+  bool is_complete() const { return num_told_ == candidates_.size(); }
+  /// Ranks, selects and starts the next iteration. Throws std::logic_error unless the iteration is complete.
+  void advance(Scratch& scratch);
+
+  /// The exact state, as bytes. Candidates asked but not told are not part of it: asked again they are the same.
+  std::string save() const;
+  /// The search that save() described. Throws std::invalid_argument for bytes that are damaged, of another version or
+  /// of another configuration.
+  static Racos load(const Config& config, const ImageShape& shape, const std::string& bytes);
+
+ private:
+  struct Candidate {
+    Proposal proposal;
+    DenseVector whole;  // of a start, where no rectangle stands for it
+    double degree = 0.0;
+    bool is_claimed = false;
+    bool is_drawn = false;
+    bool is_told = false;
+  };
+
+  bool is_start(std::uint32_t candidate) const {
+    return first_birth() + candidate < descent_.first_birth() + num_starts();
+  }
+  /// Candidates with which the present descent begins.
+  std::uint64_t num_starts() const;
+  /// Candidates after those, told in the iterations before this one.
+  std::uint64_t num_answered() const;
+  void draw(std::uint32_t candidate, Scratch& scratch);
+  void draw_if_loaded(std::uint32_t candidate, Scratch& scratch);
+  void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
+  void learn_from_candidates(Scratch& scratch);
+  void learn_from_hit(std::uint64_t first_birth_of_iteration);
+  /// Whether this iteration is part of what the search teaches others.
+  bool is_teaching() const;
+  void restart_if_at_rest();
+  void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
+  void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
+  /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
+  bool may_be_read(double degree) const;
+  void begin_iteration();
+  std::uint64_t first_birth() const;
+  ProposalContext context() const;
+
+  Config config_;
+  ImageShape shape_;
+  Space space_;
+  std::uint64_t seed_;
+  std::uint32_t image_id_;
+  std::uint32_t iteration_ = 0;
+  Plan plan_;
+  Gains gains_;
+  Coverage coverage_;  // of this descent
+  Lesson lesson_;
+  Population population_;
+  Descent descent_;
+  Differences differences_;
+  std::uint32_t window_side_ = 0;
+  std::vector<Candidate> candidates_;
+  std::size_t num_told_ = 0;
+};
+
+}  // namespace dfa

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "dfa/base/image.hpp"
+
+namespace dfa {
+
+/// Settings of a space, by name.
+using Parameters = std::map<std::string, std::int32_t>;
+
+/// One of them. Throws std::invalid_argument where it is missing or not in low..high.
+std::int32_t parameter(const Parameters& parameters, const std::string& name, std::int32_t low, std::int32_t high);
+
+/// Writes the image that x stands for. Called by several threads at a time.
+using Renderer = std::function<void(const std::uint8_t* original, const std::int16_t* x, std::uint8_t* image)>;
+
+/// What the file of a space says: an interval for every integer of x, and how x becomes an image.
+struct SpaceDefinition {
+  std::vector<std::int16_t> low;
+  std::vector<std::int16_t> high;
+  Renderer render;
+};
+
+/// A box of integer vectors that do not lie on the pixels of an image, as a perturbation does, but stand for one
+/// through a renderer. Shared by all images of a shape.
+class Box {
+ public:
+  /// Throws std::invalid_argument where no space is called `kind`, or it refuses a parameter or the shape.
+  Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters);
+  /// With intervals of the caller's.
+  Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters, std::vector<std::int16_t> low,
+      std::vector<std::int16_t> high);
+
+  const std::string& kind() const { return kind_; }
+  const Parameters& parameters() const { return parameters_; }
+  const ImageShape& shape() const { return shape_; }
+  const std::vector<std::int16_t>& low() const { return low_; }
+  const std::vector<std::int16_t>& high() const { return high_; }
+  /// Ascending coordinates whose interval holds more than one value.
+  const std::vector<std::uint32_t>& free() const { return free_; }
+  /// Largest magnitude that x can hold.
+  std::int32_t largest() const { return largest_; }
+  void render(const std::uint8_t* original, const std::int16_t* x, std::uint8_t* image) const {
+    render_(original, x, image);
+  }
+
+ private:
+  Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters, SpaceDefinition definition);
+
+  std::string kind_;
+  Parameters parameters_;
+  ImageShape shape_;
+  std::vector<std::int16_t> low_;
+  std::vector<std::int16_t> high_;
+  Renderer render_;
+  std::vector<std::uint32_t> free_;
+  std::int32_t largest_ = 0;
+};
+
+/// A space of src/space/kinds, which the build finds by its file's name.
+struct SpaceKind {
+  const char* name;
+  SpaceDefinition (*define)(const ImageShape& shape, const Parameters& parameters);
+};
+
+/// All of them.
+const std::vector<SpaceKind>& space_kinds();
+
+}  // namespace dfa

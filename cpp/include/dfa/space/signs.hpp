@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dfa/base/state.hpp"
+#include "dfa/space/perturbation.hpp"
+#include "dfa/space/space.hpp"
+
+namespace dfa {
+
+/// A perturbation apart from the image it was found on: one bit per coordinate, set where it raises the pixel.
+using Signs = std::vector<std::uint64_t>;
+
+/// Words that the signs of so many coordinates take.
+std::size_t num_words(std::size_t num_coordinates);
+Signs signs_of(const DenseVector& vector);
+/// The perturbation of another image that has the same signs, at the ends of that image's bounds.
+DenseVector apply_signs(const Signs& signs, const Space& space);
+
+void save_signs(const std::shared_ptr<const Signs>& signs, StateWriter& out);
+std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader& in);
+
+}  // namespace dfa

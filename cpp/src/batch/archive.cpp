@@ -1,0 +1,219 @@
+#include "dfa/batch/archive.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+namespace dfa {
+namespace {
+
+constexpr std::uint32_t kArchiveMagic = 0x41414644U;  // "DFAA"
+constexpr std::uint32_t kArchiveVersion = 1;
+
+constexpr std::size_t kMostPerturbations = 256;
+constexpr std::size_t kMostTried = 8;
+// Of those, how many that are tried not for a success but for where they leave the search to start from.
+constexpr std::size_t kMostStartedFrom = 2;
+// Candidates' worth of other images' gains that a search begins with.
+constexpr double kSharedGains = 3.0;
+// A ratio above this says no more than that the start is useless.
+constexpr double kLargestRatio = 1.5;
+// Share of the textures' expected ratio below which a perturbation is worth starting from.
+constexpr double kWorthStarting = 0.85;
+
+}  // namespace
+
+void Archive::Score::add(double ratio) {
+  trials += 1.0;
+  successes += ratio == 0.0 ? 1.0 : 0.0;
+  ratios += ratio;
+}
+
+Archive::Archive(std::size_t num_coordinates) : num_coordinates_(num_coordinates) {
+  entries_.resize(kNumTexturedStarts);
+  for (Entry& entry : entries_) {
+    entry.name = next_name_++;
+  }
+}
+
+// What a goal's own trials say, held back by those of all goals, and these by those of like entries.
+Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
+  double rate = 0.1;
+  double ratio = 0.7;
+  if (entry.signs) {
+    const bool is_same = entry.origin == goal;
+    const Score& pool = is_same ? same_goal_ : other_goal_;
+    rate = (pool.successes + (is_same ? 0.5 : 0.25)) / (pool.trials + 1.0);
+    ratio = (pool.ratios + 0.5) / (pool.trials + 1.0);
+  }
+  rate = (entry.all.successes + rate) / (entry.all.trials + 1.0);
+  ratio = (entry.all.ratios + ratio) / (entry.all.trials + 1.0);
+  const auto found = entry.by_goal.find(goal);
+  const Score own = found == entry.by_goal.end() ? Score() : found->second;
+  return {(own.successes + rate) / (own.trials + 1.0), (own.ratios + ratio) / (own.trials + 1.0)};
+}
+
+Plan Archive::plan(std::int64_t goal, double scale) const {
+  struct Ranked {
+    double score;
+    double rate;
+    const Entry* entry;
+    std::uint32_t index;
+  };
+  std::vector<Ranked> ranked;
+  double texture_ratios = 0.0;
+  for (std::size_t i = 0; i < kNumTexturedStarts; ++i) {
+    const Expected expected = expect(entries_[i], goal);
+    texture_ratios += expected.ratio;
+    ranked.push_back(
+        {expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], static_cast<std::uint32_t>(i)});
+  }
+  const double texture_ratio = texture_ratios / static_cast<double>(kNumTexturedStarts);
+  // A trial costs one query, and a success saves as many as a search takes.
+  const double worthwhile = searches_ > 0.0 ? searches_ / std::max(windows_, 2.0 * searches_) : 0.05;
+  std::vector<Ranked> perturbations;
+  for (std::size_t i = kNumTexturedStarts; i < entries_.size(); ++i) {
+    const Expected expected = expect(entries_[i], goal);
+    if (expected.rate > worthwhile || expected.ratio < kWorthStarting * texture_ratio) {
+      perturbations.push_back({expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], 0});
+    }
+  }
+  const auto by_score = [](const Ranked& a, const Ranked& b) { return a.score > b.score; };
+  std::stable_sort(perturbations.begin(), perturbations.end(), by_score);
+  std::size_t num_tried = 0;
+  std::size_t num_started_from = 0;
+  for (const Ranked& perturbation : perturbations) {
+    const bool may_succeed = perturbation.rate > worthwhile;
+    if (num_tried == kMostTried || (!may_succeed && num_started_from == kMostStartedFrom)) {
+      continue;
+    }
+    ++num_tried;
+    num_started_from += may_succeed ? 0 : 1;
+    ranked.push_back(perturbation);
+  }
+  std::stable_sort(ranked.begin(), ranked.end(), by_score);
+
+  Plan plan;
+  plan.scale = scale;
+  for (const Ranked& start : ranked) {
+    plan.starts.push_back({start.entry->name, start.entry->signs ? 0 : start.index, start.entry->signs});
+  }
+  plan.gains.learn_from(gains_, kSharedGains);
+  return plan;
+}
+
+void Archive::learn(std::int64_t goal, const Lesson& lesson) {
+  if (lesson.found && lesson.found->size() != num_words(num_coordinates_)) {
+    throw std::invalid_argument("a lesson of another image shape");
+  }
+  for (const Lesson::Trial& trial : lesson.trials) {
+    const auto entry =
+        std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == trial.entry; });
+    if (entry == entries_.end()) {
+      continue;  // forgotten since
+    }
+    const double ratio = std::min(trial.ratio, kLargestRatio);
+    entry->all.add(ratio);
+    entry->by_goal[goal].add(ratio);
+    if (entry->signs) {
+      (entry->origin == goal ? same_goal_ : other_goal_).add(ratio);
+    }
+  }
+  gains_.add(lesson.gains);
+  if (lesson.num_windows > 0) {
+    searches_ += 1.0;
+    windows_ += static_cast<double>(lesson.num_windows);
+  }
+  if (lesson.found) {
+    Entry entry;
+    entry.name = next_name_++;
+    entry.origin = goal;
+    entry.signs = lesson.found;
+    entries_.push_back(std::move(entry));
+    if (size() > kMostPerturbations) {
+      forget_worst();
+    }
+  }
+}
+
+void Archive::forget_worst() {
+  const auto merit = [](const Entry& entry) { return (entry.all.successes + 1.0) / (entry.all.trials + 2.0); };
+  const auto first = entries_.begin() + static_cast<std::ptrdiff_t>(kNumTexturedStarts);
+  entries_.erase(
+      std::min_element(first, entries_.end(), [&](const Entry& a, const Entry& b) { return merit(a) < merit(b); }));
+}
+
+std::string Archive::save() const {
+  StateWriter out;
+  const auto put_score = [&](const Score& score) {
+    out.put_double(score.trials);
+    out.put_double(score.successes);
+    out.put_double(score.ratios);
+  };
+  out.put(kArchiveMagic);
+  out.put(kArchiveVersion);
+  out.put(static_cast<std::uint64_t>(num_coordinates_));
+  out.put(next_name_);
+  put_score(same_goal_);
+  put_score(other_goal_);
+  save_gains(gains_, out);
+  out.put_double(searches_);
+  out.put_double(windows_);
+  out.put(static_cast<std::uint64_t>(entries_.size()));
+  for (const Entry& entry : entries_) {
+    out.put(entry.name);
+    out.put(entry.origin);
+    save_signs(entry.signs, out);
+    put_score(entry.all);
+    out.put(static_cast<std::uint64_t>(entry.by_goal.size()));
+    for (const auto& [goal, score] : entry.by_goal) {
+      out.put(goal);
+      put_score(score);
+    }
+  }
+  out.put(checksum(out.bytes().data(), out.bytes().size()));
+  return out.bytes();
+}
+
+Archive Archive::load(const std::string& bytes) {
+  StateReader in = open_state(bytes, kArchiveMagic, kArchiveVersion);
+  const auto get_score = [&] {
+    Score score;
+    score.trials = load_number(in);
+    score.successes = load_number(in);
+    score.ratios = load_number(in);
+    return score;
+  };
+  Archive archive(in.get<std::uint64_t>());
+  archive.next_name_ = in.get<std::uint32_t>();
+  archive.same_goal_ = get_score();
+  archive.other_goal_ = get_score();
+  archive.gains_ = load_gains(in);
+  archive.searches_ = load_number(in);
+  archive.windows_ = load_number(in);
+  const auto num_entries = in.get<std::uint64_t>();
+  archive.entries_.clear();
+  for (std::uint64_t i = 0; i < num_entries; ++i) {
+    Entry entry;
+    entry.name = in.get<std::uint32_t>();
+    entry.origin = in.get<std::int64_t>();
+    entry.signs = load_signs(archive.num_coordinates_, in);
+    if ((i < kNumTexturedStarts) != (entry.signs == nullptr)) {
+      throw std::invalid_argument("saved archive lacks a textured start, or the signs of a perturbation");
+    }
+    entry.all = get_score();
+    const auto num_goals = in.get<std::uint64_t>();
+    for (std::uint64_t j = 0; j < num_goals; ++j) {
+      const auto goal = in.get<std::int64_t>();
+      entry.by_goal[goal] = get_score();
+    }
+    archive.entries_.push_back(std::move(entry));
+  }
+  if (num_entries < kNumTexturedStarts || !in.is_at_end()) {
+    throw std::invalid_argument("saved archive is shorter or longer than its contents");
+  }
+  return archive;
+}
+
+}  // namespace dfa

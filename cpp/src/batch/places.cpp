@@ -1,0 +1,241 @@
+#include "dfa/batch/places.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "dfa/base/state.hpp"
+
+namespace dfa {
+namespace {
+
+constexpr std::uint32_t kStateMagic = 0x50414644U;  // "DFAP", little-endian
+constexpr std::uint32_t kStateVersion = 2;
+
+}  // namespace
+
+Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits)
+    : batch_(batch), batch_size_(batch_size), limits_(limits), places_(capacity) {
+  if (capacity < 1 || batch_size < 1) {
+    throw std::invalid_argument("capacity and batch_size must be at least 1, got " + std::to_string(capacity) +
+                                " and " + std::to_string(batch_size));
+  }
+  if (limits.queries < batch.config().population()) {
+    throw std::invalid_argument("the start alone needs " + std::to_string(batch.config().population()) +
+                                " queries, the limit is " + std::to_string(limits.queries));
+  }
+}
+
+const Places::Place& Places::checked(std::size_t place) const {
+  if (place >= places_.size()) {
+    throw std::invalid_argument("there are " + std::to_string(places_.size()) + " places, got place " +
+                                std::to_string(place));
+  }
+  return places_[place];
+}
+
+void Places::admit(std::size_t place, std::size_t slot, std::int64_t image, std::int64_t goal, double deadline) {
+  if (checked(place).is_taken) {
+    throw std::logic_error("place " + std::to_string(place) + " is taken");
+  }
+  const Racos& search = batch_.search(slot);
+  if (search.iteration() != 0) {
+    throw std::logic_error("the search of slot " + std::to_string(slot) + " is under way already");
+  }
+  Place fresh;
+  fresh.is_taken = true;
+  fresh.slot = slot;
+  fresh.image = image;
+  fresh.goal = goal;
+  fresh.deadline = deadline;
+  fresh.size = search.iteration_size();
+  fresh.best = std::numeric_limits<double>::infinity();
+  places_[place] = std::move(fresh);
+}
+
+void Places::dismiss(std::size_t place) {
+  if (!checked(place).is_taken) {
+    throw std::logic_error("place " + std::to_string(place) + " is free");
+  }
+  if (std::find(row_places_.begin(), row_places_.end(), place) != row_places_.end()) {
+    throw std::logic_error("place " + std::to_string(place) + " has rows under way");
+  }
+  batch_.remove(places_[place].slot);
+  places_[place] = Place();
+}
+
+std::size_t Places::propose(std::uint8_t* images) {
+  if (!rows_.empty()) {
+    throw std::logic_error("the rows under way have not been told");
+  }
+  std::size_t next_turn = turn_;
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const std::size_t which = (turn_ + i) % places_.size();
+    Place& place = places_[which];
+    while (place.asked < place.size && rows_.size() < batch_size_) {
+      rows_.push_back({place.slot, place.asked++});
+      row_places_.push_back(which);
+    }
+    if (place.asked < place.size) {
+      next_turn = which;
+      break;
+    }
+  }
+  turn_before_rows_ = turn_;
+  turn_ = next_turn;
+  batch_.ask(rows_, images);
+  return rows_.size();
+}
+
+void Places::describe_rows(std::int64_t* images, std::int64_t* goals) const {
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    images[row] = places_[row_places_[row]].image;
+    goals[row] = places_[row_places_[row]].goal;
+  }
+}
+
+std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t* images, double seconds, double now) {
+  const std::size_t size = shape().size();
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    // Telling may end the iteration, and with it the candidate.
+    Place& place = places_[row_places_[row]];
+    if (degrees[row] == 0.0 && place.hit_vector.empty()) {
+      place.hit_vector = batch_.vector(rows_[row]);
+    }
+  }
+  batch_.tell(rows_, degrees);
+  std::vector<std::size_t> finished;
+  for (std::size_t row = 0; row < rows_.size(); ++row) {
+    Place& place = places_[row_places_[row]];
+    // Rows of a place are in candidate order, so this is the order in which its images are counted as asked.
+    if (degrees[row] < place.best) {
+      place.best = degrees[row];
+      place.trace.push_back({place.spent + rows_[row].candidate + 1, degrees[row]});
+      if (degrees[row] == 0.0) {
+        place.hit.assign(images + row * size, images + (row + 1) * size);
+      }
+    }
+    place.seconds += seconds;
+    if (++place.told < place.size) {
+      continue;
+    }
+    place.spent += place.size;
+    if (!place.hit.empty() || place.spent >= limits_.queries || place.iteration >= limits_.iterations ||
+        now >= place.deadline) {
+      place.size = place.asked = place.told = 0;
+      finished.push_back(row_places_[row]);
+      continue;
+    }
+    ++place.iteration;
+    const std::uint64_t samples = batch_.config().samples;
+    place.size = static_cast<std::uint32_t>(std::min(samples, limits_.queries - place.spent));
+    place.asked = place.told = 0;
+  }
+  std::sort(finished.begin(), finished.end());
+  rows_.clear();
+  row_places_.clear();
+  return finished;
+}
+
+std::string Places::save(double now) const {
+  StateWriter out;
+  out.put(kStateMagic);
+  out.put(kStateVersion);
+  out.put(static_cast<std::uint64_t>(places_.size()));
+  out.put(static_cast<std::uint64_t>(rows_.empty() ? turn_ : turn_before_rows_));
+  for (const Place& place : places_) {
+    out.put(static_cast<std::uint8_t>(place.is_taken ? 1 : 0));
+    if (!place.is_taken) {
+      continue;
+    }
+    out.put(place.image);
+    out.put(place.goal);
+    out.put_double(place.deadline - now);
+    out.put(place.iteration);
+    out.put(place.size);
+    out.put(place.told);
+    out.put(place.spent);
+    out.put_double(place.best);
+    out.put_double(place.seconds);
+    out.put(static_cast<std::uint64_t>(place.trace.size()));
+    for (const Improvement& improvement : place.trace) {
+      out.put(improvement.query);
+      out.put_double(improvement.degree);
+    }
+    out.put(static_cast<std::uint64_t>(place.hit.size()));
+    out.put_bytes(place.hit.data(), place.hit.size());
+    out.put(static_cast<std::uint64_t>(place.hit_vector.size()));
+    for (const std::int16_t value : place.hit_vector) {
+      out.put(value);
+    }
+    const std::string search = batch_.save(place.slot);
+    out.put(static_cast<std::uint64_t>(search.size()));
+    out.put_bytes(search.data(), search.size());
+  }
+  return out.bytes();
+}
+
+void Places::load(const std::string& bytes, double now) {
+  StateReader in(bytes);
+  if (in.get<std::uint32_t>() != kStateMagic) {
+    throw std::invalid_argument("not a saved state of places");
+  }
+  const auto version = in.get<std::uint32_t>();
+  if (version != kStateVersion) {
+    throw std::invalid_argument("saved places have version " + std::to_string(version) + ", this build reads version " +
+                                std::to_string(kStateVersion));
+  }
+  const auto capacity = in.get<std::uint64_t>();
+  const auto turn = in.get<std::uint64_t>();
+  if (capacity != places_.size() || turn >= capacity) {
+    throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, this has " +
+                                std::to_string(places_.size()));
+  }
+  for (const Place& place : places_) {
+    if (place.is_taken) {
+      throw std::logic_error("saved places need free ones");
+    }
+  }
+  for (Place& place : places_) {
+    if (in.get<std::uint8_t>() == 0) {
+      continue;
+    }
+    Place loaded;
+    loaded.is_taken = true;
+    loaded.image = in.get<std::int64_t>();
+    loaded.goal = in.get<std::int64_t>();
+    loaded.deadline = now + in.get_double();
+    loaded.iteration = in.get<std::uint64_t>();
+    loaded.size = in.get<std::uint32_t>();
+    // Candidates are chosen in order and told together, so what was told is what comes before the next one.
+    loaded.asked = loaded.told = in.get<std::uint32_t>();
+    loaded.spent = in.get<std::uint64_t>();
+    loaded.best = in.get_double();
+    loaded.seconds = in.get_double();
+    const auto num_improvements = in.get<std::uint64_t>();
+    for (std::uint64_t i = 0; i < num_improvements; ++i) {
+      const auto query = in.get<std::uint64_t>();
+      loaded.trace.push_back({query, in.get_double()});
+    }
+    const auto hit_size = in.get<std::uint64_t>();
+    if (hit_size != 0 && hit_size != shape().size()) {
+      throw std::invalid_argument("saved places hold an image of another size");
+    }
+    const auto* hit = reinterpret_cast<const std::uint8_t*>(in.take(hit_size));
+    loaded.hit.assign(hit, hit + hit_size);
+    const auto vector_size = in.get<std::uint64_t>();
+    for (std::uint64_t p = 0; p < vector_size; ++p) {
+      loaded.hit_vector.push_back(in.get<std::int16_t>());
+    }
+    const auto search_size = in.get<std::uint64_t>();
+    loaded.slot = batch_.load(std::string(in.take(search_size), search_size));
+    place = std::move(loaded);
+  }
+  if (!in.is_at_end()) {
+    throw std::invalid_argument("saved places are longer than their contents");
+  }
+  turn_ = turn;
+}
+
+}  // namespace dfa

@@ -1,0 +1,62 @@
+#include "dfa/search/config.hpp"
+
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+#include "dfa/search/texture.hpp"
+
+namespace dfa {
+namespace {
+
+void require(bool condition, const std::string& message) {
+  if (!condition) {
+    throw std::invalid_argument(message);
+  }
+}
+
+}  // namespace
+
+void validate(const Config& config) {
+  // The bound keeps ranks and candidate numbers far inside their types.
+  constexpr std::uint32_t kMost = 1U << 20U;
+  require(config.samples >= 1 && config.samples <= kMost,
+          "samples must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.samples));
+  require(config.positives >= 1 && config.positives <= kMost,
+          "positives must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.positives));
+  require(config.coordinates >= 1, "coordinates must be at least 1, got 0");
+  require(config.starts == 0 || config.starts >= config.population(),
+          "starts must be at least samples + positives, got " + std::to_string(config.starts));
+  require(config.start != Start::kTextures || config.num_starts() <= kNumTexturedStarts,
+          "there are " + std::to_string(kNumTexturedStarts) + " textured starts, got starts of " +
+              std::to_string(config.num_starts()));
+  require(config.values != Values::kTextures || (config.shape == Shape::kWindow && config.region == Region::kNone),
+          "textures need windows and no region");
+  require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
+  require(config.rest_ratio > 0.0 && config.rest_ratio <= 1.0,
+          "rest_ratio must be in (0, 1], got " + std::to_string(config.rest_ratio));
+  require(config.placements >= 1 && config.placements <= kMost,
+          "placements must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.placements));
+  require(config.window_share > 0.0 && config.window_share <= 1.0,
+          "window_share must be in (0, 1], got " + std::to_string(config.window_share));
+  for (std::size_t i = 1; i < config.window_halvings.size(); ++i) {
+    require(config.window_halvings[i - 1] <= config.window_halvings[i], "window_halvings must ascend");
+  }
+}
+
+void validate(const Config& config, const ImageShape& shape, const Space& space) {
+  if (space.original().size() != shape.size()) {
+    throw std::invalid_argument("expected an image of " + std::to_string(shape.size()) + " coordinates, got " +
+                                std::to_string(space.original().size()));
+  }
+  if (space.box() != nullptr &&
+      !(space.box()->shape() == shape && config.shape == Shape::kScattered && config.start == Start::kUniform)) {
+    throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + space.box()->kind() +
+                                " needs scattered coordinates, a uniform start, and images of its shape");
+  }
+  if (std::uint64_t{config.samples} * space.free_count() > std::numeric_limits<std::uint32_t>::max()) {
+    throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");
+  }
+}
+
+}  // namespace dfa

@@ -1,0 +1,75 @@
+#include "dfa/search/coverage.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace dfa {
+namespace {
+
+// Cell i of n along a line of `length` pixels is [begin_of(i), begin_of(i + 1)).
+std::uint32_t begin_of(std::uint32_t cell, std::uint32_t length, std::uint32_t n) {
+  return static_cast<std::uint32_t>(std::uint64_t{cell} * length / n);
+}
+
+std::uint32_t cell_of(std::uint32_t pixel, std::uint32_t length, std::uint32_t n) {
+  return static_cast<std::uint32_t>(((std::uint64_t{pixel} + 1) * n - 1) / length);
+}
+
+// Pixels that a cell and [first, first + side) have in common.
+std::uint32_t overlap(std::uint32_t begin, std::uint32_t end, std::uint32_t first, std::uint32_t side) {
+  return std::min(end, first + side) - std::max(begin, first);
+}
+
+}  // namespace
+
+Coverage::Coverage(const ImageShape& shape)
+    : height_(shape.height),
+      width_(shape.width),
+      rows_(std::min(shape.height, kGrid)),
+      columns_(std::min(shape.width, kGrid)),
+      cells_(std::size_t{rows_} * columns_, 0.0) {}
+
+// Calls visit(cell, pixels in common with the window, pixels of the cell) for the cells under a window, row by row.
+template <typename Visit>
+void Coverage::visit(std::uint32_t top, std::uint32_t left, std::uint32_t side, Visit&& visit) const {
+  const std::uint32_t last_row = cell_of(top + side - 1, height_, rows_);
+  const std::uint32_t first_column = cell_of(left, width_, columns_);
+  const std::uint32_t last_column = cell_of(left + side - 1, width_, columns_);
+  for (std::uint32_t row = cell_of(top, height_, rows_); row <= last_row; ++row) {
+    const std::uint32_t up = begin_of(row, height_, rows_);
+    const std::uint32_t down = begin_of(row + 1, height_, rows_);
+    const std::uint32_t high = overlap(up, down, top, side);
+    for (std::uint32_t column = first_column; column <= last_column; ++column) {
+      const std::uint32_t from = begin_of(column, width_, columns_);
+      const std::uint32_t to = begin_of(column + 1, width_, columns_);
+      const std::uint32_t wide = overlap(from, to, left, side);
+      visit(std::size_t{row} * columns_ + column, static_cast<double>(std::uint64_t{high} * wide),
+            static_cast<double>(std::uint64_t{down - up} * (to - from)));
+    }
+  }
+}
+
+void Coverage::add(std::uint32_t top, std::uint32_t left, std::uint32_t side) {
+  visit(top, left, side, [this](std::size_t cell, double common, double all) { cells_[cell] += common / all; });
+}
+
+double Coverage::under(std::uint32_t top, std::uint32_t left, std::uint32_t side) const {
+  double sum = 0.0;
+  visit(top, left, side, [&](std::size_t cell, double common, double) { sum += common * cells_[cell]; });
+  return sum;
+}
+
+void Coverage::clear() { std::fill(cells_.begin(), cells_.end(), 0.0); }
+
+void Coverage::restore(std::vector<double> cells) {
+  if (cells.size() != cells_.size() ||
+      !std::all_of(cells.begin(), cells.end(), [](double cell) { return std::isfinite(cell) && cell >= 0.0; })) {
+    throw std::invalid_argument("saved state holds a coverage of windows that cannot be");
+  }
+  cells_ = std::move(cells);
+}
+
+}  // namespace dfa

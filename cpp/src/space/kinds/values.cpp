@@ -1,0 +1,19 @@
+#include <cstring>
+
+#include "dfa/space/box.hpp"
+
+namespace dfa::spaces {
+
+/// No image at all: x itself, whose intervals and meaning are the caller's, as the bytes of its 16-bit integers in the
+/// machine's order. The shape is (1, integers, 2).
+SpaceDefinition values(const ImageShape& shape, const Parameters&) {
+  SpaceDefinition space;
+  space.low.assign(shape.width, 0);
+  space.high.assign(shape.width, 0);
+  space.render = [shape](const std::uint8_t*, const std::int16_t* x, std::uint8_t* image) {
+    std::memcpy(image, x, shape.size());
+  };
+  return space;
+}
+
+}  // namespace dfa::spaces

@@ -1,0 +1,268 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "dfa/batch/archive.hpp"
+#include "support.hpp"
+
+namespace {
+
+constexpr std::size_t kSize = 70;  // two words of signs
+// As in archive.cpp.
+constexpr std::size_t kMostPerturbations = 256;
+constexpr std::size_t kMostTried = 8;
+
+std::shared_ptr<const dfa::Signs> signs(std::uint64_t word) {
+  return std::make_shared<const dfa::Signs>(dfa::Signs{word, 1});
+}
+
+dfa::Lesson tried(std::uint32_t entry, double ratio) {
+  dfa::Lesson lesson;
+  lesson.trials.push_back({entry, ratio});
+  return lesson;
+}
+
+dfa::Lesson found(std::uint64_t word) {
+  dfa::Lesson lesson;
+  lesson.found = signs(word);
+  return lesson;
+}
+
+std::vector<std::uint32_t> entries(const dfa::Plan& plan) {
+  std::vector<std::uint32_t> names;
+  for (const dfa::PlannedStart& start : plan.starts) {
+    names.push_back(start.entry);
+  }
+  return names;
+}
+
+bool has(const dfa::Plan& plan, std::uint32_t entry) {
+  const std::vector<std::uint32_t> names = entries(plan);
+  return std::find(names.begin(), names.end(), entry) != names.end();
+}
+
+bool has_signs(const dfa::PlannedStart& start) { return start.signs != nullptr; }
+
+// An archive that has seen a bit of everything.
+dfa::Archive experienced() {
+  dfa::Archive archive(kSize);
+  for (std::uint32_t i = 0; i < 30; ++i) {
+    dfa::Lesson lesson = found(i);
+    for (std::uint32_t entry = 0; entry < 12 + i; entry += 1 + i % 3) {
+      lesson.trials.push_back({entry, (entry * 7 + i) % 5 == 0 ? 0.0 : 0.1 * ((entry + i) % 9)});
+    }
+    lesson.gains.add(i % 10, 0.25 * i);
+    lesson.num_windows = i % 4;
+    archive.learn(static_cast<std::int64_t>(i % 3) - 1, lesson);
+  }
+  return archive;
+}
+
+// With bytes replaced and the checksum made right again.
+std::string patched(const std::string& state, std::size_t at, const std::string& bytes) {
+  std::string body = state.substr(0, state.size() - 8);
+  body.replace(at, bytes.size(), bytes);
+  dfa::StateWriter out;
+  out.put_bytes(body.data(), body.size());
+  out.put(dfa::checksum(body.data(), body.size()));
+  return out.bytes();
+}
+
+}  // namespace
+
+TEST_CASE("signs take a perturbation to the ends of another image's bounds") {
+  dfa::Stream stream = support::numbers(60);
+  for (const dfa::Domain domain : {dfa::Domain::kBall, dfa::Domain::kValid}) {
+    for (const std::uint8_t radius : {std::uint8_t{0}, std::uint8_t{20}, std::uint8_t{255}}) {
+      const dfa::Space space = support::random_ball(kSize, radius, domain, stream);
+      const dfa::Space other = support::random_ball(kSize, radius, domain, stream);
+      const support::Whole whole = support::random_whole(space, stream);
+      const dfa::Signs of = dfa::signs_of(support::dense(space, whole));
+      REQUIRE(of.size() == 2);
+      const dfa::DenseVector applied = dfa::apply_signs(of, other);
+      for (std::uint32_t p = 0; p < kSize; ++p) {
+        CHECK(applied[p] == (whole[p] > 0 ? other.bounds(p).high : other.bounds(p).low));
+      }
+    }
+  }
+  CHECK(dfa::num_words(64) == 1);
+  CHECK(dfa::num_words(65) == 2);
+}
+
+TEST_CASE("who knows nothing begins with the textured starts in their order") {
+  const dfa::Plan plan = dfa::Archive(kSize).plan(3, 0.25);
+  REQUIRE(plan.starts.size() == dfa::kNumTexturedStarts);
+  for (std::uint32_t i = 0; i < plan.starts.size(); ++i) {
+    CHECK(plan.starts[i].entry == i);
+    CHECK(plan.starts[i].texture == i);
+    CHECK_FALSE(has_signs(plan.starts[i]));
+  }
+  CHECK(plan.scale == 0.25);
+  CHECK(plan.gains.kinds[0].count + plan.gains.kinds[1].count == 0.0);
+  CHECK(entries(dfa::plan_alone(5)) == std::vector<std::uint32_t>{0, 1, 2, 3, 4});
+}
+
+TEST_CASE("starts that worked are tried first, for their goal before all others") {
+  dfa::Archive archive(kSize);
+  archive.learn(1, tried(3, 0.0));
+  archive.learn(2, tried(5, 0.0));
+  CHECK(entries(archive.plan(1, 1.0))[0] == 3);
+  CHECK(entries(archive.plan(1, 1.0))[1] == 5);
+  CHECK(entries(archive.plan(2, 1.0))[0] == 5);
+  CHECK(entries(archive.plan(2, 1.0))[1] == 3);
+  CHECK(entries(archive.plan(7, 1.0))[2] == 0);
+  archive.learn(1, tried(0, 1.0));
+  CHECK(entries(archive.plan(1, 1.0)).back() == 0);
+  // Also without a success: a lower degree is better.
+  archive.learn(1, tried(8, 0.9));
+  CHECK(entries(archive.plan(1, 1.0))[10] == 8);
+}
+
+TEST_CASE("a perturbation is tried while that is likely to pay, the best of them at most") {
+  dfa::Archive archive(kSize);
+  archive.learn(4, found(17));
+  CHECK(archive.size() == 1);
+  dfa::Plan plan = archive.plan(4, 1.0);
+  REQUIRE(plan.starts.size() == dfa::kNumTexturedStarts + 1);
+  CHECK(plan.starts[0].entry == 12);  // likelier than any texture that was never tried
+  REQUIRE(has_signs(plan.starts[0]));
+  CHECK(*plan.starts[0].signs == *signs(17));
+  for (int i = 0; i < 30; ++i) {
+    archive.learn(4, tried(12, 1.0));
+  }
+  CHECK_FALSE(has(archive.plan(4, 1.0), 12));
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    archive.learn(4, found(i));
+    archive.learn(4, tried(13 + static_cast<std::uint32_t>(i), 0.0));
+  }
+  plan = archive.plan(4, 1.0);
+  CHECK(plan.starts.size() == dfa::kNumTexturedStarts + kMostTried);
+  CHECK(std::count_if(plan.starts.begin(), plan.starts.end(), has_signs) == kMostTried);
+}
+
+TEST_CASE("a trial pays where searches are long, and not where they are short") {
+  dfa::Archive archive(kSize);
+  archive.learn(4, found(17));
+  for (int i = 0; i < 8; ++i) {
+    archive.learn(4, tried(12, i == 0 ? 0.0 : 1.0));  // one in eight
+  }
+  dfa::Lesson searched;
+  searched.num_windows = 3;
+  archive.learn(4, searched);
+  CHECK_FALSE(has(archive.plan(4, 1.0), 12));
+  searched.num_windows = 100;
+  archive.learn(4, searched);
+  CHECK(has(archive.plan(4, 1.0), 12));
+}
+
+TEST_CASE("a ratio above the largest says no more than that") {
+  dfa::Archive archive(kSize);
+  dfa::Archive other(kSize);
+  archive.learn(4, tried(3, 1e300));
+  other.learn(4, tried(3, 1.5));
+  CHECK(archive.save() == other.save());
+}
+
+TEST_CASE("beyond 256 the perturbation that worked least is forgotten, and trials of it are too late") {
+  dfa::Archive archive(kSize);
+  for (std::uint64_t i = 0; i < kMostPerturbations; ++i) {
+    archive.learn(0, found(i));
+  }
+  for (std::uint32_t i = 0; i < kMostPerturbations; ++i) {
+    archive.learn(0, tried(12 + i, i == 77 ? 1.0 : 0.0));
+  }
+  CHECK(archive.size() == kMostPerturbations);
+  const std::string before = archive.save();
+  archive.learn(0, found(1000));
+  CHECK(archive.size() == kMostPerturbations);
+  const std::string after = archive.save();
+  CHECK(after != before);
+  archive.learn(0, tried(12 + 77, 0.0));
+  CHECK(archive.save() == after);
+  archive.learn(0, tried(12 + 78, 0.0));
+  CHECK(archive.save() != after);
+}
+
+TEST_CASE("how windows are best filled is shared in the weight of a few candidates") {
+  dfa::Archive archive(kSize);
+  dfa::Lesson lesson;
+  for (int i = 0; i < 90; ++i) {
+    lesson.gains.add(2, 0.5);
+  }
+  archive.learn(0, lesson);
+  const dfa::Gains gains = archive.plan(5, 1.0).gains;
+  CHECK(gains.kinds[1].count > 0.0);
+  CHECK(gains.kinds[1].count < 20.0);
+  CHECK(gains.kinds[1].sum == doctest::Approx(gains.kinds[1].count * 0.5));
+  CHECK(gains.textures[1].count == doctest::Approx(gains.kinds[1].count));
+}
+
+TEST_CASE("an archive loaded is the archive that was saved") {
+  dfa::Archive archive = experienced();
+  dfa::Archive loaded = dfa::Archive::load(archive.save());
+  CHECK(loaded.save() == archive.save());
+  CHECK(loaded.size() == 30);
+  for (int i = 0; i < 3; ++i) {
+    for (const std::int64_t goal : {-1, 0, 1, 9}) {
+      const dfa::Plan a = archive.plan(goal, 2.0);
+      const dfa::Plan b = loaded.plan(goal, 2.0);
+      CHECK(entries(a) == entries(b));
+      CHECK(a.gains.kinds[1].sum == b.gains.kinds[1].sum);
+      for (std::size_t start = 0; start < a.starts.size(); ++start) {
+        CHECK(a.starts[start].texture == b.starts[start].texture);
+        CHECK((a.starts[start].signs ? *a.starts[start].signs : dfa::Signs()) ==
+              (b.starts[start].signs ? *b.starts[start].signs : dfa::Signs()));
+      }
+    }
+    dfa::Lesson lesson = found(99);
+    lesson.trials.push_back({12, 0.0});
+    archive.learn(1, lesson);
+    loaded.learn(1, lesson);
+    CHECK(loaded.save() == archive.save());
+  }
+}
+
+TEST_CASE("damaged archives are refused, with a right checksum too") {
+  const std::string state = experienced().save();
+  for (std::size_t i = 0; i < state.size(); ++i) {
+    std::string damaged = state;
+    damaged[i] = static_cast<char>(damaged[i] ^ (1 << (i % 8)));
+    CHECK_THROWS_AS(dfa::Archive::load(damaged), std::invalid_argument);
+    CHECK_THROWS_AS(dfa::Archive::load(state.substr(0, i)), std::invalid_argument);
+  }
+  CHECK_THROWS_AS(dfa::Archive::load(state + '\0'), std::invalid_argument);
+  const std::string longer = state.substr(0, state.size() - 8) + std::string(9, '\0');
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(patched(longer, 0, "D")),
+                       "saved archive is shorter or longer than its contents", std::invalid_argument);
+  CHECK_THROWS_AS(dfa::Archive::load(patched(state, 8, std::string(8, '\xff'))), std::invalid_argument);
+  // After magic, version, size and the next name.
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(patched(state, 20, std::string(8, '\xff'))),
+                       "saved state holds a number that none of its counts can be", std::invalid_argument);
+  dfa::Stream stream = support::numbers(61);
+  int num_loaded = 0;
+  for (int trial = 0; trial < 2000; ++trial) {
+    const std::size_t at = stream.below(static_cast<std::uint32_t>(state.size() - 8));
+    try {
+      const dfa::Archive archive =
+          dfa::Archive::load(patched(state, at, std::string(1, static_cast<char>(stream.below(256)))));
+      CHECK(archive.plan(1, 1.0).starts.size() >= dfa::kNumTexturedStarts);
+      ++num_loaded;
+    } catch (const std::invalid_argument&) {
+    }
+  }
+  CHECK(num_loaded > 100);
+}
+
+TEST_CASE("a lesson of another image shape is refused and changes nothing") {
+  dfa::Archive archive = experienced();
+  const std::string before = archive.save();
+  dfa::Lesson lesson = tried(3, 0.0);
+  lesson.found = std::make_shared<const dfa::Signs>(3, 0);
+  CHECK_THROWS_WITH_AS(archive.learn(0, lesson), "a lesson of another image shape", std::invalid_argument);
+  CHECK(archive.save() == before);
+}

@@ -1,0 +1,246 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dfa/batch/places.hpp"
+#include "support.hpp"
+
+namespace {
+
+constexpr double kNever = std::numeric_limits<double>::infinity();
+
+struct Window {
+  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Limits& limits)
+      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, limits), images(4 * batch_size) {}
+
+  void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
+    const std::size_t slot =
+        batch.add(dfa::Space({9, 99, 199, 250}, 5, dfa::Domain::kBall), static_cast<std::uint32_t>(image));
+    places.admit(place, slot, image, 10 * image, deadline);
+  }
+  // The images of the run that the next batch holds, in order.
+  std::vector<std::int64_t> propose() {
+    std::vector<std::int64_t> of(places.propose(images.data()));
+    std::vector<std::int64_t> goals(of.size());
+    places.describe_rows(of.data(), goals.data());
+    for (std::size_t row = 0; row < of.size(); ++row) {
+      CHECK(goals[row] == 10 * of[row]);
+    }
+    return of;
+  }
+  std::vector<std::size_t> tell(const std::vector<double>& degrees, double now = 0.0) {
+    REQUIRE(degrees.size() == places.num_rows());
+    return places.tell(degrees.data(), images.data(), 0.5, now);
+  }
+
+  dfa::Batch batch;
+  dfa::Places places;
+  std::vector<std::uint8_t> images;
+};
+
+dfa::Limits limits(std::uint64_t queries, std::uint64_t iterations = 1000) {
+  dfa::Limits result;
+  result.queries = queries;
+  result.iterations = iterations;
+  return result;
+}
+
+using Images = std::vector<std::int64_t>;
+using Finished = std::vector<std::size_t>;
+
+}  // namespace
+
+TEST_CASE("a batch holds the candidates of all places in turn, and a place cut off goes first in the next") {
+  Window window(3, 7, limits(100));
+  CHECK(window.propose().empty());
+  CHECK(window.tell({}).empty());
+  window.admit(0, 5);
+  window.admit(2, 6);
+  CHECK(window.propose() == Images{5, 5, 5, 5, 5, 6, 6});  // s + k = 5 candidates each at the start
+  CHECK(window.tell(std::vector<double>(7, 1.0)).empty());
+  CHECK(window.propose() == Images{6, 6, 6, 5, 5, 5});  // the rest of the start, and an iteration of s = 3
+  CHECK(window.tell(std::vector<double>(6, 1.0)).empty());
+  CHECK(window.places.iteration(0) == 2);
+  CHECK(window.places.iteration(2) == 1);
+  CHECK(window.places.seconds(0) == 4.0);
+  CHECK(window.places.seconds(2) == 2.5);
+}
+
+TEST_CASE(
+    "the first hit is kept with its image and its place among the queries, and ends the search with its iteration") {
+  Window window(2, 100, limits(100));
+  window.admit(0, 1);
+  window.admit(1, 2);
+  window.propose();
+  CHECK(window.tell({4, 5, 3, 3, 2, 1, 1, 1, 1, 1}).empty());
+  CHECK(window.places.hit(0).empty());
+  window.propose();
+  const std::vector<std::uint8_t> sent = window.images;
+  CHECK(window.tell({7, 0, 0, 9, 0.5, 9}) == Finished{0});
+  CHECK(window.places.hit(0) == std::vector<std::uint8_t>(sent.begin() + 4, sent.begin() + 8));
+  const std::vector<dfa::Improvement>& trace = window.places.trace(0);
+  REQUIRE(trace.size() == 4);
+  const std::vector<std::pair<std::uint64_t, double>> expected{{1, 4.0}, {3, 3.0}, {5, 2.0}, {7, 0.0}};
+  for (std::size_t i = 0; i < trace.size(); ++i) {
+    CHECK(trace[i].query == expected[i].first);
+    CHECK(trace[i].degree == expected[i].second);
+  }
+  CHECK(window.places.trace(1).back().query == 7);
+  CHECK(window.propose() == Images{2, 2, 2});  // a search that ended is asked no more
+  window.tell({1, 1, 1});
+  window.places.dismiss(0);
+  CHECK(window.batch.size() == 1);
+  window.admit(0, 3);
+  CHECK(window.places.trace(0).empty());
+  CHECK(window.places.hit(0).empty());
+  CHECK(window.places.seconds(0) == 0.0);
+}
+
+TEST_CASE("the budget cuts the last iteration short, and is never exceeded") {
+  Window window(1, 100, limits(10));
+  window.admit(0, 1);
+  CHECK(window.propose().size() == 5);
+  CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
+  CHECK(window.propose().size() == 3);
+  CHECK(window.tell(std::vector<double>(3, 1.0)).empty());
+  CHECK(window.propose().size() == 2);
+  CHECK(window.tell(std::vector<double>(2, 1.0)) == Finished{0});
+  CHECK(window.propose().empty());
+}
+
+TEST_CASE("iterations and deadlines end a search") {
+  Window window(2, 100, limits(1000, 1));
+  window.admit(0, 1);
+  window.propose();
+  CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
+  window.propose();
+  CHECK(window.tell(std::vector<double>(3, 1.0)) == Finished{0});
+  CHECK(window.places.iteration(0) == 1);
+
+  Window timed(2, 3, limits(1000));
+  timed.admit(0, 1, 6.0);
+  timed.propose();
+  CHECK(timed.tell(std::vector<double>(3, 1.0), 7.0).empty());  // late, but in the middle of an iteration
+  timed.propose();
+  CHECK(timed.tell(std::vector<double>(2, 1.0), 6.0) == Finished{0});
+}
+
+TEST_CASE("places are refused where they make no sense, and a refused tell changes nothing") {
+  CHECK_THROWS_AS(Window(0, 1, limits(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 0, limits(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 1, limits(4)), std::invalid_argument);
+  Window window(2, 100, limits(100));
+  CHECK_THROWS_AS(window.admit(2, 0), std::invalid_argument);
+  window.admit(0, 0);
+  CHECK_THROWS_AS(window.admit(0, 0), std::logic_error);
+  CHECK_THROWS_AS(window.places.dismiss(1), std::logic_error);
+  window.propose();
+  CHECK_THROWS_AS(window.propose(), std::logic_error);
+  CHECK_THROWS_AS(window.places.dismiss(0), std::logic_error);
+  std::vector<double> degrees(5, 1.0);
+  degrees[4] = std::numeric_limits<double>::quiet_NaN();
+  CHECK_THROWS_AS(window.tell(degrees), std::invalid_argument);
+  CHECK(window.places.trace(0).empty());
+  degrees[4] = 1.0;
+  CHECK(window.tell(degrees).empty());
+  CHECK(window.places.iteration(0) == 1);
+}
+
+TEST_CASE("saved places go on exactly as they would have, and choose again what was under way") {
+  for (const std::size_t batch_size : {3U, 7U, 100U}) {
+    for (int under_way = 0; under_way < 2; ++under_way) {
+      for (int before = 0; before < 6; ++before) {
+        Window window(3, batch_size, limits(40));
+        window.admit(0, 5, 9.0);
+        window.admit(2, 6);
+        int told = 0;
+        const auto degrees = [&told](std::size_t number) {
+          std::vector<double> result(number);
+          for (double& degree : result) {
+            degree = 1.0 + (7 * ++told) % 13;
+          }
+          return result;
+        };
+        for (int i = 0; i < before; ++i) {
+          window.tell(degrees(window.propose().size()));
+        }
+        if (under_way == 1) {
+          window.propose();
+        }
+        const std::string state = window.places.save(2.0);
+        Window resumed(3, batch_size, limits(40));
+        resumed.places.load(state, 102.0);
+        CHECK(resumed.places.save(102.0) == state);
+        const int told_before = told;
+        std::vector<Images> expected;
+        std::vector<std::vector<std::uint8_t>> sent;
+        std::vector<Finished> finished;
+        for (int i = 0; i < 8; ++i) {
+          if (under_way == 0 || i > 0) {
+            expected.push_back(window.propose());
+          } else {
+            Images rows(window.places.num_rows());
+            Images goals(rows.size());
+            window.places.describe_rows(rows.data(), goals.data());
+            expected.push_back(rows);
+          }
+          sent.push_back(window.images);
+          finished.push_back(window.tell(degrees(expected.back().size()), i));
+        }
+        told = told_before;
+        for (std::size_t i = 0; i < 8; ++i) {
+          CHECK(resumed.propose() == expected[i]);
+          const auto size = static_cast<std::ptrdiff_t>(4 * expected[i].size());
+          CHECK(std::equal(sent[i].begin(), sent[i].begin() + size, resumed.images.begin()));
+          CHECK(resumed.tell(degrees(expected[i].size()), 100.0 + static_cast<double>(i)) == finished[i]);
+        }
+        for (const std::size_t place : {0U, 2U}) {
+          CHECK(resumed.places.answered(place) == window.places.answered(place));
+          CHECK(resumed.places.seconds(place) == window.places.seconds(place));
+          CHECK(resumed.places.trace(place).size() == window.places.trace(place).size());
+          CHECK(resumed.places.trace(place).back().query == window.places.trace(place).back().query);
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("a hit that was not dealt with yet is saved with its image") {
+  Window window(1, 2, limits(100));
+  window.admit(0, 1);
+  window.propose();
+  const std::vector<std::uint8_t> sent = window.images;
+  window.tell({0, 1});
+  Window resumed(1, 2, limits(100));
+  resumed.places.load(window.places.save(0.0), 0.0);
+  CHECK(resumed.places.hit(0) == std::vector<std::uint8_t>(sent.begin(), sent.begin() + 4));
+}
+
+TEST_CASE("what is no state of these places is refused") {
+  Window window(2, 100, limits(100));
+  window.admit(0, 0);
+  const std::string state = window.places.save(0.0);
+  CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
+  Window other(3, 100, limits(100));
+  CHECK_THROWS_AS(other.places.load(state, 0.0), std::invalid_argument);
+  for (std::size_t size = 0; size < state.size(); ++size) {
+    Window empty(2, 100, limits(100));
+    CHECK_THROWS_AS(empty.places.load(state.substr(0, size), 0.0), std::invalid_argument);
+  }
+  Window empty(2, 100, limits(100));
+  CHECK_THROWS_AS(empty.places.load(state + "x", 0.0), std::invalid_argument);
+  std::string spoiled = state;
+  spoiled[0] ^= 1;
+  Window another(2, 100, limits(100));
+  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
+  spoiled = state;
+  spoiled[4] ^= 1;
+  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
+}

@@ -10,7 +10,14 @@
 #include <vector>
 
 #include "dfa/batch/places.hpp"
+#include "states.hpp"
 #include "support.hpp"
+
+using states::lengthened;
+using states::packed;
+using states::part;
+using states::patched;
+using states::sealed;
 
 namespace {
 
@@ -223,24 +230,49 @@ TEST_CASE("a hit that was not dealt with yet is saved with its image") {
   CHECK(resumed.places.hit(0) == std::vector<std::uint8_t>(sent.begin(), sent.begin() + 4));
 }
 
-TEST_CASE("what is no state of these places is refused") {
+TEST_CASE("what is no state of these places is refused and changes nothing") {
   Window window(2, 100, limits(100));
   window.admit(0, 0);
+  window.admit(1, 1);
+  window.propose();
+  window.tell(std::vector<double>(10, 1.0));
   const std::string state = window.places.save(0.0);
   CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
   Window other(3, 100, limits(100));
-  CHECK_THROWS_AS(other.places.load(state, 0.0), std::invalid_argument);
-  for (std::size_t size = 0; size < state.size(); ++size) {
-    Window empty(2, 100, limits(100));
-    CHECK_THROWS_AS(empty.places.load(state.substr(0, size), 0.0), std::invalid_argument);
-  }
+  CHECK_THROWS_WITH_AS(other.places.load(state, 0.0), "saved state is of 2 places, this has 3", std::invalid_argument);
   Window empty(2, 100, limits(100));
-  CHECK_THROWS_AS(empty.places.load(state + "x", 0.0), std::invalid_argument);
-  std::string spoiled = state;
-  spoiled[0] ^= 1;
-  Window another(2, 100, limits(100));
-  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
-  spoiled = state;
-  spoiled[4] ^= 1;
-  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
+  const auto check_refused = [&empty](const std::string& bytes, const char* message) {
+    CHECK_THROWS_WITH_AS(empty.places.load(bytes, 0.0), message, std::invalid_argument);
+    REQUIRE(empty.batch.size() == 0);
+    REQUIRE_FALSE(empty.places.is_taken(0));
+  };
+  for (std::size_t size = 0; size < state.size(); ++size) {
+    check_refused(state.substr(0, size), "saved state ends too early: it is truncated");
+  }
+  check_refused(state + "x", "saved state is longer than its contents");
+  check_refused(lengthened(state, "x"), "saved state is longer than its contents");
+  check_refused(window.batch.save(0), "not a saved state of places, but of a search");
+  for (std::size_t at = states::kHead; at < state.size(); ++at) {
+    std::string spoiled = state;
+    spoiled[at] ^= 1;
+    check_refused(spoiled, "saved state is damaged: its checksum does not match");
+  }
+  const std::size_t iteration = part(state, "place") + 3 * 8;
+  const std::size_t size = iteration + 8;
+  REQUIRE(state.substr(iteration, 8) == packed(std::uint64_t{1}));
+  REQUIRE(state.substr(size, 4) == packed(std::uint32_t{3}));
+  const char* nowhere = "saved places hold a search that is not where its place is";
+  check_refused(patched(state, iteration, packed(std::uint64_t{2})), nowhere);
+  check_refused(patched(state, size, packed(std::uint32_t{4})), nowhere);
+  check_refused(patched(state, size + 4, packed(std::uint32_t{4})), nowhere);
+  // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
+  const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;
+  const std::size_t length = part(state, "place") - 8;
+  std::uint64_t place_size = 0;
+  dfa::StateReader(state, length, state.size()).field(place_size);
+  std::string odd = state;
+  odd.replace(length, 8, packed(place_size + 1)).replace(hit, 8, packed(std::uint64_t{1})).insert(hit + 8, "x");
+  check_refused(sealed(odd), "saved places hold an image of another size");
+  empty.places.load(state, 0.0);
+  CHECK(empty.places.save(0.0) == state);
 }

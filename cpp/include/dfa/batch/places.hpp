@@ -18,8 +18,14 @@ struct Limits {
 
 /// An answered candidate that was better than all before it: how many queries that took, and its degree.
 struct Improvement {
-  std::uint64_t query;
-  double degree;
+  std::uint64_t query = 0;
+  double degree = 0.0;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.query);
+    state.field(self.degree);
+  }
 };
 
 /// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and
@@ -55,7 +61,8 @@ class Places {
   /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
   /// of it, and are chosen again by the next propose() of whoever loads it. Deadlines are kept as time left at `now`.
   std::string save(double now) const;
-  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes.
+  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes;
+  /// nothing changes then.
   void load(const std::string& bytes, double now);
 
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }
@@ -89,8 +96,26 @@ class Places {
     std::vector<Improvement> trace;
     std::vector<std::uint8_t> hit;
     std::vector<std::int16_t> hit_vector;
+
+    // Of a place that is taken. Its search is written beside it, and what was asked and not told is asked again.
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.image);
+      state.field(self.goal);
+      state.field(self.deadline);
+      state.field(self.iteration);
+      state.field(self.size);
+      state.field(self.told);
+      state.field(self.spent);
+      state.field(self.best);
+      state.field(self.seconds);
+      state.field(self.trace);
+      state.field(self.hit);
+      state.field(self.hit_vector);
+    }
   };
 
+  void check(const Place& loaded, const Racos& search) const;
   const Place& checked(std::size_t place) const;
   Place& checked(std::size_t place) { return const_cast<Place&>(static_cast<const Places*>(this)->checked(place)); }
 

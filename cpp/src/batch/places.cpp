@@ -14,15 +14,15 @@ constexpr const char* kState = "places";
 
 }  // namespace
 
-Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits)
-    : batch_(batch), batch_size_(batch_size), limits_(limits), places_(capacity) {
+Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget)
+    : batch_(batch), batch_size_(batch_size), budget_(budget), places_(capacity) {
   if (capacity < 1 || batch_size < 1) {
     throw std::invalid_argument("capacity and batch_size must be at least 1, got " + std::to_string(capacity) +
                                 " and " + std::to_string(batch_size));
   }
-  if (limits.queries < batch.config().population()) {
+  if (budget.queries < batch.config().population()) {
     throw std::invalid_argument("the start alone needs " + std::to_string(batch.config().population()) +
-                                " queries, the limit is " + std::to_string(limits.queries));
+                                " queries, the limit is " + std::to_string(budget.queries));
   }
 }
 
@@ -120,7 +120,7 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
       continue;
     }
     place.spent += place.size;
-    if (!place.hit.empty() || place.spent >= limits_.queries || place.iteration >= limits_.iterations ||
+    if (!place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations ||
         now >= place.deadline) {
       place.size = place.asked = place.told = 0;
       finished.push_back(row_places_[row]);
@@ -128,7 +128,7 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
     }
     ++place.iteration;
     const std::uint64_t samples = batch_.config().samples;
-    place.size = static_cast<std::uint32_t>(std::min(samples, limits_.queries - place.spent));
+    place.size = static_cast<std::uint32_t>(std::min(samples, budget_.queries - place.spent));
     place.asked = place.told = 0;
   }
   std::sort(finished.begin(), finished.end());

@@ -24,8 +24,8 @@ namespace {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 struct Window {
-  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Limits& limits)
-      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, limits), images(4 * batch_size) {}
+  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Budget& budget)
+      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, budget), images(4 * batch_size) {}
 
   void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
     const std::size_t slot =
@@ -52,8 +52,8 @@ struct Window {
   std::vector<std::uint8_t> images;
 };
 
-dfa::Limits limits(std::uint64_t queries, std::uint64_t iterations = 1000) {
-  dfa::Limits result;
+dfa::Budget budget(std::uint64_t queries, std::uint64_t iterations = 1000) {
+  dfa::Budget result;
   result.queries = queries;
   result.iterations = iterations;
   return result;
@@ -65,7 +65,7 @@ using Finished = std::vector<std::size_t>;
 }  // namespace
 
 TEST_CASE("a batch holds the candidates of all places in turn, and a place cut off goes first in the next") {
-  Window window(3, 7, limits(100));
+  Window window(3, 7, budget(100));
   CHECK(window.propose().empty());
   CHECK(window.tell({}).empty());
   window.admit(0, 5);
@@ -82,7 +82,7 @@ TEST_CASE("a batch holds the candidates of all places in turn, and a place cut o
 
 TEST_CASE(
     "the first hit is kept with its image and its place among the queries, and ends the search with its iteration") {
-  Window window(2, 100, limits(100));
+  Window window(2, 100, budget(100));
   window.admit(0, 1);
   window.admit(1, 2);
   window.propose();
@@ -111,7 +111,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the budget cuts the last iteration short, and is never exceeded") {
-  Window window(1, 100, limits(10));
+  Window window(1, 100, budget(10));
   window.admit(0, 1);
   CHECK(window.propose().size() == 5);
   CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
@@ -123,7 +123,7 @@ TEST_CASE("the budget cuts the last iteration short, and is never exceeded") {
 }
 
 TEST_CASE("iterations and deadlines end a search") {
-  Window window(2, 100, limits(1000, 1));
+  Window window(2, 100, budget(1000, 1));
   window.admit(0, 1);
   window.propose();
   CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
@@ -131,7 +131,7 @@ TEST_CASE("iterations and deadlines end a search") {
   CHECK(window.tell(std::vector<double>(3, 1.0)) == Finished{0});
   CHECK(window.places.iteration(0) == 1);
 
-  Window timed(2, 3, limits(1000));
+  Window timed(2, 3, budget(1000));
   timed.admit(0, 1, 6.0);
   timed.propose();
   CHECK(timed.tell(std::vector<double>(3, 1.0), 7.0).empty());  // late, but in the middle of an iteration
@@ -140,10 +140,10 @@ TEST_CASE("iterations and deadlines end a search") {
 }
 
 TEST_CASE("places are refused where they make no sense, and a refused tell changes nothing") {
-  CHECK_THROWS_AS(Window(0, 1, limits(10)), std::invalid_argument);
-  CHECK_THROWS_AS(Window(1, 0, limits(10)), std::invalid_argument);
-  CHECK_THROWS_AS(Window(1, 1, limits(4)), std::invalid_argument);
-  Window window(2, 100, limits(100));
+  CHECK_THROWS_AS(Window(0, 1, budget(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 0, budget(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 1, budget(4)), std::invalid_argument);
+  Window window(2, 100, budget(100));
   CHECK_THROWS_AS(window.admit(2, 0), std::invalid_argument);
   window.admit(0, 0);
   CHECK_THROWS_AS(window.admit(0, 0), std::logic_error);
@@ -164,7 +164,7 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
   for (const std::size_t batch_size : {3U, 7U, 100U}) {
     for (int under_way = 0; under_way < 2; ++under_way) {
       for (int before = 0; before < 6; ++before) {
-        Window window(3, batch_size, limits(40));
+        Window window(3, batch_size, budget(40));
         window.admit(0, 5, 9.0);
         window.admit(2, 6);
         int told = 0;
@@ -182,7 +182,7 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
           window.propose();
         }
         const std::string state = window.places.save(2.0);
-        Window resumed(3, batch_size, limits(40));
+        Window resumed(3, batch_size, budget(40));
         resumed.places.load(state, 102.0);
         CHECK(resumed.places.save(102.0) == state);
         const int told_before = told;
@@ -220,27 +220,27 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
 }
 
 TEST_CASE("a hit that was not dealt with yet is saved with its image") {
-  Window window(1, 2, limits(100));
+  Window window(1, 2, budget(100));
   window.admit(0, 1);
   window.propose();
   const std::vector<std::uint8_t> sent = window.images;
   window.tell({0, 1});
-  Window resumed(1, 2, limits(100));
+  Window resumed(1, 2, budget(100));
   resumed.places.load(window.places.save(0.0), 0.0);
   CHECK(resumed.places.hit(0) == std::vector<std::uint8_t>(sent.begin(), sent.begin() + 4));
 }
 
 TEST_CASE("what is no state of these places is refused and changes nothing") {
-  Window window(2, 100, limits(100));
+  Window window(2, 100, budget(100));
   window.admit(0, 0);
   window.admit(1, 1);
   window.propose();
   window.tell(std::vector<double>(10, 1.0));
   const std::string state = window.places.save(0.0);
   CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
-  Window other(3, 100, limits(100));
+  Window other(3, 100, budget(100));
   CHECK_THROWS_WITH_AS(other.places.load(state, 0.0), "saved state is of 2 places, this has 3", std::invalid_argument);
-  Window empty(2, 100, limits(100));
+  Window empty(2, 100, budget(100));
   const auto check_refused = [&empty](const std::string& bytes, const char* message) {
     CHECK_THROWS_WITH_AS(empty.places.load(bytes, 0.0), message, std::invalid_argument);
     REQUIRE(empty.batch.size() == 0);

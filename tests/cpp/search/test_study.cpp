@@ -45,3 +45,16 @@ TEST_CASE("draws from a given population are the candidates of a search in that 
     }
   }
 }
+
+TEST_CASE("draws from a given population do not depend on how many starts a search has") {
+  dfa::Config config;
+  dfa::Stream stream = support::numbers(12);
+  const dfa::Space space = support::random_ball(kShape.size(), 30, config.domain, stream);
+  std::vector<support::Whole> members;
+  for (std::uint32_t i = 0; i < config.population(); ++i) {
+    members.push_back(support::random_whole(space, stream));
+  }
+  const auto drawn = dfa::draw_from(config, kShape, space, members, 77, 5);
+  config.starts = 40;
+  CHECK(dfa::draw_from(config, kShape, space, members, 77, 5) == drawn);
+}

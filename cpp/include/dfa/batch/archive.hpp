@@ -29,6 +29,7 @@ class Archive {
   /// The exact state, as bytes, and back. Throws std::invalid_argument for bytes it cannot use.
   std::string save() const;
   static Archive load(const std::string& bytes);
+
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {
     state.field(self.num_coordinates_);

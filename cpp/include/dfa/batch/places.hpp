@@ -11,7 +11,7 @@
 namespace dfa {
 
 /// What a search may spend.
-struct Limits {
+struct Budget {
   std::uint64_t queries = 0;                                                  ///< sent, per image
   std::uint64_t iterations = std::numeric_limits<std::uint64_t>::max() - 1U;  ///< beside the start
 };
@@ -33,7 +33,7 @@ struct Improvement {
 class Places {
  public:
   /// Keeps a reference to `batch`, which holds the searches.
-  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits);
+  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget);
 
   std::size_t capacity() const { return places_.size(); }
   bool is_taken(std::size_t place) const { return checked(place).is_taken; }
@@ -55,7 +55,7 @@ class Places {
 
   /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote,
   /// of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the
-  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
+  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the budget or their deadline.
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
   /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
@@ -121,7 +121,7 @@ class Places {
 
   Batch& batch_;
   std::size_t batch_size_;
-  Limits limits_;
+  Budget budget_;
   std::vector<Place> places_;
   std::size_t turn_ = 0;
   std::size_t turn_before_rows_ = 0;  // what turn_ was before the rows under way were chosen

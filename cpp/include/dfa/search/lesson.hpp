@@ -28,6 +28,7 @@ struct Lesson {
       state.require(!std::isnan(self.ratio), "a ratio that is not a number");
     }
   };
+
   void add_start(std::uint32_t entry, double ratio) { trials.push_back({entry, ratio}); }
   void add_window() { ++num_windows; }
   /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@ using states::packed;
 using states::part;
 using states::patched;
 using states::sealed;
+using states::with_part;
 
 namespace {
 
@@ -193,6 +195,50 @@ TEST_CASE("a state whose checksum is right but whose contents are not is refused
       CHECK_THROWS_AS(load(patched(state, number, packed(wrong))), std::invalid_argument);
     }
   }
+}
+
+TEST_CASE("parts of a state that do not fit together are refused") {
+  dfa::Config config;
+  config.samples = 2;
+  config.positives = 1;
+  dfa::Racos search = make(config);
+  run_iteration(search);
+  const std::string state = search.save();
+  const auto check_refused = [&](const char* name, const std::string& contents, const char* message) {
+    CHECK_THROWS_WITH_AS(dfa::Racos::load(config, kShape, with_part(state, "search", name, contents)), message,
+                         std::invalid_argument);
+  };
+  CHECK(with_part(state, "search", "lesson", packed(search.lesson())) == state);
+  CHECK(with_part(state, "search", "space", packed(search.space())) == state);
+  for (const std::uint64_t number : {1U, 3U}) {
+    check_refused("answers", packed(number) + std::string(static_cast<std::size_t>(9 * number), '\0'),
+                  "saved state holds an iteration of the wrong size");
+  }
+  const auto other_signs = std::make_shared<const dfa::Signs>(2, 0);
+  dfa::Lesson lesson = search.lesson();
+  lesson.found = other_signs;
+  check_refused("lesson", packed(lesson), "saved state holds a lesson of another image shape");
+  dfa::Plan plan = dfa::plan_alone(3);
+  plan.starts[1].signs = other_signs;
+  check_refused("plan", packed(plan), "a plan of another image shape");
+  check_refused("plan", packed(dfa::plan_alone(2)), "a plan must hold at least 3 starts, got 2");
+  const Image original(kShape.size() - 1);
+  check_refused("space", packed(dfa::Space(original, 20, dfa::Domain::kBall)),
+                "expected an image of 24 coordinates, got 23");
+  const auto radii = std::make_shared<const dfa::RadiusMap>(Image(kShape.size(), 0));
+  std::string no_radii = packed(dfa::Space(
+      Image(kShape.size()), std::make_shared<const dfa::RadiusMap>(Image(kShape.size(), 1)), dfa::Domain::kBall));
+  no_radii.replace(no_radii.find(packed(Image(kShape.size(), 1))), 8 + kShape.size(), packed(*radii));
+  check_refused("space", no_radii, "every radius is 0: no coordinate may change");
+
+  dfa::Config windows = textured_configs().front();
+  const std::string window = make(windows).save();
+  const auto box = std::make_shared<const dfa::Box>("shift", kShape, dfa::Parameters{{"rows", 1}, {"columns", 1}});
+  const std::string boxed = with_part(window, "search", "space", packed(dfa::Space(Image(kShape.size()), box)));
+  CHECK_THROWS_WITH_AS(dfa::Racos::load(windows, kShape, boxed),
+                       "windows, stripes and textures lie on an image; the space shift needs scattered coordinates, a "
+                       "uniform start, and images of its shape",
+                       std::invalid_argument);
 }
 
 TEST_CASE("edits of a state must lie in the image, ascend and stay in bounds") {

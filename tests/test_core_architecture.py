@@ -1,4 +1,4 @@
-"""The rooms of the C++ core: who may include whom, and what they must not know."""
+"""The rooms of the C++ core: who may include whom, how large they may grow, and what they must not know."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 CPP = ROOT / "cpp"
 SOURCES = [path for path in sorted(CPP.rglob("*.*")) if path.is_file()]
 BINDINGS = [path for path in SOURCES if path.is_relative_to(CPP / "bindings")]
+TESTS = [path for path in sorted((ROOT / "tests" / "cpp").rglob("*.*")) if path.is_file()]
 CORE = [path for path in SOURCES if path not in BINDINGS]
 
 # From the ground up. A room includes its own files and those of the lines above its own, and none of its own line.
@@ -35,6 +36,16 @@ def test_a_file_includes_only_its_own_room_and_those_below(path):
     assert all(re.fullmatch(r"dfa/\w+/\w+\.hpp", name) for name in included)
     others = {name.split("/")[1] for name in included} - {room}
     assert {other for other in others if LEVEL[other] >= LEVEL[room]} == set()
+
+
+@pytest.mark.parametrize("path", SOURCES + TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_longer_than_500_lines_and_no_class_than_250(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 500
+    for begin, line in enumerate(lines):
+        # A class ends with the first such brace that stands where it began.
+        if found := re.match(r"( *)(class|struct) [\w:<>]+[^;]*\{$", line):
+            assert lines.index(f"{found[1]}}};", begin) - begin < 250
 
 
 def test_only_the_bindings_know_python():

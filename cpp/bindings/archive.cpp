@@ -4,7 +4,6 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
-#include "dfa/base/state.hpp"
 
 namespace bindings {
 
@@ -16,18 +15,11 @@ void bind_archive(py::module_& module) {
   });
   py::class_<dfa::Lesson>(module, "Lesson")
       .def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries)
-      .def("save",
-           [](const dfa::Lesson& lesson) {
-             dfa::StateWriter out;
-             dfa::save_lesson(lesson, out);
-             return py::bytes(out.bytes());
-           })
+      .def("save", [](const dfa::Lesson& lesson) { return py::bytes(lesson.save()); })
       .def_static(
           "load",
           [](std::size_t num_coordinates, const py::bytes& state) {
-            const std::string bytes(state);
-            dfa::StateReader in(bytes);
-            return dfa::load_lesson(num_coordinates, in);
+            return dfa::Lesson::load(num_coordinates, std::string(state));
           },
           "num_coordinates"_a, "state"_a);
   py::class_<dfa::Archive>(module, "Archive")

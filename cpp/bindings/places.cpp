@@ -68,10 +68,10 @@ void bind_places(py::module_& module) {
   py::class_<dfa::Places>(module, "Places")
       .def(py::init([](dfa::Batch& batch, std::size_t capacity, std::size_t batch_size, std::uint64_t max_queries,
                        std::optional<std::uint64_t> max_iterations) {
-             dfa::Limits limits;
-             limits.queries = max_queries;
-             limits.iterations = max_iterations.value_or(limits.iterations);
-             return std::make_unique<dfa::Places>(batch, capacity, batch_size, limits);
+             dfa::Budget budget;
+             budget.queries = max_queries;
+             budget.iterations = max_iterations.value_or(budget.iterations);
+             return std::make_unique<dfa::Places>(batch, capacity, batch_size, budget);
            }),
            py::keep_alive<1, 2>(), "batch"_a, "capacity"_a, "batch_size"_a, "max_queries"_a, "max_iterations"_a)
       .def("admit", &dfa::Places::admit, "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)

@@ -13,7 +13,10 @@ _Shape: TypeAlias = tuple[int, int, int]
 _Limits: TypeAlias = int | RadiusMap | Box
 
 class Config:
-    """Everything that decides a trajectory beside the image, its id, the seed and the degrees."""
+    """Everything that decides a trajectory beside the image, its id, the seed and the degrees.
+
+    What `CHOICES` lists for a setting are the names that it may have.
+    """
 
     def __init__(
         self,

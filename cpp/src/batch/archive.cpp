@@ -1,15 +1,15 @@
 #include "dfa/batch/archive.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 #include <utility>
+
+#include "dfa/base/state.hpp"
 
 namespace dfa {
 namespace {
 
-constexpr std::uint32_t kArchiveMagic = 0x41414644U;  // "DFAA"
-constexpr std::uint32_t kArchiveVersion = 1;
+constexpr const char* kState = "an archive";
 
 constexpr std::size_t kMostPerturbations = 256;
 constexpr std::size_t kMostTried = 8;
@@ -144,75 +144,25 @@ void Archive::forget_worst() {
       std::min_element(first, entries_.end(), [&](const Entry& a, const Entry& b) { return merit(a) < merit(b); }));
 }
 
-std::string Archive::save() const {
-  StateWriter out;
-  const auto put_score = [&](const Score& score) {
-    out.put_double(score.trials);
-    out.put_double(score.successes);
-    out.put_double(score.ratios);
+void Archive::check_entries() const {
+  const auto is_whole = [this](const Entry& entry, bool is_texture) {
+    return is_texture ? !entry.signs : entry.signs && entry.signs->size() == num_words(num_coordinates_);
   };
-  out.put(kArchiveMagic);
-  out.put(kArchiveVersion);
-  out.put(static_cast<std::uint64_t>(num_coordinates_));
-  out.put(next_name_);
-  put_score(same_goal_);
-  put_score(other_goal_);
-  save_gains(gains_, out);
-  out.put_double(searches_);
-  out.put_double(windows_);
-  out.put(static_cast<std::uint64_t>(entries_.size()));
-  for (const Entry& entry : entries_) {
-    out.put(entry.name);
-    out.put(entry.origin);
-    save_signs(entry.signs, out);
-    put_score(entry.all);
-    out.put(static_cast<std::uint64_t>(entry.by_goal.size()));
-    for (const auto& [goal, score] : entry.by_goal) {
-      out.put(goal);
-      put_score(score);
-    }
+  if (entries_.size() < kNumTexturedStarts) {
+    throw std::invalid_argument("saved archive lacks a textured start");
   }
-  out.put(checksum(out.bytes().data(), out.bytes().size()));
-  return out.bytes();
-}
-
-Archive Archive::load(const std::string& bytes) {
-  StateReader in = open_state(bytes, kArchiveMagic, kArchiveVersion);
-  const auto get_score = [&] {
-    Score score;
-    score.trials = load_number(in);
-    score.successes = load_number(in);
-    score.ratios = load_number(in);
-    return score;
-  };
-  Archive archive(in.get<std::uint64_t>());
-  archive.next_name_ = in.get<std::uint32_t>();
-  archive.same_goal_ = get_score();
-  archive.other_goal_ = get_score();
-  archive.gains_ = load_gains(in);
-  archive.searches_ = load_number(in);
-  archive.windows_ = load_number(in);
-  const auto num_entries = in.get<std::uint64_t>();
-  archive.entries_.clear();
-  for (std::uint64_t i = 0; i < num_entries; ++i) {
-    Entry entry;
-    entry.name = in.get<std::uint32_t>();
-    entry.origin = in.get<std::int64_t>();
-    entry.signs = load_signs(archive.num_coordinates_, in);
-    if ((i < kNumTexturedStarts) != (entry.signs == nullptr)) {
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (!is_whole(entries_[i], i < kNumTexturedStarts)) {
       throw std::invalid_argument("saved archive lacks a textured start, or the signs of a perturbation");
     }
-    entry.all = get_score();
-    const auto num_goals = in.get<std::uint64_t>();
-    for (std::uint64_t j = 0; j < num_goals; ++j) {
-      const auto goal = in.get<std::int64_t>();
-      entry.by_goal[goal] = get_score();
-    }
-    archive.entries_.push_back(std::move(entry));
   }
-  if (num_entries < kNumTexturedStarts || !in.is_at_end()) {
-    throw std::invalid_argument("saved archive is shorter or longer than its contents");
-  }
+}
+
+std::string Archive::save() const { return save_state(kState, *this); }
+
+Archive Archive::load(const std::string& bytes) {
+  Archive archive(0);
+  load_state(kState, bytes, archive);
   return archive;
 }
 

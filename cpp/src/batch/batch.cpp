@@ -9,6 +9,8 @@
 namespace dfa {
 namespace {
 
+constexpr const char* kState = "a batch";
+
 // Holds every row's candidate for the length of one ask().
 class Claims {
  public:
@@ -54,14 +56,14 @@ Batch::Batch(const Config& config, const ImageShape& shape, std::uint64_t seed, 
 }
 
 std::size_t Batch::add(Space space, std::uint32_t image_id) {
-  return place(Racos(config_, shape_, std::move(space), seed_, image_id));
+  return add(Racos(config_, shape_, std::move(space), seed_, image_id));
 }
 
 std::size_t Batch::add(Space space, std::uint32_t image_id, Plan plan) {
-  return place(Racos(config_, shape_, std::move(space), seed_, image_id, std::move(plan)));
+  return add(Racos(config_, shape_, std::move(space), seed_, image_id, std::move(plan)));
 }
 
-std::size_t Batch::place(Racos search) {
+std::size_t Batch::add(Racos search) {
   auto owned = std::make_unique<Racos>(std::move(search));
   ++num_searches_;
   if (free_slots_.empty()) {
@@ -141,13 +143,14 @@ void Batch::tell(const std::vector<Row>& rows, const double* degrees) {
 
 std::string Batch::save_all() const {
   StateWriter out;
-  out.put(static_cast<std::uint64_t>(searches_.size()));
+  out.field(std::uint64_t{searches_.size()});
   for (const std::unique_ptr<Racos>& search : searches_) {
-    const std::string bytes = search ? search->save() : std::string();
-    out.put(static_cast<std::uint64_t>(bytes.size()));
-    out.put_bytes(bytes.data(), bytes.size());
+    out.field(search != nullptr);
+    if (search) {
+      search->write(out);
+    }
   }
-  return out.bytes();
+  return seal_state(kState, out);
 }
 
 void Batch::load_all(const std::string& bytes) {
@@ -155,27 +158,28 @@ void Batch::load_all(const std::string& bytes) {
     throw std::logic_error("a saved batch needs an empty one, this holds " + std::to_string(num_searches_) +
                            " searches");
   }
-  StateReader in(bytes);
-  const auto num_slots = in.get<std::uint64_t>();
+  StateReader in = open_state(kState, bytes);
+  std::uint64_t num_slots = 0;
+  in.field(num_slots);
   std::vector<std::unique_ptr<Racos>> searches;
   std::vector<std::size_t> free_slots;
+  // One by one: where the number is wrong, the bytes end before the memory.
   for (std::uint64_t slot = 0; slot < num_slots; ++slot) {
-    const auto size = in.get<std::uint64_t>();
-    if (size == 0) {
+    bool is_taken = false;
+    in.field(is_taken);
+    if (is_taken) {
+      searches.push_back(std::make_unique<Racos>(Racos::read(config_, shape_, in)));
+    } else {
       free_slots.push_back(searches.size());
       searches.push_back(nullptr);
-    } else {
-      searches.push_back(std::make_unique<Racos>(Racos::load(config_, shape_, std::string(in.take(size), size))));
     }
   }
-  if (!in.is_at_end()) {
-    throw std::invalid_argument("saved batch is longer than its contents");
-  }
+  in.finish();
   num_searches_ = searches.size() - free_slots.size();
   searches_ = std::move(searches);
   free_slots_ = std::move(free_slots);
 }
 
-std::size_t Batch::load(const std::string& bytes) { return place(Racos::load(config_, shape_, bytes)); }
+std::size_t Batch::load(const std::string& bytes) { return add(Racos::load(config_, shape_, bytes)); }
 
 }  // namespace dfa

@@ -10,20 +10,19 @@
 namespace dfa {
 namespace {
 
-constexpr std::uint32_t kStateMagic = 0x50414644U;  // "DFAP", little-endian
-constexpr std::uint32_t kStateVersion = 2;
+constexpr const char* kState = "places";
 
 }  // namespace
 
-Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits)
-    : batch_(batch), batch_size_(batch_size), limits_(limits), places_(capacity) {
+Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget)
+    : batch_(batch), batch_size_(batch_size), budget_(budget), places_(capacity) {
   if (capacity < 1 || batch_size < 1) {
     throw std::invalid_argument("capacity and batch_size must be at least 1, got " + std::to_string(capacity) +
                                 " and " + std::to_string(batch_size));
   }
-  if (limits.queries < batch.config().population()) {
+  if (budget.queries < batch.config().population()) {
     throw std::invalid_argument("the start alone needs " + std::to_string(batch.config().population()) +
-                                " queries, the limit is " + std::to_string(limits.queries));
+                                " queries, the limit is " + std::to_string(budget.queries));
   }
 }
 
@@ -121,7 +120,7 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
       continue;
     }
     place.spent += place.size;
-    if (!place.hit.empty() || place.spent >= limits_.queries || place.iteration >= limits_.iterations ||
+    if (!place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations ||
         now >= place.deadline) {
       place.size = place.asked = place.told = 0;
       finished.push_back(row_places_[row]);
@@ -129,7 +128,7 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
     }
     ++place.iteration;
     const std::uint64_t samples = batch_.config().samples;
-    place.size = static_cast<std::uint32_t>(std::min(samples, limits_.queries - place.spent));
+    place.size = static_cast<std::uint32_t>(std::min(samples, budget_.queries - place.spent));
     place.asked = place.told = 0;
   }
   std::sort(finished.begin(), finished.end());
@@ -140,102 +139,65 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
 
 std::string Places::save(double now) const {
   StateWriter out;
-  out.put(kStateMagic);
-  out.put(kStateVersion);
-  out.put(static_cast<std::uint64_t>(places_.size()));
-  out.put(static_cast<std::uint64_t>(rows_.empty() ? turn_ : turn_before_rows_));
+  out.field(std::uint64_t{places_.size()});
+  out.field(std::uint64_t{rows_.empty() ? turn_ : turn_before_rows_});
   for (const Place& place : places_) {
-    out.put(static_cast<std::uint8_t>(place.is_taken ? 1 : 0));
-    if (!place.is_taken) {
-      continue;
+    out.field(place.is_taken);
+    if (place.is_taken) {
+      Place kept = place;
+      kept.deadline -= now;
+      out.part("place", kept);
+      batch_.search(place.slot).write(out);
     }
-    out.put(place.image);
-    out.put(place.goal);
-    out.put_double(place.deadline - now);
-    out.put(place.iteration);
-    out.put(place.size);
-    out.put(place.told);
-    out.put(place.spent);
-    out.put_double(place.best);
-    out.put_double(place.seconds);
-    out.put(static_cast<std::uint64_t>(place.trace.size()));
-    for (const Improvement& improvement : place.trace) {
-      out.put(improvement.query);
-      out.put_double(improvement.degree);
-    }
-    out.put(static_cast<std::uint64_t>(place.hit.size()));
-    out.put_bytes(place.hit.data(), place.hit.size());
-    out.put(static_cast<std::uint64_t>(place.hit_vector.size()));
-    for (const std::int16_t value : place.hit_vector) {
-      out.put(value);
-    }
-    const std::string search = batch_.save(place.slot);
-    out.put(static_cast<std::uint64_t>(search.size()));
-    out.put_bytes(search.data(), search.size());
   }
-  return out.bytes();
+  return seal_state(kState, out);
 }
 
 void Places::load(const std::string& bytes, double now) {
-  StateReader in(bytes);
-  if (in.get<std::uint32_t>() != kStateMagic) {
-    throw std::invalid_argument("not a saved state of places");
-  }
-  const auto version = in.get<std::uint32_t>();
-  if (version != kStateVersion) {
-    throw std::invalid_argument("saved places have version " + std::to_string(version) + ", this build reads version " +
-                                std::to_string(kStateVersion));
-  }
-  const auto capacity = in.get<std::uint64_t>();
-  const auto turn = in.get<std::uint64_t>();
+  StateReader in = open_state(kState, bytes);
+  std::uint64_t capacity = 0;
+  std::uint64_t turn = 0;
+  in.field(capacity);
+  in.field(turn);
   if (capacity != places_.size() || turn >= capacity) {
     throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, this has " +
                                 std::to_string(places_.size()));
   }
-  for (const Place& place : places_) {
+  if (std::any_of(places_.begin(), places_.end(), [](const Place& place) { return place.is_taken; })) {
+    throw std::logic_error("saved places need free ones");
+  }
+  std::vector<Place> loaded(places_.size());
+  std::vector<std::pair<std::size_t, Racos>> searches;
+  for (std::size_t i = 0; i < loaded.size(); ++i) {
+    Place& place = loaded[i];
+    in.field(place.is_taken);
     if (place.is_taken) {
-      throw std::logic_error("saved places need free ones");
+      in.part("place", place);
+      place.deadline += now;
+      // Candidates are chosen in order and told together, so what was told is what comes before the next one.
+      place.asked = place.told;
+      searches.emplace_back(i, Racos::read(batch_.config(), batch_.shape(), in));
+      check(place, searches.back().second);
     }
   }
-  for (Place& place : places_) {
-    if (in.get<std::uint8_t>() == 0) {
-      continue;
-    }
-    Place loaded;
-    loaded.is_taken = true;
-    loaded.image = in.get<std::int64_t>();
-    loaded.goal = in.get<std::int64_t>();
-    loaded.deadline = now + in.get_double();
-    loaded.iteration = in.get<std::uint64_t>();
-    loaded.size = in.get<std::uint32_t>();
-    // Candidates are chosen in order and told together, so what was told is what comes before the next one.
-    loaded.asked = loaded.told = in.get<std::uint32_t>();
-    loaded.spent = in.get<std::uint64_t>();
-    loaded.best = in.get_double();
-    loaded.seconds = in.get_double();
-    const auto num_improvements = in.get<std::uint64_t>();
-    for (std::uint64_t i = 0; i < num_improvements; ++i) {
-      const auto query = in.get<std::uint64_t>();
-      loaded.trace.push_back({query, in.get_double()});
-    }
-    const auto hit_size = in.get<std::uint64_t>();
-    if (hit_size != 0 && hit_size != shape().size()) {
-      throw std::invalid_argument("saved places hold an image of another size");
-    }
-    const auto* hit = reinterpret_cast<const std::uint8_t*>(in.take(hit_size));
-    loaded.hit.assign(hit, hit + hit_size);
-    const auto vector_size = in.get<std::uint64_t>();
-    for (std::uint64_t p = 0; p < vector_size; ++p) {
-      loaded.hit_vector.push_back(in.get<std::int16_t>());
-    }
-    const auto search_size = in.get<std::uint64_t>();
-    loaded.slot = batch_.load(std::string(in.take(search_size), search_size));
-    place = std::move(loaded);
+  in.finish();
+  for (auto& [place, search] : searches) {
+    loaded[place].slot = batch_.add(std::move(search));
   }
-  if (!in.is_at_end()) {
-    throw std::invalid_argument("saved places are longer than their contents");
+  places_ = std::move(loaded);
+  turn_ = static_cast<std::size_t>(turn);
+}
+
+void Places::check(const Place& loaded, const Racos& search) const {
+  if (!loaded.hit.empty() && loaded.hit.size() != shape().size()) {
+    throw std::invalid_argument("saved places hold an image of another size");
   }
-  turn_ = turn;
+  // Where a search has ended, the iteration of its place has no candidates left.
+  const bool has_ended = loaded.size == 0;
+  if (loaded.told > loaded.size || loaded.size > search.iteration_size() ||
+      (!has_ended && loaded.iteration != search.iteration())) {
+    throw std::invalid_argument("saved places hold a search that is not where its place is");
+  }
 }
 
 }  // namespace dfa

@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <stdexcept>
-#include <string>
-#include <utility>
 
 namespace dfa {
 namespace {
@@ -64,12 +61,8 @@ double Coverage::under(std::uint32_t top, std::uint32_t left, std::uint32_t side
 
 void Coverage::clear() { std::fill(cells_.begin(), cells_.end(), 0.0); }
 
-void Coverage::restore(std::vector<double> cells) {
-  if (cells.size() != cells_.size() ||
-      !std::all_of(cells.begin(), cells.end(), [](double cell) { return std::isfinite(cell) && cell >= 0.0; })) {
-    throw std::invalid_argument("saved state holds a coverage of windows that cannot be");
-  }
-  cells_ = std::move(cells);
+bool Coverage::holds_counts() const {
+  return std::all_of(cells_.begin(), cells_.end(), [](double cell) { return std::isfinite(cell) && cell >= 0.0; });
 }
 
 }  // namespace dfa

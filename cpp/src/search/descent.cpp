@@ -1,14 +1,6 @@
 #include "dfa/search/descent.hpp"
 
-#include <stdexcept>
-
 namespace dfa {
-namespace {
-
-// Their numbers double, so that no search comes to more.
-constexpr std::uint32_t kMostLooks = 32;
-
-}  // namespace
 
 std::uint64_t Descent::next_look(const Config& config) const {
   return num_looks_ == 0 ? config.restart_after / 2 : std::uint64_t{config.restart_after} << (num_looks_ - 1U);
@@ -26,22 +18,6 @@ bool Descent::comes_to_rest(const Config& config, std::uint64_t num_answered, do
     ++num_looks_;
   }
   return false;
-}
-
-void Descent::save(StateWriter& out) const {
-  out.put(first_birth_);
-  out.put(num_looks_);
-  out.put_double(last_look_);
-}
-
-Descent Descent::load(std::uint64_t next_birth, StateReader& in) {
-  Descent descent(in.get<std::uint64_t>());
-  descent.num_looks_ = in.get<std::uint32_t>();
-  descent.last_look_ = in.get_double();
-  if (descent.first_birth_ > next_birth || descent.num_looks_ > kMostLooks) {
-    throw std::invalid_argument("saved state holds a descent that cannot be");
-  }
-  return descent;
 }
 
 }  // namespace dfa

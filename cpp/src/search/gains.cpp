@@ -1,8 +1,6 @@
 #include "dfa/search/gains.hpp"
 
-#include <cmath>
 #include <limits>
-#include <stdexcept>
 
 namespace dfa {
 namespace {
@@ -119,38 +117,6 @@ void Gains::add(const Gains& other) {
 void Gains::learn_from(const Gains& other, double count) {
   add_scaled(kinds, other.kinds, count);
   add_scaled(textures, other.textures, count);
-}
-
-void save_gains(const Gains& gains, StateWriter& out) {
-  for (const Gain& gain : gains.kinds) {
-    out.put_double(gain.sum);
-    out.put_double(gain.count);
-  }
-  for (const Gain& gain : gains.textures) {
-    out.put_double(gain.sum);
-    out.put_double(gain.count);
-  }
-}
-
-double load_number(StateReader& in) {
-  const double value = in.get_double();
-  if (!std::isfinite(value) || value < 0.0) {
-    throw std::invalid_argument("saved state holds a number that none of its counts can be");
-  }
-  return value;
-}
-
-Gains load_gains(StateReader& in) {
-  Gains gains;
-  for (Gain& gain : gains.kinds) {
-    gain.sum = load_number(in);
-    gain.count = load_number(in);
-  }
-  for (Gain& gain : gains.textures) {
-    gain.sum = load_number(in);
-    gain.count = load_number(in);
-  }
-  return gains;
 }
 
 }  // namespace dfa

@@ -1,12 +1,16 @@
 #include "dfa/search/lesson.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+
+#include "dfa/base/state.hpp"
 
 namespace dfa {
 namespace {
 
 // Of the clean image's degree. An image that was hardly classified to begin with must not outweigh all others.
 constexpr double kLargestGain = 1.5;
+constexpr const char* kState = "a lesson";
 
 }  // namespace
 
@@ -18,27 +22,14 @@ void Lesson::add_hit(const DenseVector& vector) {
   }
 }
 
-void save_lesson(const Lesson& lesson, StateWriter& out) {
-  out.put(static_cast<std::uint32_t>(lesson.trials.size()));
-  for (const Lesson::Trial& trial : lesson.trials) {
-    out.put(trial.entry);
-    out.put_double(trial.ratio);
-  }
-  save_gains(lesson.gains, out);
-  out.put(lesson.num_windows);
-  save_signs(lesson.found, out);
-}
+std::string Lesson::save() const { return save_state(kState, *this); }
 
-Lesson load_lesson(std::size_t num_coordinates, StateReader& in) {
+Lesson Lesson::load(std::size_t num_coordinates, const std::string& bytes) {
   Lesson lesson;
-  const auto num_trials = in.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < num_trials; ++i) {
-    const auto entry = in.get<std::uint32_t>();
-    lesson.trials.push_back({entry, in.get_double()});
+  load_state(kState, bytes, lesson);
+  if (lesson.found && lesson.found->size() != num_words(num_coordinates)) {
+    throw std::invalid_argument("a lesson of another image shape");
   }
-  lesson.gains = load_gains(in);
-  lesson.num_windows = in.get<std::uint64_t>();
-  lesson.found = load_signs(num_coordinates, in);
   return lesson;
 }
 

@@ -1,6 +1,7 @@
 #include "dfa/search/population.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <utility>
 
@@ -152,12 +153,11 @@ void Population::merge(const Space& space, const std::vector<Arrival>& arrivals)
   next.clear();
 }
 
-void Population::restore(const Space& space, std::vector<DenseVector> bases, std::vector<Member> members) {
-  families_.clear();
-  for (DenseVector& base : bases) {
-    families_.push_back({std::move(base), {}});
+void Population::restore(const Space& space) {
+  for (const Family& each : families_) {
+    each.base.check(space);
   }
-  members_ = std::move(members);
+  std::vector<std::uint64_t> births;
   for (std::size_t rank = 0; rank < members_.size(); ++rank) {
     Member& member = members_[rank];
     const bool has_vector = member.family != Member::kNoVector;
@@ -167,14 +167,23 @@ void Population::restore(const Space& space, std::vector<DenseVector> bases, std
     if (!has_vector && (rank < config_.positives || !member.edits.empty())) {
       throw std::invalid_argument("saved state lacks the vector of a positive");
     }
+    if (std::isnan(member.degree)) {
+      throw std::invalid_argument("saved state holds a degree that is not a number");
+    }
     if (rank > 0 && !ranks_before(members_[rank - 1].degree, members_[rank - 1].birth, member.degree, member.birth)) {
       throw std::invalid_argument("saved state holds members out of order");
     }
+    births.push_back(member.birth);
+    check(member.edits, space);
     for (Edit& edit : member.edits) {
       edit.base_value = static_cast<std::int16_t>(family(member).base[edit.coordinate]);
       edit.pixel = space.pixel(edit.coordinate, edit.value);
       edit.base_pixel = space.pixel(edit.coordinate, edit.base_value);
     }
+  }
+  std::sort(births.begin(), births.end());
+  if (std::adjacent_find(births.begin(), births.end()) != births.end()) {
+    throw std::invalid_argument("saved state holds two members of one birth");
   }
   drop_empty_families();
   count_base_differences();

@@ -2,23 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 #include <utility>
 
-#include "dfa/base/state.hpp"
-
 namespace dfa {
 namespace {
-
-constexpr std::uint32_t kStateMagic = 0x53414644U;  // "DFAS"
-constexpr std::uint32_t kBoxMagic = 0x42414644U;    // "DFAB": the same, but the space has a renderer
-constexpr std::uint32_t kRestarts = 0x20000000U;    // set in either of them where a search may begin anew
-constexpr std::uint32_t kCoverage = 0x04000000U;    // likewise, where windows go by what others have covered
-constexpr std::uint32_t kWeaves = 0x80000000U;      // likewise, where starts are textures: without it, those of 0.1.0
-constexpr std::uint32_t kStateVersion = 2;
 
 // So that sums of gains stay finite, whatever the degrees are.
 constexpr double kMostGain = 1e12;
@@ -26,176 +15,6 @@ constexpr double kMostGain = 1e12;
 std::string describe_candidate(std::uint32_t candidate, std::uint32_t iteration, std::size_t size) {
   return "candidate " + std::to_string(candidate) + " of iteration " + std::to_string(iteration) + " (which has " +
          std::to_string(size) + ")";
-}
-
-void save_config(const Config& config, const ImageShape& shape, StateWriter& out) {
-  out.put(config.samples);
-  out.put(config.positives);
-  out.put(config.coordinates);
-  out.put(static_cast<std::uint8_t>(config.region));
-  out.put(static_cast<std::uint8_t>(config.shape));
-  out.put(static_cast<std::uint8_t>(config.values));
-  out.put(static_cast<std::uint8_t>(config.start));
-  out.put(static_cast<std::uint8_t>(config.domain));
-  out.put(static_cast<std::uint8_t>(config.ties));
-  out.put_double(config.window_share);
-  out.put(static_cast<std::uint32_t>(config.window_halvings.size()));
-  for (const std::uint64_t halving : config.window_halvings) {
-    out.put(halving);
-  }
-  out.put(config.starts);
-  out.put(shape.height);
-  out.put(shape.width);
-  out.put(shape.channels);
-  if (config.restart_after != 0) {
-    out.put(config.restart_after);
-    out.put_double(config.rest_ratio);
-  }
-  if (heeds_coverage(config)) {
-    out.put(config.placements);
-  }
-}
-
-// Tells what a state holds beyond what every state holds, and what its numbers of textures mean.
-std::uint32_t magic_of(bool has_box, const Config& config) {
-  return (has_box ? kBoxMagic : kStateMagic) | (config.restart_after != 0 ? kRestarts : 0U) |
-         (heeds_coverage(config) ? kCoverage : 0U) | (config.start == Start::kTextures ? kWeaves : 0U);
-}
-
-void save_box(const Box& box, StateWriter& out) {
-  const auto put_text = [&out](const std::string& text) {
-    out.put(static_cast<std::uint32_t>(text.size()));
-    out.put_bytes(text.data(), text.size());
-  };
-  put_text(box.kind());
-  out.put(static_cast<std::uint32_t>(box.parameters().size()));
-  for (const auto& [name, value] : box.parameters()) {
-    put_text(name);
-    out.put(value);
-  }
-  out.put(static_cast<std::uint32_t>(box.low().size()));
-  for (std::size_t p = 0; p < box.low().size(); ++p) {
-    out.put(box.low()[p]);
-    out.put(box.high()[p]);
-  }
-}
-
-void save_space(const Space& space, StateWriter& out) {
-  out.put_bytes(space.original().data(), space.original().size());
-  if (space.box() != nullptr) {
-    save_box(*space.box(), out);
-    return;
-  }
-  out.put(space.radius());
-  if (space.radii() != nullptr) {
-    out.put_bytes(space.radii()->radii.data(), space.size());
-  }
-}
-
-std::vector<std::uint8_t> read_bytes(StateReader& in, std::size_t size) {
-  const char* data = in.take(size);
-  std::vector<std::uint8_t> bytes(size);
-  std::memcpy(bytes.data(), data, size);
-  return bytes;
-}
-
-std::shared_ptr<const Box> load_box(const ImageShape& shape, StateReader& in) {
-  const auto get_text = [&in] {
-    const auto size = in.get<std::uint32_t>();
-    return std::string(in.take(size), size);
-  };
-  const std::string kind = get_text();
-  Parameters parameters;
-  const auto num_parameters = in.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < num_parameters; ++i) {
-    const std::string name = get_text();
-    parameters[name] = in.get<std::int32_t>();
-  }
-  const auto size = in.get<std::uint32_t>();
-  std::vector<std::int16_t> low;
-  std::vector<std::int16_t> high;
-  for (std::uint32_t p = 0; p < size; ++p) {
-    low.push_back(in.get<std::int16_t>());
-    high.push_back(in.get<std::int16_t>());
-  }
-  return std::make_shared<const Box>(kind, shape, parameters, std::move(low), std::move(high));
-}
-
-Space load_space(const Config& config, const ImageShape& shape, bool has_box, StateReader& in) {
-  std::vector<std::uint8_t> original = read_bytes(in, shape.size());
-  if (has_box) {
-    return Space(std::move(original), load_box(shape, in));
-  }
-  const auto radius = in.get<std::uint8_t>();
-  if (radius != 0) {
-    return Space(std::move(original), radius, config.domain);
-  }
-  auto radii = std::make_shared<const RadiusMap>(read_bytes(in, shape.size()));
-  return Space(std::move(original), std::move(radii), config.domain);
-}
-
-void save_plan(const Plan& plan, StateWriter& out) {
-  out.put(static_cast<std::uint32_t>(plan.starts.size()));
-  for (const PlannedStart& start : plan.starts) {
-    out.put(start.entry);
-    out.put(start.texture);
-    save_signs(start.signs, out);
-  }
-  save_gains(plan.gains, out);
-  out.put_double(plan.scale);
-}
-
-Plan load_plan(std::size_t num_coordinates, StateReader& in) {
-  Plan plan;
-  const auto num_starts = in.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < num_starts; ++i) {
-    PlannedStart start;
-    start.entry = in.get<std::uint32_t>();
-    start.texture = in.get<std::uint32_t>();
-    start.signs = load_signs(num_coordinates, in);
-    plan.starts.push_back(std::move(start));
-  }
-  plan.gains = load_gains(in);
-  plan.scale = in.get_double();
-  return plan;
-}
-
-void check_value(const Space& space, std::size_t coordinate, std::int32_t value) {
-  if (coordinate >= space.size()) {
-    throw std::invalid_argument("saved state holds a coordinate outside the image");
-  }
-  const Bounds bounds = space.bounds(static_cast<std::uint32_t>(coordinate));
-  if (value < bounds.low || value > bounds.high) {
-    throw std::invalid_argument("saved state holds a perturbation outside its bounds");
-  }
-}
-
-DenseVector load_base(const Space& space, StateReader& in) {
-  DenseVector base(space.size(), space.largest());
-  for (std::size_t p = 0; p < base.size(); ++p) {
-    const auto value = in.get<std::int16_t>();
-    check_value(space, p, value);
-    base.set(p, value);
-  }
-  return base;
-}
-
-Member load_member(const Space& space, StateReader& in) {
-  Member member;
-  member.degree = in.get_double();
-  member.birth = in.get<std::uint64_t>();
-  member.family = in.get<std::int32_t>();
-  const auto count = in.get<std::uint32_t>();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto coordinate = in.get<std::uint32_t>();
-    const auto value = in.get<std::int16_t>();
-    check_value(space, coordinate, value);
-    if (!member.edits.empty() && member.edits.back().coordinate >= coordinate) {
-      throw std::invalid_argument("saved state holds edits out of order");
-    }
-    member.edits.push_back({coordinate, value, 0, 0, 0});
-  }
-  return member;
 }
 
 }  // namespace
@@ -216,6 +35,11 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       population_(config) {
   validate(config_);
   validate(config_, shape_, space_);
+  check_plan();
+  begin_iteration();
+}
+
+void Racos::check_plan() const {
   if (plan_.starts.size() < config_.population()) {
     throw std::invalid_argument("a plan must hold at least " + std::to_string(config_.population()) + " starts, got " +
                                 std::to_string(plan_.starts.size()));
@@ -225,7 +49,6 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       throw std::invalid_argument("a plan of another image shape");
     }
   }
-  begin_iteration();
 }
 
 std::uint32_t Racos::iteration_size() const { return iteration_ == 0 ? config_.population() : config_.samples; }
@@ -251,6 +74,7 @@ void Racos::begin_iteration() {
     candidate.whole = DenseVector();
     candidate.proposal.rectangle.height = 0;
     candidate.proposal.edits.clear();
+    candidate.degree = 0.0;
     candidate.is_drawn = false;
     candidate.is_told = false;
   }
@@ -376,6 +200,7 @@ void Racos::tell(std::uint32_t index, double degree) {
 }
 
 void Racos::retract(std::uint32_t candidate) {
+  candidates_[candidate].degree = 0.0;
   candidates_[candidate].is_told = false;
   --num_told_;
 }
@@ -477,109 +302,6 @@ void Racos::learn_from_hit(std::uint64_t first) {
   if (best.degree == 0.0 && is_new && is_teaching()) {
     lesson_.add_hit(population_.family(best).base);
   }
-}
-
-std::string Racos::save() const {
-  StateWriter out;
-  out.put(magic_of(space_.box() != nullptr, config_));
-  out.put(kStateVersion);
-  save_config(config_, shape_, out);
-  out.put(seed_);
-  out.put(image_id_);
-  out.put(iteration_);
-  save_space(space_, out);
-  save_plan(plan_, out);
-  save_gains(gains_, out);
-  save_lesson(lesson_, out);
-  if (config_.restart_after != 0) {
-    descent_.save(out);
-  }
-  if (heeds_coverage(config_)) {
-    for (const double cell : coverage_.cells()) {
-      out.put_double(cell);
-    }
-  }
-  out.put(static_cast<std::uint32_t>(population_.num_families()));
-  for (std::size_t f = 0; f < population_.num_families(); ++f) {
-    for (std::size_t p = 0; p < space_.size(); ++p) {
-      out.put(static_cast<std::int16_t>(population_.family(f).base[p]));
-    }
-  }
-  out.put(static_cast<std::uint32_t>(population_.size()));
-  for (std::size_t rank = 0; rank < population_.size(); ++rank) {
-    const Member& member = population_[rank];
-    out.put_double(member.degree);
-    out.put(member.birth);
-    out.put(member.family);
-    out.put(static_cast<std::uint32_t>(member.edits.size()));
-    for (const Edit& edit : member.edits) {
-      out.put(edit.coordinate);
-      out.put(edit.value);
-    }
-  }
-  for (const Candidate& candidate : candidates_) {
-    out.put(static_cast<std::uint8_t>(candidate.is_told ? 1 : 0));
-    out.put_double(candidate.is_told ? candidate.degree : 0.0);
-  }
-  out.put(checksum(out.bytes().data(), out.bytes().size()));
-  return out.bytes();
-}
-
-Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
-  const auto magic = bytes.size() < sizeof(kStateMagic) ? kStateMagic : StateReader(bytes).get<std::uint32_t>();
-  const std::uint32_t parts = magic & (kRestarts | kCoverage | kWeaves);
-  const bool has_box = (magic ^ parts) == kBoxMagic;
-  StateReader in = open_state(bytes, (has_box ? kBoxMagic : kStateMagic) | parts, kStateVersion);
-  StateWriter expected;
-  save_config(config, shape, expected);
-  if (magic_of(has_box, config) != magic ||
-      expected.bytes() != std::string(in.take(expected.bytes().size()), expected.bytes().size())) {
-    throw std::invalid_argument("saved state belongs to another configuration or image shape");
-  }
-  const auto seed = in.get<std::uint64_t>();
-  const auto image_id = in.get<std::uint32_t>();
-  const auto iteration = in.get<std::uint32_t>();
-  Space space = load_space(config, shape, has_box, in);
-  Plan plan = load_plan(space.size(), in);
-  Racos search(config, shape, std::move(space), seed, image_id, std::move(plan));
-  search.gains_ = load_gains(in);
-  search.lesson_ = load_lesson(search.space_.size(), in);
-  search.iteration_ = iteration;
-  if (config.restart_after != 0) {
-    search.descent_ = Descent::load(search.first_birth(), in);
-  }
-  if (heeds_coverage(config)) {
-    std::vector<double> cells(search.coverage_.cells().size());
-    for (double& cell : cells) {
-      cell = in.get_double();
-    }
-    search.coverage_.restore(std::move(cells));
-  }
-  const auto num_families = in.get<std::uint32_t>();
-  std::vector<DenseVector> bases;
-  for (std::uint32_t f = 0; f < num_families; ++f) {
-    bases.push_back(load_base(search.space_, in));
-  }
-  const auto num_members = in.get<std::uint32_t>();
-  if (num_members !=
-      std::min<std::uint64_t>(search.first_birth() - search.descent_.first_birth(), config.population())) {
-    throw std::invalid_argument("saved state holds a population of the wrong size");
-  }
-  std::vector<Member> members;
-  for (std::uint32_t i = 0; i < num_members; ++i) {
-    members.push_back(load_member(search.space_, in));
-  }
-  search.population_.restore(search.space_, std::move(bases), std::move(members));
-  search.begin_iteration();
-  for (Candidate& candidate : search.candidates_) {
-    candidate.is_told = in.get<std::uint8_t>() != 0;
-    candidate.degree = in.get_double();
-    search.num_told_ += candidate.is_told ? 1 : 0;
-  }
-  if (!in.is_at_end()) {
-    throw std::invalid_argument("saved state is longer than its contents");
-  }
-  return search;
 }
 
 }  // namespace dfa

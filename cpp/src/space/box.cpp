@@ -20,6 +20,19 @@ SpaceDefinition define(const std::string& kind, const ImageShape& shape, const P
 
 SpaceDefinition with_intervals(SpaceDefinition definition, std::vector<std::int16_t> low,
                                std::vector<std::int16_t> high) {
+  if (low.size() != definition.low.size() || high.size() != definition.high.size()) {
+    throw std::invalid_argument("expected " + std::to_string(definition.low.size()) +
+                                " low ends and as many high ones, got " + std::to_string(low.size()) + " and " +
+                                std::to_string(high.size()));
+  }
+  for (std::size_t p = 0; p < low.size() && !definition.takes_any_interval; ++p) {
+    // What a renderer does with others is not known.
+    if (low[p] < definition.low[p] || high[p] > definition.high[p]) {
+      throw std::invalid_argument("interval " + std::to_string(p) + " must lie within " +
+                                  std::to_string(definition.low[p]) + ".." + std::to_string(definition.high[p]) +
+                                  ", got " + std::to_string(low[p]) + ".." + std::to_string(high[p]));
+    }
+  }
   definition.low = std::move(low);
   definition.high = std::move(high);
   return definition;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <stdexcept>
 #include <utility>
 
 namespace dfa {
@@ -33,6 +34,13 @@ void render_values(const Space& space, const std::vector<T>& values, std::uint8_
   for (std::size_t p = 0; p < values.size(); ++p) {
     const auto sum = static_cast<std::int16_t>(original[p] + values[p]);
     image[p] = static_cast<std::uint8_t>(std::clamp<std::int16_t>(sum, 0, 255));
+  }
+}
+
+void check_value(const Space& space, std::uint32_t coordinate, std::int32_t value) {
+  const Bounds bounds = space.bounds(coordinate);
+  if (value < bounds.low || value > bounds.high) {
+    throw std::invalid_argument("saved state holds a perturbation outside its bounds");
   }
 }
 
@@ -71,6 +79,28 @@ void DenseVector::render(const Space& space, std::uint8_t* image) const {
     render_values(space, narrow_, image);
   } else {
     render_values(space, wide_, image);
+  }
+}
+
+void DenseVector::check(const Space& space) const {
+  const DenseVector expected(space.size(), space.largest());
+  if (narrow_.size() != expected.narrow_.size() || wide_.size() != expected.wide_.size()) {
+    throw std::invalid_argument("saved state holds a perturbation of another size");
+  }
+  for (std::uint32_t p = 0; p < space.size(); ++p) {
+    check_value(space, p, (*this)[p]);
+  }
+}
+
+void check(const Edits& edits, const Space& space) {
+  for (std::size_t i = 0; i < edits.size(); ++i) {
+    if (edits[i].coordinate >= space.size()) {
+      throw std::invalid_argument("saved state holds a coordinate outside the image");
+    }
+    check_value(space, edits[i].coordinate, edits[i].value);
+    if (i > 0 && edits[i - 1].coordinate >= edits[i].coordinate) {
+      throw std::invalid_argument("saved state holds edits out of order");
+    }
   }
 }
 

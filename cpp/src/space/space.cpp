@@ -56,4 +56,14 @@ std::int32_t Space::largest() const {
   return radii_ ? *std::max_element(radii_->radii.begin(), radii_->radii.end()) : radius_;
 }
 
+void Space::restore(const ImageShape& shape) {
+  if (box_) {
+    *this = Space(std::move(original_), std::make_shared<const Box>(box_->restored(shape)));
+  } else if (radii_) {
+    *this = Space(std::move(original_), radii_, domain_);
+  } else {
+    *this = Space(std::move(original_), radius_, domain_);
+  }
+}
+
 }  // namespace dfa

@@ -1,6 +1,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -8,7 +10,13 @@
 #include <vector>
 
 #include "dfa/batch/archive.hpp"
+#include "states.hpp"
 #include "support.hpp"
+
+using states::lengthened;
+using states::packed;
+using states::part;
+using states::patched;
 
 namespace {
 
@@ -61,16 +69,6 @@ dfa::Archive experienced() {
     archive.learn(static_cast<std::int64_t>(i % 3) - 1, lesson);
   }
   return archive;
-}
-
-// With bytes replaced and the checksum made right again.
-std::string patched(const std::string& state, std::size_t at, const std::string& bytes) {
-  std::string body = state.substr(0, state.size() - 8);
-  body.replace(at, bytes.size(), bytes);
-  dfa::StateWriter out;
-  out.put_bytes(body.data(), body.size());
-  out.put(dfa::checksum(body.data(), body.size()));
-  return out.bytes();
 }
 
 }  // namespace
@@ -235,18 +233,30 @@ TEST_CASE("damaged archives are refused, with a right checksum too") {
     CHECK_THROWS_AS(dfa::Archive::load(damaged), std::invalid_argument);
     CHECK_THROWS_AS(dfa::Archive::load(state.substr(0, i)), std::invalid_argument);
   }
-  CHECK_THROWS_AS(dfa::Archive::load(state + '\0'), std::invalid_argument);
-  const std::string longer = state.substr(0, state.size() - 8) + std::string(9, '\0');
-  CHECK_THROWS_WITH_AS(dfa::Archive::load(patched(longer, 0, "D")),
-                       "saved archive is shorter or longer than its contents", std::invalid_argument);
-  CHECK_THROWS_AS(dfa::Archive::load(patched(state, 8, std::string(8, '\xff'))), std::invalid_argument);
-  // After magic, version, size and the next name.
-  CHECK_THROWS_WITH_AS(dfa::Archive::load(patched(state, 20, std::string(8, '\xff'))),
-                       "saved state holds a number that none of its counts can be", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(state + '\0'), "saved state is longer than its contents",
+                       std::invalid_argument);
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(lengthened(state, std::string(1, '\0'))),
+                       "saved state is longer than its contents", std::invalid_argument);
+  const std::size_t entries = part(state, "entries");
+  const std::size_t first = entries + 8;
+  const auto check_refused = [&](std::size_t at, const std::string& bytes, const char* message) {
+    CHECK_THROWS_WITH_AS(dfa::Archive::load(patched(state, at, bytes)), message, std::invalid_argument);
+  };
+  // Before the entries, the number of coordinates: one of other words.
+  const std::size_t coordinates = entries - 8 - packed(std::string("entries")).size() - 8;
+  REQUIRE(state.substr(coordinates, 8) == packed(std::uint64_t{kSize}));
+  check_refused(coordinates, packed(std::uint64_t{200}),
+                "saved archive lacks a textured start, or the signs of a perturbation");
+  check_refused(coordinates, std::string(8, '\xff'),
+                "saved archive lacks a textured start, or the signs of a perturbation");
+  check_refused(entries, packed(~std::uint64_t{0}), "saved state ends too early: it is truncated");
+  // After name and origin, whether there are signs, and after that the trials.
+  check_refused(first + 4 + 8 + 1, std::string(8, '\xff'), "saved state holds a number that none of its counts can be");
+  check_refused(first + 4 + 8, std::string(1, '\2'), "saved state holds a choice that there is not");
   dfa::Stream stream = support::numbers(61);
   int num_loaded = 0;
   for (int trial = 0; trial < 2000; ++trial) {
-    const std::size_t at = stream.below(static_cast<std::uint32_t>(state.size() - 8));
+    const std::size_t at = stream.below(static_cast<std::uint32_t>(state.size() - states::kChecksum));
     try {
       const dfa::Archive archive =
           dfa::Archive::load(patched(state, at, std::string(1, static_cast<char>(stream.below(256)))));
@@ -265,4 +275,24 @@ TEST_CASE("a lesson of another image shape is refused and changes nothing") {
   lesson.found = std::make_shared<const dfa::Signs>(3, 0);
   CHECK_THROWS_WITH_AS(archive.learn(0, lesson), "a lesson of another image shape", std::invalid_argument);
   CHECK(archive.save() == before);
+}
+
+TEST_CASE("a lesson loaded is the lesson that was saved, for images of its shape") {
+  dfa::Lesson lesson = found(9);
+  lesson.trials.push_back({7, 0.25});
+  lesson.gains.add(3, 0.5);
+  lesson.num_windows = 5;
+  const std::string state = lesson.save();
+  const dfa::Lesson loaded = dfa::Lesson::load(kSize, state);
+  CHECK(loaded.save() == state);
+  CHECK(*loaded.found == *lesson.found);
+  CHECK_THROWS_WITH_AS(dfa::Lesson::load(200, state), "a lesson of another image shape", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(state), "not a saved state of an archive, but of a lesson",
+                       std::invalid_argument);
+  lesson.trials[0].ratio = std::nan("");
+  CHECK_THROWS_WITH_AS(dfa::Lesson::load(kSize, lesson.save()), "saved state holds a ratio that is not a number",
+                       std::invalid_argument);
+  for (std::size_t size = 0; size < state.size(); ++size) {
+    CHECK_THROWS_AS(dfa::Lesson::load(kSize, state.substr(0, size)), std::invalid_argument);
+  }
 }

@@ -9,6 +9,7 @@
 
 #include "dfa/base/parallel.hpp"
 #include "dfa/batch/batch.hpp"
+#include "states.hpp"
 #include "support.hpp"
 
 namespace {
@@ -51,7 +52,7 @@ Rows all_rows(const dfa::Batch& batch, const std::vector<std::size_t>& slots) {
   return rows;
 }
 
-std::vector<std::string> states(const dfa::Batch& batch, const std::vector<std::size_t>& slots) {
+std::vector<std::string> saved(const dfa::Batch& batch, const std::vector<std::size_t>& slots) {
   std::vector<std::string> result;
   for (const std::size_t slot : slots) {
     result.push_back(batch.save(slot));
@@ -75,7 +76,7 @@ std::pair<Images, std::vector<std::string>> run(const dfa::Config& config, const
     tell(batch, rows, sums(images, shape.size()));
     all.insert(all.end(), images.begin(), images.end());
   }
-  return {all, states(batch, slots)};
+  return {all, saved(batch, slots)};
 }
 
 constexpr dfa::ImageShape kSmall{3, 3, 1};
@@ -121,7 +122,7 @@ TEST_CASE("rows that make no sense are refused before anything happens") {
   dfa::Batch batch(dfa::Config(), kSmall, 1, 1);
   const std::vector<std::size_t> slots{batch.add(make_ball(kSmall, 1), 0), batch.add(make_ball(kSmall, 2), 1)};
   const Images expected = ask(batch, all_rows(batch, slots));
-  const auto before = states(batch, slots);
+  const auto before = saved(batch, slots);
   Images images(3 * kSmall.size(), 77);
   const std::vector<double> degrees{1.0, 2.0, 3.0};
   const auto check_refused = [&](const Rows& rows, const char* message) {
@@ -134,7 +135,7 @@ TEST_CASE("rows that make no sense are refused before anything happens") {
   CHECK_THROWS_WITH_AS(batch.tell({{0, 1}, {2, 0}}, degrees.data()), "slot 2 holds no search", std::invalid_argument);
   CHECK_THROWS_WITH_AS(batch.tell({{0, 1}, {1, 5}}, degrees.data()), "slot 1 has 5 candidates in this iteration, got 5",
                        std::invalid_argument);
-  CHECK(states(batch, slots) == before);
+  CHECK(saved(batch, slots) == before);
   CHECK(ask(batch, all_rows(batch, slots)) == expected);  // no row of a refused ask is still held
 }
 
@@ -144,7 +145,7 @@ TEST_CASE("a tell that is refused at any row changes nothing") {
   ask(batch, all_rows(batch, {slots[0]}));
   ask(batch, {{1, 0}, {1, 1}});
   tell(batch, {{1, 1}}, {4.0});
-  const auto before = states(batch, slots);
+  const auto before = saved(batch, slots);
   const Rows good = all_rows(batch, {slots[0]});  // would complete the iteration of slot 0
   for (std::size_t place = 0; place <= good.size(); ++place) {
     for (const std::pair<dfa::Row, double>& bad :
@@ -154,7 +155,7 @@ TEST_CASE("a tell that is refused at any row changes nothing") {
       rows.insert(rows.begin() + static_cast<std::ptrdiff_t>(place), bad.first);
       degrees.insert(degrees.begin() + static_cast<std::ptrdiff_t>(place), bad.second);
       CHECK_THROWS(batch.tell(rows, degrees.data()));
-      CHECK(states(batch, slots) == before);
+      CHECK(saved(batch, slots) == before);
       CHECK(batch.search(0).iteration() == 0);
     }
   }
@@ -192,12 +193,17 @@ TEST_CASE("a batch saved as a whole comes back with its slots, free ones too") {
   dfa::Batch other(dfa::Config(), kSmall, 2, 1);
   CHECK_THROWS_AS(other.load_all(state.substr(0, state.size() - 1)), std::invalid_argument);
   CHECK_THROWS_AS(other.load_all(std::string(8, '\xFF')), std::invalid_argument);
-  CHECK_THROWS_WITH_AS(other.load_all(state + "x"), "saved batch is longer than its contents", std::invalid_argument);
+  CHECK_THROWS_WITH_AS(other.load_all(state + "x"), "saved state is longer than its contents", std::invalid_argument);
+  const std::size_t slots = states::kHead + states::packed(std::string("a batch")).size();
+  CHECK_THROWS_AS(other.load_all(states::patched(state, slots, states::packed(~std::uint64_t{0}))),
+                  std::invalid_argument);
+  CHECK_THROWS_WITH_AS(other.load_all(batch.save(0)), "not a saved state of a batch, but of a search",
+                       std::invalid_argument);
   CHECK(other.size() == 0);
   other.load_all(state);
   CHECK(other.size() == 3);
   CHECK(other.save_all() == state);
-  CHECK(states(other, {0, 2, 3}) == states(batch, {0, 2, 3}));
+  CHECK(saved(other, {0, 2, 3}) == saved(batch, {0, 2, 3}));
   CHECK(ask(other, all_rows(other, {0, 2, 3})) == ask(batch, all_rows(batch, {0, 2, 3})));
   CHECK_THROWS_WITH_AS(other.search(1), "slot 1 holds no search", std::invalid_argument);
   CHECK_THROWS_WITH_AS(other.load_all(state), "a saved batch needs an empty one, this holds 3 searches",

@@ -10,15 +10,22 @@
 #include <vector>
 
 #include "dfa/batch/places.hpp"
+#include "states.hpp"
 #include "support.hpp"
+
+using states::lengthened;
+using states::packed;
+using states::part;
+using states::patched;
+using states::sealed;
 
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 struct Window {
-  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Limits& limits)
-      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, limits), images(4 * batch_size) {}
+  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Budget& budget)
+      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, budget), images(4 * batch_size) {}
 
   void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
     const std::size_t slot =
@@ -45,8 +52,8 @@ struct Window {
   std::vector<std::uint8_t> images;
 };
 
-dfa::Limits limits(std::uint64_t queries, std::uint64_t iterations = 1000) {
-  dfa::Limits result;
+dfa::Budget budget(std::uint64_t queries, std::uint64_t iterations = 1000) {
+  dfa::Budget result;
   result.queries = queries;
   result.iterations = iterations;
   return result;
@@ -58,7 +65,7 @@ using Finished = std::vector<std::size_t>;
 }  // namespace
 
 TEST_CASE("a batch holds the candidates of all places in turn, and a place cut off goes first in the next") {
-  Window window(3, 7, limits(100));
+  Window window(3, 7, budget(100));
   CHECK(window.propose().empty());
   CHECK(window.tell({}).empty());
   window.admit(0, 5);
@@ -75,7 +82,7 @@ TEST_CASE("a batch holds the candidates of all places in turn, and a place cut o
 
 TEST_CASE(
     "the first hit is kept with its image and its place among the queries, and ends the search with its iteration") {
-  Window window(2, 100, limits(100));
+  Window window(2, 100, budget(100));
   window.admit(0, 1);
   window.admit(1, 2);
   window.propose();
@@ -104,7 +111,7 @@ TEST_CASE(
 }
 
 TEST_CASE("the budget cuts the last iteration short, and is never exceeded") {
-  Window window(1, 100, limits(10));
+  Window window(1, 100, budget(10));
   window.admit(0, 1);
   CHECK(window.propose().size() == 5);
   CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
@@ -116,7 +123,7 @@ TEST_CASE("the budget cuts the last iteration short, and is never exceeded") {
 }
 
 TEST_CASE("iterations and deadlines end a search") {
-  Window window(2, 100, limits(1000, 1));
+  Window window(2, 100, budget(1000, 1));
   window.admit(0, 1);
   window.propose();
   CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
@@ -124,7 +131,7 @@ TEST_CASE("iterations and deadlines end a search") {
   CHECK(window.tell(std::vector<double>(3, 1.0)) == Finished{0});
   CHECK(window.places.iteration(0) == 1);
 
-  Window timed(2, 3, limits(1000));
+  Window timed(2, 3, budget(1000));
   timed.admit(0, 1, 6.0);
   timed.propose();
   CHECK(timed.tell(std::vector<double>(3, 1.0), 7.0).empty());  // late, but in the middle of an iteration
@@ -133,10 +140,10 @@ TEST_CASE("iterations and deadlines end a search") {
 }
 
 TEST_CASE("places are refused where they make no sense, and a refused tell changes nothing") {
-  CHECK_THROWS_AS(Window(0, 1, limits(10)), std::invalid_argument);
-  CHECK_THROWS_AS(Window(1, 0, limits(10)), std::invalid_argument);
-  CHECK_THROWS_AS(Window(1, 1, limits(4)), std::invalid_argument);
-  Window window(2, 100, limits(100));
+  CHECK_THROWS_AS(Window(0, 1, budget(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 0, budget(10)), std::invalid_argument);
+  CHECK_THROWS_AS(Window(1, 1, budget(4)), std::invalid_argument);
+  Window window(2, 100, budget(100));
   CHECK_THROWS_AS(window.admit(2, 0), std::invalid_argument);
   window.admit(0, 0);
   CHECK_THROWS_AS(window.admit(0, 0), std::logic_error);
@@ -157,7 +164,7 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
   for (const std::size_t batch_size : {3U, 7U, 100U}) {
     for (int under_way = 0; under_way < 2; ++under_way) {
       for (int before = 0; before < 6; ++before) {
-        Window window(3, batch_size, limits(40));
+        Window window(3, batch_size, budget(40));
         window.admit(0, 5, 9.0);
         window.admit(2, 6);
         int told = 0;
@@ -175,7 +182,7 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
           window.propose();
         }
         const std::string state = window.places.save(2.0);
-        Window resumed(3, batch_size, limits(40));
+        Window resumed(3, batch_size, budget(40));
         resumed.places.load(state, 102.0);
         CHECK(resumed.places.save(102.0) == state);
         const int told_before = told;
@@ -213,34 +220,59 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
 }
 
 TEST_CASE("a hit that was not dealt with yet is saved with its image") {
-  Window window(1, 2, limits(100));
+  Window window(1, 2, budget(100));
   window.admit(0, 1);
   window.propose();
   const std::vector<std::uint8_t> sent = window.images;
   window.tell({0, 1});
-  Window resumed(1, 2, limits(100));
+  Window resumed(1, 2, budget(100));
   resumed.places.load(window.places.save(0.0), 0.0);
   CHECK(resumed.places.hit(0) == std::vector<std::uint8_t>(sent.begin(), sent.begin() + 4));
 }
 
-TEST_CASE("what is no state of these places is refused") {
-  Window window(2, 100, limits(100));
+TEST_CASE("what is no state of these places is refused and changes nothing") {
+  Window window(2, 100, budget(100));
   window.admit(0, 0);
+  window.admit(1, 1);
+  window.propose();
+  window.tell(std::vector<double>(10, 1.0));
   const std::string state = window.places.save(0.0);
   CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
-  Window other(3, 100, limits(100));
-  CHECK_THROWS_AS(other.places.load(state, 0.0), std::invalid_argument);
+  Window other(3, 100, budget(100));
+  CHECK_THROWS_WITH_AS(other.places.load(state, 0.0), "saved state is of 2 places, this has 3", std::invalid_argument);
+  Window empty(2, 100, budget(100));
+  const auto check_refused = [&empty](const std::string& bytes, const char* message) {
+    CHECK_THROWS_WITH_AS(empty.places.load(bytes, 0.0), message, std::invalid_argument);
+    REQUIRE(empty.batch.size() == 0);
+    REQUIRE_FALSE(empty.places.is_taken(0));
+  };
   for (std::size_t size = 0; size < state.size(); ++size) {
-    Window empty(2, 100, limits(100));
-    CHECK_THROWS_AS(empty.places.load(state.substr(0, size), 0.0), std::invalid_argument);
+    check_refused(state.substr(0, size), "saved state ends too early: it is truncated");
   }
-  Window empty(2, 100, limits(100));
-  CHECK_THROWS_AS(empty.places.load(state + "x", 0.0), std::invalid_argument);
-  std::string spoiled = state;
-  spoiled[0] ^= 1;
-  Window another(2, 100, limits(100));
-  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
-  spoiled = state;
-  spoiled[4] ^= 1;
-  CHECK_THROWS_AS(another.places.load(spoiled, 0.0), std::invalid_argument);
+  check_refused(state + "x", "saved state is longer than its contents");
+  check_refused(lengthened(state, "x"), "saved state is longer than its contents");
+  check_refused(window.batch.save(0), "not a saved state of places, but of a search");
+  for (std::size_t at = states::kHead; at < state.size(); ++at) {
+    std::string spoiled = state;
+    spoiled[at] ^= 1;
+    check_refused(spoiled, "saved state is damaged: its checksum does not match");
+  }
+  const std::size_t iteration = part(state, "place") + 3 * 8;
+  const std::size_t size = iteration + 8;
+  REQUIRE(state.substr(iteration, 8) == packed(std::uint64_t{1}));
+  REQUIRE(state.substr(size, 4) == packed(std::uint32_t{3}));
+  const char* nowhere = "saved places hold a search that is not where its place is";
+  check_refused(patched(state, iteration, packed(std::uint64_t{2})), nowhere);
+  check_refused(patched(state, size, packed(std::uint32_t{4})), nowhere);
+  check_refused(patched(state, size + 4, packed(std::uint32_t{4})), nowhere);
+  // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
+  const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;
+  const std::size_t length = part(state, "place") - 8;
+  std::uint64_t place_size = 0;
+  dfa::StateReader(state, length, state.size()).field(place_size);
+  std::string odd = state;
+  odd.replace(length, 8, packed(place_size + 1)).replace(hit, 8, packed(std::uint64_t{1})).insert(hit + 8, "x");
+  check_refused(sealed(odd), "saved places hold an image of another size");
+  empty.places.load(state, 0.0);
+  CHECK(empty.places.save(0.0) == state);
 }

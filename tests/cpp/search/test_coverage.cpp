@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "dfa/search/coverage.hpp"
+#include "states.hpp"
 #include "support.hpp"
 
 namespace {
@@ -66,10 +68,19 @@ TEST_CASE("every pixel of a window is counted, wherever it lies") {
   }
 }
 
-TEST_CASE("cells are restored as they were saved, and no others") {
+TEST_CASE("cells are read as they were saved, and no others") {
+  const std::vector<double> cells{0.0, 1.5, 0.25, 3.0};
   dfa::Coverage coverage({2, 2, 1});
-  coverage.restore({0.0, 1.5, 0.25, 3.0});
+  const auto read = [&coverage](const std::vector<double>& saved) {
+    const std::string bytes = states::packed(saved);
+    dfa::StateReader in(bytes);
+    in.field(coverage);
+  };
+  read(cells);
   CHECK(coverage.under(0, 0, 2) == 4.75);
+  dfa::StateWriter out;
+  out.field(coverage);
+  CHECK(out.bytes() == states::packed(cells));
   for (const std::vector<double>& wrong :
        std::vector<std::vector<double>>{{},
                                         {0.0, 0.0, 0.0},
@@ -77,8 +88,7 @@ TEST_CASE("cells are restored as they were saved, and no others") {
                                         {0.0, -1.0, 0.0, 0.0},
                                         {0.0, std::numeric_limits<double>::quiet_NaN(), 0.0, 0.0},
                                         {0.0, std::numeric_limits<double>::infinity(), 0.0, 0.0}}) {
-    CHECK_THROWS_WITH_AS(coverage.restore(wrong), "saved state holds a coverage of windows that cannot be",
-                         std::invalid_argument);
+    coverage = dfa::Coverage({2, 2, 1});
+    CHECK_THROWS_WITH_AS(read(wrong), "saved state holds a coverage of windows that cannot be", std::invalid_argument);
   }
-  CHECK(coverage.under(0, 0, 2) == 4.75);
 }

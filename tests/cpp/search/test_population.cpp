@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dfa/search/population.hpp"
+#include "states.hpp"
 #include "support.hpp"
 
 namespace {
@@ -248,6 +249,25 @@ TEST_CASE("members cost as much as they differ from the best, whatever the image
   check_equals(twin, space, config);
 }
 
+// The parts of a population, in the order in which it writes them.
+struct Parts {
+  std::vector<dfa::Family> families;
+  std::vector<dfa::Member> members;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.families);
+    state.field(self.members);
+  }
+};
+
+dfa::Population restored(const dfa::Config& config, const dfa::Space& space, const Parts& parts) {
+  dfa::Population population(config);
+  states::copy(parts, population);
+  population.restore(space);
+  return population;
+}
+
 TEST_CASE("a population restored from its parts is the same and goes on the same") {
   for (const Problem& problem : kProblems) {
     dfa::Stream stream = support::numbers(8);
@@ -256,21 +276,11 @@ TEST_CASE("a population restored from its parts is the same and goes on the same
     Twin twin(config, space);
     start(twin, space, config, stream);
     for (int iteration = 0; iteration < 15; ++iteration) {
-      std::vector<dfa::DenseVector> bases;
-      std::vector<dfa::Member> members;
-      for (std::size_t f = 0; f < twin.population.num_families(); ++f) {
-        bases.push_back(twin.population.family(f).base);
-      }
-      for (std::size_t rank = 0; rank < twin.population.size(); ++rank) {
-        members.push_back(twin.population[rank]);
-        for (dfa::Edit& edit : members.back().edits) {
-          edit.base_value = 99;  // of edits, coordinates and values are stored
-          edit.pixel = edit.base_pixel = 99;
-        }
-      }
-      dfa::Population restored(config);
-      restored.restore(space, std::move(bases), std::move(members));
-      twin.population = std::move(restored);
+      Parts parts;
+      states::copy(twin.population, parts);
+      REQUIRE(parts.families.size() == twin.population.num_families());
+      REQUIRE(parts.members.size() == twin.population.size());
+      twin.population = restored(config, space, parts);
       check_equals(twin, space, config);
       check_invariants(twin.population, space);
       check_differences(twin, space);
@@ -290,7 +300,7 @@ TEST_CASE("parts that contradict one another are refused") {
   config.samples = 1;
   config.positives = 1;
   const auto restore = [&](std::vector<dfa::Member> members) {
-    dfa::Population(config).restore(space, {dfa::DenseVector(2, 9)}, std::move(members));
+    restored(config, space, {{{dfa::DenseVector(2, 9), {}}}, std::move(members)});
   };
   const dfa::Member good{1.0, 3, 0, {}};
   const dfa::Member worse{2.0, 1, 0, {}};
@@ -309,4 +319,17 @@ TEST_CASE("parts that contradict one another are refused") {
     lost.family = family;
     CHECK_THROWS_WITH_AS(restore({lost}), "saved state names a family that is not in it", std::invalid_argument);
   }
+  dfa::Member nowhere = good;
+  nowhere.degree = std::nan("");
+  CHECK_THROWS_WITH_AS(restore({nowhere}), "saved state holds a degree that is not a number", std::invalid_argument);
+  dfa::Member twin = worse;
+  twin.birth = good.birth;
+  CHECK_THROWS_WITH_AS(restore({good, twin}), "saved state holds two members of one birth", std::invalid_argument);
+  const auto with_base = [&](const dfa::DenseVector& base) { restored(config, space, {{{base, {}}}, {good, worse}}); };
+  for (const dfa::DenseVector& other : {dfa::DenseVector(3, 9), dfa::DenseVector(2, 200), dfa::DenseVector()}) {
+    CHECK_THROWS_WITH_AS(with_base(other), "saved state holds a perturbation of another size", std::invalid_argument);
+  }
+  dfa::DenseVector far(2, 9);
+  far.set(1, -10);
+  CHECK_THROWS_WITH_AS(with_base(far), "saved state holds a perturbation outside its bounds", std::invalid_argument);
 }

@@ -15,6 +15,13 @@ struct ImageShape {
   bool operator==(const ImageShape& other) const {
     return height == other.height && width == other.width && channels == other.channels;
   }
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.height);
+    state.field(self.width);
+    state.field(self.channels);
+  }
 };
 
 }  // namespace dfa

@@ -30,6 +30,22 @@ class Archive {
   std::string save() const;
   static Archive load(const std::string& bytes);
 
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.num_coordinates_);
+    state.part("entries", self.entries_);
+    state.field(self.next_name_);
+    state.field(self.same_goal_);
+    state.field(self.other_goal_);
+    state.field(self.gains_);
+    state.field(self.searches_);
+    state.field(self.windows_);
+    state.require(is_tally(self.searches_) && is_tally(self.windows_), kNoTally);
+    if constexpr (State::kReads) {
+      self.check_entries();
+    }
+  }
+
  private:
   struct Score {
     double trials = 0.0;
@@ -37,6 +53,14 @@ class Archive {
     double ratios = 0.0;
 
     void add(double ratio);
+
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.trials);
+      state.field(self.successes);
+      state.field(self.ratios);
+      state.require(is_tally(self.trials) && is_tally(self.successes) && is_tally(self.ratios), kNoTally);
+    }
   };
   struct Entry {
     std::uint32_t name = 0;
@@ -44,6 +68,15 @@ class Archive {
     std::shared_ptr<const Signs> signs;
     Score all;
     std::map<std::int64_t, Score> by_goal;
+
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.name);
+      state.field(self.origin);
+      state.field(self.signs);
+      state.field(self.all);
+      state.field(self.by_goal);
+    }
   };
   struct Expected {
     double rate;
@@ -52,8 +85,9 @@ class Archive {
 
   Expected expect(const Entry& entry, std::int64_t goal) const;
   void forget_worst();
+  void check_entries() const;
 
-  std::size_t num_coordinates_;
+  std::uint64_t num_coordinates_;
   std::vector<Entry> entries_;  // the textured starts first
   std::uint32_t next_name_ = 0;
   Score same_goal_;  // trials of perturbations for the goal they were found for

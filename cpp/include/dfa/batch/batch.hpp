@@ -27,6 +27,7 @@ class Batch {
 
   std::size_t add(Space space, std::uint32_t image_id);
   std::size_t add(Space space, std::uint32_t image_id, Plan plan);
+  std::size_t add(Racos search);
   void remove(std::size_t slot);
   const Racos& search(std::size_t slot) const;
   /// Racos::vector() of a row that was asked.
@@ -49,7 +50,6 @@ class Batch {
 
  private:
   Racos& checked(std::size_t slot) const;
-  std::size_t place(Racos search);
   void check_rows(const std::vector<Row>& rows) const;
 
   Config config_;

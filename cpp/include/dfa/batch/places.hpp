@@ -11,15 +11,21 @@
 namespace dfa {
 
 /// What a search may spend.
-struct Limits {
+struct Budget {
   std::uint64_t queries = 0;                                                  ///< sent, per image
   std::uint64_t iterations = std::numeric_limits<std::uint64_t>::max() - 1U;  ///< beside the start
 };
 
 /// An answered candidate that was better than all before it: how many queries that took, and its degree.
 struct Improvement {
-  std::uint64_t query;
-  double degree;
+  std::uint64_t query = 0;
+  double degree = 0.0;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.query);
+    state.field(self.degree);
+  }
 };
 
 /// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and
@@ -27,7 +33,7 @@ struct Improvement {
 class Places {
  public:
   /// Keeps a reference to `batch`, which holds the searches.
-  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Limits& limits);
+  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget);
 
   std::size_t capacity() const { return places_.size(); }
   bool is_taken(std::size_t place) const { return checked(place).is_taken; }
@@ -49,13 +55,14 @@ class Places {
 
   /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote,
   /// of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the
-  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the limits or their deadline.
+  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the budget or their deadline.
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
   /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
   /// of it, and are chosen again by the next propose() of whoever loads it. Deadlines are kept as time left at `now`.
   std::string save(double now) const;
-  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes.
+  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes;
+  /// nothing changes then.
   void load(const std::string& bytes, double now);
 
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }
@@ -89,14 +96,32 @@ class Places {
     std::vector<Improvement> trace;
     std::vector<std::uint8_t> hit;
     std::vector<std::int16_t> hit_vector;
+
+    // Of a place that is taken. Its search is written beside it, and what was asked and not told is asked again.
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.image);
+      state.field(self.goal);
+      state.field(self.deadline);
+      state.field(self.iteration);
+      state.field(self.size);
+      state.field(self.told);
+      state.field(self.spent);
+      state.field(self.best);
+      state.field(self.seconds);
+      state.field(self.trace);
+      state.field(self.hit);
+      state.field(self.hit_vector);
+    }
   };
 
+  void check(const Place& loaded, const Racos& search) const;
   const Place& checked(std::size_t place) const;
   Place& checked(std::size_t place) { return const_cast<Place&>(static_cast<const Places*>(this)->checked(place)); }
 
   Batch& batch_;
   std::size_t batch_size_;
-  Limits limits_;
+  Budget budget_;
   std::vector<Place> places_;
   std::size_t turn_ = 0;
   std::size_t turn_before_rows_ = 0;  // what turn_ was before the rows under way were chosen

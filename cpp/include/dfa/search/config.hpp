@@ -68,6 +68,25 @@ struct Config {
 
   std::uint32_t population() const { return samples + positives; }
   std::uint32_t num_starts() const { return starts == 0 ? population() : starts; }
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.samples);
+    state.field(self.positives);
+    state.field(self.coordinates);
+    state.field(self.region);
+    state.field(self.shape);
+    state.field(self.values);
+    state.field(self.start);
+    state.field(self.domain);
+    state.field(self.ties);
+    state.field(self.window_share);
+    state.field(self.window_halvings);
+    state.field(self.placements);
+    state.field(self.starts);
+    state.field(self.restart_after);
+    state.field(self.rest_ratio);
+  }
 };
 
 /// Throws std::invalid_argument naming the first field that makes no sense.

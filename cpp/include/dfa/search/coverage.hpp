@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -25,10 +26,16 @@ class Coverage {
 
   /// Mean number of windows that each cell's pixels have been covered by, row by row.
   const std::vector<double>& cells() const { return cells_; }
-  /// Puts saved cells in place. Throws std::invalid_argument unless they are as many, and numbers from 0 up.
-  void restore(std::vector<double> cells);
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    const std::size_t num_cells = self.cells_.size();
+    state.field(self.cells_);
+    state.require(self.cells_.size() == num_cells && self.holds_counts(), "a coverage of windows that cannot be");
+  }
 
  private:
+  bool holds_counts() const;
   template <typename Visit>
   void visit(std::uint32_t top, std::uint32_t left, std::uint32_t side, Visit&& visit) const;
 

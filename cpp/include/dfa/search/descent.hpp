@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "dfa/base/state.hpp"
 #include "dfa/search/config.hpp"
 
 namespace dfa {
@@ -11,6 +10,8 @@ namespace dfa {
 /// candidates left more than a share, Config::rest_ratio, of the best degree that the first half had reached.
 class Descent {
  public:
+  static constexpr const char* kNoDescent = "a descent that cannot be";
+
   Descent() = default;
   /// `first_birth` is that of the first candidate.
   explicit Descent(std::uint64_t first_birth) : first_birth_(first_birth) {}
@@ -21,11 +22,17 @@ class Descent {
   /// Whether it ends here, `num_answered` candidates after its starts, the best of them of degree `best`.
   bool comes_to_rest(const Config& config, std::uint64_t num_answered, double best);
 
-  void save(StateWriter& out) const;
-  /// Throws std::invalid_argument where no search whose next candidate has that birth can be in it.
-  static Descent load(std::uint64_t next_birth, StateReader& in);
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.first_birth_);
+    state.field(self.num_looks_);
+    state.field(self.last_look_);
+    state.require(self.num_looks_ <= kMostLooks, kNoDescent);
+  }
 
  private:
+  // Their numbers double, so that no search comes to more.
+  static constexpr std::uint32_t kMostLooks = 32;
   /// Answered candidates at which it is next held against half as many.
   std::uint64_t next_look(const Config& config) const;
 

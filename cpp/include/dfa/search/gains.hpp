@@ -1,19 +1,30 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
 #include "dfa/base/random.hpp"
-#include "dfa/base/state.hpp"
 #include "dfa/search/texture.hpp"
 
 namespace dfa {
+
+/// Whether a number can be a count, or a sum of what is never negative. States that hold others are refused.
+inline bool is_tally(double number) { return std::isfinite(number) && number >= 0.0; }
+constexpr const char* kNoTally = "a number that none of its counts can be";
 
 /// What one way of filling windows has brought: by how much degrees fell, over how many candidates.
 struct Gain {
   double sum = 0.0;
   double count = 0.0;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.sum);
+    state.field(self.count);
+    state.require(is_tally(self.sum) && is_tally(self.count), kNoTally);
+  }
 };
 
 /// Learns which textures of windows lower the degree, and draws the next window's in proportion to a power of it. A
@@ -38,11 +49,12 @@ class Gains {
   /// Plain windows, and all others.
   std::array<Gain, 2> kinds;
   std::array<Gain, kWindowTextures.size()> textures;
-};
 
-/// A count or a sum of a state. Throws std::invalid_argument where none can be that.
-double load_number(StateReader& in);
-void save_gains(const Gains& gains, StateWriter& out);
-Gains load_gains(StateReader& in);
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.kinds);
+    state.field(self.textures);
+  }
+};
 
 }  // namespace dfa

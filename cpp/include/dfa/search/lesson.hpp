@@ -1,11 +1,12 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "dfa/base/state.hpp"
 #include "dfa/search/gains.hpp"
 #include "dfa/space/signs.hpp"
 
@@ -19,7 +20,15 @@ struct Lesson {
   struct Trial {
     std::uint32_t entry;
     double ratio;  ///< the start's degree over the clean image's; 0: it was adversarial
+
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.entry);
+      state.field(self.ratio);
+      state.require(!std::isnan(self.ratio), "a ratio that is not a number");
+    }
   };
+
   void add_start(std::uint32_t entry, double ratio) { trials.push_back({entry, ratio}); }
   void add_window() { ++num_windows; }
   /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.
@@ -31,9 +40,18 @@ struct Lesson {
   Gains gains;
   std::uint64_t num_windows = 0;       ///< candidates after the starts
   std::shared_ptr<const Signs> found;  ///< of the first adversarial candidate, unless that was a start
-};
 
-void save_lesson(const Lesson& lesson, StateWriter& out);
-Lesson load_lesson(std::size_t num_coordinates, StateReader& in);
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.trials);
+    state.field(self.gains);
+    state.field(self.num_windows);
+    state.field(self.found);
+  }
+
+  /// The lesson as bytes, and back. Throws std::invalid_argument for bytes it cannot use.
+  std::string save() const;
+  static Lesson load(std::size_t num_coordinates, const std::string& bytes);
+};
 
 }  // namespace dfa

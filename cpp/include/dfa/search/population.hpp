@@ -17,6 +17,12 @@ namespace dfa {
 struct Family {
   DenseVector base;
   std::vector<std::uint8_t> image;  ///< the rendered base, once a positive has belonged to the family
+
+  // The image follows from the base.
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.base);
+  }
 };
 
 struct Member {
@@ -27,6 +33,14 @@ struct Member {
 
   /// A negative that no region will read keeps its degree and its place, not its vector.
   static constexpr std::int32_t kNoVector = -1;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.degree);
+    state.field(self.birth);
+    state.field(self.family);
+    state.field(self.edits);
+  }
 };
 
 /// Where two members, a and b, differ, as the region needs it.
@@ -69,8 +83,13 @@ class Population {
   /// Keeps the best s + k of members and arrivals.
   void merge(const Space& space, const std::vector<Arrival>& arrivals);
 
-  /// Rebuilds a population from stored parts; throws std::invalid_argument where they contradict one another.
-  void restore(const Space& space, std::vector<DenseVector> bases, std::vector<Member> members);
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.families_);
+    state.field(self.members_);
+  }
+  /// Makes a population of what has been read. Throws std::invalid_argument where that contradicts itself or the space.
+  void restore(const Space& space);
 
  private:
   struct Ranked {

@@ -17,6 +17,9 @@
 
 namespace dfa {
 
+class StateReader;
+class StateWriter;
+
 /// The search on one image: Algorithm 1 of the paper as ask and tell.
 ///
 /// An iteration is a fixed set of candidates, 0..iteration_size()-1. They may be drawn in any order, more than once and
@@ -58,8 +61,34 @@ class Racos {
   /// The search that save() described. Throws std::invalid_argument for bytes that are damaged, of another version or
   /// of another configuration.
   static Racos load(const Config& config, const ImageShape& shape, const std::string& bytes);
+  /// The same as a part of a larger state.
+  void write(StateWriter& out) const;
+  static Racos read(const Config& config, const ImageShape& shape, StateReader& in);
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.given("configuration", self.config_);
+    state.given("image shape", self.shape_);
+    state.field(self.seed_);
+    state.field(self.image_id_);
+    state.field(self.iteration_);
+    state.part("space", self.space_);
+    state.part("plan", self.plan_);
+    state.part("gains", self.gains_);
+    state.part("lesson", self.lesson_);
+    state.part("descent", self.descent_);
+    state.part("coverage", self.coverage_);
+    state.part("population", self.population_);
+    state.part("answers", self.candidates_);
+    if constexpr (State::kReads) {
+      self.restore();
+    }
+  }
 
  private:
+  /// One to be read from a state.
+  Racos(const Config& config, const ImageShape& shape);
+
   struct Candidate {
     Proposal proposal;
     DenseVector whole;  // of a start, where no rectangle stands for it
@@ -67,6 +96,13 @@ class Racos {
     bool is_claimed = false;
     bool is_drawn = false;
     bool is_told = false;
+
+    // Drawn again, the rest is the same.
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.is_told);
+      state.field(self.degree);
+    }
   };
 
   bool is_start(std::uint32_t candidate) const {
@@ -89,14 +125,18 @@ class Racos {
   /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
   bool may_be_read(double degree) const;
   void begin_iteration();
+  void check_plan() const;
+  /// Throws std::invalid_argument where what has been read is no search.
+  void restore();
+  void restore_answers();
   std::uint64_t first_birth() const;
   ProposalContext context() const;
 
   Config config_;
   ImageShape shape_;
   Space space_;
-  std::uint64_t seed_;
-  std::uint32_t image_id_;
+  std::uint64_t seed_ = 0;
+  std::uint32_t image_id_ = 0;
   std::uint32_t iteration_ = 0;
   Plan plan_;
   Gains gains_;

@@ -25,15 +25,17 @@ struct SpaceDefinition {
   std::vector<std::int16_t> low;
   std::vector<std::int16_t> high;
   Renderer render;
+  bool takes_any_interval = false;  ///< whether a caller may set others than lie within these
 };
 
 /// A box of integer vectors that do not lie on the pixels of an image, as a perturbation does, but stand for one
 /// through a renderer. Shared by all images of a shape.
 class Box {
  public:
+  Box() = default;  ///< one to be read from a state
   /// Throws std::invalid_argument where no space is called `kind`, or it refuses a parameter or the shape.
   Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters);
-  /// With intervals of the caller's.
+  /// With intervals of the caller's, as many as the space has, which must lie within its own unless it takes any.
   Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters, std::vector<std::int16_t> low,
       std::vector<std::int16_t> high);
 
@@ -49,6 +51,16 @@ class Box {
   void render(const std::uint8_t* original, const std::int16_t* x, std::uint8_t* image) const {
     render_(original, x, image);
   }
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.kind_);
+    state.field(self.parameters_);
+    state.field(self.low_);
+    state.field(self.high_);
+  }
+  /// The box for images of this shape that has been read. Throws std::invalid_argument where there is none.
+  Box restored(const ImageShape& shape) const { return {kind_, shape, parameters_, low_, high_}; }
 
  private:
   Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters, SpaceDefinition definition);

@@ -32,6 +32,14 @@ class DenseVector {
   /// Writes norm(d + x) for every coordinate.
   void render(const Space& space, std::uint8_t* image) const;
 
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.narrow_);
+    state.field(self.wide_);
+  }
+  /// Throws std::invalid_argument unless what has been read is a vector of the space.
+  void check(const Space& space) const;
+
  private:
   std::vector<std::int8_t> narrow_;
   std::vector<std::int16_t> wide_;
@@ -46,10 +54,20 @@ struct Edit {
   std::int16_t base_value;
   std::uint8_t pixel;
   std::uint8_t base_pixel;
+
+  // The rest follows from the base.
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.coordinate);
+    state.field(self.value);
+  }
 };
 
 /// Edits with ascending coordinates, each at most once.
 using Edits = std::vector<Edit>;
+
+/// Throws std::invalid_argument unless edits that have been read ascend, lie in the space, and stay in its bounds.
+void check(const Edits& edits, const Space& space);
 
 /// The value at a coordinate of "base with edits".
 std::int32_t value_at(const DenseVector& base, const Edits& edits, std::uint32_t coordinate);

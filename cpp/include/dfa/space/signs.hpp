@@ -2,10 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
-#include "dfa/base/state.hpp"
 #include "dfa/space/perturbation.hpp"
 #include "dfa/space/space.hpp"
 
@@ -19,8 +17,5 @@ std::size_t num_words(std::size_t num_coordinates);
 Signs signs_of(const DenseVector& vector);
 /// The perturbation of another image that has the same signs, at the ends of that image's bounds.
 DenseVector apply_signs(const Signs& signs, const Space& space);
-
-void save_signs(const std::shared_ptr<const Signs>& signs, StateWriter& out);
-std::shared_ptr<const Signs> load_signs(std::size_t num_coordinates, StateReader& in);
 
 }  // namespace dfa

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "dfa/base/image.hpp"
@@ -17,7 +18,16 @@ struct RadiusMap {
   std::vector<std::uint8_t> radii;
   std::vector<std::uint32_t> free;  ///< ascending coordinates whose radius is not 0
 
+  RadiusMap() = default;
   explicit RadiusMap(std::vector<std::uint8_t> radii_per_coordinate);
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.radii);
+    if constexpr (State::kReads) {
+      self = RadiusMap(std::move(self.radii));
+    }
+  }
 };
 
 struct Bounds {
@@ -29,6 +39,7 @@ struct Bounds {
 /// perturbation, coordinate by coordinate, within an L-infinity ball; or what the renderer of a Box makes of it.
 class Space {
  public:
+  Space() = default;  ///< one to be read from a state
   /// The ball of the same radius (1..255 grey levels) everywhere.
   Space(std::vector<std::uint8_t> original, std::uint8_t radius, Domain domain);
   /// The ball of one radius per coordinate; at least one must not be 0.
@@ -70,6 +81,17 @@ class Space {
 
   /// Largest magnitude of a value, which decides how wide stored values are.
   std::int32_t largest() const;
+
+  template <typename Self, typename State>
+  static void describe(Self& self, State& state) {
+    state.field(self.original_);
+    state.field(self.radius_);
+    state.field(self.radii_);
+    state.field(self.box_);
+    state.field(self.domain_);
+  }
+  /// Makes a space of images of this shape of what has been read. Throws std::invalid_argument where that is none.
+  void restore(const ImageShape& shape);
 
  private:
   std::vector<std::uint8_t> original_;

@@ -10,6 +10,7 @@ SpaceDefinition values(const ImageShape& shape, const Parameters&) {
   SpaceDefinition space;
   space.low.assign(shape.width, 0);
   space.high.assign(shape.width, 0);
+  space.takes_any_interval = true;
   space.render = [shape](const std::uint8_t*, const std::int16_t* x, std::uint8_t* image) {
     std::memcpy(image, x, shape.size());
   };

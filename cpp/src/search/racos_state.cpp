@@ -1,0 +1,82 @@
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <utility>
+
+#include "dfa/base/state.hpp"
+#include "dfa/search/racos.hpp"
+
+namespace dfa {
+namespace {
+
+constexpr const char* kState = "a search";
+
+}  // namespace
+
+Racos::Racos(const Config& config, const ImageShape& shape)
+    : config_(config), shape_(shape), coverage_(shape), population_(config) {}
+
+void Racos::restore() {
+  space_.restore(shape_);
+  validate(config_, shape_, space_);
+  check_plan();
+  if (lesson_.found && lesson_.found->size() != num_words(space_.size())) {
+    throw std::invalid_argument("saved state holds a lesson of another image shape");
+  }
+  const std::uint64_t first_of_descent = descent_.first_birth();
+  if (first_of_descent > first_birth()) {
+    throw std::invalid_argument(std::string("saved state holds ") + Descent::kNoDescent);
+  }
+  if (population_.size() != std::min<std::uint64_t>(first_birth() - first_of_descent, config_.population())) {
+    throw std::invalid_argument("saved state holds a population of the wrong size");
+  }
+  for (std::size_t rank = 0; rank < population_.size(); ++rank) {
+    const std::uint64_t birth = population_[rank].birth;
+    if (birth < first_of_descent || birth >= first_birth()) {
+      throw std::invalid_argument("saved state holds a member that is not of its descent");
+    }
+  }
+  population_.restore(space_);
+  restore_answers();
+}
+
+// Candidates are drawn again when they are needed; what was answered of them is all that a state holds.
+void Racos::restore_answers() {
+  const std::vector<Candidate> answers = std::move(candidates_);
+  candidates_.clear();
+  begin_iteration();
+  if (answers.size() != candidates_.size()) {
+    throw std::invalid_argument("saved state holds an iteration of the wrong size");
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    if (std::isnan(answers[i].degree)) {
+      throw std::invalid_argument("saved state holds a degree that is not a number");
+    }
+    candidates_[i].is_told = answers[i].is_told;
+    candidates_[i].degree = answers[i].degree;
+    num_told_ += answers[i].is_told ? 1 : 0;
+  }
+}
+
+std::string Racos::save() const {
+  StateWriter out;
+  write(out);
+  return seal_state(kState, out);
+}
+
+Racos Racos::load(const Config& config, const ImageShape& shape, const std::string& bytes) {
+  StateReader in = open_state(kState, bytes);
+  Racos search = read(config, shape, in);
+  in.finish();
+  return search;
+}
+
+void Racos::write(StateWriter& out) const { out.part("search", *this); }
+
+Racos Racos::read(const Config& config, const ImageShape& shape, StateReader& in) {
+  Racos search(config, shape);
+  in.part("search", search);
+  return search;
+}
+
+}  // namespace dfa

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.runs import store as store_module
 from dfa.runs.saved_run import read_run
-from oracles import LazyImages, Recorder
+from dfa.runs.store import Store
+from oracles import LazyImages, Recorder, Slow, Until, raising
 from outcomes import timeless
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import INTERVAL, SETTINGS, assert_same, attack, cut_short, run_whole
@@ -143,3 +145,74 @@ def test_a_run_that_goes_on_shows_what_is_finished(tmp_path, whole):
     assert result.summary().verified > 0
     assert verification.holds
     assert "were not finished" in str(verification)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4])
+def test_a_run_cut_short_while_it_confirms_goes_on_in_the_same_batches(tmp_path, monkeypatch, whole, nth):
+    """Both halves of the window are under way then, and are sent again as they were: the older batch first."""
+    confirming = []
+    cover = Store.cover
+
+    def die_while_confirming(self, checkpoint, *, under_way):
+        cover(self, checkpoint, under_way=under_way)
+        if all(checkpoint.document["window"]["was_sent"]):
+            confirming.append(checkpoint.document)
+            if len(confirming) == nth:
+                raise dfa.StoreError("off")
+
+    with monkeypatch.context() as patch:
+        # A checkpoint whenever there may be one.
+        patch.setattr(store_module, "_SECONDS", 0.0)
+        patch.setattr(store_module, "_TIMES", 0.0)
+        patch.setattr(Store, "cover", die_while_confirming)
+        with pytest.raises(dfa.StoreError, match="off"):
+            attack(CLASSIFIER, tmp_path)
+    assert confirming[-1]["jury"]["is_confirming"]
+    again = Recorder(CLASSIFIER)
+    result = attack(again, tmp_path)
+    assert_same(result, whole[0])
+    expected = [batch.tobytes() for batch in whole[1].batches]
+    # The first question is whether the oracle is the same, and the last ones are about the files.
+    older, younger, *rest = [batch.tobytes() for batch in again.batches[1 : -math.ceil(whole[0].success.sum() / 4)]]
+    assert expected.index(older) < expected.index(younger)
+    # What came between, and before the checkpoint, is not asked again.
+    assert rest == expected[-len(rest) :]
+
+
+def test_whoever_follows_the_run_is_told_of_every_image_once(tmp_path):
+    cut_short(tmp_path, 200)
+    told = []
+    result = attack(CLASSIFIER, tmp_path, progress=told.append)
+    assert sorted(record.index for record in told) == list(range(24))
+    assert sorted(told, key=lambda record: record.index) == result.records
+
+
+def test_a_run_that_ends_early_again_gives_back_what_was_kept_before(tmp_path, whole):
+    """Also what was settled after the last checkpoint, and is not yet searched again."""
+    cut_short(tmp_path, 200, interval=10**5)
+    kept = {index: row for index, row in read_run(tmp_path).rows.items() if row["status"] != "unfinished"}
+    assert len(kept) > 3
+    told = []
+    with pytest.raises(dfa.OracleError, match="off") as caught:
+        attack(Until(40, CLASSIFIER, raising(OSError("off"))), tmp_path, interval=10**5, progress=told.append)
+    result = caught.value.result
+    assert len(result.records) == 24
+    for index in kept:
+        assert timeless([result.records[index]]) == timeless([whole[0].records[index]])
+    assert result.images.held() == [index for index, row in kept.items() if row["status"] == "success"]
+    # Those that were searched again, and those that were not.
+    assert sorted(record.index for record in told) == sorted(kept)
+
+
+def test_times_go_on_where_they_were(tmp_path, whole):
+    num_calls = len(whole[1].batches) - 20
+    with pytest.raises(dfa.OracleError, match="off"):
+        attack(Until(num_calls, Slow(0.001, CLASSIFIER), raising(OSError("off"))), tmp_path)
+    profile = attack(CLASSIFIER, tmp_path).profile
+    # The clean predictions, the confirmations, and what came after the last checkpoint are no part of it.
+    least = 0.001 * (profile.batches - 20 - INTERVAL)
+    assert least > 0.2
+    assert profile.oracle > least
+    assert profile.wait > least / 2
+    assert profile.wall >= profile.oracle
+    assert profile.other >= 0

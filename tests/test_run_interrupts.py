@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.engine import loop as runner
+from dfa.engine import feed, jury, ledger, loop, oracle_thread, scoring, stopwatch, window
 from oracles import LazyImages, Recorder, Until
 from partial_runs import NUM_CALLS, assert_keeps_what_is_finished, attack
 from small_problem import CLASSES, CLASSIFIER, IMAGES
@@ -112,10 +112,11 @@ def test_an_interrupt_while_an_image_is_read_keeps_every_image_that_was_found(wh
 
 
 class InterruptAt:
-    """Raises KeyboardInterrupt when the main thread reaches a line of the runner for the n-th time."""
+    """Raises KeyboardInterrupt when the main thread reaches a line of a module for the n-th time."""
 
-    def __init__(self, line, nth):
+    def __init__(self, module, line, nth):
         self.reached = collections.Counter()
+        self._file = module.__file__
         self._at = (line, nth)
 
     def __enter__(self):
@@ -127,7 +128,7 @@ class InterruptAt:
         sys.settrace(self._before)
 
     def _enter(self, frame, event, argument):
-        return self._step if frame.f_code.co_filename == runner.__file__ else None
+        return self._step if frame.f_code.co_filename == self._file else None
 
     def _step(self, frame, event, argument):
         if event == "line":
@@ -138,7 +139,12 @@ class InterruptAt:
         return self._step
 
 
-def test_an_interrupt_at_any_line_of_the_loop_loses_nothing():
+@pytest.mark.parametrize(
+    "module",
+    [loop, feed, window, jury, ledger, oracle_thread, scoring, stopwatch],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
+def test_an_interrupt_at_any_line_of_the_loop_loses_nothing(module):
     # Of as many classes as there are images, so that the objective can tell which image it is asked about.
     images = IMAGES[np.unique(CLASSES, return_index=True)[1]][:6]
     classes = CLASSIFIER.classes(images).tolist()
@@ -152,7 +158,7 @@ def test_an_interrupt_at_any_line_of_the_loop_loses_nothing():
 
         return dfa.run(oracle, images, epsilon=14, objective=degree, max_queries=7, batch_size=3, threads=1)
 
-    with InterruptAt(0, 0) as lines:
+    with InterruptAt(module, 0, 0) as lines:
         whole = run(CLASSIFIER, [])
     assert 2 <= whole.success.sum() < 6
     moments = {(line, nth) for line, times in lines.reached.items() for nth in ((times + 1) // 2, times)}
@@ -160,7 +166,7 @@ def test_an_interrupt_at_any_line_of_the_loop_loses_nothing():
     for moment in sorted(moments):
         oracle, hits = Recorder(CLASSIFIER), []
         try:
-            with InterruptAt(*moment):
+            with InterruptAt(module, *moment):
                 run(oracle, hits)
         except dfa.Interrupted as error:
             problem = what_is_wrong(error.result, whole, oracle, set().union(*hits[:-1]))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import sqlite3
 import time
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
+from dfa.runs import saved_run as saved_run_module
+from dfa.runs.saved_run import read_run, read_run_json
 from oracles import LinearClassifier
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import assert_same, attack, cut_short, run_whole
@@ -107,3 +111,21 @@ def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monke
     cut_short(tmp_path, 200)
     assert dfa.Result.load(tmp_path).success.sum() > 3
     assert num_pictures(tmp_path) == 0
+
+
+def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monkeypatch):
+    """Between a record and its image, the image becomes a file and leaves the journal."""
+    places = set(read_run(killed).pictures)
+    loads = json.loads
+
+    def meanwhile(text):
+        with closing(sqlite3.connect(killed / "journal.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM pictures")
+        return loads(text)
+
+    (killed / "results.json").unlink(missing_ok=True)
+    document = read_run_json(killed)
+    monkeypatch.setattr(saved_run_module, "read_run_json", lambda folder: document)
+    monkeypatch.setattr(saved_run_module, "json", SimpleNamespace(loads=meanwhile))
+    assert set(read_run(killed).pictures) == places != set()
+    assert num_pictures(killed) == 0

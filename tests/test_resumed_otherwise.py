@@ -43,6 +43,15 @@ def test_an_image_changed_before_the_first_checkpoint_is_named_too(tmp_path):
         attack(CLASSIFIER, tmp_path, 255 - IMAGES)
 
 
+def test_an_image_that_could_not_be_read_before_and_now_can_is_named(tmp_path):
+    def gone():
+        raise OSError("gone")
+
+    cut_short(tmp_path, 2, interval=10**6, images=LazyImages(IMAGES, {2: gone}))
+    with pytest.raises(dfa.StoreError, match=r"image 2 must be what it was .*has changed"):
+        attack(CLASSIFIER, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -69,6 +78,20 @@ def test_changed_settings_are_named(tmp_path, settings, message):
 def test_threads_and_the_place_of_the_images_may_change(tmp_path, whole):
     cut_short(tmp_path, 30)
     assert_same(attack(CLASSIFIER, tmp_path, list(IMAGES), threads=2, interval=77), whole[0])
+
+
+@pytest.mark.parametrize(
+    "path", ["command", "created", "config.oracle.name", "config.versions.numpy", "config.versions.python"]
+)
+def test_what_decides_nothing_may_differ(tmp_path, whole, path):
+    cut_short(tmp_path, 30)
+    document = part = json.loads((tmp_path / "run.json").read_text())
+    *sections, name = path.split(".")
+    for section in sections:
+        part = part[section]
+    part[name] = f"not {part[name]}"
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    assert_same(attack(CLASSIFIER, tmp_path), whole[0])
 
 
 def test_an_oracle_that_answers_otherwise_is_refused(tmp_path, whole):

@@ -10,6 +10,9 @@ import pytest
 # TensorFlow's start-up notes go to the error stream before any test could catch them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+# What they assert is told of as what a test asserts.
+pytest.register_assert_rewrite("partial_runs", "stored_runs")
+
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 

@@ -12,6 +12,7 @@ import pytest
 import dfa
 from dfa.search.confirmation import Confirmation
 from oracles import LinearClassifier, Recorder, Until, raising, random_images
+from outcomes import timeless
 
 SHAPE = (6, 6, 3)
 IMAGES = random_images(16, SHAPE)
@@ -62,10 +63,6 @@ def lucky(row, number, asked):
 def seldom(row, number, asked):
     """Be wrong, here and there, one time in four."""
     return turned(row) if hashlib.blake2b(b"%d %d" % (number, asked), digest_size=1).digest()[0] < 64 else row
-
-
-def timeless(records, **others):
-    return [replace(record, seconds=0.0, **others) for record in records]
 
 
 def test_an_exact_oracle_is_attacked_alike_however_often_it_is_asked():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import io
-from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -17,6 +16,7 @@ from hypothesis.extra import numpy as npst
 import dfa
 from dfa.oracle.pipelines import BitDepth, Jpeg, Median, Pipeline, RandomResizePad, Vote
 from oracles import LinearClassifier, Recorder, brightness, random_images
+from outcomes import timeless
 
 SHAPE = (9, 8, 3)
 IMAGES = random_images(12, SHAPE)
@@ -185,10 +185,6 @@ def test_threads_and_batches_make_no_difference(step, threads):
     np.testing.assert_array_equal(step(IMAGES), alone)
     np.testing.assert_array_equal(step(IMAGES[::-1])[::-1], alone)
     np.testing.assert_array_equal(Pipeline([step], CLASSIFIER, threads=threads).transform(IMAGES), alone)
-
-
-def timeless(records):
-    return [replace(record, seconds=0.0) for record in records]
 
 
 def test_a_run_through_a_pipeline_is_exact_and_counted_like_any_other():

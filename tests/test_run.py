@@ -1,44 +1,27 @@
-"""`dfa.run` from end to end: what it finds, what it counts, what it says of every image.
+"""`dfa.run` from end to end: what it finds, and what it says of every image.
 
 Everything is computed again from what the oracle saw.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import math
 import sys
-import threading
-import time
 
 import numpy as np
 import pytest
 
 import dfa
-from dfa.search.objectives import untargeted_degree
 from oracles import (
     Contradicting,
-    LinearClassifier,
     Recorder,
-    Slow,
     brightness,
     never,
     raising,
     random_images,
 )
-
-EPSILON = 8
-SHAPE = (6, 6, 3)
-IMAGES = random_images(24, SHAPE)
-CLASSIFIER = LinearClassifier(SHAPE)
-CLASSES = CLASSIFIER.classes(IMAGES)
-
-OPTIMIZERS = [
-    pytest.param(dfa.Racos(), id="default"),
-    pytest.param(dfa.Racos.paper(), id="paper"),
-    pytest.param(dfa.Racos.paper(targeted=True), id="paper-targeted"),
-]
+from small_problem import CLASSES, CLASSIFIER, EPSILON, IMAGES, OPTIMIZERS, SHAPE
 
 
 def largest_change(images, original):
@@ -207,103 +190,6 @@ def candidates_of(oracle, original, allowed):
     return asked[(change <= allowed).all(axis=(1, 2, 3))]
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_queries_stop_at_the_first_hit_and_queries_sent_count_every_candidate(optimizer, batch_size):
-    oracle = Recorder(CLASSIFIER)
-    settings = {"epsilon": EPSILON, "optimizer": optimizer, "max_queries": 150, "batch_size": batch_size}
-    result = dfa.run(oracle, IMAGES, **settings)
-    hits_inside_an_iteration = 0
-    for index, (record, original) in enumerate(zip(result.records, IMAGES, strict=True)):
-        asked = oracle.around(original, EPSILON)
-        assert (asked[0] == original).all()
-        candidates = asked[1 : len(asked) - record.verified]
-        assert record.queries_sent == len(candidates)
-        hits = np.flatnonzero(CLASSIFIER.classes(candidates) != CLASSES[index])
-        if record.status is dfa.Status.SUCCESS:
-            assert record.queries == hits[0] + 1
-            assert (result.images[index] == candidates[hits[0]]).all()
-            assert (result.images[index] == asked[-1]).all()
-            # An iteration is finished, and nothing beyond it is sent.
-            start = optimizer.population
-            iterations = max(0, math.ceil((record.queries - start) / optimizer.samples))
-            assert record.queries_sent == min(150, start + iterations * optimizer.samples)
-            hits_inside_an_iteration += record.queries < record.queries_sent
-        else:
-            assert not hits.size
-            assert record.queries == record.queries_sent == 150
-    assert result.success.sum() >= 8
-    assert hits_inside_an_iteration > 0
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_clean_predictions_and_verifications_are_counted_apart(optimizer):
-    oracle = Recorder(CLASSIFIER)
-    result = dfa.run(oracle, IMAGES, epsilon=EPSILON, optimizer=optimizer, max_queries=150, batch_size=16)
-    profile = result.profile
-    assert profile.clean == len(IMAGES)
-    assert profile.verification == result.success.sum() > 0
-    assert profile.rows_sent == result.queries_sent.sum() == result.summary().queries_sent
-    assert oracle.num_images == profile.clean + profile.verification + profile.rows_sent
-    assert max(map(len, oracle.batches)) <= 16
-    assert profile.batches <= len(oracle.batches)
-    assert 0 < profile.occupancy <= 1
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("beyond", [0, 1, 2, 23])
-@pytest.mark.parametrize("batch_size", [1, 64])
-def test_the_budget_binds_every_candidate_sent(optimizer, beyond, batch_size):
-    budget = optimizer.population + beyond
-    oracle = Recorder(never)
-    result = dfa.run(
-        oracle, IMAGES[:5], epsilon=EPSILON, optimizer=optimizer, max_queries=budget, batch_size=batch_size
-    )
-    for record, original in zip(result.records, IMAGES, strict=False):
-        assert (record.status, record.reason) == (dfa.Status.FAILURE, "query budget")
-        assert record.queries == record.queries_sent == budget
-        assert len(oracle.around(original, EPSILON)) == 1 + budget
-        assert not record.found
-
-
-def test_a_hit_in_an_iteration_cut_short_by_the_budget_counts():
-    # Once with room and once with a budget that ends right at the hit.
-    roomy = dfa.run(CLASSIFIER, IMAGES, epsilon=EPSILON, optimizer=dfa.Racos.paper(), max_queries=400)
-    late = [record for record in roomy.records if record.verified and 6 <= record.queries < record.queries_sent]
-    assert late
-    for record in late:
-        budget = record.queries
-        tight = dfa.run(
-            CLASSIFIER, IMAGES[[record.index]], epsilon=EPSILON, optimizer=dfa.Racos.paper(), max_queries=budget
-        ).records[0]
-        assert tight.verified
-        assert (tight.queries, tight.queries_sent) == (budget, budget)
-        assert tight.trace == record.trace
-
-
-def test_the_number_of_iterations_ends_a_search():
-    for iterations in (1, 4):
-        optimizer = dataclasses.replace(dfa.Racos.paper(), max_iterations=iterations)
-        result = dfa.run(never, IMAGES[:3], optimizer=optimizer, max_queries=1_000)
-        assert {record.reason for record in result.records} == {"iterations"}
-        assert result.status == [dfa.Status.FAILURE] * 3
-        # Line 1 of Algorithm 1 evaluates a population before the first of the T iterations.
-        assert result.queries_sent.tolist() == [5 + 3 * iterations] * 3
-
-
-def test_time_ends_a_search_and_every_image_has_its_own():
-    slow = Slow(0.001, never)
-    started = time.perf_counter()
-    # A batch of one lets two images in at a time, so the last ones start when the time of the first is over.
-    result = dfa.run(slow, IMAGES[:6], optimizer=dfa.Racos.paper(), max_seconds=0.1, max_queries=10**6, batch_size=1)
-    wall = time.perf_counter() - started
-    assert {record.reason for record in result.records} == {"time"}
-    assert result.status == [dfa.Status.FAILURE] * 6
-    assert result.queries_sent.min() > dfa.Racos.paper().population
-    assert (result.queries_sent == result.queries).all()
-    assert 0.3 <= wall < 5
-
-
 def test_an_oracle_that_contradicts_itself_gets_no_success():
     images = random_images(12) // 2
     mask = np.full(SHAPE, 255)
@@ -322,191 +208,6 @@ def test_an_oracle_that_contradicts_itself_gets_no_success():
     assert (summary.SR, summary.TSR, summary.GAP) == (1.0, 0.5, 0.5)
     assert summary.attacked == 12
     assert result.profile.verification == 12
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_the_trace_is_the_running_minimum_of_the_degrees_of_what_was_asked(optimizer):
-    oracle = Recorder(CLASSIFIER)
-    result = dfa.run(oracle, IMAGES, epsilon=EPSILON, optimizer=optimizer, objective="paper", max_queries=100)
-    for index, (record, original) in enumerate(zip(result.records, IMAGES, strict=True)):
-        candidates = oracle.around(original, EPSILON)[1 : 1 + record.queries_sent]
-        degrees = untargeted_degree(CLASSIFIER(candidates), np.repeat(CLASSES[index], len(candidates)))
-        best = np.minimum.accumulate(degrees)
-        improvements = np.flatnonzero(np.diff(best, prepend=np.inf) < 0)
-        assert record.trace == tuple((int(i) + 1, best[i]) for i in improvements)
-        assert record.degree == record.trace[-1][1] == best[-1]
-        if record.verified:
-            assert record.trace[-1] == (record.queries, 0.0)
-    assert result.success.any()
-    assert not result.success.all()
-
-
-def test_the_seconds_of_the_images_add_up_to_the_wall_time():
-    started = time.perf_counter()
-    result = dfa.run(Slow(0.004, CLASSIFIER), IMAGES, epsilon=EPSILON, max_queries=40, batch_size=16)
-    measured = time.perf_counter() - started
-    profile = result.profile
-    assert 0.8 * measured <= profile.wall <= measured
-    assert 0.8 * profile.wall <= result.seconds.sum() <= profile.wall
-    assert result.seconds.min() > 0
-    parts = [profile.propose, profile.wait, profile.score, profile.update, profile.other]
-    assert sum(parts) == pytest.approx(profile.wall)
-    assert min(parts) >= 0
-    assert 0.5 * profile.wall <= profile.oracle <= profile.wall
-    assert 0.004 * profile.batches <= profile.oracle
-
-
-def test_the_oracle_answers_one_half_of_the_window_while_the_other_is_scored():
-    # Scoring batch n waits for the oracle to be busy with batch n + 1, and the oracle stays busy with that one until
-    # batch n is being scored. A loop that does one after the other would wait for ever.
-    num_checked = 20
-    meeting = threading.Condition()
-    asked, scored, in_time = 0, 0, []
-
-    def ask(images):
-        nonlocal asked
-        with meeting:
-            asked += 1
-            meeting.notify_all()
-            # The first call is the clean prediction, and there is nothing to score during the second.
-            if 2 < asked <= num_checked:
-                in_time.append(meeting.wait_for(lambda: scored >= asked - 2, timeout=10))
-        return never(images)
-
-    def degree(scores, classes):
-        nonlocal scored
-        with meeting:
-            scored += 1
-            meeting.notify_all()
-            if scored <= num_checked - 2:
-                in_time.append(meeting.wait_for(lambda: asked >= scored + 2, timeout=10))
-        return untargeted_degree(scores, classes)
-
-    dfa.run(ask, IMAGES[:8], optimizer=dfa.Racos.paper(), objective=degree, max_queries=60, batch_size=8)
-    assert len(in_time) == 2 * (num_checked - 2)
-    assert all(in_time)
-
-
-def test_a_batch_too_small_for_all_candidates_serves_the_images_in_turn():
-    # Two images with three candidates each share a batch of four.
-    oracle = Recorder(never)
-    dfa.run(oracle, IMAGES[:4], epsilon=EPSILON, optimizer=dfa.Racos.paper(), max_queries=90, batch_size=4)
-    oracle.batches = oracle.batches[: len(oracle.batches) // 2]
-    asked = [len(oracle.around(image, EPSILON)) for image in IMAGES[:4]]
-    assert max(asked) - min(asked) <= dfa.Racos.paper().population
-    assert min(asked) > 20
-
-
-def test_an_objective_is_told_the_original_classes_or_the_targets():
-    seen = []
-
-    def degree(scores, classes):
-        seen.append((scores.copy(), classes.copy()))
-        return dfa.objectives.targeted_degree(scores, classes)
-
-    result = dfa.run(CLASSIFIER, IMAGES[:1], targets=7, epsilon=30, objective=degree, max_queries=100)
-    assert {int(each) for _, classes in seen for each in classes} == {7}
-    assert all(scores.shape[1] == 10 and scores.dtype == np.float64 for scores, _ in seen)
-    # An archive compares degrees of different images by those of the clean ones.
-    assert sum(len(scores) for scores, _ in seen) == result.queries_sent.sum() + result.profile.clean
-    seen.clear()
-    alone = dataclasses.replace(dfa.Racos(), archive=False)
-    result = dfa.run(CLASSIFIER, IMAGES[:1], targets=7, epsilon=30, objective=degree, max_queries=100, optimizer=alone)
-    assert sum(len(scores) for scores, _ in seen) == result.queries_sent.sum()
-
-    def untargeted(scores, classes):
-        seen.append((scores.copy(), classes.copy()))
-        return untargeted_degree(scores, classes)
-
-    seen.clear()
-    result = dfa.run(CLASSIFIER, IMAGES[:1], epsilon=EPSILON, objective=untargeted, max_queries=100)
-    assert {int(each) for _, classes in seen for each in classes} == {int(CLASSES[0])}
-    assert result.config["objective"].endswith("untargeted")
-
-
-def test_an_objective_goes_by_name_by_value_or_as_a_bare_function():
-    def outcome(objective, optimizer):
-        result = dfa.run(CLASSIFIER, IMAGES, epsilon=EPSILON, objective=objective, optimizer=optimizer, max_queries=100)
-        return result.config["objective"], [(record.queries, record.trace) for record in result.records]
-
-    by_name = {name: outcome(name, dfa.Racos.paper()) for name in ("paper", "log")}
-    assert by_name["paper"][0] == "paper"
-    assert by_name["log"][0] == "log"
-    assert by_name["paper"][1] != by_name["log"][1]
-    assert outcome(dfa.objectives.PAPER, dfa.Racos.paper()) == by_name["paper"]
-    assert outcome(untargeted_degree, dfa.Racos.paper())[1] == by_name["paper"][1]
-    # Without one, the optimizer's own.
-    assert outcome(None, dfa.Racos.paper()) == by_name["paper"]
-    assert outcome(None, dfa.Racos()) == outcome("odds", dfa.Racos())
-    assert outcome(None, dfa.Racos()) != outcome("paper", dfa.Racos())
-
-
-def zero(scores, classes):
-    return np.zeros(len(scores))
-
-
-def not_a_number(scores, classes):
-    return np.full(len(scores), np.nan)
-
-
-def negative(scores, classes):
-    return np.full(len(scores), -1.0)
-
-
-def a_row_too_few(scores, classes):
-    return np.ones(len(scores) - 1)
-
-
-def failing(scores, classes):
-    raise KeyError("no such degree")
-
-
-@pytest.mark.parametrize(
-    ("degree", "message"),
-    [
-        (zero, "must return 0 only for adversarial images; it returned 0 for a candidate of image"),
-        (not_a_number, r"not_a_number must give finite degrees >= 0.*it gave nan"),
-        (negative, r"negative must give finite degrees >= 0.*it gave -1\.0"),
-        (a_row_too_few, "a_row_too_few must give one degree per image"),
-        (failing, "failing failed on scores of shape .*KeyError.*no such degree"),
-    ],
-)
-@pytest.mark.parametrize("targets", [None, 1])
-def test_an_objective_that_breaks_its_promise_ends_the_run_with_what_was_found(degree, message, targets):
-    calls = 0
-
-    def degree_for_a_while(scores, classes):
-        nonlocal calls
-        calls += 1
-        if calls > 60:
-            return degree(scores, classes)
-        return (
-            dfa.objectives.PAPER.untargeted(scores, classes)
-            if targets is None
-            else (dfa.objectives.PAPER.targeted(scores, classes))
-        )
-
-    oracle = Recorder(brightness)
-    # Dark images of class 0; the last one can never succeed.
-    images = np.full((6, *SHAPE), 126, dtype=np.uint8)
-    images[5] = 40
-    degree_for_a_while.__qualname__ = degree.__name__
-    with pytest.raises(dfa.ObjectiveError, match=message) as caught:
-        dfa.run(oracle, images, targets=targets, objective=degree_for_a_while, max_queries=500, batch_size=1)
-    result = caught.value.result
-    assert result.success.tolist() == [True] * 5 + [False]
-    assert result.records[5].status is dfa.Status.UNFINISHED
-    assert "the degree function" in result.records[5].reason
-    assert all(brightness(result.images[i][None])[0, 1] > 0.5 for i in range(5))
-    assert oracle.num_images == 6 + 5 + result.queries_sent.sum()
-
-
-def test_a_degree_of_zero_is_refused_before_the_image_is_called_adversarial():
-    with pytest.raises(dfa.ObjectiveError, match="whose class is 0, where another than 0 was wanted") as caught:
-        dfa.run(never, IMAGES, objective=zero)
-    assert not any(record.found for record in caught.value.result.records)
-    with pytest.raises(dfa.ObjectiveError, match="whose class is 0, where the target 1 was wanted"):
-        dfa.run(never, IMAGES, targets=1, objective=zero)
 
 
 def test_nothing_is_drawn_where_the_error_stream_is_no_terminal(capfd):

@@ -15,6 +15,7 @@ from core_driver import DEFAULT
 from dfa import _core
 from dfa.search.objectives import log_odds_degree, log_untargeted_degree
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
+from outcomes import outcomes
 from reference import tuning
 from reference.attack import Target, attack, teachers
 
@@ -49,13 +50,6 @@ CLASSIFIER = Hard(LinearClassifier(SHAPE), IMAGES[[1, 6, 12]])
 
 def run(images=IMAGES, oracle=CLASSIFIER, **settings):
     return dfa.run(oracle, images, **{"epsilon": EPSILON, "max_queries": 230, "threads": 1, **settings})
-
-
-def outcomes(result):
-    return [
-        (dataclasses.replace(record, index=0, seconds=0.0), None if image is None else image.tobytes())
-        for record, image in zip(result.records, result.images, strict=True)
-    ]
 
 
 EVERYTHING = outcomes(run())

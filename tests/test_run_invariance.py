@@ -12,6 +12,7 @@ import pytest
 
 import dfa
 from oracles import LazyImages, LinearClassifier, Recorder, never, random_images
+from outcomes import outcomes
 
 SHAPE = (6, 6, 3)
 IMAGES = random_images(30, SHAPE)
@@ -31,14 +32,6 @@ SETTINGS = [
 def attack(images=IMAGES, oracle=CLASSIFIER, **settings):
     defaults = {"epsilon": 8, "max_queries": 150, "threads": 1, "optimizer": ALONE}
     return dfa.run(oracle, images, **{**defaults, **settings})
-
-
-def outcomes(result):
-    """Return all that a run says of each image, but for its place and its time."""
-    return [
-        (dataclasses.replace(record, index=0, seconds=0.0), None if image is None else image.tobytes())
-        for record, image in zip(result.records, result.images, strict=True)
-    ]
 
 
 def assert_is_worth_comparing(result):

@@ -1,0 +1,125 @@
+"""What the gate holds the answers of an oracle to that shows less, and the probabilities that it makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dfa.errors import OracleError
+from dfa.search.objectives import predicted
+from shown import ask, gate_to
+
+TWO = [[1, 0], [2, 1]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([[0.1, 0.2, 0.7], [0.2, 0.2, 0.6]], r"with labels of shape \(2, 2\); it gave shape \(3,\)"),
+        (np.full((2, 4), 0.25), r"a pair \(labels, probabilities\), each of shape \(n, 2\).*it gave ndarray"),
+        ((TWO,), "it gave 1 parts"),
+        (([1, 0], [[0.6, 0.2]] * 2), r"labels of shape \(2, 2\); it gave shape \(2,\)"),
+        ((TWO[:1], [[0.6, 0.2]] * 2), r"labels of shape \(2, 2\); it gave shape \(1, 2\)"),
+        (([[1.0, 0.0]] * 2, [[0.6, 0.2]] * 2), "integer class ids; it gave dtype float64"),
+        (([[1, 0], [4, 1]], [[0.6, 0.2]] * 2), r"class ids 0\.\.3, .*it gave 4 in row 1 \(image 7\)"),
+        (([[1, -1], [2, 1]], [[0.6, 0.2]] * 2), r"it gave -1 in row 0 \(image 3\)"),
+        (([[1, 0], [2, 2]], [[0.6, 0.2]] * 2), r"distinct classes; row 1 \(image 7\) holds \[2, 2\]"),
+        ((TWO, [[0.6, 0.2, 0.1]] * 2), r"probabilities of shape \(2, 2\).* of shape \(2, 3\)"),
+        ((TWO, [["a", "b"]] * 2), "real numbers; it gave dtype <U1"),
+        ((TWO, [[0.6, 0.2], [0.2, 0.6]]), r"falling probabilities; row 1 \(image 7\) holds \[0.2, 0.6\]; sort"),
+        ((TWO, [[1.2, 0.2], [0.6, 0.2]]), r"within \[0, 1\]; it gave 1.2 in row 0 \(image 3\); if these are logits"),
+        ((TWO, [[0.6, -0.2], [0.6, 0.2]]), r"it gave -0.2 in row 0"),
+        ((TWO, [[0.6, np.nan], [0.6, 0.2]]), r"it gave nan in row 0"),
+        ((TWO, [[0.6, 0.2], [0.7, 0.5]]), r"sum to at most 1 \(within 0.001\); row 1 \(image 7\) sums to 1.2"),
+    ],
+)
+def test_an_answer_that_is_no_top_is_refused(answer, message):
+    with pytest.raises(OracleError, match=f"the oracle 'model' .*{message}"):
+        ask(gate_to(answer, "top_k", num_classes=4, k=2)) if not isinstance(answer, list) else ask(
+            gate_to(tuple(answer), "top_k", num_classes=4, k=2)
+        )
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (([[1], [2]], [[0.6], [0.5]]), r"labels of shape \(2,\); it gave shape \(2, 1\)"),
+        (([1, 2], [0.6]), r"probabilities of shape \(2,\)"),
+        ([0.1, 0.2, 0.7], r"each of shape \(n,\).*it gave 3 parts"),
+        (([1, 2], [0.6, 1.5]), r"it gave 1.5 in row 1 \(image 7\)"),
+    ],
+)
+def test_an_answer_that_is_no_top_1_is_refused(answer, message):
+    with pytest.raises(OracleError, match=message):
+        ask(gate_to(answer, "top_1", num_classes=4))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ([[0.5, 0.5], [0.1, 0.9]], r"labels of shape \(2,\); it gave shape \(2, 2\)"),
+        ([1], r"it gave shape \(1,\)"),
+        ([1.0, 2.0], "integer class ids; it gave dtype float64.*returns='probabilities'"),
+        ([True, False], "it gave dtype bool"),
+        ([1, 4], r"class ids 0\.\.3, .*it gave 4 in row 1 \(image 7\)"),
+        ([-1, 1], r"it gave -1 in row 0 \(image 3\)"),
+    ],
+)
+def test_an_answer_that_is_no_label_is_refused(answer, message):
+    with pytest.raises(OracleError, match=message):
+        ask(gate_to(answer, "label", num_classes=4))
+
+
+def test_hidden_classes_share_what_is_missing_evenly():
+    scores = ask(gate_to(([[2, 0], [1, 3]], [[0.5, 0.3], [0.4, 0.4]]), "top_k", num_classes=4, k=2))
+    np.testing.assert_allclose(scores, [[0.3, 0.1, 0.5, 0.1], [0.1, 0.4, 0.1, 0.4]], atol=1e-7)
+    assert scores.flags.c_contiguous
+    scores = ask(gate_to(([2, 0], [0.5, 1.0]), "top_1", num_classes=3))
+    np.testing.assert_allclose(scores, [[0.25, 0.25, 0.5], [1.0, 0.0, 0.0]], atol=1e-7)
+    assert scores[1, 1] > 0  # the logarithm stays finite
+
+
+def test_a_label_keeps_nearly_everything():
+    scores = ask(gate_to(np.array([2, 0], dtype=np.uint8), "label", num_classes=3))
+    np.testing.assert_allclose(scores, [[0, 0, 1], [1, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(scores.sum(axis=1), 1)
+    assert (scores > 0).all()
+
+
+def test_the_class_is_the_one_that_the_oracle_puts_first():
+    scores = ask(gate_to(([[3, 1], [0, 2]], [[0.5, 0.5]] * 2), "top_k", num_classes=4, k=2))
+    assert predicted(scores).tolist() == [3, 0]
+
+
+tops = st.lists(st.integers(0, 1000), min_size=5, max_size=5).filter(sum)
+
+
+@given(weights=tops, k=st.integers(1, 5), order=st.permutations(range(5)))
+def test_a_hidden_class_is_below_every_shown_one(weights, k, order):
+    shown = np.sort(np.array(weights) / sum(weights))[::-1][:k]
+    ids = np.array(order)[:k]
+    scores = ask(gate_to((ids[None], shown[None]), "top_k", num_classes=5, k=k), 1)[0]
+    hidden = np.setdiff1d(np.arange(5), ids)
+    np.testing.assert_allclose(scores[ids], shown, rtol=1e-15, atol=1e-300)
+    assert predicted(scores[None])[0] == ids[0]
+    assert (scores >= 0).all()
+    if len(hidden):
+        assert len(set(scores[hidden])) == 1
+        assert scores[hidden].max() < scores[ids].min()
+
+
+def test_torch_tensors_may_make_a_pair():
+    class Tensor:
+        def __init__(self, values):
+            self.values = values
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return np.array(self.values)
+
+    answer = (Tensor([1, 2]), Tensor([0.6, 0.5]))
+    assert predicted(ask(gate_to(answer, "top_1", num_classes=4))).tolist() == [1, 2]

@@ -1,0 +1,131 @@
+"""Adversarial images become files at once, or wait in the journal where files are too slow."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import dfa
+from dfa.runs import backlog as backlog_module
+from dfa.runs import saved_run as saved_run_module
+from dfa.runs.saved_run import read_run, read_run_json
+from oracles import LinearClassifier
+from small_problem import CLASSIFIER, IMAGES, SHAPE
+from stored_runs import assert_same, attack, cut_short, run_whole
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run_whole()
+
+
+@pytest.fixture
+def killed(tmp_path, monkeypatch, whole):
+    """A folder as a kill leaves it, whose images had no time to become files."""
+    folder, left = tmp_path / "run", tmp_path / "left"
+    num_calls = 0
+
+    def oracle(images):
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls == 500:
+            # So that the other thread comes to wait, and writes nothing meanwhile.
+            time.sleep(0.1)
+            shutil.copytree(folder, left)
+        return CLASSIFIER(images)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(backlog_module, "_SHARE", -1.0)
+        assert_same(attack(oracle, folder), whole[0])
+    assert len(list((folder / "images").iterdir())) == whole[0].success.sum()
+    return left
+
+
+def num_pictures(folder):
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal:
+        return journal.execute("SELECT COUNT(*) FROM pictures").fetchone()[0]
+
+
+def test_a_finished_image_lies_in_the_folder_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog_module, "_SHARE", math.inf)
+    seen = []
+
+    def oracle(images):
+        seen.append(len(list((tmp_path / "images").glob("*.png"))) if (tmp_path / "images").exists() else 0)
+        return CLASSIFIER(images)
+
+    result = attack(oracle, tmp_path)
+    assert seen[-20] > 3
+    assert len(list((tmp_path / "originals").glob("*.png"))) == result.success.sum()
+
+
+def test_an_image_that_is_not_a_file_yet_is_read_from_the_journal(killed, whole):
+    assert not (killed / "images").exists()
+    read = dfa.Result.load(killed)
+    found = np.flatnonzero(read.success)
+    assert len(found) == num_pictures(killed) > 3
+    for index in found:
+        np.testing.assert_array_equal(read.images[index], whole[0].images[index])
+        np.testing.assert_array_equal(read.originals[index], IMAGES[index])
+    verification = dfa.verify(killed, CLASSIFIER)
+    assert verification.holds
+    assert verification.images == verification.checked["epsilon"] == len(found)
+    assert f"{len(found)} images lie in the journal" in str(verification)
+    # What lies there is asked about like a file.
+    assert not dfa.verify(killed, LinearClassifier(SHAPE, seed=2)).holds
+
+
+@pytest.mark.parametrize("share", [-1.0, math.inf])
+def test_an_image_in_the_journal_becomes_a_file_when_the_run_goes_on(killed, monkeypatch, whole, share):
+    monkeypatch.setattr(backlog_module, "_SHARE", share)
+    names = {f"{index:06d}.png" for index in np.flatnonzero(dfa.Result.load(killed).success)}
+    seen = []
+
+    def looks(images):
+        seen.append(
+            {path.name for path in killed.glob("images/*.png")} & {path.name for path in killed.glob("or*/*.png")}
+        )
+        return CLASSIFIER(images)
+
+    assert_same(attack(looks, killed), whole[0])
+    # Written before anything else is sent, but for the question whether the oracle is the same; or at the end.
+    assert (names <= seen[3]) == (share > 0)
+    assert not seen[1] or share > 0
+    assert {path.name for path in (killed / "images").iterdir()} == {
+        f"{index:06d}.png" for index in whole[0].images.held()
+    }
+    assert num_pictures(killed) == 0
+    assert dfa.verify(killed, CLASSIFIER).holds
+
+
+def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monkeypatch):
+    monkeypatch.setattr(backlog_module, "_SHARE", -1.0)
+    cut_short(tmp_path, 200)
+    assert dfa.Result.load(tmp_path).success.sum() > 3
+    assert num_pictures(tmp_path) == 0
+
+
+def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monkeypatch):
+    """Between a record and its image, the image becomes a file and leaves the journal."""
+    places = set(read_run(killed).pictures)
+    loads = json.loads
+
+    def meanwhile(text):
+        with closing(sqlite3.connect(killed / "journal.sqlite")) as journal, journal:
+            journal.execute("DELETE FROM pictures")
+        return loads(text)
+
+    (killed / "results.json").unlink(missing_ok=True)
+    document = read_run_json(killed)
+    monkeypatch.setattr(saved_run_module, "read_run_json", lambda folder: document)
+    monkeypatch.setattr(saved_run_module, "json", SimpleNamespace(loads=meanwhile))
+    assert set(read_run(killed).pictures) == places != set()
+    assert num_pictures(killed) == 0

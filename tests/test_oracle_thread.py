@@ -1,0 +1,90 @@
+"""The oracle's thread: whatever is sent is written down before, and nothing is sent once it is closed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.stopwatch import Stopwatch
+from dfa.errors import StoreError
+from dfa.oracle import as_oracle
+from dfa.oracle.gate import Gate, Purpose
+from oracles import Recorder, brightness, random_images
+
+IMAGES = random_images(5)
+INDICES = np.arange(5)
+
+
+def thread_of(ask, sending=None, *, batch_size=4):
+    gate = Gate(as_oracle(ask), num_images=5, max_queries=100)
+    store = None if sending is None else SimpleNamespace(sending=sending)
+    return OracleThread(gate, Stopwatch(), store, batch_size=batch_size)
+
+
+def test_what_waits_is_not_sent_once_the_thread_is_closed():
+    waiting_is_cancelled = threading.Event()
+
+    def under_way(images):
+        assert waiting_is_cancelled.wait(timeout=10)
+        return brightness(images)
+
+    oracle = Recorder(under_way)
+    thread = thread_of(oracle)
+    first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
+    second.add_done_callback(lambda _: waiting_is_cancelled.set())
+    thread.close()
+    assert second.cancelled()
+    assert len(first.result()) == 1
+    assert len(oracle.batches) == 1
+
+
+def test_everything_is_written_down_before_it_is_sent():
+    log = []
+
+    def sending(purpose, number):
+        # So that a batch sent beforehand would have come first.
+        time.sleep(0.01)
+        log.append((purpose, number))
+
+    def ask(images):
+        log.append(len(images))
+        return brightness(images)
+
+    thread = thread_of(ask, sending)
+    thread.send([IMAGES[:3], IMAGES[:3]], INDICES[:3]).result()
+    thread.ask(IMAGES, INDICES, Purpose.CLEAN)
+    thread.ask_repeatedly(IMAGES[:2], INDICES[:2], Purpose.VERIFICATION, times=3)
+    thread.close()
+    assert log == [("attack", 6), 3, 3, ("clean", 5), 5, ("verification", 4), 4, ("verification", 2), 2]
+
+
+def test_what_cannot_be_written_down_is_not_sent():
+    def full(purpose, number):
+        if purpose == "attack":
+            raise StoreError("no room")
+
+    oracle = Recorder(brightness)
+    thread = thread_of(oracle, full)
+    with pytest.raises(StoreError, match="no room"):
+        thread.send([IMAGES], INDICES)
+    # Behind whatever was sent.
+    thread.ask(IMAGES[:1], INDICES[:1], Purpose.CLEAN)
+    thread.close()
+    assert [len(batch) for batch in oracle.batches] == [1]
+
+
+def test_repeated_answers_are_by_image_whatever_the_batches():
+    numbers = iter(range(100))
+
+    def counts(images):
+        return np.array([[1 - (n := next(numbers)) / 100, n / 100] for _ in images])
+
+    thread = thread_of(counts, batch_size=4)
+    answers = thread.ask_repeatedly(IMAGES[:3], INDICES[:3], Purpose.CLEAN, times=3)
+    thread.close()
+    np.testing.assert_allclose(answers[:, :, 1], np.arange(9).reshape(3, 3) / 100)

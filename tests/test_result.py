@@ -1,0 +1,105 @@
+"""A result: records that contradict nothing, where the time went, and all of it as arrays and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+
+import numpy as np
+import pytest
+
+from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.results.images import AdversarialImages
+from dfa.results.profile import Profile
+from dfa.results.record import Record, Status
+from dfa.results.result import Result
+from sample_results import make_result, skipped
+
+
+class TestRecord:
+    def test_a_success_is_verified(self) -> None:
+        with pytest.raises(InvalidInputError, match="verified exactly if its status is success"):
+            Record(0, 0, Status.SUCCESS, found=True)
+
+    def test_only_a_success_is_verified(self) -> None:
+        with pytest.raises(InvalidInputError, match="verified exactly if its status is success"):
+            Record(0, 0, Status.FAILURE, found=True, verified=True)
+
+    def test_what_is_verified_was_found(self) -> None:
+        with pytest.raises(InvalidInputError, match="found=False"):
+            Record(0, 0, Status.SUCCESS, verified=True)
+
+
+class TestProfile:
+    def test_derived_figures(self) -> None:
+        profile = Profile(wall=2.0, oracle=1.5, rows_sent=150, rows_capacity=200)
+        assert profile.occupancy == 0.75
+        assert profile.queries_per_second == 75.0
+        assert profile.oracle_share == 0.75
+        assert profile.as_dict()["occupancy"] == 0.75
+        assert profile.as_dict()["wall"] == 2.0
+
+    def test_an_empty_profile_has_no_rates(self) -> None:
+        profile = Profile()
+        assert math.isnan(profile.occupancy)
+        assert math.isnan(profile.queries_per_second)
+        assert math.isnan(profile.oracle_share)
+
+
+class TestResult:
+    def test_records_are_one_per_image(self) -> None:
+        with pytest.raises(InvalidInputError, match=r"one per image, in order, here 0\.\.2, got 2 records"):
+            Result([skipped(0), skipped(1)], AdversarialImages(3))
+
+    def test_records_are_in_order(self) -> None:
+        with pytest.raises(InvalidInputError, match="in order"):
+            Result([skipped(1), skipped(0)], AdversarialImages(2))
+
+    def test_figures_as_arrays(self) -> None:
+        result = make_result()
+        assert result.status[1] is Status.SUCCESS
+        np.testing.assert_array_equal(result.success, [False, True, False, False, True])
+        np.testing.assert_array_equal(result.queries, [90, 10, 0, 0, 30])
+        np.testing.assert_array_equal(result.queries_sent, [90, 12, 0, 0, 32])
+        np.testing.assert_array_equal(result.seconds, [7.0, 0.5, 0.0, 0.0, 0.5])
+        np.testing.assert_array_equal(result.class_before, [0, 0, 0, -1, 0])
+        np.testing.assert_array_equal(result.class_after, [-1, 1, -1, -1, 2])
+        assert result.success.dtype == np.bool_
+        assert result.queries.dtype == np.int64
+
+    def test_arrays_of_an_empty_run_keep_their_types(self) -> None:
+        result = Result([], AdversarialImages(0))
+        assert result.success.dtype == np.bool_
+        assert result.class_after.dtype == np.int64
+        assert len(result.to_pandas()) == 0
+
+    def test_its_summary_knows_its_budget_and_wall_time(self) -> None:
+        summary = make_result().summary()
+        assert (summary.max_queries, summary.wall) == (100, 2.0)
+
+    def test_its_text_is_short(self) -> None:
+        assert repr(make_result()) == "Result(5 images, 2 successes, 2.0 s)"
+
+    def test_to_pandas_has_a_row_per_image_and_knows_what_is_unknown(self) -> None:
+        pandas = pytest.importorskip("pandas")
+        frame = make_result().to_pandas()
+        derived = ["confidence", "confidence_low", "confidence_high"]
+        # What a space measures has a column for each of its names, and here there are none.
+        fields = [each.name for each in dataclasses.fields(Record) if each.name != "distances"]
+        assert list(frame.columns) == [*fields, *derived]
+        assert list(frame["status"]) == ["failure", "success", "skipped", "unfinished", "success"]
+        assert frame["class_after"].dtype == "Int64"
+        assert frame["class_after"].isna().tolist() == [True, False, True, True, False]
+        assert frame["class_after"][1] == 1
+        assert frame["queries"].dtype == np.int64
+        assert frame["verified"].dtype == np.bool_
+        assert math.isnan(frame["l2"][0])
+        assert frame["trace"][1] == ((1, 0.5), (10, 0.0))
+        assert frame[frame.status == "success"].queries.mean() == 20
+        assert isinstance(frame, pandas.DataFrame)
+
+    def test_to_pandas_without_pandas_says_how_to_install_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "pandas", None)
+        with pytest.raises(MissingDependencyError, match=r"pip install 'dfa-attack\[pandas\]'"):
+            make_result().to_pandas()

@@ -1,0 +1,177 @@
+"""The folder of a run: whose it is, what it must hold, and what a full or read-only disk costs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dfa
+from dfa.runs import folder as folder_module
+from dfa.runs import journal as journal_module
+from oracles import Recorder
+from small_problem import CLASSIFIER, IMAGES
+from stored_runs import INTERVAL, SETTINGS, assert_same, attack, cut_short, run_whole
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return run_whole()
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
+    refused = []
+
+    def second(images):
+        if not refused:
+            with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+                attack(CLASSIFIER, tmp_path)
+            refused.append(caught)
+            # Neither may another process, not even to replace it.
+            code = (
+                "import sys, dfa, numpy\n"
+                "try:\n"
+                "    dfa.run(lambda x: None, numpy.zeros((1, 2, 2, 1), 'uint8'), store=sys.argv[1], overwrite=True)\n"
+                "except dfa.StoreError as error:\n"
+                "    print(error)"
+            )
+            done = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=True)
+            assert "must belong to one process at a time, and another one is at it" in done.stdout
+        return CLASSIFIER(images)
+
+    assert_same(attack(second, tmp_path), whole[0])
+    assert refused
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"version": 2}, "must hold a run of version 3 of the layout, got version 2; use the dfa that began it"),
+        ({"format": "mine"}, "is another file"),
+    ],
+)
+def test_a_folder_of_another_version_is_told_of(tmp_path, change, message):
+    cut_short(tmp_path, 30)
+    shutil.copy(tmp_path / "results.json", tmp_path / "kept")
+    (tmp_path / "results.json").unlink()
+    document = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**document, **change}))
+    for act in (lambda: attack(CLASSIFIER, tmp_path), lambda: dfa.Result.load(tmp_path)):
+        with pytest.raises(dfa.StoreError, match=message):
+            act()
+
+
+def test_a_damaged_journal_is_told_of(tmp_path):
+    cut_short(tmp_path, 30)
+    (tmp_path / "results.json").unlink()
+    for path in tmp_path.glob("journal.sqlite*"):
+        path.unlink()
+    with pytest.raises(dfa.StoreError, match=r"its journal\.sqlite is missing"):
+        dfa.Result.load(tmp_path)
+    (tmp_path / "journal.sqlite").write_bytes(b"x" * 5000)
+    with pytest.raises(dfa.StoreError, match="must be the journal of a run, and cannot be read"):
+        dfa.Result.load(tmp_path)
+    with pytest.raises(dfa.StoreError, match="journal"):
+        attack(CLASSIFIER, tmp_path)
+
+
+def test_an_image_file_that_is_gone_is_told_of(tmp_path):
+    cut_short(tmp_path, 200)
+    next((tmp_path / "images").glob("*.png")).unlink()
+    oracle = Recorder(CLASSIFIER)
+    with pytest.raises(dfa.StoreError, match="cannot read the image"):
+        attack(oracle, tmp_path)
+    assert oracle.num_images == 0
+
+
+def test_words_that_contradict_each_other_are_refused(tmp_path):
+    with pytest.raises(dfa.InvalidInputError, match="either resumed or overwritten"):
+        dfa.run(CLASSIFIER, IMAGES, store=tmp_path, resume=True, overwrite=True)
+    with pytest.raises(dfa.InvalidInputError, match="needs the folder of the run"):
+        dfa.run(CLASSIFIER, IMAGES, resume=True)
+    with pytest.raises(dfa.InvalidInputError, match="at least four batches"):
+        dfa.run(CLASSIFIER, IMAGES, store=dfa.Storage(tmp_path, interval=1023))
+
+
+def test_a_run_that_was_cut_short_is_not_begun_anew_by_accident(tmp_path):
+    cut_short(tmp_path, 30)
+    with pytest.raises(dfa.StoreError, match=r"must not hold a saved result"):
+        attack(CLASSIFIER, tmp_path, resume=False)
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(dfa.StoreError, match=r"holds one that has not ended; resume it \(resume=True\)"):
+        attack(CLASSIFIER, tmp_path, resume=False)
+    dfa.run(CLASSIFIER, IMAGES[:2], store=tmp_path, overwrite=True, **SETTINGS)
+    assert len(dfa.Result.load(tmp_path).records) == 2
+    assert len(list((tmp_path / "images").iterdir())) <= 2
+
+
+def test_a_result_saved_over_a_run_leaves_nothing_of_it(tmp_path, whole):
+    cut_short(tmp_path, 30)
+    whole[0].save(tmp_path, overwrite=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "images",
+        "journal.lock",
+        "originals",
+        "records.csv",
+        "results.json",
+    ]
+    assert_same(dfa.Result.load(tmp_path), whole[0])
+
+
+def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, monkeypatch, whole):
+    open_journal = journal_module.open_journal
+
+    def small(folder):
+        journal = open_journal(folder)
+        journal.execute("PRAGMA max_page_count = 12")
+        return journal
+
+    oracle = Recorder(CLASSIFIER)
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "open_journal", small)
+        with pytest.raises(
+            dfa.StoreError, match=r"journal\.sqlite: database or disk is full; make room.*resume"
+        ) as full:
+            attack(oracle, tmp_path)
+    assert full.value.result.success.any()
+    again = Recorder(CLASSIFIER)
+    result = attack(again, tmp_path)
+    assert_same(result, whole[0])
+    assert result.profile.resent <= INTERVAL + 8
+
+
+def test_an_image_that_cannot_be_written_ends_the_run_and_loses_nothing(tmp_path, monkeypatch, whole):
+    fill = folder_module._fill
+    written = []
+
+    def fill_up(path, content):
+        if Path(path).parent.name == "images":
+            written.append(path)
+            if len(written) > 4:
+                fill(path, content[:10])
+                raise OSError(28, "No space left on device")
+        return fill(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "_fill", fill_up)
+        with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
+            attack(CLASSIFIER, tmp_path)
+    assert sorted((tmp_path / "images").glob(".*")) == []
+    assert_same(attack(CLASSIFIER, tmp_path), whole[0])
+
+
+def test_a_read_only_folder_is_refused_before_any_query(tmp_path, monkeypatch):
+    oracle = Recorder(CLASSIFIER)
+
+    def refuse(*_):
+        raise PermissionError(13, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder_module, "_fill", refuse)
+        with pytest.raises(dfa.StoreError, match=r"cannot write .*Read-only file system"):
+            attack(oracle, tmp_path, resume=False)
+    assert oracle.num_images == 0

@@ -135,6 +135,12 @@ def test_the_installed_package_is_the_one_in_the_repository():
     assert (installed / "_core.pyi").exists()
 
 
+def test_the_picture_for_newcomers_shows_these_rooms_in_this_order():
+    text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    pictured = re.findall(r"^ {4}python/dfa/(\w+) +(?:what|how|which)", text, re.MULTILINE)
+    assert pictured == [room for room in ROOMS if room not in ("ground", "face")]
+
+
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_a_module_imports_only_from_its_room_and_those_below(module):
     level = ROOMS.index(room_of(module))

@@ -50,7 +50,7 @@ inline std::size_t part(const std::string& state, const std::string& name) {
   return at + label.size() + sizeof(std::uint64_t);
 }
 
-/// With other contents in a part, which lies in another one.
+/// With other contents in a part, which lies in another one, or (no name) in none.
 inline std::string with_part(std::string state, const std::string& outer, const std::string& name,
                              const std::string& contents) {
   const auto length = [&state](const std::string& of) {
@@ -60,8 +60,10 @@ inline std::string with_part(std::string state, const std::string& outer, const 
     return size;
   };
   const std::uint64_t size = length(name);
-  const std::uint64_t outer_size = length(outer) + contents.size() - size;
-  state.replace(part(state, outer) - sizeof(std::uint64_t), sizeof(std::uint64_t), packed(outer_size));
+  if (!outer.empty()) {
+    const std::uint64_t outer_size = length(outer) + contents.size() - size;
+    state.replace(part(state, outer) - sizeof(std::uint64_t), sizeof(std::uint64_t), packed(outer_size));
+  }
   const std::size_t at = part(state, name);
   state.replace(at, static_cast<std::size_t>(size), contents);
   state.replace(at - sizeof(std::uint64_t), sizeof(std::uint64_t), packed(std::uint64_t{contents.size()}));

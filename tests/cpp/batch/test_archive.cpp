@@ -249,6 +249,8 @@ TEST_CASE("damaged archives are refused, with a right checksum too") {
                 "saved archive lacks a textured start, or the signs of a perturbation");
   check_refused(coordinates, std::string(8, '\xff'),
                 "saved archive lacks a textured start, or the signs of a perturbation");
+  CHECK_THROWS_WITH_AS(dfa::Archive::load(states::with_part(state, "", "entries", packed(std::uint64_t{0}))),
+                       "saved archive lacks a textured start", std::invalid_argument);
   check_refused(entries, packed(~std::uint64_t{0}), "saved state ends too early: it is truncated");
   // After name and origin, whether there are signs, and after that the trials.
   check_refused(first + 4 + 8 + 1, std::string(8, '\xff'), "saved state holds a number that none of its counts can be");

@@ -125,6 +125,12 @@ def test_a_run_that_has_ended_is_read_back_without_a_query(tmp_path, whole):
         assert journal.execute("SELECT COUNT(*) FROM checkpoint").fetchone() == (0,)
 
 
+def test_a_run_that_is_read_back_knows_its_oracle(tmp_path, whole):
+    attack(CLASSIFIER, tmp_path / "run")
+    report = attack(CLASSIFIER, tmp_path / "run").save(tmp_path / "copy")
+    assert report.verified == whole[0].success.sum() > 0
+
+
 def test_a_run_that_goes_on_shows_what_is_finished(tmp_path, whole):
     cut_short(tmp_path, 200)
     shown = []

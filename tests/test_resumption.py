@@ -52,6 +52,14 @@ def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole, num_calls):
     assert resumed == expected[-len(resumed) :]
 
 
+def test_no_batch_of_a_resumed_run_is_larger_than_was_promised(tmp_path):
+    """Neither is that of the question whether the oracle is the same, though more images wait than it holds."""
+    cut_short(tmp_path, 60)
+    again = Recorder(CLASSIFIER)
+    attack(again, tmp_path)
+    assert max(map(len, again.batches)) == 4
+
+
 def test_a_run_may_be_cut_short_again_and_again(tmp_path, whole):
     for num_calls in (20, 10, 5, 40, 1, 0, 30):
         cut_short(tmp_path, num_calls)

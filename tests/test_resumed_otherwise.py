@@ -109,6 +109,16 @@ def test_an_oracle_that_answers_otherwise_is_refused(tmp_path, whole):
     assert_same(attack(CLASSIFIER, tmp_path), whole[0])
 
 
+def test_an_oracle_of_the_same_classes_and_other_probabilities_is_refused(tmp_path):
+    def surer(images):
+        scores = CLASSIFIER(images) ** 4
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    cut_short(tmp_path, 60)
+    with pytest.raises(dfa.StoreError, match=r"image \d+ was of class (\d) .*, and is of class \1 with"):
+        attack(surer, tmp_path)
+
+
 def test_an_oracle_of_another_number_of_classes_is_refused(tmp_path):
     """Though what it says of the classes that it had is the same."""
     cut_short(tmp_path, 60)

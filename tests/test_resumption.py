@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.oracle import Oracle
 from dfa.runs import store as store_module
 from dfa.runs.saved_run import read_run
 from dfa.runs.store import Store
@@ -58,6 +59,24 @@ def test_no_batch_of_a_resumed_run_is_larger_than_was_promised(tmp_path):
     again = Recorder(CLASSIFIER)
     attack(again, tmp_path)
     assert max(map(len, again.batches)) == 4
+
+
+def test_the_oracle_is_prepared_before_it_is_asked_whether_it_is_the_same(tmp_path, whole):
+    class Careful(Oracle):
+        def __init__(self, ask):
+            self._ask = ask
+            self._most = 0
+
+        def prepare(self, shape, batch_size):
+            self._most = batch_size
+
+        def scores(self, images):
+            assert len(images) <= self._most
+            return self._ask(images)
+
+    with pytest.raises(dfa.OracleError, match="off"):
+        attack(Careful(Until(60, CLASSIFIER, raising(OSError("off")))), tmp_path)
+    assert_same(attack(Careful(CLASSIFIER), tmp_path), whole[0])
 
 
 def test_a_run_may_be_cut_short_again_and_again(tmp_path, whole):

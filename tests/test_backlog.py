@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,10 @@ import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
+from dfa.runs import folder as folder_module
 from dfa.runs import saved_run as saved_run_module
+from dfa.runs.backlog import Backlog
+from dfa.runs.journal import Picture, make_journal
 from dfa.runs.saved_run import read_run, read_run_json
 from oracles import LinearClassifier
 from small_problem import CLASSIFIER, IMAGES, SHAPE
@@ -113,6 +117,25 @@ def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monke
     assert num_pictures(tmp_path) == 0
 
 
+def test_no_image_is_there_without_its_original(tmp_path, monkeypatch):
+    fill = folder_module._fill
+    originals = []
+
+    def fill_up(path, content):
+        if Path(path).parent.name == "originals":
+            originals.append(path)
+            if len(originals) > 2:
+                raise OSError(28, "No space left on device")
+        return fill(path, content)
+
+    monkeypatch.setattr(backlog_module, "_SHARE", math.inf)
+    monkeypatch.setattr(folder_module, "_fill", fill_up)
+    with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
+        attack(CLASSIFIER, tmp_path)
+    names = [{path.name for path in (tmp_path / folder).glob("[0-9]*")} for folder in ("images", "originals")]
+    assert names[0] == names[1] != set()
+
+
 def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monkeypatch):
     """Between a record and its image, the image becomes a file and leaves the journal."""
     places = set(read_run(killed).pictures)
@@ -129,3 +152,62 @@ def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monke
     monkeypatch.setattr(saved_run_module, "json", SimpleNamespace(loads=meanwhile))
     assert set(read_run(killed).pictures) == places != set()
     assert num_pictures(killed) == 0
+
+
+@pytest.fixture
+def journal(tmp_path):
+    with closing(make_journal(tmp_path)) as opened:
+        yield opened
+
+
+def transact(backlog, journal):
+    with journal:
+        backlog.put_down()
+    backlog.put_down_is_over()
+
+
+def files(folder):
+    return sorted(path.stem for path in (folder / "images").glob("[0-9]*"))
+
+
+def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    write = backlog_module.write_image
+
+    def write_slowly(*words, **more):
+        clock.now += 0.5
+        write(*words, **more)
+
+    monkeypatch.setattr(backlog_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(backlog_module, "write_image", write_slowly)
+    backlog = Backlog(tmp_path, journal)
+    clock.now += 100
+    for place in range(5):
+        backlog.add(place, Picture(IMAGES[place], IMAGES[place + 1]))
+    # A fiftieth of 100 seconds, and then the file that passes it; each image is two of them.
+    backlog.write_while_cheap()
+    assert files(tmp_path) == ["000000", "000001", "000002"]
+    assert not backlog.all_written()
+    transact(backlog, journal)
+    backlog.write_while_cheap()
+    assert len(files(tmp_path)) == 3
+    assert not backlog.all_written()
+    clock.now += 100
+    backlog.write_while_cheap()
+    assert len(files(tmp_path)) == 5
+    assert backlog.all_written()
+
+
+def test_an_image_that_waits_twice_is_no_matter(tmp_path, journal):
+    """An interrupt right behind a transaction leaves it so."""
+    backlog = Backlog(tmp_path, journal)
+    backlog.add(3, Picture(IMAGES[3], IMAGES[4]))
+    transact(backlog, journal)
+    backlog.write_all()
+    backlog.take_up()
+    assert not backlog.all_written()
+    transact(backlog, journal)
+    assert backlog.get(3) is None
+    backlog.write_all()
+    assert backlog.all_written()
+    assert files(tmp_path) == ["000003"]

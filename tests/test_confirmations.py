@@ -146,6 +146,19 @@ def test_as_many_answers_must_agree_as_are_needed(needed, falls):
         assert (record.answers, record.unconfirmed) == (0, 40)
 
 
+def test_candidates_behind_a_confirmed_one_are_not_asked_about_again():
+    originals = {image.tobytes() for image in IMAGES}
+
+    def all_but_the_originals(images):
+        return np.array([[0.75, 0.25] if image.tobytes() in originals else [0.25, 0.75] for image in images])
+
+    result = attack(all_but_the_originals, confirmations=3, batch_size=64, optimizer=SCATTERED)
+    assert result.queries.tolist() == [1] * len(IMAGES)
+    # Of each image, its whole first population was adversarial, in one batch.
+    assert result.queries_sent.tolist() == [SCATTERED.population] * len(IMAGES)
+    assert result.profile.verification == 3 * len(IMAGES)
+
+
 def test_what_was_not_confirmed_ranks_by_the_mean_degree_of_its_repeated_answers():
     # Adversarial once, and then by turns as far from it as can be and half as far: a degree of 0.75 on average.
     def rule(row, number, asked):
@@ -171,6 +184,20 @@ def test_what_was_not_confirmed_ranks_by_the_mean_degree_of_its_repeated_answers
     (record,) = result.records
     assert (record.status, record.unconfirmed) == (dfa.Status.FAILURE, 20)
     assert record.degree == 0.75
+
+
+def test_the_degrees_that_an_objective_returned_stay_its_own():
+    returned, copies = [], []
+
+    def keeping(scores, classes):
+        returned.append(dfa.objectives.PAPER.untargeted(scores, classes))
+        copies.append(returned[-1].copy())
+        return returned[-1]
+
+    result = attack(Wavering(lucky), confirmations=3, objective=keeping)
+    assert sum(record.unconfirmed for record in result.records) > 0
+    for degrees, copy in zip(returned, copies, strict=True):
+        np.testing.assert_array_equal(degrees, copy)
 
 
 @pytest.mark.parametrize("settings", [{"batch_size": 3}, {"batch_size": 256}, {"threads": 3}])

@@ -75,6 +75,12 @@ def test_changed_settings_are_named(tmp_path, settings, message):
     assert sorted(path.name for path in (tmp_path / "images").iterdir()) == before
 
 
+def test_a_long_value_is_named_in_short(tmp_path):
+    cut_short(tmp_path, 30)
+    with pytest.raises(dfa.StoreError, match=r"inputs\.labels was null, and is \[(0, ){18}0,\.\.\.; put it back"):
+        attack(CLASSIFIER, tmp_path, labels=np.zeros(24, int))
+
+
 def test_threads_and_the_place_of_the_images_may_change(tmp_path, whole):
     cut_short(tmp_path, 30)
     assert_same(attack(CLASSIFIER, tmp_path, list(IMAGES), threads=2, interval=77), whole[0])
@@ -101,6 +107,23 @@ def test_an_oracle_that_answers_otherwise_is_refused(tmp_path, whole):
         attack(LinearClassifier(SHAPE, seed=2), tmp_path)
     assert read_run(tmp_path).rows.keys() == finished.keys()
     assert_same(attack(CLASSIFIER, tmp_path), whole[0])
+
+
+def test_an_oracle_of_the_same_classes_and_other_probabilities_is_refused(tmp_path):
+    def surer(images):
+        scores = CLASSIFIER(images) ** 4
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    cut_short(tmp_path, 60)
+    with pytest.raises(dfa.StoreError, match=r"image \d+ was of class (\d) .*, and is of class \1 with"):
+        attack(surer, tmp_path)
+
+
+def test_an_oracle_of_another_number_of_classes_is_refused(tmp_path):
+    """Though what it says of the classes that it had is the same."""
+    cut_short(tmp_path, 60)
+    with pytest.raises(dfa.OracleError, match="the same classes every time; it gave 11 columns, and 10 before"):
+        attack(lambda images: np.pad(CLASSIFIER(images), ((0, 0), (0, 1))), tmp_path)
 
 
 def test_a_model_with_another_fingerprint_is_refused(tmp_path):

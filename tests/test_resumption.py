@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.oracle import Oracle
 from dfa.runs import store as store_module
 from dfa.runs.saved_run import read_run
 from dfa.runs.store import Store
@@ -50,6 +51,32 @@ def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole, num_calls):
     # The first question is whether the oracle is the same, and the last ones are about the files.
     resumed = [batch.tobytes() for batch in again.batches[1 : -math.ceil(whole[0].success.sum() / 4)]]
     assert resumed == expected[-len(resumed) :]
+
+
+def test_no_batch_of_a_resumed_run_is_larger_than_was_promised(tmp_path):
+    """Neither is that of the question whether the oracle is the same, though more images wait than it holds."""
+    cut_short(tmp_path, 60)
+    again = Recorder(CLASSIFIER)
+    attack(again, tmp_path)
+    assert max(map(len, again.batches)) == 4
+
+
+def test_the_oracle_is_prepared_before_it_is_asked_whether_it_is_the_same(tmp_path, whole):
+    class Careful(Oracle):
+        def __init__(self, ask):
+            self._ask = ask
+            self._most = 0
+
+        def prepare(self, shape, batch_size):
+            self._most = batch_size
+
+        def scores(self, images):
+            assert len(images) <= self._most
+            return self._ask(images)
+
+    with pytest.raises(dfa.OracleError, match="off"):
+        attack(Careful(Until(60, CLASSIFIER, raising(OSError("off")))), tmp_path)
+    assert_same(attack(Careful(CLASSIFIER), tmp_path), whole[0])
 
 
 def test_a_run_may_be_cut_short_again_and_again(tmp_path, whole):
@@ -123,6 +150,12 @@ def test_a_run_that_has_ended_is_read_back_without_a_query(tmp_path, whole):
     assert not (tmp_path / "journal.sqlite-wal").exists()
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
         assert journal.execute("SELECT COUNT(*) FROM checkpoint").fetchone() == (0,)
+
+
+def test_a_run_that_is_read_back_knows_its_oracle(tmp_path, whole):
+    attack(CLASSIFIER, tmp_path / "run")
+    report = attack(CLASSIFIER, tmp_path / "run").save(tmp_path / "copy")
+    assert report.verified == whole[0].success.sum() > 0
 
 
 def test_a_run_that_goes_on_shows_what_is_finished(tmp_path, whole):

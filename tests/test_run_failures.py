@@ -11,7 +11,7 @@ import dfa
 from dfa.results.images import AdversarialImages
 from oracles import Recorder, Until, brightness, never, raising
 from partial_runs import NUM_CALLS, assert_keeps_what_is_finished, attack
-from small_problem import CLASSIFIER, IMAGES, SHAPE
+from small_problem import CLASSES, CLASSIFIER, IMAGES, SHAPE
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,17 @@ def test_an_oracle_that_raises_gives_back_what_is_finished(whole, num_calls):
         assert dfa.Status.FAILURE in result.status
     if num_calls > 7:
         assert any(record.queries_sent > 0 for record in unfinished)
+
+
+def test_an_image_that_was_only_asked_about_as_it_is_keeps_what_was_said():
+    # The batch of clean predictions is larger than there is room for at first.
+    with pytest.raises(dfa.OracleError, match="off") as caught:
+        attack(Until(20, CLASSIFIER, raising(OSError("off"))), batch_size=5, max_queries=10**4)
+    result = caught.value.result
+    assert result.profile.clean > np.count_nonzero(result.queries_sent)
+    for record in result.records:
+        is_known = record.index < result.profile.clean
+        assert (record.class_before, record.id > 0) == ((CLASSES[record.index], True) if is_known else (None, False))
 
 
 def all_nan(images):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import traceback
+from contextlib import closing
 
 import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
+from dfa.runs.store import Store
 from oracles import Recorder, Until, raising
 from partial_runs import NUM_CALLS, assert_keeps_what_is_finished, attack
 from small_problem import CLASSIFIER, IMAGES
@@ -143,3 +146,28 @@ def test_an_interrupt_or_a_failing_oracle_while_saving_does_not_cost_the_result(
         attack(oracle, store=tmp_path / "interrupted")
     assert isinstance(interrupted.value, dfa.Interrupted)
     assert outcome(interrupted.value.result) == outcome(whole)
+
+
+def test_a_folder_that_breaks_when_the_run_is_over_does_not_cost_the_result(tmp_path, monkeypatch, whole):
+    def full(self):
+        raise dfa.StoreError("no room")
+
+    monkeypatch.setattr(Store, "end", full)
+    with pytest.raises(dfa.StoreError, match="no room") as caught:
+        attack(CLASSIFIER, store=tmp_path)
+    assert outcome(caught.value.result) == outcome(whole)
+
+
+def test_what_was_finished_last_lies_in_the_journal_too(tmp_path):
+    told = []
+
+    def interrupt(record):
+        told.append(record.index)
+        if len(told) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(dfa.Interrupted):
+        attack(CLASSIFIER, store=tmp_path, progress=interrupt)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        kept = {place for (place,) in journal.execute("SELECT place FROM records")}
+    assert kept == set(told)

@@ -6,6 +6,7 @@ not wait. An image whose search ends leaves at once and the next one enters.
 
 from __future__ import annotations
 
+import heapq
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -60,6 +61,7 @@ class HalfWindow:
         rows: The buffer: uint8, (B, ...).
         flight: The batch under way, or None.
         jobs: By place; None where it is free.
+        num_taken: Places that are not free.
     """
 
     def __init__(self, plan: Plan, capacity: int, batch_size: int) -> None:
@@ -71,10 +73,37 @@ class HalfWindow:
         self.rows: NDArray[np.uint8] = np.empty((batch_size, *plan.space.row_shape), dtype=np.uint8)
         self.flight: Flight | None = None
         self.jobs: list[Job | None] = [None] * capacity
+        self.num_taken = 0
+        self._free = list(range(capacity))  # a heap
 
     def is_empty(self) -> bool:
         """Tell whether all places are free."""
-        return all(job is None for job in self.jobs)
+        return self.num_taken == 0
+
+    def has_room(self) -> bool:
+        """Tell whether a place is free."""
+        return bool(self._free)
+
+    def take_place(self, job: Job) -> int:
+        """Give a job the first place that is free, and return it."""
+        place = heapq.heappop(self._free)
+        self.jobs[place] = job
+        self.num_taken += 1
+        return place
+
+    def free_place(self, place: int) -> None:
+        """Let go of a job whose search is over."""
+        self.places.dismiss(place)
+        self.jobs[place] = None
+        self.num_taken -= 1
+        heapq.heappush(self._free, place)
+
+    def load(self, jobs: Mapping[int, Job]) -> None:
+        """Fill free places with jobs whose searches go on."""
+        for place, job in jobs.items():
+            self.jobs[place] = job
+        self.num_taken = len(jobs)
+        self._free = [place for place, job in enumerate(self.jobs) if job is None]
 
     def taken(self) -> Iterator[tuple[int, Job]]:
         """Return the places that are not free, with their jobs."""
@@ -156,14 +185,10 @@ class Window:
 
     def refill(self, half: HalfWindow, feed: Feed) -> None:
         """Let waiting images into a half's free places."""
-        for place, occupant in enumerate(half.jobs):
-            if occupant is not None:
-                continue
-            if not feed.has_next():
+        while half.has_room() and feed.has_next():
+            if not self._may_begin(feed.ready[0].index) or half.num_taken >= self._fair_share(feed):
                 return
-            if not self._may_begin(feed.ready[0].index) or sum(1 for _ in half.taken()) >= self._fair_share(feed):
-                return
-            self._admit(half, place, feed.ready.popleft())
+            self._admit(half, feed.ready.popleft())
 
     def send(self, half: HalfWindow) -> None:
         """Propose a batch, and send it."""
@@ -235,8 +260,7 @@ class Window:
         if self._curriculum is not None:
             self._curriculum.add_lesson(job.index, job.goal, half.lesson(place))
         self._plan.questions.end(job.index)
-        half.jobs[place] = None
-        half.places.dismiss(place)
+        half.free_place(place)
 
     def searches(self) -> Iterator[tuple[HalfWindow, int]]:
         """Return what is searched."""
@@ -272,19 +296,20 @@ class Window:
         waiting = iter(drafts)
         for number, half in enumerate(self._halves):
             half.places.load(blobs[f"places {number}"], now)
+            jobs = {}
             for place, _, degree in document["jobs"][number]:
                 draft = next(waiting)
-                half.jobs[place] = Job(draft, images[draft.index], degree)
+                jobs[place] = Job(draft, images[draft.index], degree)
                 self._plan.questions.begin(draft.index, images[draft.index])
                 self._gate.sent[draft.index] = half.places.answered(place) * self._plan.questions.queries_per_image
+            half.load(jobs)
 
-    def _admit(self, half: HalfWindow, place: int, job: Job) -> None:
+    def _admit(self, half: HalfWindow, job: Job) -> None:
         lessons = None if self._curriculum is None else self._curriculum.plan(job.goal, job.degree)
         space = self._plan.space
         slot = half.batch.add(space.base(job.image), job.draft.id, space.limits(job.index), lessons)
         deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
-        half.places.admit(place, slot, job.index, job.goal, deadline)
-        half.jobs[place] = job
+        half.places.admit(half.take_place(job), slot, job.index, job.goal, deadline)
         self._plan.questions.begin(job.index, job.image)
 
     def _may_begin(self, index: int) -> bool:
@@ -293,7 +318,7 @@ class Window:
             return True
         for half in self._halves:
             for place, job in half.taken():
-                if half.places.spent(place) >= _core.Lesson.QUERIES:
+                if not self._curriculum.has_lesson(job.index) and half.places.spent(place) >= _core.Lesson.QUERIES:
                     self._curriculum.add_lesson(job.index, job.goal, half.lesson(place))
         return self._curriculum.is_open(index)
 
@@ -302,7 +327,7 @@ class Window:
         if self._curriculum is None:
             return math.inf
         waiting = self._curriculum.num_open - feed.ready[0].index
-        return math.ceil((waiting + sum(1 for _ in self.searches())) / 2)
+        return math.ceil((waiting + sum(half.num_taken for half in self._halves)) / 2)
 
 
 def sizes(plan: Plan) -> tuple[int, int]:

@@ -37,6 +37,7 @@ class Curriculum:
         self.num_open = min(_FIRST, num_images)
         self._lessons: dict[int, tuple[int, _core.Lesson] | None] = {}
         self._num_learned = 0
+        self._num_missing = self.num_open
 
     def is_open(self, index: int) -> bool:
         """Tell whether an image may begin."""
@@ -66,15 +67,15 @@ class Curriculum:
         if self.has_lesson(index):
             return
         self._lessons[index] = None if lesson is None else (goal, lesson)
-        while self.num_open < self._num_images and all(
-            i in self._lessons for i in range(self._num_learned, self.num_open)
-        ):
+        self._num_missing -= index < self.num_open
+        while self._num_missing == 0 and self.num_open < self._num_images:
             for i in range(self._num_learned, self.num_open):
                 taught = self._lessons.pop(i)
                 if taught is not None:
                     self._archive.learn(*taught)
             self._num_learned = self.num_open
             self.num_open = min(2 * self.num_open, self._num_images)
+            self._count_missing()
 
     def save(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the exact state: what JSON can hold of it, and named bytes."""
@@ -95,3 +96,8 @@ class Curriculum:
             index: None if goal is None else (goal, _core.Lesson.load(self._num_coordinates, blobs[f"lesson {index}"]))
             for index, goal in document["lessons"]
         }
+        self._count_missing()
+
+    def _count_missing(self) -> None:
+        """Count the images of the open generation that no lesson is known of."""
+        self._num_missing = self.num_open - self._num_learned - sum(index < self.num_open for index in self._lessons)

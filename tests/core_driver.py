@@ -50,6 +50,7 @@ def config_of(settings: Settings) -> _core.Config:
         starts=settings.starts or 0,
         restart_after=settings.restart_after,
         rest_ratio=settings.rest_ratio,
+        improvements=settings.improvements,
     )
 
 

@@ -36,6 +36,7 @@ class Config:
         starts: int,
         restart_after: int,
         rest_ratio: float,
+        improvements: float,
     ) -> None: ...
     @property
     def population(self) -> int:

@@ -66,6 +66,8 @@ class Settings:
     """How many candidates after the starts are told before a descent may end at rest; 0 for never."""
     rest_ratio: float = tuning.REST_RATIO
     """A descent has come to rest where the second half of its candidates left more than this of its degree."""
+    improvements: float = 0.0
+    """Wished for per iteration, which decides how many windows it has; 0 for `samples` of them, always."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"
@@ -369,6 +371,8 @@ class Racos:
         self._looks: list[float] = []
         """The best degree when half of `restart_after` candidates of this descent were told, all, twice as many..."""
         self._population: tuple[Member, ...] = ()
+        self._asked = self._improved = 0
+        """Windows of late, in this descent, and those of them that lowered the degree."""
 
     @property
     def population(self) -> tuple[Member, ...]:
@@ -387,8 +391,17 @@ class Racos:
 
     @property
     def pending(self) -> int:
-        """How many candidates this iteration has: s + k at first, s after that."""
-        return self.settings.samples + (self.settings.positives if self.iteration == 0 else 0)
+        """How many candidates this iteration has: s + k at first; then s, or what promises as many improvements as are
+        wished for. Before any window, as many starts as were told already."""
+        size = self.settings.samples + self.settings.positives
+        if self.iteration == 0:
+            return size
+        if self.settings.improvements == 0:
+            return self.settings.samples
+        told = self._births - self._descent
+        if told < self._num_starts:
+            return min(self._num_starts - told, max(told, size))
+        return max(self.settings.samples, int(self.settings.improvements * (self._asked + 2) / (self._improved + 1)))
 
     def candidate(self, i: int) -> Vector:
         """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
@@ -468,6 +481,7 @@ class Racos:
             self.descents += 1
             self._population = ()
             self.coverage = Coverage(*self.space.shape[:2])
+            self._asked = self._improved = 0
             self._descent = self._births
             self._num_starts = self.settings.samples + self.settings.positives
             self._looks = []
@@ -492,15 +506,19 @@ class Racos:
                 self.lesson.num_windows += 1
             if self.settings.shape == "window":
                 self.coverage.add(*proposals[i].corner, side)
+            parent = self.positives[proposals[i].parent]
+            self._improved += degree < parent.degree
             if self.settings.values != "textures":
                 continue
-            parent = self.positives[proposals[i].parent]
             gain = 0.0
             if parent.degree > degree:
                 gain = min((parent.degree - degree) / self.plan.scale, MOST_GAIN)
             self.gains.learn(proposals[i].filling, gain)
             if self._is_lesson:
                 self.lesson.gains.add(proposals[i].filling, min(gain, tuning.LARGEST_GAIN))
+        self._asked += len(proposals)
+        while self._asked > tuning.PACE_MEMORY:
+            self._asked, self._improved = self._asked // 2, self._improved // 2
 
 
 def minimise(search: Racos, degree: Callable[[NDArray[np.uint8]], float], iterations: int) -> Member:

@@ -61,3 +61,6 @@ WORTHWHILE_AT_FIRST = 0.05
 """The rate of success above which a perturbation is tried, before any search had windows."""
 FEWEST_WINDOWS = 2.0
 """Windows that a search is taken to need at least."""
+
+PACE_MEMORY = 64
+"""Windows that count for how many the next iteration has; of more, the older ones count less."""

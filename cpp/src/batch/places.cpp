@@ -127,8 +127,8 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
       continue;
     }
     ++place.iteration;
-    const std::uint64_t samples = batch_.config().samples;
-    place.size = static_cast<std::uint32_t>(std::min(samples, budget_.queries - place.spent));
+    const std::uint64_t next = batch_.search(place.slot).iteration_size();
+    place.size = static_cast<std::uint32_t>(std::min(next, budget_.queries - place.spent));
     place.asked = place.told = 0;
   }
   std::sort(finished.begin(), finished.end());

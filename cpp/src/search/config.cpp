@@ -35,6 +35,10 @@ void validate(const Config& config) {
   require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
   require(config.rest_ratio > 0.0 && config.rest_ratio <= 1.0,
           "rest_ratio must be in (0, 1], got " + std::to_string(config.rest_ratio));
+  require(config.improvements >= 0.0 && config.improvements <= 64.0,
+          "improvements must be in [0, 64], got " + std::to_string(config.improvements));
+  require(config.improvements == 0.0 || (config.shape == Shape::kWindow && config.region == Region::kNone),
+          "improvements need windows and no region");
   require(config.placements >= 1 && config.placements <= kMost,
           "placements must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.placements));
   require(config.window_share > 0.0 && config.window_share <= 1.0,

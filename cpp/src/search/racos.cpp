@@ -51,10 +51,20 @@ void Racos::check_plan() const {
   }
 }
 
-std::uint32_t Racos::iteration_size() const { return iteration_ == 0 ? config_.population() : config_.samples; }
-
-std::uint64_t Racos::first_birth() const {
-  return iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1} * config_.samples;
+// While there are starts, as many of them as were told before, and no windows among them: nothing descends yet.
+std::uint32_t Racos::next_size() const {
+  if (iteration_ == 0) {
+    return config_.population();
+  }
+  if (config_.improvements == 0.0) {
+    return config_.samples;
+  }
+  const std::uint64_t told = first_birth() - descent_.first_birth();
+  if (told < num_starts()) {
+    return static_cast<std::uint32_t>(
+        std::min(num_starts() - told, std::max<std::uint64_t>(told, config_.population())));
+  }
+  return pace_.num_windows(config_);
 }
 
 std::uint64_t Racos::num_starts() const { return descent_.is_first() ? plan_.starts.size() : config_.population(); }
@@ -69,7 +79,7 @@ ProposalContext Racos::context() const {
 }
 
 void Racos::begin_iteration() {
-  candidates_.resize(iteration_size());
+  candidates_.resize(next_size());
   for (Candidate& candidate : candidates_) {
     candidate.whole = DenseVector();
     candidate.proposal.rectangle.height = 0;
@@ -237,6 +247,7 @@ void Racos::advance(Scratch& scratch) {
   population_.merge(space_, arrivals);
   learn_from_hit(birth);
   ++iteration_;
+  first_birth_ += candidates_.size();
   restart_if_at_rest();
   begin_iteration();
 }
@@ -245,6 +256,7 @@ void Racos::restart_if_at_rest() {
   if (descent_.comes_to_rest(config_, num_answered(), population_[0].degree)) {
     population_ = Population(config_);
     coverage_.clear();
+    pace_ = Pace();
     descent_ = Descent(first_birth());
   }
 }
@@ -258,12 +270,14 @@ bool Racos::may_be_read(double degree) const {
 
 void Racos::learn_from_candidates(Scratch& scratch) {
   const bool is_lesson = is_teaching();
-  if (config_.values == Values::kTextures || heeds_coverage(config_)) {
+  if (config_.values == Values::kTextures || heeds_coverage(config_) || config_.improvements != 0.0) {
     // Those that were not drawn since the state was loaded, and before any is learned from: that changes what is drawn.
     for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
       draw_if_loaded(i, scratch);
     }
   }
+  std::uint32_t num_windows = 0;
+  std::uint32_t num_improved = 0;
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
     if (is_start(i)) {
@@ -279,10 +293,12 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     if (heeds_coverage(config_)) {
       coverage_.add(proposal.top, proposal.left, window_side_);
     }
+    const double parent_degree = population_[proposal.parent].degree;
+    ++num_windows;
+    num_improved += candidate.degree < parent_degree ? 1U : 0U;
     if (config_.values != Values::kTextures) {
       continue;
     }
-    const double parent_degree = population_[proposal.parent].degree;
     const double gain =
         parent_degree > candidate.degree ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
     gains_.learn(proposal.filling, gain);
@@ -290,6 +306,7 @@ void Racos::learn_from_candidates(Scratch& scratch) {
       lesson_.add_gain(proposal.filling, gain);
     }
   }
+  pace_.count(num_windows, num_improved);
 }
 
 // Called with the best member in place and the iteration not yet over.

@@ -23,6 +23,11 @@ void Racos::restore() {
   if (lesson_.found && lesson_.found->size() != num_words(space_.size())) {
     throw std::invalid_argument("saved state holds a lesson of another image shape");
   }
+  const std::uint64_t without_pace =
+      iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1U} * config_.samples;
+  if (config_.improvements == 0.0 ? first_birth() != without_pace : first_birth() < without_pace) {
+    throw std::invalid_argument("saved state holds a number of candidates that cannot be");
+  }
   const std::uint64_t first_of_descent = descent_.first_birth();
   if (first_of_descent > first_birth()) {
     throw std::invalid_argument(std::string("saved state holds ") + Descent::kNoDescent);

@@ -20,6 +20,8 @@ Ties: TypeAlias = Literal["older", "newer"]
 PAPER_SHARE: Final = 600 / (299 * 299 * 3)
 """The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
 
+_MOST_IMPROVEMENTS: Final = 64
+
 _MOST: Final = 2**31 - 1
 """The largest number that the core takes."""
 
@@ -56,6 +58,10 @@ class Racos:
             come to rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows.
             What was learned about textures stays. 0: never.
         rest_ratio: That share, in (0, 1]. A lower one gives up sooner.
+        improvements: Windows per iteration: as many as promise so many improvements, by the share of windows that have
+            lowered the degree of this image lately. More than one at a time are asked of hard images, which fills
+            batches, and costs some queries, since all of an iteration descend from the same parent. Starts then go
+            together, too: as many as were answered before. 0: strictly one at a time (`samples`).
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
@@ -86,6 +92,7 @@ class Racos:
     restart_after: int = 512
     rest_ratio: float = 0.95
     archive: bool = True
+    improvements: float = 0.0
     domain: Domain = "valid"
     ties: Ties = "newer"
     max_iterations: int | None = None
@@ -118,6 +125,12 @@ class Racos:
         _require_number("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
+        if not 0 <= self.improvements <= _MOST_IMPROVEMENTS:
+            raise InvalidInputError(f"improvements must be in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}")
+        if self.improvements and (self.shape != "window" or self.region != "none"):
+            raise InvalidInputError(
+                f"improvements need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
+            )
         if not 0 < self.rest_ratio <= 1:
             raise InvalidInputError(f"rest_ratio must be in (0, 1], got {self.rest_ratio!r}")
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
@@ -197,6 +210,7 @@ class Racos:
             starts=self.starts or 0,
             restart_after=self.restart_after,
             rest_ratio=self.rest_ratio,
+            improvements=self.improvements,
         )
 
 

@@ -10,6 +10,7 @@
 #include "dfa/search/descent.hpp"
 #include "dfa/search/differences.hpp"
 #include "dfa/search/lesson.hpp"
+#include "dfa/search/pace.hpp"
 #include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
 #include "dfa/search/proposal.hpp"
@@ -32,7 +33,7 @@ class Racos {
         Plan plan);
 
   std::uint32_t iteration() const { return iteration_; }
-  std::uint32_t iteration_size() const;
+  std::uint32_t iteration_size() const { return static_cast<std::uint32_t>(candidates_.size()); }
   std::uint32_t image_id() const { return image_id_; }
   const Population& population() const { return population_; }
   const Space& space() const { return space_; }
@@ -72,11 +73,13 @@ class Racos {
     state.field(self.seed_);
     state.field(self.image_id_);
     state.field(self.iteration_);
+    state.field(self.first_birth_);
     state.part("space", self.space_);
     state.part("plan", self.plan_);
     state.part("gains", self.gains_);
     state.part("lesson", self.lesson_);
     state.part("descent", self.descent_);
+    state.part("pace", self.pace_);
     state.part("coverage", self.coverage_);
     state.part("population", self.population_);
     state.part("answers", self.candidates_);
@@ -129,7 +132,9 @@ class Racos {
   /// Throws std::invalid_argument where what has been read is no search.
   void restore();
   void restore_answers();
-  std::uint64_t first_birth() const;
+  /// Candidates told in earlier iterations.
+  std::uint64_t first_birth() const { return first_birth_; }
+  std::uint32_t next_size() const;
   ProposalContext context() const;
 
   Config config_;
@@ -138,12 +143,14 @@ class Racos {
   std::uint64_t seed_ = 0;
   std::uint32_t image_id_ = 0;
   std::uint32_t iteration_ = 0;
+  std::uint64_t first_birth_ = 0;
   Plan plan_;
   Gains gains_;
   Coverage coverage_;  // of this descent
   Lesson lesson_;
   Population population_;
   Descent descent_;
+  Pace pace_;
   Differences differences_;
   std::uint32_t window_side_ = 0;
   std::vector<Candidate> candidates_;

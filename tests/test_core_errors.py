@@ -63,6 +63,11 @@ def integers(*values: int) -> np.ndarray:
         ({"rest_ratio": 0.0}, r"rest_ratio must be in \(0, 1\], got 0"),
         ({"rest_ratio": 1.0001}, r"rest_ratio must be in \(0, 1\], got 1\.0001"),
         ({"rest_ratio": float("nan")}, r"rest_ratio must be in \(0, 1\], got -?nan"),
+        ({"improvements": -0.1}, r"improvements must be in \[0, 64\], got -0\.1"),
+        ({"improvements": 64.1}, r"improvements must be in \[0, 64\], got 64\.1"),
+        ({"improvements": float("nan")}, r"improvements must be in \[0, 64\], got -?nan"),
+        ({"improvements": 1.0}, "improvements need windows and no region"),
+        ({"improvements": 1.0, "shape": "window"}, "improvements need windows and no region"),
     ],
     ids=str,
 )
@@ -110,6 +115,7 @@ def test_every_field_of_the_configuration_is_required_and_named() -> None:
         "starts": 0,
         "restart_after": 0,
         "rest_ratio": 0.5,
+        "improvements": 0.0,
     }
     assert _core.Config(**complete).population == 2
     for name in complete:

@@ -101,6 +101,7 @@ OTHERS: dict[str, list[Any]] = {
     "restart_after": [0, 2, 3, 8],
     "rest_ratio": [0.5, 0.95, 1.0],
     "placements": [1, 2, 5],
+    "improvements": [0.0, 0.5, 3.0],
     "degree": ["fine", "coarse", "constant", "signed zeros", "infinite"],
     "seed": [0, 1, 0x9E3779B97F4A7C15, 2**64 - 1],
     "image_id": [0, 5, WORD - 1],
@@ -181,6 +182,7 @@ def test_small_trajectories_are_the_reference(number: int) -> None:
         starts=starts,
         window_share=share,
         window_halvings=halvings,
+        improvements=case["improvements"] if case["shape"] == "window" and case["region"] == "none" else 0.0,
     )
     epsilon = make_epsilon(case["epsilon"], size, rng)
     degree = Degrees(case["degree"], image)

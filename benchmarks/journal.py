@@ -98,7 +98,7 @@ def measure(case: Case, data: Path, arguments: argparse.Namespace) -> dict[str, 
             saved, saved_cpu = time.perf_counter() - started, time.process_time() - cpu
         with (
             tempfile.TemporaryDirectory() as folder,
-            timed(Store, "read", "finished", "sending", "cover", "flush", "end") as store,
+            timed(Store, "note_read", "finished", "sending", "cover", "flush", "end") as store,
             timed(Backlog, "_write_next") as backlog,
         ):
             started, cpu = time.perf_counter(), time.process_time()

@@ -405,7 +405,9 @@ def test_every_truncated_state_is_refused() -> None:
 
 def test_a_state_of_another_version_is_refused() -> None:
     batch, state = saved_state()
-    with pytest.raises(ValueError, match="saved state has version 255, this build reads version 3"):
+    with pytest.raises(
+        ValueError, match=f"saved state has version 255, this build reads version {_core.STATE_VERSION}"
+    ):
         batch.load(state[:4] + b"\xff\0\0\0" + state[8:])
 
 
@@ -414,7 +416,7 @@ def test_a_state_of_an_older_build_is_refused_by_its_version(version: int) -> No
     """As versions 1 and 2 wrote them, each with its own magic number."""
     image = (np.arange(6) * 50).astype(np.uint8).reshape(3, 2, 1)
     batch = make_batch(Settings(samples=2, positives=1, window_halvings=(7,), starts=4), image)
-    message = f"saved state has version {version}, this build reads version 3: go on with the build that wrote it"
+    message = f"saved state has version {version}, this build reads version {_core.STATE_VERSION}: go on"
     with pytest.raises(ValueError, match=message):
         batch.load(STATES_OF_OLDER_BUILDS[version])
     assert len(batch) == 0

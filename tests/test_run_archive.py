@@ -128,7 +128,7 @@ def test_the_runs_above_are_worth_comparing():
     """Perturbations are found, tried on other images, and break some; some searches outlast their lesson."""
     result = run()
     assert 8 <= result.success.sum() < 19
-    assert (result.queries_sent > _core.Lesson.QUERIES).sum() >= 3
+    assert (result.queries_sent > _core.Lesson.CANDIDATES).sum() >= 3
     alone = run(optimizer=dataclasses.replace(dfa.Racos(), archive=False))
     assert outcomes(alone)[:4] == EVERYTHING[:4]
     assert [a == b for a, b in zip(outcomes(alone), EVERYTHING, strict=True)].count(False) > 8
@@ -138,7 +138,7 @@ def test_the_runs_above_are_worth_comparing():
 
 def test_an_image_learns_from_the_largest_power_of_two_of_images_before_it():
     assert [teachers(i) for i in range(18)] == [0] * 4 + [4] * 4 + [8] * 8 + [16] * 2
-    assert tuning.LESSON_QUERIES == _core.Lesson.QUERIES
+    assert tuning.LESSON_CANDIDATES == _core.Lesson.CANDIDATES
 
 
 @pytest.mark.parametrize("number", [1, 3, 4, 5, 8, 9, 17])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,17 @@ def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
 
     assert_same(attack(second, tmp_path), whole[0])
     assert refused
+
+
+def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
+    cut_short(tmp_path, 30)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
+        (state,) = journal.execute("SELECT value FROM checkpoint WHERE name = 'places 0'").fetchone()
+        other = state[:4] + (99).to_bytes(4, "little") + state[8:]
+        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'places 0'", (other,))
+    message = "checkpoint of the run in .* cannot be read: saved state has version 99.*start a new run"
+    with pytest.raises(dfa.StoreError, match=message):
+        attack(CLASSIFIER, tmp_path)
 
 
 @pytest.mark.parametrize(

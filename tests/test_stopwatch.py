@@ -51,7 +51,7 @@ def test_an_answer_shares_the_time_since_the_one_before(clock):
     shares = []
     for seconds in (5.0, 2.0, 0.0):
         clock.now += seconds
-        shares.append(watch.since_last_answer())
+        shares.append(watch.lap())
     assert shares == [5.0, 2.0, 0.0]
 
 
@@ -67,7 +67,7 @@ def test_the_time_between_a_kill_and_its_resumption_is_nobodys(clock):
     resumed.load(saved)
     clock.now += 2
     assert resumed.wall() == 9.0
-    assert resumed.since_last_answer() == 2.0
+    assert resumed.lap() == 2.0
     with resumed.timing("score"):
         clock.now += 1
     assert resumed.seconds == {"propose": 0.0, "wait": 0.0, "score": 8.0, "update": 0.0}

@@ -14,7 +14,7 @@ void bind_archive(py::module_& module) {
     return plan.starts.size();
   });
   py::class_<dfa::Lesson>(module, "Lesson")
-      .def_readonly_static("QUERIES", &dfa::Lesson::kLessonQueries)
+      .def_readonly_static("CANDIDATES", &dfa::Lesson::kCandidates)
       .def("save", [](const dfa::Lesson& lesson) { return py::bytes(lesson.save()); })
       .def_static(
           "load",

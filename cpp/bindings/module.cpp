@@ -1,6 +1,7 @@
 #include <pybind11/pybind11.h>
 
 #include "bind.hpp"
+#include "dfa/base/state.hpp"
 #include "dfa/search/texture.hpp"
 
 namespace py = pybind11;
@@ -39,5 +40,6 @@ PYBIND11_MODULE(_core, module) {
 
   module.def("build_info", &build_info);
   module.attr("NUM_TEXTURED_STARTS") = dfa::kNumTexturedStarts;
+  module.attr("STATE_VERSION") = dfa::kStateVersion;
   module.attr("__version__") = DFA_VERSION;
 }

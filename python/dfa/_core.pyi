@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 CHOICES: dict[str, tuple[str, ...]]
 NUM_TEXTURED_STARTS: int
+STATE_VERSION: int
 __version__: str
 
 _Shape: TypeAlias = tuple[int, int, int]
@@ -77,9 +78,9 @@ class Plan:
         """Candidates that are drawn as starts."""
 
 class Lesson:
-    """What one search teaches an archive, from its first `QUERIES` candidates only."""
+    """What one search teaches an archive, from its first `CANDIDATES` candidates only."""
 
-    QUERIES: Final[int]
+    CANDIDATES: Final[int]
     def save(self) -> bytes:
         """Return it as bytes."""
 

@@ -490,7 +490,7 @@ class Racos:
 
     @property
     def _is_lesson(self) -> bool:
-        return self._descent == 0 and self._births < tuning.LESSON_QUERIES
+        return self._descent == 0 and self._births < tuning.LESSON_CANDIDATES
 
     def _learn(self, degrees: Sequence[float]) -> None:
         """Learn from this iteration's candidates, before they join the population."""

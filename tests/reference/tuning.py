@@ -34,7 +34,7 @@ FADING = 0.98
 LARGEST_GAIN = 1.5
 """Of the clean degree: what a lesson says at most of one candidate's gain."""
 
-LESSON_QUERIES = 200
+LESSON_CANDIDATES = 200
 """Candidates from which a lesson is learned."""
 FIRST_GENERATION = 4
 """Images that know nothing."""

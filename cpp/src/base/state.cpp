@@ -30,8 +30,13 @@ struct Head {
          std::to_string(kStateVersion) + ": go on with the build that wrote it, or begin anew");
 }
 
-// Up to version 2 every kind of state had magic numbers of its own, "DFA" and a byte of letters and flags.
-bool is_of_old_build(const Head& head) { return (head.magic & 0xffffffU) == (kMagic & 0xffffffU) && head.version < 3; }
+// The first version whose states all begin alike.
+constexpr std::uint32_t kFirstOfThisHead = 3;
+
+// Before it every kind of state had magic numbers of its own, "DFA" and a byte of letters and flags.
+bool is_of_old_build(const Head& head) {
+  return (head.magic & 0xffffffU) == (kMagic & 0xffffffU) && head.version < kFirstOfThisHead;
+}
 
 void check_head(const std::string& bytes) {
   if (bytes.size() < 2 * sizeof(std::uint32_t)) {
@@ -45,8 +50,9 @@ void check_head(const std::string& bytes) {
     refuse_version(head.version);
   }
   if (head.magic != kMagic) {
-    refuse("not a saved state of dfa, or one that was written before version " + std::to_string(kStateVersion) +
-           ", the one that this build reads: go on with the build that wrote it, or begin anew");
+    refuse("not a saved state of dfa, or one that was written before version " + std::to_string(kFirstOfThisHead) +
+           "; this build reads version " + std::to_string(kStateVersion) +
+           ": go on with the build that wrote it, or begin anew");
   }
   if (head.version != kStateVersion) {
     refuse_version(head.version);

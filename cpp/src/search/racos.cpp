@@ -261,7 +261,7 @@ void Racos::restart_if_at_rest() {
   }
 }
 
-bool Racos::is_teaching() const { return descent_.is_first() && first_birth() < Lesson::kLessonQueries; }
+bool Racos::is_teaching() const { return descent_.is_first() && first_birth() < Lesson::kCandidates; }
 
 bool Racos::may_be_read(double degree) const {
   return config_.region != Region::kNone || population_.size() < config_.positives ||

@@ -15,7 +15,7 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.window import Window
-from dfa.errors import InvalidInputError, StoreError
+from dfa.errors import DfaError, InvalidInputError, StoreError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record, read_record
 from dfa.runs.store import Checkpoint, Store, digest_of
@@ -72,8 +72,17 @@ class Checkpoints:
             OracleError: The oracle failed.
         """
         self.ledger.take_up(self.store)
-        if self.store.checkpoint is not None:
+        if self.store.checkpoint is None:
+            return
+        try:
             self._load(self.store.checkpoint)
+        except DfaError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"the checkpoint of the run in {self.store.folder} cannot be read: {error}; resume the run with the "
+                "dfa that began it, or start a new run in another folder"
+            ) from error
 
     def _save(self) -> Checkpoint:
         window, of_window = self.window.save()
@@ -103,7 +112,7 @@ class Checkpoints:
         self._check_oracle(waiting, images)
         self.gate.load(document["gate"])
         for draft in claimed:
-            self.gate.sent[draft.index] = draft.queries_sent
+            self.gate.restore_sent(draft.index, draft.queries_sent)
         self.stopwatch.load(document["stopwatch"])
         self.feed.load(document["feed"], ready, images)
         if self.curriculum is not None:
@@ -123,15 +132,15 @@ class Checkpoints:
             try:
                 image = self.plan.inputs.load(index)
             except InvalidInputError:
-                self.store.read(index, None)
+                self.store.note_read(index, None)
                 raise
-            self.store.read(index, digest_of(image))
+            self.store.note_read(index, digest_of(image))
             # Names of copies are counted, so every image is named again, in order.
             self.plan.ids.name(index, image)
             if index in waiting:
                 images[index] = image
             else:
-                self.gate.sent[index] = self.ledger.settle_again(index).queries_sent
+                self.gate.restore_sent(index, self.ledger.settle_again(index).queries_sent)
         return images
 
     def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:

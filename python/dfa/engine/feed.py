@@ -84,7 +84,7 @@ class Feed:
         self._before_sending = before_sending
         self._batch_size = batch_size
 
-    def has_next(self) -> bool:
+    def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
         while not self.ready and self.num_read < self._plan.inputs.num_images:
             self._before_sending(self._batch_size * self._plan.confirmation.of)

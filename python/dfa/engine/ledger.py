@@ -67,7 +67,7 @@ class Ledger:
     def note_read(self, index: int, image: Image | None) -> None:
         """Write down that an image was read, or could not be."""
         if self._store is not None:
-            self._store.read(index, None if image is None else digest_of(image))
+            self._store.note_read(index, None if image is None else digest_of(image))
 
     def settle(self, record: Record, picture: Picture | None = None) -> None:
         """Take a record as the last word on its image.

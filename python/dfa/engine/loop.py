@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from dfa.engine.checkpoint import Checkpoints
@@ -62,6 +63,8 @@ class Loop:
 
     def __init__(self, plan: Plan) -> None:
         """Make what takes part; nothing is asked yet."""
+        # What counts or walks along in a run is this run's own, so that the plan stays what it was.
+        plan = replace(plan, ids=deepcopy(plan.ids), questions=deepcopy(plan.questions))
         num_images = plan.inputs.num_images
         _, batch_size = sizes(plan)
         self._plan = plan
@@ -113,7 +116,7 @@ class Loop:
         """Run to the end."""
         try:
             self._gate.prepare(self._plan.inputs.shape, self._window.batch_size)
-            self._finish_turn()
+            self._finish_resumed_turn()
             while True:
                 half = self._window.half
                 self._take_answers(half)
@@ -143,8 +146,12 @@ class Loop:
             self._ledger.leave_unfinished(record, reason)
         return self._result()
 
-    def _finish_turn(self) -> None:
-        """Send what was under way at the checkpoint that the run goes on from, and finish the turn it came in."""
+    def _finish_resumed_turn(self) -> None:
+        """Send what was under way at the checkpoint that the run goes on from, if any, and finish the turn it came in.
+
+        A checkpoint comes before something is sent: clean images or a batch, while the half whose turn it is has
+        nothing under way and goes on as any other; or claims, after its batch was sent, so that its turn is over.
+        """
         is_turn_over = self._window.send_again()
         if self._jury.is_confirming:
             self._jury.confirm_all()
@@ -165,7 +172,7 @@ class Loop:
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
-            share = self._stopwatch.since_last_answer() / len(degrees)
+            share = self._stopwatch.lap() / len(degrees)
             for place in half.places.tell(degrees, half.rows, share, time.monotonic()):
                 self._retire(half, place)
             self._plan.questions.advance(half.between_iterations())
@@ -181,7 +188,6 @@ class Loop:
 
     def _send(self, half: HalfWindow) -> None:
         if half.is_empty():
-            # The only moment at which the oracle has nothing better to do.
             return
         self._save_if_due(self._window.batch_size * self._plan.questions.queries_per_image)
         self._window.send(half)

@@ -49,7 +49,7 @@ class Stopwatch:
         finally:
             self.spans.add(purpose, "oracle", started - self._started, time.perf_counter() - started)
 
-    def since_last_answer(self) -> float:
+    def lap(self) -> float:
         """Return the seconds since this was asked before, which an answer's images share."""
         now = time.perf_counter()
         seconds = now - self._last_answer

@@ -185,7 +185,7 @@ class Window:
 
     def refill(self, half: HalfWindow, feed: Feed) -> None:
         """Let waiting images into a half's free places."""
-        while half.has_room() and feed.has_next():
+        while half.has_room() and feed.fill():
             if not self._may_begin(feed.ready[0].index) or half.num_taken >= self._fair_share(feed):
                 return
             self._admit(half, feed.ready.popleft())
@@ -301,7 +301,8 @@ class Window:
                 draft = next(waiting)
                 jobs[place] = Job(draft, images[draft.index], degree)
                 self._plan.questions.begin(draft.index, images[draft.index])
-                self._gate.sent[draft.index] = half.places.answered(place) * self._plan.questions.queries_per_image
+                sent = half.places.answered(place) * self._plan.questions.queries_per_image
+                self._gate.restore_sent(draft.index, sent)
             half.load(jobs)
 
     def _admit(self, half: HalfWindow, job: Job) -> None:
@@ -318,7 +319,7 @@ class Window:
             return True
         for half in self._halves:
             for place, job in half.taken():
-                if not self._curriculum.has_lesson(job.index) and half.places.spent(place) >= _core.Lesson.QUERIES:
+                if not self._curriculum.has_lesson(job.index) and half.places.spent(place) >= _core.Lesson.CANDIDATES:
                     self._curriculum.add_lesson(job.index, job.goal, half.lesson(place))
         return self._curriculum.is_open(index)
 

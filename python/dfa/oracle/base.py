@@ -88,7 +88,7 @@ class Oracle(ABC):
         return self.num_ranked is None or (self.shows_distance and self.num_ranked == self.num_classes)
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:  # noqa: B027 -- optional
-        """Get ready for a run; called once before it, and not counted as a query.
+        """Get ready for a run; called before its first query, at times more than once, and not counted as a query.
 
         Args:
             shape: (H, W, C) of the images to come.

@@ -84,7 +84,7 @@ class CallableOracle(Oracle):
         """
         if self._preprocess is None:
             batch = np.ascontiguousarray(images).view()
-            # The batch is the runner's memory; a function that normalizes in place would change the
+            # The batch is the engine's memory; a function that normalizes in place would change the
             # candidates.
             batch.flags.writeable = False
         else:

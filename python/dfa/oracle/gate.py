@@ -32,7 +32,7 @@ class Gate:
     beside it in another, so that the oracle need not wait for it.
 
     Attributes:
-        sent: int64, (N,): attack queries sent so far per image of the run; read it, never write it.
+        sent: int64, (N,): attack queries sent so far per image of the run; only to be read, and set by `restore_sent`.
         counts: Images sent per purpose.
         calls: Batches sent per purpose.
         seconds: Seconds spent inside the oracle per purpose, its answer brought to the host included.
@@ -84,6 +84,10 @@ class Gate:
         self.num_classes = document["num_classes"]
         self.counts |= {Purpose(name): number for name, number in document["counts"].items()}
         self.seconds = {Purpose(name): seconds for name, seconds in document["seconds"].items()}
+
+    def restore_sent(self, index: int, number: int) -> None:
+        """Set how many attack queries had been sent for an image when the state was saved."""
+        self.sent[index] = number
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready for batches of up to `batch_size` images of `shape`; no query is sent.

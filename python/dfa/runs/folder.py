@@ -1,6 +1,6 @@
 """How a result lies in a folder: whole files, lossless images, and JSON that any reader takes.
 
-Knows files, and nothing of attacks. `results` decides what goes into them.
+Knows files, and nothing of attacks. `saving` decides what goes into them.
 
     <folder>/results.json            written last; until then it says that the folder is not complete
     <folder>/records.csv

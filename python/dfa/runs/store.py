@@ -6,7 +6,7 @@
     <folder>/originals/000017.png   the image that it was made from
     <folder>/epsilon.npy            only where epsilon is not one number
 
-Knows plain data, bytes and files; the runner decides what a state is made of. When the run has ended, `folder` adds
+Knows plain data, bytes and files; the engine decides what a state is made of. When the run has ended, `saving` adds
 results.json and records.csv.
 
 Three rules make a kill harmless. Files are written under a temporary name and renamed. Every image is counted in the
@@ -216,7 +216,7 @@ class Store:
         files = [row["file"] for row in self.kept.values() if row["file"] is not None]
         remove_other_images(self.folder, keep={*files, *(file.replace(IMAGES, ORIGINALS, 1) for file in files)})
 
-    def read(self, place: int, digest: bytes | None) -> None:
+    def note_read(self, place: int, digest: bytes | None) -> None:
         """Note what image was read at a place, or None for one that could not be.
 
         Raises:

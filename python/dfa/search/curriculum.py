@@ -2,7 +2,7 @@
 
 Image i learns from the images 0..j-1, where j is the largest power of two that is at most i, and at least 4: the
 first four know nothing, the next four learn from them, the next eight from all of these, and so on. A generation
-begins when every image before it has been settled or has had its first `Lesson.QUERIES` queries, and takes their
+begins when every image before it has been settled or has had its first `Lesson.CANDIDATES` candidates, and takes their
 lessons in the order of the images. That depends on the images and the oracle alone, so results are the same for any
 batch size and any number of threads.
 """
@@ -62,7 +62,7 @@ class Curriculum:
         Args:
             index: The image. Only its first lesson counts.
             goal: The original class, or the target.
-            lesson: Of its search, over or past `Lesson.QUERIES`; None if there was no search.
+            lesson: Of its search, over or past `Lesson.CANDIDATES`; None if there was no search.
         """
         if self.has_lesson(index):
             return

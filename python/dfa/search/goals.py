@@ -98,8 +98,8 @@ Targets: TypeAlias = Rank | Classes | None
 def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes | None = None) -> Targets:
     """Return the user's targets, checked as far as possible without asking the oracle.
 
-    A single class id stands for all images. An image that already has that class is not an error (the runner
-    skips it), while a target given for one image that equals the label given for that image is a
+    A single class id stands for all images. An image that already has that class is not an error (it is
+    skipped), while a target given for one image that equals the label given for that image is a
     contradiction.
 
     Args:

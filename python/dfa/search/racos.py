@@ -65,7 +65,7 @@ class Racos:
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. The first four images know nothing; any other image i learns from the
-            images 0..j-1, j the largest power of two that is at most i, and from their first 200 queries only; so
+            images 0..j-1, j the largest power of two that is at most i, and from their first 200 candidates only; so
             results depend on the order of the images, and still not on batch size or threads. False where images
             must be independent.
         domain: Of a ball, "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
@@ -186,7 +186,7 @@ class Racos:
 
     @property
     def population(self) -> int:
-        """Members of the population, s + k, which is also the number of candidates of the start."""
+        """Members of the population, s + k, which is also the number of candidates of iteration 0."""
         return self.samples + self.positives
 
     def configure(self, num_coordinates: int) -> _core.Config:

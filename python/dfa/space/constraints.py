@@ -29,7 +29,7 @@ def why_broken(
         shown: The image, likewise.
         distances: What the record reports of the space's own distances.
     """
-    check = _CHECKS.get(settings["kind"])
+    check = CHECKS.get(settings["kind"])
     return None if check is None else check(settings, index, original, shown, distances or {})
 
 
@@ -107,7 +107,7 @@ def _tiled(settings: Settings, index: int, original: Image, shown: Image, distan
     return ""
 
 
-_CHECKS: Final[Mapping[str, Callable[[Settings, int, Image, Image, Mapping[str, float]], str]]] = {
+CHECKS: Final[Mapping[str, Callable[[Settings, int, Image, Image, Mapping[str, float]], str]]] = {
     "Pixels": _pixels,
     "Rectangle": _rectangle,
     "TinyRectangles": _tiny_rectangles,

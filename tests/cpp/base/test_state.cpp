@@ -279,7 +279,7 @@ TEST_CASE("states of other builds are refused by their version, with what to do"
     }
   }
   const std::string none =
-      "not a saved state of dfa, or one that was written before version 3, the one that this build reads" + advice;
+      "not a saved state of dfa, or one that was written before version 3; this build reads version " + mine + advice;
   check_refused(std::string(40, '\0'), none);  // lessons and batches had no version
   check_refused("D" + state, none);
 }

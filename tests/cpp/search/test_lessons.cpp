@@ -66,7 +66,7 @@ TEST_CASE("a search teaches what its starts and its windows brought, of its firs
     std::vector<double> degrees;
     std::uint64_t in_lesson = 0;
     while (degrees.size() < 260) {
-      const bool is_lesson = degrees.size() < dfa::Lesson::kLessonQueries;
+      const bool is_lesson = degrees.size() < dfa::Lesson::kCandidates;
       for (const Image& image : run_iteration(search)) {
         degrees.push_back(degree_of(image));
       }
@@ -103,7 +103,7 @@ TEST_CASE("the first adversarial candidate is taught as signs, unless it is a st
         search.advance(scratch);
         if (hit >= first && hit < birth) {
           is_hit = true;
-          const bool is_taught = hit >= config.starts && first < dfa::Lesson::kLessonQueries;
+          const bool is_taught = hit >= config.starts && first < dfa::Lesson::kCandidates;
           REQUIRE(has_found(search) == is_taught);
           if (is_taught) {
             const dfa::DenseVector vector = support::dense(
@@ -115,7 +115,7 @@ TEST_CASE("the first adversarial candidate is taught as signs, unless it is a st
         }
       }
       CHECK(is_hit);
-      CHECK(has_found(search) == (hit >= config.starts && hit < dfa::Lesson::kLessonQueries));
+      CHECK(has_found(search) == (hit >= config.starts && hit < dfa::Lesson::kCandidates));
     }
   }
 }

@@ -12,11 +12,11 @@ namespace dfa {
 
 /// What a search may spend.
 struct Budget {
-  std::uint64_t queries = 0;                                                  ///< sent, per image
+  std::uint64_t queries = 0;  ///< candidates that may be asked, per image
   std::uint64_t iterations = std::numeric_limits<std::uint64_t>::max() - 1U;  ///< beside the start
 };
 
-/// An answered candidate that was better than all before it: how many queries that took, and its degree.
+/// An answered candidate that was better than all before it: which one it was, from 1, and its degree.
 struct Improvement {
   std::uint64_t query = 0;
   double degree = 0.0;
@@ -90,7 +90,7 @@ class Places {
     std::uint32_t size = 0;  // candidates of this iteration that the budget allows
     std::uint32_t asked = 0;
     std::uint32_t told = 0;
-    std::uint64_t spent = 0;  // queries sent in earlier iterations
+    std::uint64_t spent = 0;  // candidates of earlier iterations
     double best = 0.0;
     double seconds = 0.0;
     std::vector<Improvement> trace;

@@ -12,10 +12,10 @@
 
 namespace dfa {
 
-/// What one search teaches others, from its first kLessonQueries candidates only, so that a search that goes on
+/// What one search teaches others, from its first kCandidates candidates only, so that a search that goes on
 /// does not keep others waiting.
 struct Lesson {
-  static constexpr std::uint64_t kLessonQueries = 200;
+  static constexpr std::uint64_t kCandidates = 200;
 
   struct Trial {
     std::uint32_t entry;

@@ -41,7 +41,7 @@ class Racos {
   std::vector<std::int16_t> vector(std::uint32_t candidate);
   /// Where the windows of the present descent have lain.
   const Coverage& coverage() const { return coverage_; }
-  /// What the search has taught so far; it stays as it is after Lesson::kLessonQueries candidates.
+  /// What the search has taught so far; it stays as it is after Lesson::kCandidates candidates.
   const Lesson& lesson() const { return lesson_; }
 
   /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.

@@ -36,6 +36,7 @@ SETTINGS = {
     "placements": replace(DEFAULT, samples=3, positives=2, placements=3, values="extremes", window_share=0.2),
     "placements in a region": replace(DEFAULT, samples=3, positives=2, values="extremes", region="ordered"),
     "restarts": replace(DEFAULT, samples=2, starts=5, restart_after=4),
+    "improvements": replace(DEFAULT, starts=7, restart_after=16, improvements=1.5),
     "paper": Settings(),
     "large y": Settings(samples=4, coordinates=90, region="ordered"),
     "per coordinate": Settings(samples=5, positives=3, coordinates=7, region="per_coordinate", ties="newer"),
@@ -201,6 +202,7 @@ def test_seed_and_image_id_change_the_trajectory_and_zero_is_a_seed(name: str) -
 
 # SHA-256 of what `run_alone` gives below. A new value means that recorded runs can no longer be repeated.
 GOLDEN = {
+    "improvements": "f6a60ed83ce3af98",
     "default": "9faad9477fcfa7da",
     "textures": "1bcc67fe0a477a69",
     "placements": "80c2ebc286e65989",
@@ -457,6 +459,7 @@ STATES_OF_OLDER_BUILDS = {
         {"restart_after": 4},
         {"restart_after": 4, "rest_ratio": 0.5},
         {"shape": "window", "placements": 2},
+        {"shape": "window", "region": "none", "improvements": 1.0},
     ],
     ids=str,
 )

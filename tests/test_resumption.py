@@ -109,6 +109,7 @@ def test_copies_and_unreadable_images_keep_their_names_and_records(tmp_path):
             "optimizer": dfa.Racos(samples=3, positives=2, values="extremes", region="per_coordinate"),
             "epsilon": np.arange(24) % 9 + 3,
         },
+        {"optimizer": dfa.Racos(improvements=3.0)},
         {"labels": CLASSIFIER.classes(IMAGES) * (np.arange(24) % 3 > 0), "ids": np.arange(24)[::-1]},
         {"epsilon": np.random.default_rng(0).integers(1, 12, SHAPE), "max_queries": 33, "batch_size": 7},
     ],

@@ -247,6 +247,11 @@ def test_the_archive_counts_as_a_setting():
     for wrong in (1, -1, False, 2.0):
         with pytest.raises(dfa.InvalidInputError, match="restart_after must be"):
             dfa.Racos(restart_after=wrong)  # type: ignore[arg-type]
+    for beyond in (-0.1, 64.5, float("nan")):
+        with pytest.raises(dfa.InvalidInputError, match="improvements must be in"):
+            dfa.Racos(improvements=beyond)
+    with pytest.raises(dfa.InvalidInputError, match="improvements need shape='window' and region='none'"):
+        dataclasses.replace(dfa.Racos.paper(), improvements=1.0)
     for wrong in (0, -1, False, 2.0):
         with pytest.raises(dfa.InvalidInputError, match="placements must be"):
             dfa.Racos(placements=wrong)  # type: ignore[arg-type]

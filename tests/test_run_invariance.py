@@ -24,6 +24,7 @@ ALONE = dataclasses.replace(dfa.Racos(), archive=False)
 SETTINGS = [
     pytest.param({"optimizer": ALONE}, id="default"),
     pytest.param({"optimizer": ALONE, "targets": dfa.rank(2)}, id="default-targeted"),
+    pytest.param({"optimizer": dataclasses.replace(ALONE, improvements=2.0)}, id="improvements"),
     pytest.param({"optimizer": dfa.Racos.paper()}, id="paper"),
     pytest.param({"optimizer": dfa.Racos.paper(targeted=True), "targets": dfa.rank(2)}, id="paper-targeted"),
 ]

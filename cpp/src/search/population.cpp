@@ -167,6 +167,9 @@ void Population::restore(const Space& space) {
     if (!has_vector && (rank < config_.positives || !member.edits.empty())) {
       throw std::invalid_argument("saved state lacks the vector of a positive");
     }
+    if (!has_vector && config_.region != Region::kNone) {
+      throw std::invalid_argument("saved state lacks the vector of a negative that a region reads");
+    }
     if (std::isnan(member.degree)) {
       throw std::invalid_argument("saved state holds a degree that is not a number");
     }

@@ -276,7 +276,6 @@ void Racos::learn_from_candidates(Scratch& scratch) {
       draw_if_loaded(i, scratch);
     }
   }
-  std::uint32_t num_windows = 0;
   std::uint32_t num_improved = 0;
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
@@ -293,8 +292,10 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     if (heeds_coverage(config_)) {
       coverage_.add(proposal.top, proposal.left, window_side_);
     }
+    if (config_.values != Values::kTextures && config_.improvements == 0.0) {
+      continue;
+    }
     const double parent_degree = population_[proposal.parent].degree;
-    ++num_windows;
     num_improved += candidate.degree < parent_degree ? 1U : 0U;
     if (config_.values != Values::kTextures) {
       continue;
@@ -306,7 +307,9 @@ void Racos::learn_from_candidates(Scratch& scratch) {
       lesson_.add_gain(proposal.filling, gain);
     }
   }
-  pace_.count(num_windows, num_improved);
+  if (config_.improvements != 0.0 && !is_start(0)) {
+    pace_.count(iteration_size(), num_improved);
+  }
 }
 
 // Called with the best member in place and the iteration not yet over.

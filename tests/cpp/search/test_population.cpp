@@ -308,6 +308,9 @@ TEST_CASE("parts that contradict one another are refused") {
   const dfa::Member without_vector{2.0, 1, dfa::Member::kNoVector, {}};
   CHECK_NOTHROW(restore({good, worse}));
   CHECK_NOTHROW(restore({good, equal_but_younger}));
+  CHECK_THROWS_WITH_AS(restore({good, without_vector}),
+                       "saved state lacks the vector of a negative that a region reads", std::invalid_argument);
+  config.region = dfa::Region::kNone;
   CHECK_NOTHROW(restore({good, without_vector}));
   CHECK_THROWS_WITH_AS(restore({worse, good}), "saved state holds members out of order", std::invalid_argument);
   CHECK_THROWS_WITH_AS(restore({equal_but_younger, good}), "saved state holds members out of order",

@@ -49,6 +49,21 @@ def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
     assert refused
 
 
+@pytest.mark.parametrize("document", ["{", "{}"])
+def test_a_checkpoint_that_is_damaged_is_told_of_as_any_other(tmp_path, document):
+    cut_short(tmp_path, 30)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
+        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'document'", (document,))
+    with pytest.raises(dfa.StoreError, match=r"of the run in .* cannot be read: .*start a new run"):
+        attack(CLASSIFIER, tmp_path)
+
+
+def test_a_function_of_dfa_is_known_by_its_name_wherever_it_lies(tmp_path):
+    cut_short(tmp_path, 30)
+    optimizer = json.loads((tmp_path / "run.json").read_text())["config"]["optimizer"]
+    assert optimizer["objective"]["targeted"] == "dfa.log_odds_degree"
+
+
 def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
     cut_short(tmp_path, 30)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:

@@ -275,7 +275,7 @@ def plain(value: object) -> Plain:
     """Return `value` in what JSON can hold.
 
     A number that JSON cannot hold (nan, infinity) becomes null, an array larger than 65,536 its dtype, shape
-    and SHA-256, a function its name, and what is left its text.
+    and SHA-256, a function its module and name (of dfa's own no more than `dfa`), and what is left its text.
     """
     if value is None or isinstance(value, bool | str):
         return value
@@ -299,7 +299,10 @@ def plain(value: object) -> Plain:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
     name = getattr(value, "__qualname__", None)
-    return f"{value.__module__}.{name}" if isinstance(name, str) else str(value)
+    if not isinstance(name, str):
+        return str(value)
+    # In which module of dfa a function lies says nothing of a run, and may change.
+    return f"dfa.{name}" if value.__module__.startswith("dfa.") else f"{value.__module__}.{name}"
 
 
 def write_epsilon(folder: Path, epsilon: object) -> None:

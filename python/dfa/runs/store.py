@@ -194,6 +194,14 @@ class Store:
         return store
 
     def _take_up(self) -> None:
+        try:
+            self._read_journal()
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"the journal of the run in {self.folder} cannot be read: {error!r}; start a new run in another folder"
+            ) from error
+
+    def _read_journal(self) -> None:
         rows = self._journal.execute("SELECT place, record FROM records")
         self.kept = {place: json.loads(record) for place, record in rows}
         self.digests = dict(self._journal.execute("SELECT place, digest FROM inputs"))

@@ -6,6 +6,9 @@ Not on threads, the batch size, its place, or the images beside it: to the bit.
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,3 +205,21 @@ def test_a_longer_budget_begins_like_a_shorter_one(settings):
     for shorter, longer in zip(short.records, long.records, strict=True):
         begun = [(queries, degree) for queries, degree in longer.trace if queries <= 40]
         assert list(shorter.trace) == begun
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_process_that_is_forked_after_a_run_with_threads_runs_to_its_end():
+    code = (
+        "import os, numpy as np, dfa\n"
+        "images = np.random.default_rng(0).integers(0, 256, (24, 96, 96, 3), dtype=np.uint8)\n"
+        "ask = lambda batch: np.broadcast_to([0.75, 0.25], (len(batch), 2))\n"
+        "attack = lambda: dfa.run(ask, images, max_queries=20, threads=3, progress=False).queries_sent.sum()\n"
+        "expected = attack()\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os._exit(0 if attack() == expected else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0\n"
+        "assert attack() == expected"
+    )
+    # Later versions of Python warn of any fork beside threads.
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=60)

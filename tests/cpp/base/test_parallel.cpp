@@ -8,6 +8,12 @@
 
 #include "dfa/base/parallel.hpp"
 
+#if defined(__unix__) || defined(__APPLE__)
+#include <sys/wait.h>
+#include <unistd.h>
+#define DFA_HAS_FORK 1
+#endif
+
 namespace {
 
 constexpr std::size_t kEnough = dfa::kMinParallelBytes;
@@ -97,3 +103,26 @@ TEST_CASE("where every index throws, one exception arrives, and the next loop is
     CHECK(count == 64);
   }
 }
+
+#ifdef DFA_HAS_FORK
+TEST_CASE("a process that is forked from one with threads runs serially, and ends") {
+  dfa::parallel_for(100, 3, kEnough, [](std::size_t, std::size_t) {});
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(30);  // ends a child that waits for threads that it does not have
+    std::size_t visits = 0;
+    bool is_alone = true;
+    dfa::parallel_for(100, 3, kEnough, [&](std::size_t, std::size_t thread) {
+      ++visits;
+      is_alone = is_alone && thread == 0 && team_size() == 1;
+    });
+    _exit(visits == 100 && is_alone ? 0 : 1);
+  }
+  int status = -1;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  std::atomic<std::size_t> team{0};
+  dfa::parallel_for(100, 3, kEnough, [&](std::size_t, std::size_t) { team = team_size(); });
+  CHECK(team == (kHasThreads ? 3U : 1U));  // the parent has its threads still
+}
+#endif

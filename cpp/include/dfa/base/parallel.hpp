@@ -12,12 +12,16 @@ namespace dfa {
 /// Below this many bytes of work a parallel region costs more than it saves.
 constexpr std::size_t kMinParallelBytes = 1U << 20U;
 
+/// Whether a parallel region can be run here: false in a process that was forked from one that had run some, since its
+/// runtime believes in threads that a fork does not copy, and would wait for them for ever.
+bool may_use_threads();
+
 /// Calls body(i, thread) for i in 0..n-1, thread in 0..threads-1. The first exception is rethrown after the loop.
 /// `bytes` estimates the memory traffic of the whole loop.
 template <typename Body>
 void parallel_for(std::size_t n, int threads, std::size_t bytes, Body&& body) {
 #ifdef _OPENMP
-  if (threads > 1 && n > 1 && bytes >= kMinParallelBytes) {
+  if (threads > 1 && n > 1 && bytes >= kMinParallelBytes && may_use_threads()) {
     std::exception_ptr failure;
     const auto count = static_cast<std::ptrdiff_t>(n);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)

@@ -33,16 +33,18 @@ class TestRecord:
 
 class TestProfile:
     def test_derived_figures(self) -> None:
-        profile = Profile(wall=2.0, oracle=1.5, rows_sent=150, rows_capacity=200)
+        profile = Profile(wall=2.0, oracle=1.5, rows_sent=150, rows_capacity=200, batches=4)
         assert profile.occupancy == 0.75
         assert profile.queries_per_second == 75.0
         assert profile.oracle_share == 0.75
         assert profile.as_dict()["occupancy"] == 0.75
+        assert profile.rows_per_call == profile.as_dict()["rows_per_call"] == 37.5
         assert profile.as_dict()["wall"] == 2.0
 
     def test_an_empty_profile_has_no_rates(self) -> None:
         profile = Profile()
         assert math.isnan(profile.occupancy)
+        assert math.isnan(profile.rows_per_call)
         assert math.isnan(profile.queries_per_second)
         assert math.isnan(profile.oracle_share)
 

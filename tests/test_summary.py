@@ -59,6 +59,11 @@ class TestSummary:
     def test_queries_sent_counts_every_image(self) -> None:
         summary = summarise([success(0, queries_sent=12), failure(1, queries_sent=90)])
         assert summary.queries_sent == 102
+        assert "102 in 0.0 s\n" in f"{summary}\n"
+
+    def test_calls_are_told_with_their_images(self) -> None:
+        records = [success(0, queries_sent=12), failure(1, queries_sent=90)]
+        assert "102 in 2.0 s, 8 calls of 12.8 images" in str(summarise(records, wall=2.0, calls=8))
 
     @pytest.mark.parametrize("records", [[], [skipped(0)], [Record(0, 0, Status.UNFINISHED)]])
     def test_a_run_without_an_attacked_image_has_a_summary(self, records: list[Record]) -> None:

@@ -46,7 +46,7 @@ class Profile:
         other: Everything else: reading images, clean predictions, verification, records.
         rows_sent: Attack queries, images.
         rows_capacity: Rows that the batches could have carried.
-        batches: Batches of attack queries.
+        batches: Batches of attack queries, which is how often the oracle was called for them.
         clean: Images sent for clean predictions; no attack queries.
         verification: Images sent to confirm what the search claims, as often as they were sent; no attack queries.
         resent: Images sent beyond all these, because a run that was cut short was taken up again.
@@ -72,6 +72,11 @@ class Profile:
     def occupancy(self) -> float:
         """Rows sent over the rows that the batches could have carried, 0..1; nan before the first batch."""
         return ratio(self.rows_sent, self.rows_capacity)
+
+    @property
+    def rows_per_call(self) -> float:
+        """Attack queries per call of the oracle; nan before the first."""
+        return ratio(self.rows_sent, self.batches)
 
     @property
     def queries_per_second(self) -> float:
@@ -102,6 +107,7 @@ class Profile:
         return {
             **self.totals(),
             "occupancy": self.occupancy,
+            "rows_per_call": self.rows_per_call,
             "queries_per_second": self.queries_per_second,
             "oracle_share": self.oracle_share,
         }

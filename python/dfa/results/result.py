@@ -116,7 +116,8 @@ class Result:
 
         Never fails, not even for a run that attacked nothing: a figure over an empty set is nan.
         """
-        return summarise(self.records, max_queries=self.config.get("max_queries"), wall=self.profile.wall)
+        budget = self.config.get("max_queries")
+        return summarise(self.records, max_queries=budget, wall=self.profile.wall, calls=self.profile.batches)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: the fields of `Record`, then its confidence and the interval of that.

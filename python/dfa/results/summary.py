@@ -42,6 +42,7 @@ class Summary:
         queries_p90: 90 % of the successes needed at most about this many queries.
         queries_mean_with_failures: Mean over attacked images, a failure counted at its whole budget.
         queries_sent: All attack queries sent to the oracle.
+        calls: Calls of the oracle that they took; 0 where only records are known.
         distances: Mean over successes of the size of each of `Record.distances`, by name.
         max_queries: Budget per image, None if the run's configuration does not tell.
         wall: Seconds of the whole run.
@@ -71,10 +72,12 @@ class Summary:
     queries_sent: int
     max_queries: int | None
     wall: float
+    calls: int = 0
     distances: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return a small table."""
+        calls = f", {self.calls:,} calls of {self.queries_sent / self.calls:,.1f} images" if self.calls else ""
         budget = "" if self.max_queries is None else f" of {self.max_queries:,}"
         rows = [
             ("images", f"{self.total:,}, {self.attacked:,} attacked"),
@@ -92,7 +95,7 @@ class Summary:
                 f"{_count(self.queries_p90)} 90 %",
             ),
             ("queries, failures at budget", f"{_count(self.queries_mean_with_failures)} mean{budget}"),
-            ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s"),
+            ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s{calls}"),
         ]
         if self.answers > self.verified or self.unconfirmed:
             low, high = self.confidence_interval
@@ -104,13 +107,16 @@ class Summary:
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall: float = 0.0) -> Summary:
+def summarise(
+    records: Iterable[Record], *, max_queries: int | None = None, wall: float = 0.0, calls: int = 0
+) -> Summary:
     """Condense records into the paper's figures.
 
     Args:
         records: One per image.
         max_queries: Budget per image, at which a failure counts; None counts what the failure did send.
         wall: Seconds of the whole run.
+        calls: Calls of the oracle for attack queries.
     """
     records = list(records)
     attacked = [record for record in records if record.status in (Status.SUCCESS, Status.FAILURE)]
@@ -152,6 +158,7 @@ def summarise(records: Iterable[Record], *, max_queries: int | None = None, wall
         queries_sent=sum(record.queries_sent for record in records),
         max_queries=max_queries,
         wall=wall,
+        calls=calls,
         distances={
             name: float(np.mean([abs((record.distances or {}).get(name, 0)) for record in successes]))
             for name in (distance_names(successes) if successes else ())

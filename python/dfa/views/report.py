@@ -171,6 +171,7 @@ class _View:
         return [
             *words,
             ("occupancy", _percent(profile.occupancy)),
+            ("rows per call", "-" if math.isnan(profile.rows_per_call) else f"{profile.rows_per_call:,.1f}"),
             (
                 "queries per second",
                 "-" if math.isnan(profile.queries_per_second) else f"{profile.queries_per_second:,.0f}",

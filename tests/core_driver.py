@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dfa import _core
 from reference import tuning
-from reference.racos import Settings
+from reference.settings import Settings
 
 Images = NDArray[np.uint8]
 Epsilon = int | NDArray[np.uint8]

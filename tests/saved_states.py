@@ -18,7 +18,7 @@ import numpy as np
 
 from core_driver import DEFAULT, Images, ask, config_of, make_batch, population_of, rows_of, tell
 from dfa import _core
-from reference.racos import Settings
+from reference.settings import Settings
 
 FOLDER = Path(__file__).parent / "fixtures" / "states"
 DIGESTS = FOLDER / "digests.json"

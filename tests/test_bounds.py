@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from core_driver import Epsilon, Images, ask, make_batch, population_of, radius_of, rows_of, tell
 from reference import tuning
-from reference.racos import Settings
+from reference.settings import Settings
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
 DEGREES = st.one_of(st.sampled_from([0.0, -0.0, 1.0, float("inf"), float("-inf"), 5e-324]), st.floats(allow_nan=False))

@@ -17,7 +17,8 @@ from dfa import _core
 from reference import tuning
 from reference.archive import Archive, Lesson, Plan
 from reference.philox import WORD, Stream, philox4x32
-from reference.racos import Racos, Settings
+from reference.racos import Racos
+from reference.settings import Settings
 
 Degree = Callable[[Images], float]
 

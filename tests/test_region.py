@@ -13,7 +13,7 @@ import pytest
 from core_driver import config_of
 from dfa import _core
 from reference.chisquare import against_distribution, two_samples
-from reference.racos import Settings
+from reference.settings import Settings
 from reference.textbook import PROBLEMS, Vector, distribution, sample
 
 COUNT = 150_000

@@ -19,7 +19,8 @@ from core_driver import Images, ask, config_of, population_of, rows_of, tell
 from dfa import _core
 from dfa.space import constraints, core_spaces
 from reference import spaces as reference
-from reference.racos import Racos, Settings
+from reference.racos import Racos
+from reference.settings import Settings
 
 Image = NDArray[np.uint8]
 SIZE = (9, 7, 3)

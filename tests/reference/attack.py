@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .archive import Archive, Lesson
-from .racos import Racos, Settings
+from .racos import Racos
+from .settings import Settings
 
 Degree = Callable[[NDArray[np.uint8], int], float]
 """Of an image for a goal."""

@@ -9,6 +9,7 @@ import pytest
 
 import dfa
 from dfa.results.images import AdversarialImages
+from dfa.space.ball import BoundBall
 from oracles import Recorder, Until, brightness, never, raising
 from partial_runs import NUM_CALLS, assert_keeps_what_is_finished, attack
 from small_problem import CLASSES, CLASSIFIER, IMAGES, SHAPE
@@ -173,3 +174,9 @@ def test_a_disk_that_is_full_keeps_what_was_kept(monkeypatch, whole):
     with pytest.raises(dfa.StoreError, match="no room") as caught:
         attack(CLASSIFIER)
     assert caught.value.result.images.held() == sorted(held)
+
+
+def test_what_was_found_is_held_against_its_space_apart_from_the_search(monkeypatch):
+    monkeypatch.setattr(BoundBall, "why_broken", lambda *_: "it is elsewhere")
+    with pytest.raises(dfa.SpaceError, match="is not of the search space: it is elsewhere; this is a defect of dfa"):
+        attack(CLASSIFIER)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa import _core
 from dfa.engine import feed, jury, ledger, loop, oracle_thread, scoring, stopwatch, window
 from oracles import LazyImages, Recorder, Until
 from partial_runs import NUM_CALLS, assert_keeps_what_is_finished, attack
@@ -198,3 +199,22 @@ def what_is_wrong(result, whole, oracle, known):
         if record.status is not dfa.Status.UNFINISHED and record.status is not expected.status:
             return "a wrong status"
     return ""
+
+
+def test_an_interrupt_while_a_place_is_freed_loses_no_image_that_was_found(whole, monkeypatch):
+    dismiss = _core.Places.dismiss
+    hits = []
+
+    def dismiss_and_interrupt(places, place):
+        hits.append(places.hit(place) is not None)
+        dismiss(places, place)
+        if hits[-1] and sum(hits) == 3:
+            raise KeyboardInterrupt
+
+    oracle = Recorder(CLASSIFIER)
+    monkeypatch.setattr(_core.Places, "dismiss", dismiss_and_interrupt)
+    with pytest.raises(dfa.Interrupted) as caught:
+        attack(oracle)
+    result = caught.value.result
+    assert_keeps_what_is_finished(result, oracle, whole)
+    assert sum(record.found for record in result.records) >= 3

@@ -54,7 +54,7 @@ class ObjectiveError(DfaError, RuntimeError):
 
 
 class SpaceError(DfaError, RuntimeError):
-    """A function of a user's search space failed, or its answer cannot be used.
+    """A function of a user's search space failed, or its answer cannot be used; or what was found is not of the space.
 
     Attributes:
         result: What the run had found when it ended (a `Result`), or None where no run was under way.

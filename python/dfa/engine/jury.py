@@ -12,6 +12,7 @@ import numpy as np
 from dfa.engine.ledger import Ledger, distances
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
+from dfa.errors import SpaceError
 from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
@@ -187,7 +188,12 @@ class Jury:
 
     def _settle(self, claim: Claim, verdict: Verdict) -> None:
         draft, picture = claim.draft, claim.picture
-        assert not self._plan.space.why_broken(draft.index, picture.original, picture.image, draft.distances)
+        problem = self._plan.space.why_broken(draft.index, picture.original, picture.image, draft.distances)
+        if problem:
+            raise SpaceError(
+                f"what was found for image {draft.index} is not of the search space: {problem}; this is a defect of "
+                "dfa, please report it"
+            )
         is_adversarial = verdict.agreeing >= self._plan.confirmation.needed
         record = replace(
             draft,

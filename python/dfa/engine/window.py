@@ -93,9 +93,10 @@ class HalfWindow:
 
     def free_place(self, place: int) -> None:
         """Let go of a job whose search is over."""
-        self.places.dismiss(place)
+        # The job first: an interrupt must not find one here whose search is gone, and with it what it found.
         self.jobs[place] = None
         self.num_taken -= 1
+        self.places.dismiss(place)
         heapq.heappush(self._free, place)
 
     def load(self, jobs: Mapping[int, Job]) -> None:

@@ -259,7 +259,7 @@ def test_the_archive_counts_as_a_setting():
         with pytest.raises(dfa.InvalidInputError, match=r"rest_ratio must be in \(0, 1\]"):
             dfa.Racos(rest_ratio=share)
     paper = dfa.Racos.paper()
-    assert (paper.restart_after, paper.placements) == (0, 1)
+    assert (paper.restart_after, paper.placements, paper.improvements) == (0, 1, 0)
     assert not dfa.Racos.paper().archive
 
 

@@ -177,6 +177,7 @@ class Racos:
             start="uniform",
             starts=None,
             restart_after=0,
+            improvements=0.0,
             archive=False,
             domain="ball",
             ties="older",

@@ -40,6 +40,7 @@ def small_box(
         start="uniform",
         starts=None,
         restart_after=0,
+        improvements=0.0,
         archive=False,
         domain="ball",
         ties="newer",

@@ -165,6 +165,9 @@ class TestPlain:
             (Setting(3, Colour.RED), {"size": 3, "colour": "red"}),
             (Path("a/b"), "a/b"),
             (math.sqrt, "math.sqrt"),
+            ([].append, "list.append"),
+            (str.upper, "str.upper"),
+            (plain, "dfa.plain"),
             (Setting, f"{__name__}.Setting"),
         ],
     )

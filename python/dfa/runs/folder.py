@@ -301,8 +301,9 @@ def plain(value: object) -> Plain:
     name = getattr(value, "__qualname__", None)
     if not isinstance(name, str):
         return str(value)
+    module = getattr(value, "__module__", None) or ""  # what is written in C may have none
     # In which module of dfa a function lies says nothing of a run, and may change.
-    return f"dfa.{name}" if value.__module__.startswith("dfa.") else f"{value.__module__}.{name}"
+    return ".".join(part for part in ("dfa" if module.startswith("dfa.") else module, name) if part)
 
 
 def write_epsilon(folder: Path, epsilon: object) -> None:

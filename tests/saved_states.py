@@ -126,14 +126,18 @@ class Window:
 
     def __init__(self) -> None:
         self.batch = _core.Batch(config_of(BALL), SHAPE, 13, 1)
-        self.places = _core.Places(self.batch, 3, 7, 200, None)
+        self.curriculum = _core.Curriculum(IMAGE.size)
+        self.places = _core.Places(self.batch, self.curriculum, 3, 7, 200, None)
         self.images = np.zeros((7, *SHAPE), np.uint8)
 
     def round(self) -> bytes:
         indices, goals = self.places.propose(self.images)
         images = self.images[: len(indices)]
         finished = self.places.tell(np.array([degree_of(image) for image in images]), self.images, 0.5, 100.0)
-        return indices.tobytes() + goals.tobytes() + images.tobytes() + repr(finished).encode()
+        while self.curriculum.advance():
+            pass
+        learned = self.curriculum.now, self.curriculum.has_room(), self.curriculum.plan(3, 1.0).num_starts
+        return indices.tobytes() + goals.tobytes() + images.tobytes() + repr((finished, learned)).encode()
 
 
 def window() -> Window:

@@ -53,7 +53,6 @@ KNOW_THE_CORE = {
     "space.ball",
     "space.boxes",
     "space.custom",
-    "search.curriculum",
     "engine.window",
     "engine.plan",
     "auditing.repair_search",

@@ -30,8 +30,8 @@ def coverage(monkeypatch):
 
     def reset(self, checkpoint, *, under_way):
         cover(self, checkpoint, under_way=under_way)
-        halves = sum(checkpoint.document["window"]["was_sent"])
-        assert under_way == sum(batches[len(batches) - halves :])
+        # None, one or two of the last batches.
+        assert under_way in [sum(batches[len(batches) - number :]) for number in range(3)]
         seen.uncovered = under_way
         seen.covers += 1
 

@@ -64,7 +64,7 @@ def test_draws_from_an_impossible_population_are_refused() -> None:
 
 def test_a_buffer_that_does_not_hold_a_whole_batch_is_refused_by_places() -> None:
     batch = make_batch(PAPER, IMAGE)
-    places = _core.Places(batch, 2, 3, 100, None)
+    places = _core.Places(batch, None, 2, 3, 100, None)
     places.admit(0, batch.add(IMAGE, 0, 20), 4, 7, float("inf"))
     whole = np.zeros((3, *SIZE), np.uint8)
     readonly = whole.copy()

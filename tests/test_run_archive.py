@@ -1,6 +1,6 @@
 """What images of a run learn from one another: who from whom, and that nothing else has a say in it.
 
-Whole runs equal the plain reference, which attacks image after image and lets each learn anew from its teachers.
+Whole runs equal the plain reference, which lets every active image make one iteration after the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dfa.search.objectives import log_odds_degree, log_untargeted_degree
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 from outcomes import outcomes
 from reference import tuning
-from reference.attack import Target, attack, teachers
+from reference.attack import Target, attack, may_begin
 
 SHAPE = (6, 6, 3)
 IMAGES = random_images(19, SHAPE)
@@ -136,8 +136,13 @@ def test_the_runs_above_are_worth_comparing():
     assert [a == b for a, b in zip(outcomes(anew), EVERYTHING, strict=True)].count(False) >= 3
 
 
-def test_an_image_learns_from_the_largest_power_of_two_of_images_before_it():
-    assert [teachers(i) for i in range(18)] == [0] * 4 + [4] * 4 + [8] * 8 + [16] * 2
+def test_few_images_are_new_at_a_time_and_more_the_more_is_known():
+    def most_new(num_learned):
+        return next(number for number in range(10_000) if not may_begin(number, num_learned))
+
+    assert [most_new(number) for number in (0, 1, 16, 17, 25, 26, 256, 257, 1_000, 10_000)] == [
+        *[4, 4, 4, 5, 5, 6, 16, 17, 63, 625]
+    ]
     assert tuning.LESSON_CANDIDATES == _core.Lesson.CANDIDATES
 
 
@@ -154,13 +159,8 @@ def test_the_first_four_know_nothing_of_the_rest_and_nothing_of_one_another():
     assert outcomes(run(IMAGES[[2]])) == [EVERYTHING[2]]
 
 
-def test_images_of_a_generation_do_not_learn_from_one_another():
-    order = [0, 1, 2, 3, 7, 5, 4, 6]
-    assert outcomes(run(IMAGES[order])) == [EVERYTHING[i] for i in order]
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 64, 256])
-def test_the_batch_size_and_how_full_the_halves_are_change_nothing(batch_size):
+def test_the_batch_size_changes_nothing(batch_size):
     assert outcomes(run(batch_size=batch_size)) == EVERYTHING
     several = dataclasses.replace(dfa.Racos(), samples=3, positives=2)
     assert outcomes(run(batch_size=batch_size, optimizer=several, max_queries=90)) == outcomes(
@@ -182,8 +182,8 @@ def test_the_number_of_threads_changes_nothing():
 
 
 @pytest.mark.parametrize("batch_size", [2, 6, 64])
-def test_an_image_that_takes_long_is_waited_for_no_longer_than_its_lesson_lasts(batch_size):
-    """With a budget of 900 the hard images of the first generations outlive all the others."""
+def test_an_image_that_takes_long_keeps_nobody_waiting(batch_size):
+    """With a budget of 900 the hard images that come first outlive all the others."""
     oracle = Recorder(CLASSIFIER)
     result = run(oracle=oracle, max_queries=900, batch_size=batch_size)
     assert outcomes(result) == outcomes(run(max_queries=900, batch_size=17))
@@ -197,7 +197,7 @@ def test_an_image_that_takes_long_is_waited_for_no_longer_than_its_lesson_lasts(
 
 
 def test_images_that_are_not_searched_teach_nothing_and_block_nothing():
-    """Unreadable, misclassified, or the target class already: throughout a generation, and at its ends."""
+    """Unreadable, misclassified, or the target class already: several in a row, and the last."""
     labels = CLASSIFIER.classes(IMAGES)
     wrong = [2, 4, 5, 6, 7, 15, 18]
     labels[wrong] = (labels[wrong] + 1) % 10
@@ -261,14 +261,3 @@ def test_the_archive_counts_as_a_setting():
     paper = dfa.Racos.paper()
     assert (paper.restart_after, paper.placements, paper.improvements) == (0, 1, 0)
     assert not dfa.Racos.paper().archive
-
-
-def test_a_generation_is_shared_out_between_the_halves_of_the_window():
-    """So that the oracle has four images to answer for in two batches, and not in one with nothing to overlap it."""
-    oracle = Recorder(CLASSIFIER)
-    run(oracle=oracle, batch_size=64)
-    clean, first, second = (batch.astype(np.int64) for batch in oracle.batches[:3])
-    assert len(clean) == 19
-    for batch, images in ((first, IMAGES[:2]), (second, IMAGES[2:4])):
-        near = [np.abs(batch - image).max(axis=(1, 2, 3)) <= EPSILON for image in images]
-        assert [each.tolist() for each in near] == [[True, True, False, False], [False, False, True, True]]

@@ -67,9 +67,9 @@ def test_a_function_of_dfa_is_known_by_its_name_wherever_it_lies(tmp_path):
 def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
     cut_short(tmp_path, 30)
     with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
-        (state,) = journal.execute("SELECT value FROM checkpoint WHERE name = 'places 0'").fetchone()
+        (state,) = journal.execute("SELECT value FROM checkpoint WHERE name = 'places'").fetchone()
         other = state[:4] + (99).to_bytes(4, "little") + state[8:]
-        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'places 0'", (other,))
+        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'places'", (other,))
     message = "checkpoint of the run in .* cannot be read: saved state has version 99.*start a new run"
     with pytest.raises(dfa.StoreError, match=message):
         attack(CLASSIFIER, tmp_path)

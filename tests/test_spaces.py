@@ -99,7 +99,7 @@ def test_every_image_keeps_the_promise_and_every_vector_its_box(name: str, data:
         Settings(samples=3, positives=2, coordinates=3), region=data.draw(st.sampled_from(["none", "ordered"]))
     )
     batch = _core.Batch(config_of(made), size, data.draw(st.integers(0, 2**64 - 1)), 1)
-    places = _core.Places(batch, 1, 16, 1000, None)
+    places = _core.Places(batch, None, 1, 16, 1000, None)
     places.admit(0, batch.add(image, 0, limits), 0, 0, float("inf"))
     rows = np.empty((16, *size), np.uint8)
     for _ in range(4):

@@ -33,6 +33,7 @@ PYBIND11_MODULE(_core, module) {
   bindings::bind_config(module);
   bindings::bind_spaces(module);
   bindings::bind_archive(module);
+  bindings::bind_curriculum(module);
   bindings::bind_batch(module);
   bindings::bind_places(module);
   bindings::bind_lattice(module);

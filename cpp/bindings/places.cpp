@@ -21,12 +21,16 @@ namespace {
 
 py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
   std::uint8_t* data = writeable_images(images, places.batch_size(), places.shape());
+  bool is_empty = false;
   {
     const py::gil_scoped_release release;  // the core touches no Python object
-    places.propose(data);
+    is_empty = places.propose(data) == 0;
   }
-  Array<std::int64_t> indices(static_cast<py::ssize_t>(places.num_rows()));
-  Array<std::int64_t> goals(static_cast<py::ssize_t>(places.num_rows()));
+  if (is_empty) {
+    return py::make_tuple(Array<std::int64_t>(0), Array<std::int64_t>(0));
+  }
+  Array<std::int64_t> indices(static_cast<py::ssize_t>(places.num_proposed()));
+  Array<std::int64_t> goals(static_cast<py::ssize_t>(places.num_proposed()));
   places.describe_rows(indices.mutable_data(), goals.mutable_data());
   return py::make_tuple(indices, goals);
 }
@@ -66,16 +70,19 @@ py::object hit(const dfa::Places& places, std::size_t place) {
 
 void bind_places(py::module_& module) {
   py::class_<dfa::Places>(module, "Places")
-      .def(py::init([](dfa::Batch& batch, std::size_t capacity, std::size_t batch_size, std::uint64_t max_queries,
-                       std::optional<std::uint64_t> max_iterations) {
+      .def(py::init([](dfa::Batch& batch, dfa::Curriculum* curriculum, std::size_t capacity, std::size_t batch_size,
+                       std::uint64_t max_queries, std::optional<std::uint64_t> max_iterations) {
              dfa::Budget budget;
              budget.queries = max_queries;
              budget.iterations = max_iterations.value_or(budget.iterations);
-             return std::make_unique<dfa::Places>(batch, capacity, batch_size, budget);
+             return std::make_unique<dfa::Places>(batch, curriculum, capacity, batch_size, budget);
            }),
-           py::keep_alive<1, 2>(), "batch"_a, "capacity"_a, "batch_size"_a, "max_queries"_a, "max_iterations"_a)
+           py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), "batch"_a, "curriculum"_a, "capacity"_a, "batch_size"_a,
+           "max_queries"_a, "max_iterations"_a)
       .def("admit", &dfa::Places::admit, "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
       .def("dismiss", &dfa::Places::dismiss, "place"_a)
+      .def_property_readonly("num_ready", &dfa::Places::num_ready)
+      .def_property_readonly("num_again", &dfa::Places::num_again)
       .def("propose", &propose, "images"_a.noconvert())
       .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
       .def(

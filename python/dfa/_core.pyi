@@ -108,6 +108,30 @@ class Archive:
     def __len__(self) -> int:
         """Return the number of perturbations kept."""
 
+class Curriculum:
+    """Who learns from whom, told by a clock that does not depend on the machine.
+
+    In a tick every active image makes one iteration; `Places` reports them.
+    """
+
+    def __init__(self, num_coordinates: int) -> None: ...
+    @staticmethod
+    def capacity(num_coordinates: int) -> int:
+        """Return how many images of so many coordinates may be active at a time."""
+
+    @property
+    def now(self) -> int:
+        """The present tick, from 0."""
+
+    def has_room(self) -> bool:
+        """Tell whether the next image may begin at this tick."""
+
+    def plan(self, goal: int, scale: float) -> Plan:
+        """Return what an image knows that begins at this tick; `scale` is the clean image's degree, above 0."""
+
+    def advance(self) -> bool:
+        """End the tick if every active image has made its iteration, and tell whether it has ended."""
+
 class Batch:
     """Searches on many images at once. A slot holds one search; a freed slot is used again.
 
@@ -119,7 +143,7 @@ class Batch:
         """Start a search around an image, uint8 (H, W, C), and return its slot; without a plan it knows no other."""
 
     def lesson(self, slot: int) -> Lesson:
-        """Return what a search has taught so far."""
+        """Return what a search has taught that was not handed over to a curriculum."""
 
     def remove(self, slot: int) -> None:
         """Forget a search."""
@@ -154,15 +178,21 @@ class Batch:
     def __len__(self) -> int: ...
 
 class Places:
-    """Places for active images: fills batches with candidates of their searches in turn, and books the answers.
+    """Places for active images: fills batches with candidates of their searches, and books the answers.
 
-    One batch of rows at a time is under way, from `propose` to `tell`; both release the GIL.
+    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL.
     """
 
     def __init__(
-        self, batch: Batch, capacity: int, batch_size: int, max_queries: int, max_iterations: int | None
+        self,
+        batch: Batch,
+        curriculum: Curriculum | None,
+        capacity: int,
+        batch_size: int,
+        max_queries: int,
+        max_iterations: int | None,
     ) -> None:
-        """Keep `capacity` places for searches of `batch`, held to limits per image."""
+        """Keep `capacity` places for searches of `batch`, held to limits per image; the curriculum hears of them."""
 
     def admit(self, place: int, slot: int, image: int, goal: int, deadline: float) -> None:
         """Give a free place to a search that has just begun; it ends with the iteration told at `deadline` or later.
@@ -173,6 +203,14 @@ class Places:
     def dismiss(self, place: int) -> None:
         """Free a place and remove its search."""
 
+    @property
+    def num_ready(self) -> int:
+        """Candidates that can be asked before anything more is told."""
+
+    @property
+    def num_again(self) -> int:
+        """Batches that were under way when the state was saved, and have not been proposed again."""
+
     def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
 
@@ -180,8 +218,8 @@ class Places:
         """Record a degree per row and keep the images of first hits; return the places whose searches end.
 
         Args:
-            degrees: float64, one per row that `propose` chose; 0 is a hit.
-            images: What `propose` wrote.
+            degrees: float64, one per row of the oldest batch under way; 0 is a hit.
+            images: What `propose` wrote for it.
             seconds: Added to the place of every row.
             now: The time, in the unit of the deadlines.
         """
@@ -199,9 +237,9 @@ class Places:
         """Return how many candidates of the place have been told."""
 
     def save(self, now: float) -> bytes:
-        """Return the exact state of all places and searches; deadlines are kept as time left at `now`.
+        """Return the exact state of all places, searches and the curriculum; deadlines are kept as time left at `now`.
 
-        Rows under way are not part of it: whoever loads it chooses them again.
+        Of rows under way it says which shared a batch: whoever loads it proposes these batches again.
         """
 
     def load(self, state: bytes, now: float) -> None:

@@ -36,11 +36,13 @@ def plan_alone(num_starts: int) -> Plan:
 
 @dataclass
 class Lesson:
-    """What one search teaches, from its first candidates only."""
+    """What one search teaches, from its first candidates only; or a part of it."""
 
     trials: list[tuple[int, float]] = field(default_factory=list)
     """Entry, and the start's degree over the clean one."""
     gains: Gains = field(default_factory=Gains)
+    num_searches: int = 0
+    """1 where the first candidate after the starts is part of it."""
     num_windows: int = 0
     found: Signs | None = None
     """Signs of the first adversarial candidate, unless a start was adversarial."""
@@ -84,7 +86,8 @@ class Archive:
         self._trials: list[Trial] = []
         self._pools: dict[bool, list[float]] = {True: [], False: []}  # also of what was forgotten since
         self._gains = Gains()
-        self._windows: list[int] = []
+        self._num_searches = 0
+        self._num_windows = 0
 
     def _ratios(self, entry: int, goal: int | None = None) -> list[float]:
         return [trial.ratio for trial in self._trials if trial.entry == entry and goal in (None, trial.goal)]
@@ -107,10 +110,10 @@ class Archive:
             sum_ratios += ratio
             ranked.append((rate - tuning.RATIO_WEIGHT * ratio, Start(texture, texture)))
         tried: list[tuple[float, Start, bool]] = []
-        num_searches = len(self._windows)
         worthwhile = tuning.WORTHWHILE_AT_FIRST
-        if num_searches:
-            worthwhile = num_searches / max(float(sum(self._windows)), tuning.FEWEST_WINDOWS * num_searches)
+        if self._num_searches:
+            fewest = tuning.FEWEST_WINDOWS * self._num_searches
+            worthwhile = self._num_searches / max(float(self._num_windows), fewest)
         for each in self.perturbations:
             rate, ratio = self._expected(each.entry, goal, each.goal)
             if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
@@ -134,8 +137,8 @@ class Archive:
             if entry in origins:
                 self._pools[origins[entry] == goal].append(ratio)
         self._gains.add_all(lesson.gains)
-        if lesson.num_windows:
-            self._windows.append(lesson.num_windows)
+        self._num_searches += lesson.num_searches
+        self._num_windows += lesson.num_windows
         if lesson.found is not None:
             self.perturbations.append(Perturbation(self._named, goal, lesson.found))
             self._named += 1

@@ -1,7 +1,8 @@
-"""A whole run with an archive, image by image in their order: who learns from whom is all there is to it."""
+"""A whole run with an archive, tick by tick: who learns from whom is all there is to it."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import tuning
-from .archive import Archive, Lesson
+from .archive import Archive
 from .racos import Racos
 from .settings import Settings
 
@@ -36,50 +37,69 @@ class Outcome:
     adversarial: NDArray[np.uint8] | None
 
 
-def teachers(index: int) -> int:
-    """How many of the first images an image learns from."""
-    if index < tuning.FIRST_GENERATION:
-        return 0
-    number = tuning.FIRST_GENERATION
-    while 2 * number <= index:
-        number *= 2
-    return number
+class Attack:
+    """One image's search, until an iteration holds an adversarial image or the budget is spent."""
 
+    def __init__(self, target: Target, search: Racos, max_queries: int) -> None:
+        """Begin with nothing asked."""
+        self.target = target
+        self.search = search
+        self.sent = 0
+        self.trace: list[tuple[int, float]] = []
+        self.adversarial: NDArray[np.uint8] | None = None
+        self._max_queries = max_queries
 
-def attack_one(target: Target, search: Racos, degree: Degree, max_queries: int) -> Outcome:
-    """Search until an iteration holds an adversarial image or the budget is spent."""
-    trace: list[tuple[int, float]] = []
-    sent, adversarial = 0, None
-    while adversarial is None and sent < max_queries:
-        candidates = search.ask()
-        degrees = [degree(image, target.goal) for image in candidates[: max_queries - sent]]
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is asked."""
+        return self.adversarial is not None or self.sent == self._max_queries
+
+    @property
+    def is_new(self) -> bool:
+        """Whether others are held back until more is known of it."""
+        return not self.is_over and self.sent < tuning.NEW_CANDIDATES
+
+    def iterate(self, degree: Degree) -> None:
+        """Make one iteration."""
+        candidates = self.search.ask()
+        degrees = [degree(image, self.target.goal) for image in candidates[: self._max_queries - self.sent]]
         for image, each in zip(candidates, degrees, strict=False):
-            sent += 1
-            if not trace or each < trace[-1][1]:
-                trace.append((sent, each))
-                adversarial = image if each == 0 else None
+            self.sent += 1
+            if not self.trace or each < self.trace[-1][1]:
+                self.trace.append((self.sent, each))
+                self.adversarial = image if each == 0 else None
         if len(degrees) == len(candidates):
-            search.tell(degrees)
-    return Outcome(trace, sent, adversarial)
+            self.search.tell(degrees)
+
+
+def may_begin(num_new: int, num_learned: int) -> bool:
+    """Whether one more image may be new."""
+    most = max(tuning.FEWEST_NEW, math.sqrt(num_learned), num_learned / tuning.TEACHERS)
+    return num_new < most
 
 
 def attack(
     targets: Sequence[Target | None], settings: Settings, degree: Degree, *, max_queries: int, seed: int
 ) -> list[Outcome | None]:
     """Attack all images; None stands for one that is not searched, and has nothing to teach."""
-    lessons: list[tuple[int, Lesson] | None] = []
-    outcomes: list[Outcome | None] = []
-    for index, target in enumerate(targets):
-        archive = Archive()  # which learns everything anew, every time
-        for lesson in lessons[: teachers(index)]:
-            if lesson is not None:
-                archive.learn(*lesson)
-        if target is None:
-            lessons.append(None)
-            outcomes.append(None)
-            continue
-        plan = archive.plan(target.goal, max(degree(target.image, target.goal), 1e-9))
-        search = Racos(target.image, target.epsilon, settings, seed=seed, image_id=target.image_id, plan=plan)
-        outcomes.append(attack_one(target, search, degree, max_queries))
-        lessons.append((target.goal, search.lesson))
-    return outcomes
+    archive = Archive()
+    waiting = [index for index, target in enumerate(targets) if target is not None]
+    attacks: dict[int, Attack] = {}
+    while waiting or not all(each.is_over for each in attacks.values()):
+        num_new = sum(each.is_new for each in attacks.values())
+        while waiting and may_begin(num_new, len(attacks) - num_new):
+            index = waiting.pop(0)
+            target = targets[index]
+            assert target is not None
+            plan = archive.plan(target.goal, max(degree(target.image, target.goal), 1e-9))
+            search = Racos(target.image, target.epsilon, settings, seed=seed, image_id=target.image_id, plan=plan)
+            attacks[index] = Attack(target, search, max_queries)
+            # Those of this tick know nothing of one another.
+            num_new += 1
+        active = [index for index in sorted(attacks) if not attacks[index].is_over]
+        for index in active:
+            attacks[index].iterate(degree)
+        for index in active:
+            archive.learn(attacks[index].target.goal, attacks[index].search.take_lesson())
+    outcomes = {index: Outcome(each.trace, each.sent, each.adversarial) for index, each in attacks.items()}
+    return [outcomes.get(index) for index in range(len(targets))]

@@ -319,6 +319,7 @@ class Racos:
         self.coverage = Coverage(*self.space.shape[:2])
         """Of the present descent."""
         self.lesson = Lesson()
+        self._has_taught_hit = False
         self.iteration = 0
         self._births = 0
         self.descents = 1
@@ -421,11 +422,17 @@ class Racos:
         self._population = tuple(union[: self.settings.samples + self.settings.positives])  # lines 21-22
         best = self._population[0]
         is_born_now = best.birth >= max(self._births, self._first_descendant)
-        if best.degree == 0 and is_born_now and self._is_lesson and self.lesson.found is None:
+        if best.degree == 0 and is_born_now and self._is_lesson and not self._has_taught_hit:
+            self._has_taught_hit = True
             self.lesson.found = tuple(x > 0 for x in best.vector)
         self._births += len(born)
         self.iteration += 1
         self._restart_if_at_rest(best.degree)
+
+    def take_lesson(self) -> Lesson:
+        """What was taught since the last time."""
+        taken, self.lesson = self.lesson, Lesson()
+        return taken
 
     def _restart_if_at_rest(self, best: float) -> None:
         """Begin anew where the second half of a descent's candidates has brought next to nothing."""
@@ -462,6 +469,7 @@ class Racos:
                     self.lesson.trials.append((entry, degree / self.plan.scale))
                 continue
             if self._is_lesson:
+                self.lesson.num_searches += self._births + i == len(self.plan.starts)
                 self.lesson.num_windows += 1
             if self.settings.shape == "window":
                 self.coverage.add(*proposals[i].corner, side)

@@ -36,8 +36,12 @@ LARGEST_GAIN = 1.5
 
 LESSON_CANDIDATES = 200
 """Candidates from which a lesson is learned."""
-FIRST_GENERATION = 4
-"""Images that know nothing."""
+FEWEST_NEW = 4
+"""New images that there may be, whatever has been learned."""
+TEACHERS = 16
+"""Images that have been learned from, for one that is new."""
+NEW_CANDIDATES = 24
+"""Candidates after which an image is not new any more."""
 
 MOST_PERTURBATIONS = 256
 """What an archive keeps."""

@@ -121,10 +121,8 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     }
   }
   gains_.add(lesson.gains);
-  if (lesson.num_windows > 0) {
-    searches_ += 1.0;
-    windows_ += static_cast<double>(lesson.num_windows);
-  }
+  searches_ += static_cast<double>(lesson.num_searches);
+  windows_ += static_cast<double>(lesson.num_windows);
   if (lesson.found) {
     Entry entry;
     entry.name = next_name_++;

@@ -14,8 +14,8 @@ constexpr const char* kState = "places";
 
 }  // namespace
 
-Places::Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget)
-    : batch_(batch), batch_size_(batch_size), budget_(budget), places_(capacity) {
+Places::Places(Batch& batch, Curriculum* curriculum, std::size_t capacity, std::size_t batch_size, const Budget& budget)
+    : batch_(batch), curriculum_(curriculum), batch_size_(batch_size), budget_(budget), places_(capacity) {
   if (capacity < 1 || batch_size < 1) {
     throw std::invalid_argument("capacity and batch_size must be at least 1, got " + std::to_string(capacity) +
                                 " and " + std::to_string(batch_size));
@@ -42,12 +42,16 @@ void Places::admit(std::size_t place, std::size_t slot, std::int64_t image, std:
   if (search.iteration() != 0) {
     throw std::logic_error("the search of slot " + std::to_string(slot) + " is under way already");
   }
+  if (curriculum_ != nullptr) {
+    curriculum_->begin(image);
+  }
   Place fresh;
   fresh.is_taken = true;
   fresh.slot = slot;
   fresh.image = image;
   fresh.goal = goal;
   fresh.deadline = deadline;
+  fresh.tick = curriculum_ != nullptr ? curriculum_->now() : tick_;
   fresh.size = search.iteration_size();
   fresh.best = std::numeric_limits<double>::infinity();
   places_[place] = std::move(fresh);
@@ -57,90 +61,140 @@ void Places::dismiss(std::size_t place) {
   if (!checked(place).is_taken) {
     throw std::logic_error("place " + std::to_string(place) + " is free");
   }
-  if (std::find(row_places_.begin(), row_places_.end(), place) != row_places_.end()) {
+  if (places_[place].asked != places_[place].told) {
     throw std::logic_error("place " + std::to_string(place) + " has rows under way");
   }
   batch_.remove(places_[place].slot);
   places_[place] = Place();
 }
 
-std::size_t Places::propose(std::uint8_t* images) {
-  if (!rows_.empty()) {
-    throw std::logic_error("the rows under way have not been told");
+std::size_t Places::num_ready() const {
+  std::size_t num_ready = 0;
+  for (const Place& place : places_) {
+    num_ready += place.size - place.asked;
   }
-  std::size_t next_turn = turn_;
-  for (std::size_t i = 0; i < places_.size(); ++i) {
-    const std::size_t which = (turn_ + i) % places_.size();
+  return num_ready;
+}
+
+Places::UnderWay Places::choose() {
+  UnderWay chosen;
+  const auto add = [&](std::uint64_t which) {
     Place& place = places_[which];
-    while (place.asked < place.size && rows_.size() < batch_size_) {
-      rows_.push_back({place.slot, place.asked++});
-      row_places_.push_back(which);
+    chosen.rows.push_back({place.slot, place.asked++});
+    chosen.places.push_back(which);
+  };
+  if (!again_.empty()) {
+    for (const std::uint64_t which : again_.front()) {
+      add(which);
     }
-    if (place.asked < place.size) {
-      next_turn = which;
-      break;
+    again_.pop_front();
+    return chosen;
+  }
+  order_.clear();
+  for (std::size_t which = 0; which < places_.size(); ++which) {
+    if (places_[which].asked < places_[which].size) {
+      order_.emplace_back(places_[which].tick, which);
     }
   }
-  turn_before_rows_ = turn_;
-  turn_ = next_turn;
-  batch_.ask(rows_, images);
-  return rows_.size();
+  const auto num_first = static_cast<std::ptrdiff_t>(std::min(order_.size(), batch_size_));
+  std::partial_sort(order_.begin(), order_.begin() + num_first, order_.end());
+  for (auto next = order_.begin(); next != order_.end() && chosen.rows.size() < batch_size_; ++next) {
+    while (places_[next->second].asked < places_[next->second].size && chosen.rows.size() < batch_size_) {
+      add(next->second);
+    }
+  }
+  if (!order_.empty()) {
+    tick_ = order_.front().first;
+  }
+  return chosen;
+}
+
+std::size_t Places::propose(std::uint8_t* images) {
+  UnderWay chosen = choose();
+  if (chosen.rows.empty()) {
+    return 0;
+  }
+  batch_.ask(chosen.rows, images);
+  under_way_.push_back(std::move(chosen));
+  return num_proposed();
 }
 
 void Places::describe_rows(std::int64_t* images, std::int64_t* goals) const {
-  for (std::size_t row = 0; row < rows_.size(); ++row) {
-    images[row] = places_[row_places_[row]].image;
-    goals[row] = places_[row_places_[row]].goal;
+  for (std::size_t row = 0; row < num_proposed(); ++row) {
+    const Place& place = places_[under_way_.back().places[row]];
+    images[row] = place.image;
+    goals[row] = place.goal;
   }
 }
 
 std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t* images, double seconds, double now) {
+  if (under_way_.empty()) {
+    return {};
+  }
+  const UnderWay& told = under_way_.front();
   const std::size_t size = shape().size();
-  for (std::size_t row = 0; row < rows_.size(); ++row) {
+  for (std::size_t row = 0; row < told.rows.size(); ++row) {
     // Telling may end the iteration, and with it the candidate.
-    Place& place = places_[row_places_[row]];
+    Place& place = places_[told.places[row]];
     if (degrees[row] == 0.0 && place.hit_vector.empty()) {
-      place.hit_vector = batch_.vector(rows_[row]);
+      place.hit_vector = batch_.vector(told.rows[row]);
     }
   }
-  batch_.tell(rows_, degrees);
+  batch_.tell(told.rows, degrees);
   std::vector<std::size_t> finished;
-  for (std::size_t row = 0; row < rows_.size(); ++row) {
-    Place& place = places_[row_places_[row]];
+  for (std::size_t row = 0; row < told.rows.size(); ++row) {
+    Place& place = places_[told.places[row]];
     // Rows of a place are in candidate order, so this is the order in which its images are counted as asked.
     if (degrees[row] < place.best) {
       place.best = degrees[row];
-      place.trace.push_back({place.spent + rows_[row].candidate + 1, degrees[row]});
+      place.trace.push_back({place.spent + told.rows[row].candidate + 1, degrees[row]});
       if (degrees[row] == 0.0) {
         place.hit.assign(images + row * size, images + (row + 1) * size);
       }
     }
     place.seconds += seconds;
-    if (++place.told < place.size) {
-      continue;
+    if (++place.told == place.size && end_iteration(place, now)) {
+      finished.push_back(told.places[row]);
     }
-    place.spent += place.size;
-    if (!place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations ||
-        now >= place.deadline) {
-      place.size = place.asked = place.told = 0;
-      finished.push_back(row_places_[row]);
-      continue;
-    }
-    ++place.iteration;
-    const std::uint64_t next = batch_.search(place.slot).iteration_size();
-    place.size = static_cast<std::uint32_t>(std::min(next, budget_.queries - place.spent));
-    place.asked = place.told = 0;
   }
   std::sort(finished.begin(), finished.end());
-  rows_.clear();
-  row_places_.clear();
+  under_way_.pop_front();
   return finished;
+}
+
+bool Places::end_iteration(Place& place, double now) {
+  place.spent += place.size;
+  place.asked = place.told = 0;
+  const bool is_over = !place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations ||
+                       now >= place.deadline;
+  if (curriculum_ != nullptr) {
+    curriculum_->report(place.image, place.goal, batch_.take_lesson(place.slot), place.spent, is_over);
+  }
+  if (is_over) {
+    place.size = 0;
+    return true;
+  }
+  ++place.tick;
+  ++place.iteration;
+  const std::uint64_t next = batch_.search(place.slot).iteration_size();
+  place.size = static_cast<std::uint32_t>(std::min(next, budget_.queries - place.spent));
+  return false;
 }
 
 std::string Places::save(double now) const {
   StateWriter out;
   out.field(std::uint64_t{places_.size()});
-  out.field(std::uint64_t{rows_.empty() ? turn_ : turn_before_rows_});
+  out.field(tick_);
+  out.field(curriculum_ != nullptr);
+  if (curriculum_ != nullptr) {
+    out.part("curriculum", *curriculum_);
+  }
+  std::vector<std::vector<std::uint64_t>> again;
+  for (const UnderWay& each : under_way_) {
+    again.push_back(each.places);
+  }
+  again.insert(again.end(), again_.begin(), again_.end());
+  out.field(again);
   for (const Place& place : places_) {
     out.field(place.is_taken);
     if (place.is_taken) {
@@ -156,16 +210,27 @@ std::string Places::save(double now) const {
 void Places::load(const std::string& bytes, double now) {
   StateReader in = open_state(kState, bytes);
   std::uint64_t capacity = 0;
-  std::uint64_t turn = 0;
+  std::uint64_t tick = 0;
+  bool has_curriculum = false;
   in.field(capacity);
-  in.field(turn);
-  if (capacity != places_.size() || turn >= capacity) {
+  in.field(tick);
+  in.field(has_curriculum);
+  if (capacity != places_.size()) {
     throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, this has " +
                                 std::to_string(places_.size()));
+  }
+  if (has_curriculum != (curriculum_ != nullptr)) {
+    throw std::invalid_argument("saved places and these differ in whether images learn from one another");
   }
   if (std::any_of(places_.begin(), places_.end(), [](const Place& place) { return place.is_taken; })) {
     throw std::logic_error("saved places need free ones");
   }
+  Curriculum curriculum(shape().size());
+  if (has_curriculum) {
+    in.part("curriculum", curriculum);
+  }
+  std::vector<std::vector<std::uint64_t>> again;
+  in.field(again);
   std::vector<Place> loaded(places_.size());
   std::vector<std::pair<std::size_t, Racos>> searches;
   for (std::size_t i = 0; i < loaded.size(); ++i) {
@@ -181,11 +246,16 @@ void Places::load(const std::string& bytes, double now) {
     }
   }
   in.finish();
+  check_again(again, loaded);
   for (auto& [place, search] : searches) {
     loaded[place].slot = batch_.add(std::move(search));
   }
   places_ = std::move(loaded);
-  turn_ = static_cast<std::size_t>(turn);
+  again_.assign(again.begin(), again.end());
+  tick_ = tick;
+  if (has_curriculum) {
+    *curriculum_ = std::move(curriculum);
+  }
 }
 
 void Places::check(const Place& loaded, const Racos& search) const {
@@ -197,6 +267,20 @@ void Places::check(const Place& loaded, const Racos& search) const {
   if (loaded.told > loaded.size || loaded.size > search.iteration_size() ||
       (!has_ended && loaded.iteration != search.iteration())) {
     throw std::invalid_argument("saved places hold a search that is not where its place is");
+  }
+}
+
+void Places::check_again(const std::vector<std::vector<std::uint64_t>>& again, const std::vector<Place>& loaded) const {
+  std::vector<std::uint32_t> num_rows(loaded.size(), 0);
+  for (const std::vector<std::uint64_t>& batch : again) {
+    if (batch.empty() || batch.size() > batch_size_) {
+      throw std::invalid_argument("saved places had batches of other sizes under way");
+    }
+    for (const std::uint64_t which : batch) {
+      if (which >= loaded.size() || ++num_rows[which] > loaded[which].size - loaded[which].told) {
+        throw std::invalid_argument("saved places had rows under way that their searches do not have");
+      }
+    }
   }
 }
 

@@ -16,11 +16,7 @@ constexpr const char* kState = "a lesson";
 
 void Lesson::add_gain(std::size_t filling, double gain) { gains.add(filling, std::min(gain, kLargestGain)); }
 
-void Lesson::add_hit(const DenseVector& vector) {
-  if (!found) {
-    found = std::make_shared<const Signs>(signs_of(vector));
-  }
-}
+void Lesson::add_hit(const DenseVector& vector) { found = std::make_shared<const Signs>(signs_of(vector)); }
 
 std::string Lesson::save() const { return save_state(kState, *this); }
 

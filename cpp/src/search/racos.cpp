@@ -286,7 +286,7 @@ void Racos::learn_from_candidates(Scratch& scratch) {
       continue;
     }
     if (is_lesson) {
-      lesson_.add_window();
+      lesson_.add_window(first_birth() + i == plan_.starts.size());
     }
     const Proposal& proposal = candidate.proposal;
     if (heeds_coverage(config_)) {
@@ -319,7 +319,8 @@ void Racos::learn_from_hit(std::uint64_t first) {
   }
   const Member& best = population_[0];
   const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
-  if (best.degree == 0.0 && is_new && is_teaching()) {
+  if (best.degree == 0.0 && is_new && is_teaching() && !has_taught_hit_) {
+    has_taught_hit_ = true;
     lesson_.add_hit(population_.family(best).base);
   }
 }

@@ -19,7 +19,6 @@ from dfa.errors import DfaError, InvalidInputError, StoreError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record, read_record
 from dfa.runs.store import Checkpoint, Store, digest_of
-from dfa.search.curriculum import Curriculum
 from dfa.search.objectives import predicted
 from dfa.types import Image
 
@@ -41,7 +40,6 @@ class Checkpoints:
         feed: Has a state.
         window: Has a state.
         jury: Has a state.
-        curriculum: Has a state; None where images are independent.
     """
 
     store: Store
@@ -53,7 +51,6 @@ class Checkpoints:
     feed: Feed
     window: Window
     jury: Jury
-    curriculum: Curriculum | None
 
     def save_if_due(self, number: int) -> None:
         """Write a checkpoint if one must come before so many images are sent.
@@ -96,14 +93,11 @@ class Checkpoints:
             "questions": self.plan.questions.save(),
         }
         blobs = of_window | of_jury
-        if self.curriculum is not None:
-            document["curriculum"], of_curriculum = self.curriculum.save()
-            blobs |= of_curriculum
         return Checkpoint(document, blobs)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         document, blobs = checkpoint.document, checkpoint.blobs
-        searched = _drafts(row for half in document["window"]["jobs"] for _, row, _ in half)
+        searched = _drafts(row for _, row, _ in document["window"]["jobs"])
         ready = _drafts(row for row, _ in document["feed"]["ready"])
         claimed = _drafts(document["jury"]["claims"])
         waiting = {draft.index: draft for draft in (*searched, *ready, *claimed)}
@@ -115,8 +109,6 @@ class Checkpoints:
             self.gate.restore_sent(draft.index, draft.queries_sent)
         self.stopwatch.load(document["stopwatch"])
         self.feed.load(document["feed"], ready, images)
-        if self.curriculum is not None:
-            self.curriculum.load(document["curriculum"], blobs)
         self.jury.load(document["jury"], blobs, claimed, images)
         self.window.load(document["window"], blobs, searched, images)
         self.plan.questions.load(document["questions"])

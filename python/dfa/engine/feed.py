@@ -16,7 +16,6 @@ from dfa.errors import InvalidInputError
 from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
-from dfa.search.curriculum import Curriculum
 from dfa.search.goals import check_label_range, resolve_targets
 from dfa.search.objectives import measure, predicted
 from dfa.types import Image
@@ -60,7 +59,6 @@ class Feed:
         plan: Plan,
         oracle: OracleThread,
         ledger: Ledger,
-        curriculum: Curriculum | None,
         before_sending: Callable[[int], None],
         *,
         batch_size: int,
@@ -71,7 +69,6 @@ class Feed:
             plan: The run.
             oracle: Asked for clean predictions.
             ledger: Told of images that are not searched.
-            curriculum: Told of them too, since they teach nothing; None where images are independent.
             before_sending: Called with a number of images between two steps of the run, before they are sent.
             batch_size: The most images of one batch.
         """
@@ -80,7 +77,6 @@ class Feed:
         self._plan = plan
         self._oracle = oracle
         self._ledger = ledger
-        self._curriculum = curriculum
         self._before_sending = before_sending
         self._batch_size = batch_size
 
@@ -127,7 +123,7 @@ class Feed:
             except InvalidInputError as error:
                 # One unreadable file of a folder must not cost the others their results.
                 self._ledger.note_read(index, None)
-                self._settle(Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=label))
+                self._ledger.settle(Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=label))
                 continue
             self._ledger.note_read(index, image)
             images.append(image)
@@ -143,7 +139,7 @@ class Feed:
         check_label_range(self._plan.labels, scores.shape[1])
         goals = resolve_targets(self._plan.targets, scores, indices)
         classes = predicted(scores)
-        if self._curriculum is None:
+        if not self._plan.optimizer.archive:
             degrees = np.ones(len(classes))  # of no use, and a user's function may be costly
         else:
             degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
@@ -155,14 +151,8 @@ class Feed:
                 target=None if goals is None else int(goals[row]),
             )
             if draft.label is not None and draft.label != class_before:
-                self._settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
+                self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
             elif draft.target == class_before:
-                self._settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
+                self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
             else:
                 self.ready.append(Job(draft, images[row], float(degrees[row])))
-
-    def _settle(self, record: Record) -> None:
-        """Settle an image that is not searched."""
-        if self._curriculum is not None:
-            self._curriculum.add_lesson(record.index)
-        self._ledger.settle(record)

@@ -93,11 +93,12 @@ class Jury:
         Any other keeps its place in the search, with the mean degree of its repeated answers: one lucky answer of a
         randomised oracle neither ends a search nor leads it astray.
         """
-        waiting = np.flatnonzero(degrees == 0.0).tolist()
+        # Those behind a hit are of no account, also where it was in an earlier batch of their iteration.
+        waiting = [row for row in np.flatnonzero(degrees == 0.0).tolist() if int(indices[row]) not in self._verdicts]
         if waiting:
             degrees = degrees.copy()
         while waiting:
-            # Of each image the first; those behind a hit are of no account.
+            # Of each image the first.
             rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
             repeated = self._oracle.ask_repeatedly(
                 images[rows], indices[rows], Purpose.VERIFICATION, times=self._plan.confirmation.of

@@ -6,7 +6,6 @@ they fall into different batches. So results do not depend on the batch size.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -19,13 +18,12 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.scoring import degrees_of
 from dfa.engine.stopwatch import Stopwatch
-from dfa.engine.window import HalfWindow, Window, sizes
+from dfa.engine.window import Window, sizes
 from dfa.errors import DfaError, Interrupted
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
-from dfa.search.curriculum import Curriculum
 from dfa.types import Image
 
 
@@ -71,12 +69,11 @@ class Loop:
         self._stopwatch = Stopwatch()
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
         self._oracle = OracleThread(self._gate, self._stopwatch, plan.store, batch_size=batch_size)
+        self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
             num_images, plan.inputs.form, plan.store, plan.on_record, shows_progress=plan.shows_progress
         )
-        curriculum = Curriculum(num_images, plan.space.size) if plan.optimizer.archive else None
-        self._feed = Feed(plan, self._oracle, self._ledger, curriculum, self._save_if_due, batch_size=batch_size)
-        self._window = Window(plan, self._gate, self._oracle, curriculum, self._stopwatch)
+        self._feed = Feed(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
         self._jury = Jury(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
         self._checkpoints = (
             None
@@ -91,7 +88,6 @@ class Loop:
                 self._feed,
                 self._window,
                 self._jury,
-                curriculum,
             )
         )
 
@@ -116,15 +112,13 @@ class Loop:
         """Run to the end."""
         try:
             self._gate.prepare(self._plan.inputs.shape, self._window.batch_size)
-            self._finish_resumed_turn()
+            self._go_on()
             while True:
-                half = self._window.half
-                self._take_answers(half)
-                self._window.refill(half, self._feed)
-                self._send(half)
-                if self._window.is_done():
+                self._window.refill(self._feed)
+                if self._window.is_worth_sending():
+                    self._send()
+                elif not self._take_answers():
                     break
-                self._window.take_turns()
             self._jury.confirm_all()
         finally:
             self._close()
@@ -133,10 +127,10 @@ class Loop:
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
         self._ledger.settle_kept()
-        for half, place in self._window.searches():
-            draft = self._draft(half, place)
+        for place in self._window.searches():
+            draft = self._draft(place)
             if draft.found:
-                self._jury.claims.append(self._window.claim(half, place, draft))
+                self._jury.claims.append(self._window.claim(place, draft))
             else:
                 self._ledger.leave_unfinished(draft, reason)
         self._jury.leave_unconfirmed(reason)
@@ -146,55 +140,45 @@ class Loop:
             self._ledger.leave_unfinished(record, reason)
         return self._result()
 
-    def _finish_resumed_turn(self) -> None:
-        """Send what was under way at the checkpoint that the run goes on from, if any, and finish the turn it came in.
-
-        A checkpoint comes before something is sent: clean images or a batch, while the half whose turn it is has
-        nothing under way and goes on as any other; or claims, after its batch was sent, so that its turn is over.
-        """
-        is_turn_over = self._window.send_again()
+    def _go_on(self) -> None:
+        """Send what was under way at the checkpoint that the run goes on from, if any."""
+        self._window.send_again()
         if self._jury.is_confirming:
             self._jury.confirm_all()
-        if is_turn_over:
-            self._window.take_turns()
 
-    def _take_answers(self, half: HalfWindow) -> None:
-        """Wait for the half's batch, score it, and retire the images whose search ends with it."""
-        flight = half.flight
+    def _take_answers(self) -> bool:
+        """Wait for a batch, score it, and retire the images whose search ends with it; False if none is under way."""
+        flight = self._window.next_flight()
         if flight is None:
-            return
+            return False
         with self._stopwatch.timing("wait"):
             answers = flight.answers.result()
-        half.flight = None
         with self._stopwatch.timing("score"):
-            # Here and not beside the oracle, which is busy with the other half's batch by now.
+            # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
-            share = self._stopwatch.lap() / len(degrees)
-            for place in half.places.tell(degrees, half.rows, share, time.monotonic()):
-                self._retire(half, place)
-            self._plan.questions.advance(half.between_iterations())
+            for place in self._window.tell(degrees, self._stopwatch.lap() / len(degrees)):
+                self._retire(place)
+        return True
 
-    def _retire(self, half: HalfWindow, place: int) -> None:
-        draft = self._draft(half, place)
+    def _retire(self, place: int) -> None:
+        draft = self._draft(place)
         if draft.found:
-            self._jury.hear(self._window.claim(half, place, draft))
+            self._jury.hear(self._window.claim(place, draft))
         else:
-            reason = self._window.why_over(half, place, draft)
+            reason = self._window.why_over(place, draft)
             self._ledger.settle(replace(draft, status=Status.FAILURE, reason=reason, found=draft.unconfirmed > 0))
-        self._window.dismiss(half, place)
+        self._window.dismiss(place)
 
-    def _send(self, half: HalfWindow) -> None:
-        if half.is_empty():
-            return
+    def _send(self) -> None:
         self._save_if_due(self._window.batch_size * self._plan.questions.queries_per_image)
-        self._window.send(half)
+        self._window.send()
         self._jury.confirm_if_many()
 
-    def _draft(self, half: HalfWindow, place: int) -> Record:
-        return self._window.draft(half, place, unconfirmed=self._jury.unconfirmed[half.job(place).index])
+    def _draft(self, place: int) -> Record:
+        return self._window.draft(place, unconfirmed=self._jury.unconfirmed[self._window.job(place).index])
 
     def _save_if_due(self, number: int) -> None:
         """Write a checkpoint, in a run that is kept, if one must come before so many images are sent."""

@@ -64,10 +64,12 @@ class Racos:
             together, too: as many as were answered before. 0: strictly one at a time (`samples`).
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
-            likely to pay; which textures help. The first four images know nothing; any other image i learns from the
-            images 0..j-1, j the largest power of two that is at most i, and from their first 200 candidates only; so
-            results depend on the order of the images, and still not on batch size or threads. False where images
-            must be independent.
+            likely to pay; which textures help. A clock says who learns from whom: in a tick every active image makes
+            one iteration, and an image knows what the first 200 candidates of each before it taught before the tick in
+            which it begins. The first four know nothing. Images begin in their order, while few are new (not over, and
+            below 24 candidates): 4, or the square root or a sixteenth of those that are not, whichever is most. So
+            results depend on the order of the images, and still not on batch size or threads. False where images must
+            be independent.
         domain: Of a ball, "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
             perturbations that need no clamping. Other spaces say themselves what their integers may be.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.

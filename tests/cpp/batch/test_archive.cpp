@@ -65,6 +65,7 @@ dfa::Archive experienced() {
       lesson.trials.push_back({entry, (entry * 7 + i) % 5 == 0 ? 0.0 : 0.1 * ((entry + i) % 9)});
     }
     lesson.gains.add(i % 10, 0.25 * i);
+    lesson.num_searches = i % 4 > 0 ? 1 : 0;
     lesson.num_windows = i % 4;
     archive.learn(static_cast<std::int64_t>(i % 3) - 1, lesson);
   }
@@ -150,11 +151,13 @@ TEST_CASE("a trial pays where searches are long, and not where they are short") 
     archive.learn(4, tried(12, i == 0 ? 0.0 : 1.0));  // one in eight
   }
   dfa::Lesson searched;
+  searched.num_searches = 1;
   searched.num_windows = 3;
   archive.learn(4, searched);
   CHECK_FALSE(has(archive.plan(4, 1.0), 12));
-  searched.num_windows = 100;
-  archive.learn(4, searched);
+  dfa::Lesson more;  // of the same search
+  more.num_windows = 14;
+  archive.learn(4, more);
   CHECK(has(archive.plan(4, 1.0), 12));
 }
 
@@ -283,6 +286,7 @@ TEST_CASE("a lesson loaded is the lesson that was saved, for images of its shape
   dfa::Lesson lesson = found(9);
   lesson.trials.push_back({7, 0.25});
   lesson.gains.add(3, 0.5);
+  lesson.num_searches = 1;
   lesson.num_windows = 5;
   const std::string state = lesson.save();
   const dfa::Lesson loaded = dfa::Lesson::load(kSize, state);

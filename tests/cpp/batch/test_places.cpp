@@ -25,7 +25,9 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 
 struct Window {
   explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Budget& budget)
-      : batch(dfa::Config(), {2, 2, 1}, 7, 1), places(batch, capacity, batch_size, budget), images(4 * batch_size) {}
+      : batch(dfa::Config(), {2, 2, 1}, 7, 1),
+        places(batch, nullptr, capacity, batch_size, budget),
+        images(4 * batch_size) {}
 
   void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
     const std::size_t slot =
@@ -35,6 +37,9 @@ struct Window {
   // The images of the run that the next batch holds, in order.
   std::vector<std::int64_t> propose() {
     std::vector<std::int64_t> of(places.propose(images.data()));
+    if (of.empty()) {
+      return of;
+    }
     std::vector<std::int64_t> goals(of.size());
     places.describe_rows(of.data(), goals.data());
     for (std::size_t row = 0; row < of.size(); ++row) {
@@ -149,7 +154,6 @@ TEST_CASE("places are refused where they make no sense, and a refused tell chang
   CHECK_THROWS_AS(window.admit(0, 0), std::logic_error);
   CHECK_THROWS_AS(window.places.dismiss(1), std::logic_error);
   window.propose();
-  CHECK_THROWS_AS(window.propose(), std::logic_error);
   CHECK_THROWS_AS(window.places.dismiss(0), std::logic_error);
   std::vector<double> degrees(5, 1.0);
   degrees[4] = std::numeric_limits<double>::quiet_NaN();
@@ -219,6 +223,82 @@ TEST_CASE("saved places go on exactly as they would have, and choose again what 
   }
 }
 
+TEST_CASE("several batches may be under way, are told in their order, and come again as they were") {
+  Window window(3, 4, budget(40));
+  for (std::int64_t image = 0; image < 3; ++image) {
+    window.admit(static_cast<std::size_t>(image), image);
+  }
+  CHECK(window.places.num_ready() == 15);
+  CHECK(window.propose() == Images{0, 0, 0, 0});
+  const std::vector<std::uint8_t> first = window.images;
+  CHECK(window.propose() == Images{0, 1, 1, 1});
+  const std::vector<std::uint8_t> second = window.images;
+  CHECK(window.places.num_ready() == 7);
+  CHECK(window.places.num_rows() == 4);
+  Window resumed(3, 4, budget(40));
+  resumed.places.load(window.places.save(0.0), 0.0);
+  CHECK(resumed.places.num_again() == 2);
+  CHECK(resumed.propose() == Images{0, 0, 0, 0});
+  CHECK(resumed.images == first);
+  CHECK(resumed.places.num_again() == 1);
+  CHECK(resumed.places.save(0.0) == window.places.save(0.0));
+  CHECK(resumed.propose() == Images{0, 1, 1, 1});
+  CHECK(resumed.images == second);
+  CHECK(resumed.places.num_again() == 0);
+  for (Window* each : {&window, &resumed}) {
+    CHECK(each->tell({9, 8, 7, 6}).empty());
+    CHECK(each->places.answered(0) == 4);
+    CHECK(each->tell({5, 9, 9, 9}).empty());
+    CHECK(each->places.iteration(0) == 1);
+    CHECK(each->places.trace(0).back().query == 5);
+    // Those that are behind go first.
+    CHECK(each->propose() == Images{1, 1, 2, 2});
+    CHECK(each->propose() == Images{2, 2, 2, 0});
+    CHECK(each->propose() == Images{0, 0});
+    CHECK(each->propose().empty());
+  }
+}
+
+TEST_CASE("who is admitted late is not behind those who were there before") {
+  Window window(2, 5, budget(100));
+  window.admit(0, 0);
+  for (int i = 0; i < 3; ++i) {
+    window.propose();
+    window.tell(std::vector<double>(window.places.num_rows(), 1.0));
+  }
+  window.admit(1, 1);
+  // Its start takes a batch of its own; after that they take turns.
+  CHECK(window.propose() == Images{1, 1, 1, 1, 1});
+  window.tell(std::vector<double>(5, 1.0));
+  CHECK(window.propose() == Images{0, 0, 0, 1, 1});
+}
+
+TEST_CASE("batches that cannot have been under way are refused") {
+  Window window(2, 4, budget(100));
+  window.admit(0, 0);
+  window.propose();
+  const std::string state = window.places.save(0.0);
+  // Capacity, tick, no curriculum, number of batches, rows of the first, and the place of each.
+  const std::size_t rows = states::kHead + packed(std::string("places")).size() + 3 * 8 + 1;
+  REQUIRE(state.substr(rows, 16) == packed(std::uint64_t{4}) + packed(std::uint64_t{0}));
+  const auto check_refused = [](const std::string& bytes, std::size_t batch_size, const char* message) {
+    Window empty(2, batch_size, budget(100));
+    CHECK_THROWS_WITH_AS(empty.places.load(bytes, 0.0), message, std::invalid_argument);
+    CHECK(empty.batch.size() == 0);
+    CHECK(empty.places.num_again() == 0);
+  };
+  check_refused(state, 3, "saved places had batches of other sizes under way");
+  const char* lacking = "saved places had rows under way that their searches do not have";
+  check_refused(patched(state, rows + 8, packed(std::uint64_t{1})), 4, lacking);
+  check_refused(patched(state, rows + 8, packed(std::uint64_t{2})), 4, lacking);
+  std::string six = state;
+  six.replace(rows, 8, packed(std::uint64_t{6})).insert(rows + 8, packed(std::uint64_t{0}) + packed(std::uint64_t{0}));
+  check_refused(sealed(six), 9, lacking);
+  std::string none = state;
+  none.replace(rows, 8 + 4 * 8, packed(std::uint64_t{0}));
+  check_refused(sealed(none), 4, "saved places had batches of other sizes under way");
+}
+
 TEST_CASE("a hit that was not dealt with yet is saved with its image") {
   Window window(1, 2, budget(100));
   window.admit(0, 1);
@@ -257,7 +337,7 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
     spoiled[at] ^= 1;
     check_refused(spoiled, "saved state is damaged: its checksum does not match");
   }
-  const std::size_t iteration = part(state, "place") + 3 * 8;
+  const std::size_t iteration = part(state, "place") + 4 * 8;
   const std::size_t size = iteration + 8;
   REQUIRE(state.substr(iteration, 8) == packed(std::uint64_t{1}));
   REQUIRE(state.substr(size, 4) == packed(std::uint32_t{3}));

@@ -73,6 +73,7 @@ TEST_CASE("a search teaches what its starts and its windows brought, of its firs
       in_lesson = is_lesson ? degrees.size() : in_lesson;
       const dfa::Lesson& lesson = search.lesson();
       REQUIRE(lesson.trials.size() == std::min<std::size_t>(in_lesson, config.starts));
+      REQUIRE(lesson.num_searches == (in_lesson > config.starts ? 1 : 0));
       REQUIRE(lesson.num_windows == in_lesson - lesson.trials.size());
       REQUIRE(lesson.gains.kinds[0].count + lesson.gains.kinds[1].count == static_cast<double>(lesson.num_windows));
     }
@@ -117,6 +118,45 @@ TEST_CASE("the first adversarial candidate is taught as signs, unless it is a st
       CHECK(is_hit);
       CHECK(has_found(search) == (hit >= config.starts && hit < dfa::Lesson::kCandidates));
     }
+  }
+}
+
+TEST_CASE("a lesson handed over in parts is the same lesson, and its hit is taught once") {
+  for (const dfa::Config& config : textured_configs()) {
+    dfa::Scratch scratch;
+    dfa::Racos whole = make(config);
+    dfa::Racos parted = make(config);
+    std::size_t num_trials = 0;
+    std::uint64_t num_searches = 0;
+    std::uint64_t num_windows = 0;
+    int num_found = 0;
+    for (std::uint64_t birth = 0; birth < 100;) {
+      const std::uint32_t size = whole.iteration_size();
+      for (std::uint32_t i = 0; i < size; ++i, ++birth) {
+        // Again and again, once it has descended for a while.
+        const double degree = birth >= 40 && birth % 9 == 0 ? 0.0 : 1.0 + static_cast<double>(birth % 7);
+        for (dfa::Racos* search : {&whole, &parted}) {
+          ask(*search, i);
+          search->tell(i, degree);
+        }
+      }
+      whole.advance(scratch);
+      parted.advance(scratch);
+      parted = dfa::Racos::load(config, kShape, parted.save());
+      const dfa::Lesson part = parted.take_lesson();
+      CHECK(parted.lesson().trials.empty());
+      num_trials += part.trials.size();
+      num_searches += part.num_searches;
+      num_windows += part.num_windows;
+      num_found += part.found ? 1 : 0;
+      if (part.found) {
+        CHECK(*part.found == *whole.lesson().found);
+      }
+    }
+    CHECK(num_found == 1);
+    CHECK(num_searches == 1);
+    CHECK(num_trials == whole.lesson().trials.size());
+    CHECK(num_windows == whole.lesson().num_windows);
   }
 }
 

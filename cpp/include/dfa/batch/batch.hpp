@@ -30,6 +30,7 @@ class Batch {
   std::size_t add(Racos search);
   void remove(std::size_t slot);
   const Racos& search(std::size_t slot) const;
+  Lesson take_lesson(std::size_t slot) { return checked(slot).take_lesson(); }
   /// Racos::vector() of a row that was asked.
   std::vector<std::int16_t> vector(const Row& row) { return checked(row.slot).vector(row.candidate); }
 

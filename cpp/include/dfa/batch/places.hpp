@@ -2,11 +2,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dfa/batch/batch.hpp"
+#include "dfa/batch/curriculum.hpp"
 
 namespace dfa {
 
@@ -28,12 +31,13 @@ struct Improvement {
   }
 };
 
-/// Places for active images, each with a search of a batch: fills oracle batches with their candidates in turn and
-/// books what is told of them. One batch of rows at a time is under way.
+/// Places for active images, each with a search of a batch: fills oracle batches with their candidates and books what
+/// is told of them. Several batches of rows may be under way; they are told in the order in which they were proposed.
 class Places {
  public:
-  /// Keeps a reference to `batch`, which holds the searches.
-  Places(Batch& batch, std::size_t capacity, std::size_t batch_size, const Budget& budget);
+  /// Keeps references to `batch`, which holds the searches, and to `curriculum`, which hears what they teach; nullptr
+  /// where images are independent.
+  Places(Batch& batch, Curriculum* curriculum, std::size_t capacity, std::size_t batch_size, const Budget& budget);
 
   std::size_t capacity() const { return places_.size(); }
   bool is_taken(std::size_t place) const { return checked(place).is_taken; }
@@ -44,22 +48,30 @@ class Places {
   /// Frees a place and removes its search from the batch.
   void dismiss(std::size_t place);
 
-  /// Chooses and writes as many candidates as a batch holds, `batch_size` images at most; the number of rows. The place
-  /// after the last one served goes first, so a batch too small for all places starves none.
+  /// Candidates that can be asked before anything more is told.
+  std::size_t num_ready() const;
+  /// Chooses and writes as many candidates as a batch holds, `batch_size` images at most; the number of rows. Those
+  /// that are behind go first, so a batch too small for all places starves none. After load(), what was under way comes
+  /// again, batch by batch.
   std::size_t propose(std::uint8_t* images);
-  /// Image and goal of each row that propose() chose.
+  /// Batches that were under way when the state was saved, and have not been proposed again.
+  std::size_t num_again() const { return again_.size(); }
+  /// Image and goal of each row that propose() chose last.
   void describe_rows(std::int64_t* images, std::int64_t* goals) const;
-  std::size_t num_rows() const { return rows_.size(); }
+  std::size_t num_proposed() const { return under_way_.empty() ? 0 : under_way_.back().rows.size(); }
+  /// Rows that are to be told next.
+  std::size_t num_rows() const { return under_way_.empty() ? 0 : under_way_.front().rows.size(); }
   std::size_t batch_size() const { return batch_size_; }
   const ImageShape& shape() const { return batch_.shape(); }
 
-  /// Records a degree for each row that propose() chose, and adds `seconds` to its place; `images` are what it wrote,
-  /// of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a hit, before the
-  /// next begins. Returns the places, ascending, whose searches end here: by a hit, the budget or their deadline.
+  /// Records a degree for each row of the oldest batch under way, and adds `seconds` to its place; `images` are what
+  /// propose() wrote, of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a
+  /// hit, before the next begins. Returns the places, ascending, whose searches end here: by a hit, the budget or their
+  /// deadline.
   std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
 
-  /// The exact state of all places and their searches, but for what is under way: rows asked and not told are not part
-  /// of it, and are chosen again by the next propose() of whoever loads it. Deadlines are kept as time left at `now`.
+  /// The exact state of all places, their searches and the curriculum. Of what is under way it says which rows shared a
+  /// batch: they are asked again by whoever loads it. Deadlines are kept as time left at `now`.
   std::string save(double now) const;
   /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes;
   /// nothing changes then.
@@ -86,6 +98,7 @@ class Places {
     std::int64_t image = 0;
     std::int64_t goal = 0;
     double deadline = 0.0;
+    std::uint64_t tick = 0;  // of this iteration, by the curriculum's clock
     std::uint64_t iteration = 0;
     std::uint32_t size = 0;  // candidates of this iteration that the budget allows
     std::uint32_t asked = 0;
@@ -103,6 +116,7 @@ class Places {
       state.field(self.image);
       state.field(self.goal);
       state.field(self.deadline);
+      state.field(self.tick);
       state.field(self.iteration);
       state.field(self.size);
       state.field(self.told);
@@ -115,18 +129,28 @@ class Places {
     }
   };
 
+  struct UnderWay {
+    std::vector<Row> rows;
+    std::vector<std::uint64_t> places;  // of each row
+  };
+
   void check(const Place& loaded, const Racos& search) const;
+  void check_again(const std::vector<std::vector<std::uint64_t>>& again, const std::vector<Place>& loaded) const;
+  UnderWay choose();
+  /// Books that an iteration is complete; whether the search ends with it.
+  bool end_iteration(Place& place, double now);
   const Place& checked(std::size_t place) const;
   Place& checked(std::size_t place) { return const_cast<Place&>(static_cast<const Places*>(this)->checked(place)); }
 
   Batch& batch_;
+  Curriculum* curriculum_;
   std::size_t batch_size_;
   Budget budget_;
   std::vector<Place> places_;
-  std::size_t turn_ = 0;
-  std::size_t turn_before_rows_ = 0;  // what turn_ was before the rows under way were chosen
-  std::vector<Row> rows_;
-  std::vector<std::size_t> row_places_;
+  std::uint64_t tick_ = 0;  // of the place that was furthest behind when rows were last chosen
+  std::deque<UnderWay> under_way_;
+  std::deque<std::vector<std::uint64_t>> again_;              // the place of each row, by batch
+  std::vector<std::pair<std::uint64_t, std::size_t>> order_;  // of propose(): tick and place
 };
 
 }  // namespace dfa

@@ -12,8 +12,8 @@
 
 namespace dfa {
 
-/// What one search teaches others, from its first kCandidates candidates only, so that a search that goes on
-/// does not keep others waiting.
+/// What one search teaches others, from its first kCandidates candidates only: later ones say more of that image than
+/// of others. It may be handed over in parts.
 struct Lesson {
   static constexpr std::uint64_t kCandidates = 200;
 
@@ -30,14 +30,19 @@ struct Lesson {
   };
 
   void add_start(std::uint32_t entry, double ratio) { trials.push_back({entry, ratio}); }
-  void add_window() { ++num_windows; }
+  /// Takes a candidate that is no start; the first of a search tells that there is one.
+  void add_window(bool is_first) {
+    num_searches += is_first ? 1U : 0U;
+    ++num_windows;
+  }
   /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.
   void add_gain(std::size_t filling, double gain);
-  /// Takes the perturbation of the first adversarial candidate; others after it are not looked at.
+  /// Takes the perturbation of the first adversarial candidate.
   void add_hit(const DenseVector& vector);
 
   std::vector<Trial> trials;
   Gains gains;
+  std::uint64_t num_searches = 0;      ///< 1 in the part with the first candidate after the starts, else 0
   std::uint64_t num_windows = 0;       ///< candidates after the starts
   std::shared_ptr<const Signs> found;  ///< of the first adversarial candidate, unless that was a start
 
@@ -45,6 +50,7 @@ struct Lesson {
   static void describe(Self& self, State& state) {
     state.field(self.trials);
     state.field(self.gains);
+    state.field(self.num_searches);
     state.field(self.num_windows);
     state.field(self.found);
   }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dfa/search/config.hpp"
@@ -41,8 +42,10 @@ class Racos {
   std::vector<std::int16_t> vector(std::uint32_t candidate);
   /// Where the windows of the present descent have lain.
   const Coverage& coverage() const { return coverage_; }
-  /// What the search has taught so far; it stays as it is after Lesson::kCandidates candidates.
+  /// What the search has taught since take_lesson(); nothing new after Lesson::kCandidates candidates.
   const Lesson& lesson() const { return lesson_; }
+  /// Hands it over.
+  Lesson take_lesson() { return std::exchange(lesson_, Lesson()); }
 
   /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
   bool claim(std::uint32_t candidate);
@@ -78,6 +81,7 @@ class Racos {
     state.part("plan", self.plan_);
     state.part("gains", self.gains_);
     state.part("lesson", self.lesson_);
+    state.field(self.has_taught_hit_);
     state.part("descent", self.descent_);
     state.part("pace", self.pace_);
     state.part("coverage", self.coverage_);
@@ -148,6 +152,7 @@ class Racos {
   Gains gains_;
   Coverage coverage_;  // of this descent
   Lesson lesson_;
+  bool has_taught_hit_ = false;
   Population population_;
   Descent descent_;
   Pace pace_;

@@ -241,6 +241,19 @@ def test_windows_that_go_where_few_have_lain_are_the_reference(size: tuple[int, 
     follow(photo(size), 10, settings, distance(photo(size, 4), 1), 90)
 
 
+@pytest.mark.parametrize("changes", [{}, {"values": "uniform"}, {"positives": 2, "ties": "older"}], ids=str)
+@pytest.mark.parametrize("masked", [False, True])
+def test_improvements_that_are_merged_are_the_reference(changes: dict[str, Any], masked: bool) -> None:
+    """Windows that overlap, mergers of mergers, and descents that end while something is merged."""
+    image = photo((12, 11, 3))
+    epsilon: Epsilon = np.random.default_rng(2).integers(0, 20, image.shape).astype(np.uint8) if masked else 10
+    settings = replace(DEFAULT, improvements=3.0, restart_after=60, rest_ratio=0.99, window_halvings=(60,), **changes)
+    search = follow(image, epsilon, settings, distance(photo((12, 11, 3), 5), 1), 90)
+    assert search.descents > 1
+    assert len(search.merges) > 25
+    assert max(search.merges) > 3
+
+
 @pytest.mark.parametrize("ties", ["older", "newer"])
 @pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
 def test_a_space_without_a_new_point_is_the_reference(ties: Any, region: Any) -> None:
@@ -316,7 +329,7 @@ def test_two_images_of_one_batch_are_their_references() -> None:
 # What searches teach an archive, and what it plans
 
 
-@pytest.mark.parametrize("case", range(4))
+@pytest.mark.parametrize("case", range(5))
 def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None:
     """Searches of several goals in turn, each planned and followed; some find nothing, some begin with a success."""
     settings, scales = [
@@ -324,8 +337,9 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
         (replace(DEFAULT, samples=4, positives=2), (3.0, 1e-9)),
         (replace(DEFAULT, samples=2, values="extremes", domain="ball"), (1.0, 2.0)),
         (replace(DEFAULT, samples=3, positives=3, ties="older"), (0.5, 700.0)),
+        (replace(DEFAULT, improvements=1.5), (1.0, 2.0)),
     ][case]
-    size = [(5, 6, 3), (6, 6, 1), (4, 3, 2), (7, 5, 1)][case]
+    size = [(5, 6, 3), (6, 6, 1), (4, 3, 2), (7, 5, 1), (5, 4, 3)][case]
     rng = np.random.default_rng(case)
     core, reference = _core.Archive(int(np.prod(size))), Archive()
     for number in range(36):
@@ -342,6 +356,7 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
         while search.lesson.found is None and search.iteration < (12 if number % 3 else 30):
             rows = rows_of(batch, slot)
             expected = search.ask()
+            assert len(rows) == len(expected)
             assert np.array_equal(ask(batch, rows, size), expected)
             degrees = [degree(each) for each in expected]
             tell(batch, rows, degrees)

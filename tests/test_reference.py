@@ -16,10 +16,8 @@ from reference.chisquare import against_distribution, two_samples
 from reference.coverage import Coverage, edges
 from reference.gains import PLAIN
 from reference.philox import Stream
-from reference.racos import (
+from reference.proposals import (
     ATTEMPTS,
-    Racos,
-    Settings,
     Space,
     draw_candidate,
     draw_corner,
@@ -27,12 +25,13 @@ from reference.racos import (
     draw_subset,
     inside,
     make_space,
-    minimise,
     ordered_region,
     propose,
     render,
     window_side,
 )
+from reference.racos import Racos, minimise
+from reference.settings import Settings
 from reference.textbook import PROBLEMS, distribution, sample
 
 

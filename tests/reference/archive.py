@@ -17,6 +17,8 @@ class Start:
     entry: int
     texture: int | None
     signs: Signs | None = None
+    rate: float = tuning.TEXTURE_RATE
+    """Expected rate of success."""
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Archive:
         for texture in range(self.num_textures):
             rate, ratio = self._expected(texture, goal, None)
             sum_ratios += ratio
-            ranked.append((rate - tuning.RATIO_WEIGHT * ratio, Start(texture, texture)))
+            ranked.append((rate - tuning.RATIO_WEIGHT * ratio, Start(texture, texture, None, rate)))
         tried: list[tuple[float, Start, bool]] = []
         worthwhile = tuning.WORTHWHILE_AT_FIRST
         if self._num_searches:
@@ -117,7 +119,7 @@ class Archive:
         for each in self.perturbations:
             rate, ratio = self._expected(each.entry, goal, each.goal)
             if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
-                start = Start(each.entry, None, each.signs)
+                start = Start(each.entry, None, each.signs, rate)
                 tried.append((rate - tuning.RATIO_WEIGHT * ratio, start, rate > worthwhile))
         # Python's sort keeps equals in their order: textures before perturbations, older before newer.
         tried.sort(key=lambda item: -item[0])

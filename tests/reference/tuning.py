@@ -66,5 +66,7 @@ WORTHWHILE_AT_FIRST = 0.05
 FEWEST_WINDOWS = 2.0
 """Windows that a search is taken to need at least."""
 
+MOST_EXPECTED = 0.5
+"""Successes that are expected of a group of starts before its last."""
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""

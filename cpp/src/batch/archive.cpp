@@ -39,7 +39,7 @@ Archive::Archive(std::size_t num_coordinates) : num_coordinates_(num_coordinates
 
 // What a goal's own trials say, held back by those of all goals, and these by those of like entries.
 Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
-  double rate = 0.1;
+  double rate = PlannedStart::kTextureRate;
   double ratio = 0.7;
   if (entry.signs) {
     const bool is_same = entry.origin == goal;
@@ -97,7 +97,7 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
   Plan plan;
   plan.scale = scale;
   for (const Ranked& start : ranked) {
-    plan.starts.push_back({start.entry->name, start.entry->signs ? 0 : start.index, start.entry->signs});
+    plan.starts.push_back({start.entry->name, start.entry->signs ? 0 : start.index, start.entry->signs, start.rate});
   }
   plan.gains.learn_from(gains_, kSharedGains);
   return plan;

@@ -51,7 +51,7 @@ void Racos::check_plan() const {
   }
 }
 
-// While there are starts, as many of them as were told before, and no windows among them: nothing descends yet.
+// While there are starts, no windows are among them: nothing descends yet.
 std::uint32_t Racos::next_size() const {
   if (iteration_ == 0) {
     return config_.population();
@@ -61,10 +61,9 @@ std::uint32_t Racos::next_size() const {
   }
   const std::uint64_t told = first_birth() - descent_.first_birth();
   if (told < num_starts()) {
-    return static_cast<std::uint32_t>(
-        std::min(num_starts() - told, std::max<std::uint64_t>(told, config_.population())));
+    return descent_.is_first() ? plan_.group_size(told) : config_.population();
   }
-  return pace_.num_windows(config_);
+  return pace_.num_windows(config_) + (merger_.is_empty() ? 0U : 1U);
 }
 
 std::uint64_t Racos::num_starts() const { return descent_.is_first() ? plan_.starts.size() : config_.population(); }
@@ -87,6 +86,7 @@ void Racos::begin_iteration() {
     candidate.degree = 0.0;
     candidate.is_drawn = false;
     candidate.is_told = false;
+    candidate.has_improved = false;
   }
   num_told_ = 0;
   if (iteration_ == 0) {
@@ -112,6 +112,9 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   Stream stream({seed_, image_id_, iteration_, index});
   if (is_start(index)) {
     draw_start_candidate(first_birth() + index, stream, candidate);
+  } else if (is_merger(index)) {
+    candidate.proposal.parent = 0;
+    candidate.proposal.edits = merger_.edits();
   } else {
     draw_proposal(context(), stream, scratch, candidate.proposal);
   }
@@ -246,6 +249,7 @@ void Racos::advance(Scratch& scratch) {
   }
   population_.merge(space_, arrivals);
   learn_from_hit(birth);
+  merge_improvements(birth);
   ++iteration_;
   first_birth_ += candidates_.size();
   restart_if_at_rest();
@@ -257,6 +261,7 @@ void Racos::restart_if_at_rest() {
     population_ = Population(config_);
     coverage_.clear();
     pace_ = Pace();
+    merger_.clear();
     descent_ = Descent(first_birth());
   }
 }
@@ -288,28 +293,47 @@ void Racos::learn_from_candidates(Scratch& scratch) {
     if (is_lesson) {
       lesson_.add_window(first_birth() + i == plan_.starts.size());
     }
-    const Proposal& proposal = candidate.proposal;
-    if (heeds_coverage(config_)) {
-      coverage_.add(proposal.top, proposal.left, window_side_);
-    }
-    if (config_.values != Values::kTextures && config_.improvements == 0.0) {
-      continue;
-    }
-    const double parent_degree = population_[proposal.parent].degree;
-    num_improved += candidate.degree < parent_degree ? 1U : 0U;
-    if (config_.values != Values::kTextures) {
-      continue;
-    }
-    const double gain =
-        parent_degree > candidate.degree ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
-    gains_.learn(proposal.filling, gain);
-    if (is_lesson) {
-      lesson_.add_gain(proposal.filling, gain);
+    candidate.has_improved = candidate.degree < population_[candidate.proposal.parent].degree;
+    if (!is_merger(i)) {
+      num_improved += candidate.has_improved ? 1U : 0U;
+      learn_from_window(candidate);
     }
   }
   if (config_.improvements != 0.0 && !is_start(0)) {
-    pace_.count(iteration_size(), num_improved);
+    pace_.count(iteration_size() - (merger_.is_empty() ? 0U : 1U), num_improved);
   }
+}
+
+void Racos::learn_from_window(const Candidate& candidate) {
+  const Proposal& proposal = candidate.proposal;
+  if (heeds_coverage(config_)) {
+    coverage_.add(proposal.top, proposal.left, window_side_);
+  }
+  if (config_.values != Values::kTextures) {
+    return;
+  }
+  const double parent_degree = population_[proposal.parent].degree;
+  const double gain =
+      candidate.has_improved ? std::min((parent_degree - candidate.degree) / plan_.scale, kMostGain) : 0.0;
+  gains_.learn(proposal.filling, gain);
+  if (is_teaching()) {
+    lesson_.add_gain(proposal.filling, gain);
+  }
+}
+
+void Racos::merge_improvements(std::uint64_t first) {
+  merger_.clear();
+  const std::uint64_t best = population_[0].birth;
+  if (config_.improvements == 0.0 || is_start(0) || best < first) {
+    return;
+  }
+  std::vector<Merger::Improvement> improvements;
+  for (const Candidate& candidate : candidates_) {
+    if (candidate.has_improved) {
+      improvements.push_back({candidate.degree, &candidate.proposal});
+    }
+  }
+  merger_.gather(space_, population_, candidates_[best - first].proposal, improvements);
 }
 
 // Called with the best member in place and the iteration not yet over.

@@ -42,6 +42,7 @@ void Racos::restore() {
     }
   }
   population_.restore(space_);
+  merger_.restore(space_, config_.improvements != 0.0 && num_answered() != 0);
   restore_answers();
 }
 

@@ -15,12 +15,18 @@ struct PlannedStart {
   std::uint32_t entry = 0;    ///< what the archive calls it
   std::uint32_t texture = 0;  ///< 0..kNumTexturedStarts-1, where there are no signs
   std::shared_ptr<const Signs> signs;
+  double rate = kTextureRate;  ///< expected rate of success
+
+  /// Of a texture that was never tried.
+  static constexpr double kTextureRate = 0.1;
 
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {
     state.field(self.entry);
     state.field(self.texture);
     state.field(self.signs);
+    state.field(self.rate);
+    state.require(is_tally(self.rate), "a rate that cannot be");
   }
 };
 
@@ -29,6 +35,10 @@ struct Plan {
   std::vector<PlannedStart> starts;
   Gains gains;
   double scale = 1.0;  ///< the clean image's degree, by which degrees of different images are compared
+
+  /// How many of the starts from `first` on are asked together. Nothing descends from a start before all are told, so
+  /// that all that is lost is what stands behind a success: one more goes with others while of those few are expected.
+  std::uint32_t group_size(std::size_t first) const;
 
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {

@@ -11,6 +11,7 @@
 #include "dfa/search/descent.hpp"
 #include "dfa/search/differences.hpp"
 #include "dfa/search/lesson.hpp"
+#include "dfa/search/merger.hpp"
 #include "dfa/search/pace.hpp"
 #include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
@@ -86,6 +87,7 @@ class Racos {
     state.part("pace", self.pace_);
     state.part("coverage", self.coverage_);
     state.part("population", self.population_);
+    state.part("merger", self.merger_);
     state.part("answers", self.candidates_);
     if constexpr (State::kReads) {
       self.restore();
@@ -103,6 +105,7 @@ class Racos {
     bool is_claimed = false;
     bool is_drawn = false;
     bool is_told = false;
+    bool has_improved = false;  // on its parent
 
     // Drawn again, the rest is the same.
     template <typename Self, typename State>
@@ -115,6 +118,8 @@ class Racos {
   bool is_start(std::uint32_t candidate) const {
     return first_birth() + candidate < descent_.first_birth() + num_starts();
   }
+  /// The first candidate of an iteration is what the last one's merger holds, if anything.
+  bool is_merger(std::uint32_t candidate) const { return candidate == 0 && !merger_.is_empty(); }
   /// Candidates with which the present descent begins.
   std::uint64_t num_starts() const;
   /// Candidates after those, told in the iterations before this one.
@@ -123,9 +128,12 @@ class Racos {
   void draw_if_loaded(std::uint32_t candidate, Scratch& scratch);
   void draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate);
   void learn_from_candidates(Scratch& scratch);
+  void learn_from_window(const Candidate& candidate);
   void learn_from_hit(std::uint64_t first_birth_of_iteration);
   /// Whether this iteration is part of what the search teaches others.
   bool is_teaching() const;
+  /// Called with the best member in place, and the candidates that brought it still there.
+  void merge_improvements(std::uint64_t first_birth_of_iteration);
   void restart_if_at_rest();
   void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
   void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
@@ -154,6 +162,7 @@ class Racos {
   Lesson lesson_;
   bool has_taught_hit_ = false;
   Population population_;
+  Merger merger_;
   Descent descent_;
   Pace pace_;
   Differences differences_;

@@ -106,6 +106,18 @@ TEST_CASE("who knows nothing begins with the textured starts in their order") {
   CHECK(entries(dfa::plan_alone(5)) == std::vector<std::uint32_t>{0, 1, 2, 3, 4});
 }
 
+TEST_CASE("a plan says how often each of its starts is expected to succeed") {
+  dfa::Archive archive(kSize);
+  CHECK(archive.plan(1, 1.0).starts.back().rate == 0.1);
+  archive.learn(1, tried(3, 0.0));
+  archive.learn(1, found(17));
+  const dfa::Plan plan = archive.plan(1, 1.0);
+  REQUIRE(plan.starts[0].entry == 3);
+  CHECK(plan.starts[0].rate == doctest::Approx((1.0 + (1.0 + 0.1) / 2.0) / 2.0));
+  REQUIRE(plan.starts[1].entry == 12);
+  CHECK(plan.starts[1].rate == 0.5);
+}
+
 TEST_CASE("starts that worked are tried first, for their goal before all others") {
   dfa::Archive archive(kSize);
   archive.learn(1, tried(3, 0.0));

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dfa.oracle import as_oracle
 from dfa.results.images import AdversarialImages
-from dfa.results.profile import Profile
+from dfa.results.profile import CallsOverTime, Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.types import Images
@@ -71,7 +71,14 @@ def make_result(shape: tuple[int, int, int] = SHAPE, **fields: Any) -> Result:
         success(4, queries=30, class_after=2, linf=linf[4]),
     ]
     values: dict[str, Any] = {
-        "profile": Profile(wall=2.0, oracle=1.5, rows_sent=134, rows_capacity=200, batches=1),
+        "profile": Profile(
+            wall=2.0,
+            oracle=1.5,
+            rows_sent=134,
+            rows_capacity=200,
+            batches=1,
+            calls_over_time=CallsOverTime(0.5, [0, 1], [0, 134]),
+        ),
         "config": {"max_queries": 100, "batch_size": 256, "epsilon": 200},
         "oracle": as_oracle(by_first_value),
         "originals": originals,

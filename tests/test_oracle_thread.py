@@ -63,6 +63,17 @@ def test_everything_is_written_down_before_it_is_sent():
     assert log == [("attack", 6), 3, 3, ("clean", 5), 5, ("verification", 4), 4, ("verification", 2), 2]
 
 
+def test_calls_for_attack_queries_are_kept_by_when_they_were_sent():
+    gate = Gate(as_oracle(brightness), num_images=5, max_queries=100)
+    stopwatch = Stopwatch()
+    thread = OracleThread(gate, stopwatch, None, batch_size=4)
+    thread.send([IMAGES[:3], IMAGES[:3]], INDICES[:3])
+    thread.ask(IMAGES, INDICES, Purpose.CLEAN)
+    thread.close()
+    assert sum(stopwatch.calls_over_time.calls) == 2
+    assert sum(stopwatch.calls_over_time.rows) == 6
+
+
 def test_what_cannot_be_written_down_is_not_sent():
     def full(purpose, number):
         if purpose == "attack":

@@ -10,12 +10,13 @@ import pytest
 
 import dfa
 from browser import PROGRAM, browser
-from dfa.views.charts import PALETTE
+from dfa.views.charts import PALETTE, calls_chart
 from oracles import LinearClassifier, Until, raising, random_images
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
+from dfa.views import report
 from dfa.views.report import write_report
 
 SHAPE = (6, 6, 3)
@@ -84,6 +85,39 @@ def test_nothing_in_it_comes_from_elsewhere(page):
     assert {load[:1] == "#" or load.startswith("data:") for load in loads} == {True}
     assert "@import" not in html
     assert "default-src 'none'" in html
+
+
+def test_it_draws_how_full_the_calls_were_as_the_run_kept_it(run, page, monkeypatch, tmp_path):
+    profile = dfa.Result.load(run).profile
+    over_time = profile.calls_over_time
+    # What a run that is gone on with would have sent twice, this one has not.
+    assert (sum(over_time.calls), sum(over_time.rows)) == (profile.batches, profile.rows_sent)
+    drawn = []
+
+    def draw(*what):
+        drawn.append(what)
+        return calls_chart(*what)
+
+    monkeypatch.setattr(report, "calls_chart", draw)
+    write_report(run, tmp_path / "r.html")
+    ((seconds, rows, most),) = drawn
+    assert seconds == over_time.seconds
+    assert most == profile.rows_capacity / profile.batches
+    expected = [sent / calls if calls else np.nan for calls, sent in zip(over_time.calls, over_time.rows, strict=True)]
+    np.testing.assert_array_equal(rows, expected)
+    assert 'aria-label="first &lt;run>: images per call"' in page.read_text()
+
+
+def test_parts_without_a_call_are_gaps_in_the_chart():
+    axes = calls_chart(0.5, np.array([8.0, np.nan, 2.0]), 10.0).axes[0]
+    (stairs,) = axes.patches
+    values, edges, _ = stairs.get_data()
+    np.testing.assert_array_equal(values, [8.0, np.nan, 2.0])
+    np.testing.assert_array_equal(edges, [0.0, 0.5, 1.0, 1.5])
+    assert axes.lines[0].get_ydata() == [10.0, 10.0]
+    assert axes.get_xlim() == (0.0, 1.5)
+    assert axes.get_ylim()[0] == 0.0
+    assert axes.get_ylim()[1] > 10.0
 
 
 def test_a_gallery_that_is_too_large_says_so(run, tmp_path):
@@ -222,7 +256,7 @@ def test_a_browser_has_nothing_to_complain_of(chromium, page, width, dark, tmp_p
     assert chromium.evaluate("document.documentElement.scrollWidth") <= width
     ground = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(20, 23, 27)" if dark else "rgb(247, 248, 250)")
-    assert chromium.evaluate("document.querySelectorAll('svg[role=img]').length") == 4
+    assert chromium.evaluate("document.querySelectorAll('svg[role=img]').length") == 5
     chromium.screenshot(tmp_path / "page.png")
     assert (tmp_path / "page.png").stat().st_size > 10_000
 
@@ -264,7 +298,7 @@ def test_a_comparison_shows(chromium, run, other, tmp_path):
     chromium.open(page, width=390)
     assert chromium.complaints == []
     assert chromium.evaluate("document.documentElement.scrollWidth") <= 390
-    assert chromium.evaluate("document.querySelectorAll('svg').length") == 6
+    assert chromium.evaluate("document.querySelectorAll('svg').length") == 8
 
 
 @in_a_browser

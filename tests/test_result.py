@@ -11,7 +11,7 @@ import pytest
 
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.results.images import AdversarialImages
-from dfa.results.profile import Profile
+from dfa.results.profile import MOST_PARTS, CallsOverTime, Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from sample_results import make_result, skipped
@@ -47,6 +47,39 @@ class TestProfile:
         assert math.isnan(profile.rows_per_call)
         assert math.isnan(profile.queries_per_second)
         assert math.isnan(profile.oracle_share)
+
+
+class TestCallsOverTime:
+    def test_calls_are_counted_in_their_part_of_the_run(self) -> None:
+        over_time = CallsOverTime(seconds=0.5)
+        for at, rows in ((0.0, 8), (0.49, 4), (1.5, 2)):
+            over_time.add(at, rows)
+        assert over_time == CallsOverTime(0.5, [2, 0, 0, 1], [12, 0, 0, 2])
+
+    def test_parts_become_longer_and_not_more(self) -> None:
+        over_time = CallsOverTime(seconds=0.5)
+        over_time.add(1.2, 9)
+        over_time.add(0.5 * MOST_PARTS - 0.1, 7)
+        assert len(over_time.calls) == MOST_PARTS
+        # Three times as long: twice over, two parts become one.
+        over_time.add(1.5 * MOST_PARTS, 5)
+        assert over_time.seconds == 2.0
+        assert len(over_time.calls) == len(over_time.rows) == MOST_PARTS * 3 // 4 + 1
+        assert {place: rows for place, rows in enumerate(over_time.rows) if rows} == {
+            0: 9,
+            MOST_PARTS // 4 - 1: 7,
+            MOST_PARTS * 3 // 4: 5,
+        }
+        assert sum(over_time.calls) == 3
+
+    def test_what_is_saved_is_no_part_of_the_run_that_goes_on(self) -> None:
+        over_time = CallsOverTime()
+        saved = over_time.save()
+        over_time.add(0.0, 3)
+        read = CallsOverTime.read(saved)
+        assert read == CallsOverTime()
+        read.add(0.0, 1)
+        assert saved["rows"] == []
 
 
 class TestResult:

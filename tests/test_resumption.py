@@ -256,3 +256,6 @@ def test_times_go_on_where_they_were(tmp_path, whole):
     assert profile.wait > least / 2
     assert profile.wall >= profile.oracle
     assert profile.other >= 0
+    # Calls that were under way at the checkpoint are sent again, and there was at most one of each half.
+    assert profile.batches <= sum(profile.calls_over_time.calls) <= profile.batches + 2
+    assert dfa.Result.load(tmp_path).profile.calls_over_time == profile.calls_over_time

@@ -46,6 +46,20 @@ def test_every_part_adds_up_and_has_its_spans_however_it_ends(clock):
     assert watch.wall() == 21.0
 
 
+def test_calls_are_kept_by_the_clock_of_the_run_over_a_resumption(clock):
+    watch = Stopwatch()
+    clock.now += 3
+    watch.note_call(8)
+    saved = json.loads(json.dumps(watch.save()))
+    clock.now += 10_000
+    resumed = Stopwatch()
+    resumed.load(saved)
+    clock.now += 1
+    resumed.note_call(2)
+    over_time = resumed.calls_over_time
+    assert {place * over_time.seconds: rows for place, rows in enumerate(over_time.rows) if rows} == {3.0: 8, 4.0: 2}
+
+
 def test_an_answer_shares_the_time_since_the_one_before(clock):
     watch = Stopwatch()
     shares = []

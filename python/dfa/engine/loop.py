@@ -215,6 +215,7 @@ class Loop:
             verification=counts[Purpose.VERIFICATION],
             resent=0 if self._plan.store is None else self._plan.store.sent() - logical,
             spans=self._stopwatch.spans,
+            calls_over_time=self._stopwatch.calls_over_time,
         )
 
 

@@ -45,6 +45,8 @@ class OracleThread:
             indices: int64, (n,): the image of each row.
         """
         self._write_down(Purpose.ATTACK, len(batches) * len(indices))
+        for _ in batches:
+            self._stopwatch.note_call(len(indices))
         return self._executor.submit(lambda: [self._answer(images, indices, Purpose.ATTACK) for images in batches])
 
     def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from dfa.results.profile import Spans
+from dfa.results.profile import CallsOverTime, Spans
 
 Part: TypeAlias = Literal["propose", "wait", "score", "update"]
 
@@ -20,12 +20,14 @@ class Stopwatch:
     Attributes:
         seconds: Of the main thread, by part.
         spans: What the run was doing when.
+        calls_over_time: How full the calls for attack queries were.
     """
 
     def __init__(self) -> None:
         """Start."""
         self.seconds: dict[Part, float] = dict.fromkeys(_PARTS, 0.0)
         self.spans = Spans()
+        self.calls_over_time = CallsOverTime()
         self._started = time.perf_counter()
         self._last_answer = self._started
 
@@ -49,6 +51,10 @@ class Stopwatch:
         finally:
             self.spans.add(purpose, "oracle", started - self._started, time.perf_counter() - started)
 
+    def note_call(self, rows: int) -> None:
+        """Count a call for so many attack queries that is sent now; only the main thread may."""
+        self.calls_over_time.add(self.wall(), rows)
+
     def lap(self) -> float:
         """Return the seconds since this was asked before, which an answer's images share."""
         now = time.perf_counter()
@@ -62,10 +68,11 @@ class Stopwatch:
 
     def save(self) -> dict[str, Any]:
         """Return the state, in plain JSON types."""
-        return {"wall": self.wall(), "seconds": self.seconds}
+        return {"wall": self.wall(), "seconds": self.seconds, "calls_over_time": self.calls_over_time.save()}
 
     def load(self, document: Mapping[str, Any]) -> None:
         """Go on from what `save` returned."""
         self.seconds = {part: document["seconds"][part] for part in _PARTS}
+        self.calls_over_time = CallsOverTime.read(document["calls_over_time"])
         self._started = time.perf_counter() - document["wall"]
         self._last_answer = time.perf_counter()

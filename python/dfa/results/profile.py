@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,58 @@ class Spans:
             self.entries.append((name, thread, start, seconds))
 
 
+MOST_PARTS: Final = 256
+"""Parts that a run's time is cut into to tell how full its calls were: what a chart can show, and a few kilobytes."""
+
+
+@dataclass
+class CallsOverTime:
+    """How many attack queries each call of the oracle carried, over the run.
+
+    The run's time is cut into parts of equal length. Where there would be too many, every two become one. Lengths are
+    powers of two, so that no part's edge is ever rounded.
+
+    Attributes:
+        seconds: Length of a part.
+        calls: Calls sent in each part, from the start of the run on.
+        rows: Their attack queries.
+    """
+
+    seconds: float = 1 / 64
+    calls: list[int] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+
+    def add(self, at: float, rows: int) -> None:
+        """Count a call.
+
+        Args:
+            at: When it was sent, in seconds from the start of the run.
+            rows: Attack queries that it carries.
+        """
+        while at >= MOST_PARTS * self.seconds:
+            self.seconds *= 2
+            self.calls, self.rows = _in_pairs(self.calls), _in_pairs(self.rows)
+        place = int(at / self.seconds)
+        missing = [0] * (place + 1 - len(self.calls))
+        self.calls += missing
+        self.rows += missing
+        self.calls[place] += 1
+        self.rows[place] += rows
+
+    def save(self) -> dict[str, Any]:
+        """Return the state, in plain JSON types of its own."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def read(cls, document: Mapping[str, Any]) -> CallsOverTime:
+        """Return what `save` wrote down."""
+        return cls(document["seconds"], list(document["calls"]), list(document["rows"]))
+
+
+def _in_pairs(numbers: list[int]) -> list[int]:
+    return [sum(numbers[start : start + 2]) for start in range(0, len(numbers), 2)]
+
+
 @dataclass
 class Profile:
     """Where a run's time went. All times are in seconds.
@@ -51,6 +104,7 @@ class Profile:
         verification: Images sent to confirm what the search claims, as often as they were sent; no attack queries.
         resent: Images sent beyond all these, because a run that was cut short was taken up again.
         spans: What the run was doing when; empty once it is read back from a folder.
+        calls_over_time: How full the calls for attack queries were. A call that a resumed run sends again counts again.
     """
 
     wall: float = 0.0
@@ -67,6 +121,7 @@ class Profile:
     verification: int = 0
     resent: int = 0
     spans: Spans = field(default_factory=Spans, repr=False, compare=False)
+    calls_over_time: CallsOverTime = field(default_factory=CallsOverTime, repr=False)
 
     @property
     def occupancy(self) -> float:
@@ -113,4 +168,6 @@ class Profile:
         }
 
 
-TOTALS: Final = tuple(entry.name for entry in dataclasses.fields(Profile) if entry.name != "spans")
+TOTALS: Final = tuple(
+    entry.name for entry in dataclasses.fields(Profile) if entry.name not in ("spans", "calls_over_time")
+)

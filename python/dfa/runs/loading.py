@@ -9,7 +9,7 @@ import numpy as np
 
 from dfa.errors import StoreError
 from dfa.results.images import ImagesByIndex
-from dfa.results.profile import TOTALS, Profile
+from dfa.results.profile import TOTALS, CallsOverTime, Profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
 from dfa.runs.folder import ORIGINALS, read_image
@@ -32,12 +32,15 @@ def load(folder: str | Path) -> Result:
             for index in range(saved.num_images)
         ]
         # Until a run has ended, nothing is told of it.
-        profile = {name: saved.profile[name] for name in TOTALS if saved.profile}
+        profile = Profile()
+        if saved.profile:
+            calls = CallsOverTime.read(saved.profile["calls_over_time"])
+            profile = Profile(**{name: saved.profile[name] for name in TOTALS}, calls_over_time=calls)
         files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
         return Result(
             records=records,
             images=_SavedImages(saved, files),
-            profile=Profile(**profile),
+            profile=profile,
             config=saved.config,
             originals=_SavedOriginals(saved, files),
         )

@@ -155,7 +155,7 @@ def _complete(result: Result, folder: Path, files: Mapping[int, str], oracle: Or
                 "unchecked": report.unchecked,
                 "TSR": report.TSR,
             },
-            "profile": result.profile.as_dict(),
+            "profile": {**result.profile.as_dict(), "calls_over_time": result.profile.calls_over_time.save()},
             "records": rows,
         },
     )

@@ -127,6 +127,28 @@ def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     return figure
 
 
+def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = 5.2) -> Figure:
+    """Return how many images each call carried, over the time of the run.
+
+    Args:
+        seconds: Length of each part of the run.
+        rows: Mean images per call of the parts, float64, (n,); nan, which leaves a gap, where nothing was sent.
+        most: What a call could carry, drawn as a line.
+        width: Inches.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure, axes = _new(width, 2.2)
+    axes.axhline(most, color=_FAINT, linewidth=1, linestyle="--")
+    axes.stairs(rows, seconds * np.arange(len(rows) + 1), color=PALETTE[0], linewidth=2, baseline=None)
+    axes.set_xlim(0, seconds * len(rows))
+    axes.set_ylim(0, 1.05 * most)
+    axes.set_xlabel("seconds of the run")
+    axes.set_ylabel("images per call")
+    return figure
+
+
 def to_svg(figure: Figure, title: str) -> str:
     """Return a chart as SVG to be put into a page, its colours left to the page's style sheet.
 

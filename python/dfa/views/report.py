@@ -31,7 +31,7 @@ from dfa.runs.saved_run import holds_run, read_run_json
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image
-from dfa.views.charts import PALETTE, class_chart, success_chart, time_chart, to_svg
+from dfa.views.charts import PALETTE, calls_chart, class_chart, success_chart, time_chart, to_svg
 from dfa.views.pictures import amplified_difference
 
 DEFAULT_GALLERY: Final = 240
@@ -233,6 +233,12 @@ def _charts(name: str, result: Result) -> dict[str, str]:
         charts["time"] = to_svg(
             time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split"
         )
+    if profile.batches:
+        over_time = profile.calls_over_time
+        calls = np.array(over_time.calls, dtype=np.float64)
+        rows = np.divide(over_time.rows, calls, out=np.full_like(calls, np.nan), where=calls > 0)
+        most = profile.rows_capacity / profile.batches
+        charts["calls"] = to_svg(calls_chart(over_time.seconds, rows, most), f"{name}: images per call")
     return charts
 
 

@@ -169,7 +169,12 @@ def write_script(case: Case, num_images: int, steps: int, seed: int) -> Script:
 
 
 def time_core(
-    case: Case, originals: NDArray[np.uint8], buffer: NDArray[np.uint8], script: Script, threads: int
+    case: Case,
+    originals: NDArray[np.uint8],
+    buffer: NDArray[np.uint8],
+    script: Script,
+    threads: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Timing:
     """Run a block of the core."""
     num_images, samples = len(originals), case.optimizer.samples
@@ -186,11 +191,11 @@ def time_core(
         batch.tell(rows, candidates, degrees)
     ask = tell = 0.0
     for degrees in script.timed:
-        started = time.perf_counter()
+        started = clock()
         batch.ask(rows, candidates, buffer)
-        asked = time.perf_counter()
+        asked = clock()
         batch.tell(rows, candidates, degrees)
-        tell += time.perf_counter() - asked
+        tell += clock() - asked
         ask += asked - started
     number = len(script.timed) * len(rows)
     return Timing(ask / number, tell / number)

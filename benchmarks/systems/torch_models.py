@@ -97,12 +97,17 @@ def as_lenet1(keras_model: Any) -> LeNet1:
 
 def resnet20(data: Path) -> tuple[ResNet20, Any]:
     """Return ResNet-20 as a torch module, and the Keras model it equals."""
+    module = resnet20_module(data)
     keras_model = load_model(data, "cifar_resnet20.keras")
-    stored = torch.load(data / "models" / "cifar_resnet20.pt", map_location="cpu", weights_only=True)
-    state = {name.removeprefix("module."): value for name, value in stored.get("state_dict", stored).items()}
-    module = ResNet20(state).eval()
     _check(module, keras_model, (32, 32, 3))
     return module, keras_model
+
+
+def resnet20_module(data: Path) -> ResNet20:
+    """Return ResNet-20 as a torch module."""
+    stored = torch.load(data / "models" / "cifar_resnet20.pt", map_location="cpu", weights_only=True)
+    state = {name.removeprefix("module."): value for name, value in stored.get("state_dict", stored).items()}
+    return ResNet20(state).eval()
 
 
 def _fill(layer: nn.Conv2d | nn.Linear, weight: Any, bias: Any) -> None:

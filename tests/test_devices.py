@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ import pytest
 import devices
 import dfa
 from fullness import cases, turns
+from fullness import device as device_module
 from fullness.device import SimulatedDevice, Timing
 from fullness.models import LinearModel, digits
 from oracles import random_images
@@ -32,24 +32,41 @@ def test_full_batches_share_what_a_call_takes():
     assert timing.ideal(2, batch_size=4) == 2.5
 
 
-def test_a_call_ends_when_its_time_is_over_and_leaves_the_processor_to_others():
-    device = SimulatedDevice(lambda images: images[:, 0, 0] / 255, Timing(per_call=0.05, per_row=0.01))
+def test_a_call_ends_when_its_time_is_over_and_leaves_the_processor_to_others(monkeypatch):
+    clock = SimpleNamespace(now=100.0, slept=[])
+
+    def sleep(seconds):
+        clock.slept.append(seconds)
+        clock.now += max(seconds, 1e-5)
+
+    def model(images):
+        clock.now += 0.02
+        return images[:, 0, 0] / 255
+
+    monkeypatch.setattr(device_module, "time", SimpleNamespace(perf_counter=lambda: clock.now, sleep=sleep))
+    device = SimulatedDevice(model, Timing(per_call=0.05, per_row=0.01))
     images = random_images(5, (2, 2, 1))
-    started, began = time.perf_counter(), time.process_time()
-    scores = device(images)
-    assert time.process_time() - began < 0.05
-    assert time.perf_counter() - started >= 0.1
-    np.testing.assert_array_equal(scores, images[:, 0, 0] / 255)
+    np.testing.assert_array_equal(device(images), images[:, 0, 0] / 255)
+    # The model's own time is part of the call's.
+    assert clock.now == pytest.approx(100.1, abs=2e-5)
+    assert clock.now >= 100.1
+    assert clock.slept[0] == pytest.approx(0.08, abs=1e-3)
     device(images[:1])
     assert device.due == pytest.approx(0.16)
-    assert device.taken >= device.due
+    assert device.taken == pytest.approx(clock.now - 100)
 
 
 def test_utilisation_is_of_the_wall_time():
-    device = SimpleNamespace(timing=Timing(per_call=1.0, per_row=1.0), due=4.0, taken=5.0)
+    device = SimpleNamespace(timing=Timing(per_call=1.0, per_row=1.0), due=16.0, taken=20.0)
     figures = cases.device_figures({"queries": 8, "all_rows": 12, "wall": 20.0}, device, batch_size=4)
     # A full batch of 4 takes 5 s.
-    assert figures == {"utilisation": 0.5, "utilisation_of_all": 0.75, "lateness": 1.25, "cost": 20.0}
+    assert figures == {
+        "utilisation": 0.5,
+        "utilisation_of_all": 0.75,
+        "at_best": 0.9375,
+        "lateness": 1.25,
+        "cost": 20.0,
+    }
 
 
 # ------------------------------------------------------------------------------------------------------- the models

@@ -80,12 +80,15 @@ def device_figures(figures: Figures, device: SimulatedDevice, batch_size: int) -
 
     Returns:
         `utilisation`: the time of the attack queries in full batches over the wall time; `utilisation_of_all`: the same
-        with clean predictions and confirmations; `lateness`: what the calls took over what they should have taken.
+        with clean predictions and confirmations; `at_best`: what that would be, had the device never been idle nor
+        late, which depends on nothing but how full the batches were; `lateness`: what the calls took over what they
+        should have taken.
     """
     ideal = partial(device.timing.ideal, batch_size=batch_size)
     return {
         "utilisation": ideal(int(figures["queries"])) / figures["wall"],
         "utilisation_of_all": ideal(int(figures["all_rows"])) / figures["wall"],
+        "at_best": ideal(int(figures["all_rows"])) / device.due,
         "lateness": device.taken / device.due,
         "cost": figures["wall"],
     }

@@ -113,14 +113,17 @@ void Population::merge(const Space& space, const std::vector<Arrival>& arrivals)
     member.birth = ranked.birth;
     if (ranked.index >= members_.size() && (rank < config_.positives || keeps_negatives)) {
       const Arrival& arrival = arrivals[ranked.index - members_.size()];
-      if (arrival.whole != nullptr) {
-        member.family = static_cast<std::int32_t>(families_.size());
-        families_.push_back({std::move(*arrival.whole), {}});
+      const bool is_rectangle = arrival.rectangle != nullptr;
+      if (arrival.whole != nullptr && is_rectangle && is_alone && !families_.empty()) {
+        member.family = 0;
+        repainted = arrival.rectangle;
+      } else if (arrival.whole != nullptr) {
+        member.family = found_family(space, arrival);
         has_new_family = true;
       } else {
         const Member& parent = members_[arrival.parent];
         member.family = parent.family;
-        if (arrival.rectangle == nullptr) {
+        if (!is_rectangle) {
           member.edits = overlay(parent.edits, *arrival.edits);
         } else if (is_alone) {
           repainted = arrival.rectangle;
@@ -142,8 +145,7 @@ void Population::merge(const Space& space, const std::vector<Arrival>& arrivals)
   drop_empty_families();
   if (repainted != nullptr) {
     Family& own = families_.front();
-    repainted->write(space, own.base);
-    repainted->paint(space, own.image.data());
+    repainted->write(space, own.base, own.image.data());
   }
   if (has_new_family) {
     count_base_differences();
@@ -151,6 +153,18 @@ void Population::merge(const Space& space, const std::vector<Arrival>& arrivals)
   rebase();
   render_positives(space);
   next.clear();
+}
+
+std::int32_t Population::found_family(const Space& space, const Arrival& start) {
+  Family& own = families_.emplace_back();
+  if (start.rectangle == nullptr) {
+    own.base = std::move(*start.whole);
+  } else {
+    own.base = DenseVector(space.size(), space.largest());
+    own.image.resize(space.size());
+    start.rectangle->write(space, own.base, own.image.data());
+  }
+  return static_cast<std::int32_t>(families_.size()) - 1;
 }
 
 void Population::restore(const Space& space) {

@@ -236,11 +236,9 @@ void Racos::advance(Scratch& scratch) {
     }
     draw_if_loaded(i, scratch);
     if (is_start(i)) {
-      if (candidate.whole.size() == 0 && may_be_read(candidate.degree)) {
-        candidate.whole = DenseVector(space_.size(), space_.largest());
-        candidate.proposal.rectangle.write(space_, candidate.whole);
-      }
-      arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr});
+      const Rectangle& rectangle = candidate.proposal.rectangle;
+      arrivals.push_back({candidate.degree, birth + i, &candidate.whole, 0, nullptr,
+                          candidate.whole.size() == 0 ? &rectangle : nullptr});
     } else {
       const Proposal& proposal = candidate.proposal;
       arrivals.push_back({candidate.degree, birth + i, nullptr, proposal.parent, &proposal.edits,
@@ -267,11 +265,6 @@ void Racos::restart_if_at_rest() {
 }
 
 bool Racos::is_teaching() const { return descent_.is_first() && first_birth() < Lesson::kCandidates; }
-
-bool Racos::may_be_read(double degree) const {
-  return config_.region != Region::kNone || population_.size() < config_.positives ||
-         degree <= population_[config_.positives - 1].degree;
-}
 
 void Racos::learn_from_candidates(Scratch& scratch) {
   const bool is_lesson = is_teaching();

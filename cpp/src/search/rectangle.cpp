@@ -41,13 +41,12 @@ void Rectangle::paint(const Space& space, std::uint8_t* image) const {
   }
 }
 
-void Rectangle::write(const Space& space, DenseVector& vector) const {
+void Rectangle::write(const Space& space, DenseVector& vector, std::uint8_t* image) const {
+  paint(space, image);
   if (space.domain() == Domain::kValid) {
     // There nothing is clamped, and pixels tell the values, a row at a time.
-    std::vector<std::uint8_t> pixels(length);
     for (std::uint32_t row = 0; row < height; ++row) {
-      paint_row(space, row, pixels.data());
-      vector.set_differences(start(row), pixels.data(), space.original().data() + start(row), length);
+      vector.set_differences(start(row), image + start(row), space.original().data() + start(row), length);
     }
     return;
   }

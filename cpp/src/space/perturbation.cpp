@@ -30,9 +30,13 @@ std::uint64_t count_unequal(const std::vector<T>& a, const std::vector<T>& b) {
 
 template <typename T>
 void render_values(const Space& space, const std::vector<T>& values, std::uint8_t* image) {
+  // Bytes of an image may be anything's bytes, so what the loop reads stands in variables of its own: read anew from
+  // the vector after every pixel that is written, it would keep compilers from vectorising.
   const std::uint8_t* original = space.original().data();
-  for (std::size_t p = 0; p < values.size(); ++p) {
-    const auto sum = static_cast<std::int16_t>(original[p] + values[p]);
+  const T* value = values.data();
+  const std::size_t size = values.size();
+  for (std::size_t p = 0; p < size; ++p) {
+    const auto sum = static_cast<std::int16_t>(original[p] + value[p]);
     image[p] = static_cast<std::uint8_t>(std::clamp<std::int16_t>(sum, 0, 255));
   }
 }

@@ -44,8 +44,10 @@ TEST_CASE("a rectangle painted, written or turned into edits is its values, coor
 
         dfa::DenseVector vector = support::dense(space, before);
         const dfa::DenseVector base = vector;
-        proposal.rectangle.write(space, vector);
+        std::vector<std::uint8_t> shown = support::image_of(space, before);
+        proposal.rectangle.write(space, vector, shown.data());
         CHECK(values_of(vector) == after);
+        CHECK(shown == image);
 
         Whole edited = before;
         std::uint32_t last = 0;
@@ -93,6 +95,42 @@ TEST_CASE("a vector holds a rectangle when no coordinate of it differs, clamped 
     }
   }
   CHECK(num_hidden > 10);  // vectors that differ and render alike
+}
+
+TEST_CASE("a start that a rectangle stands for joins as its whole vector would") {
+  for (const std::uint32_t positives : {1U, 3U}) {
+    for (const dfa::Domain domain : kDomains) {
+      dfa::Stream stream = support::numbers(93 + positives);
+      dfa::Config config;
+      config.region = dfa::Region::kNone;
+      config.positives = positives;
+      config.samples = 1;
+      const dfa::Space space = support::random_ball(kShape.size(), 9, domain, stream);
+      dfa::Population rectangles(config);
+      dfa::Population wholes(config);
+      for (std::uint32_t birth = 0; birth < 20; ++birth) {
+        const double degree = stream.below(8);
+        dfa::Rectangle rectangle;
+        dfa::weave_start(kShape, birth % dfa::kNumTexturedStarts, rectangle);
+        dfa::DenseVector none;
+        rectangles.merge(space, {{degree, birth, &none, 0, nullptr, &rectangle}});
+        dfa::Proposal proposal;
+        proposal.rectangle = rectangle;
+        dfa::DenseVector whole = support::dense(space, support::applied(space, Whole(space.size(), 0), proposal));
+        wholes.merge(space, {{degree, birth, &whole, 0, nullptr}});
+
+        REQUIRE(rectangles.size() == wholes.size());
+        REQUIRE(rectangles.num_families() == wholes.num_families());
+        for (std::size_t rank = 0; rank < rectangles.num_positives(); ++rank) {
+          const dfa::Member& member = rectangles[rank];
+          REQUIRE(member.birth == wholes[rank].birth);
+          REQUIRE(support::whole_of(rectangles, member, space.size()) ==
+                  support::whole_of(wholes, wholes[rank], space.size()));
+          REQUIRE(rectangles.family(member).image == wholes.family(wholes[rank]).image);
+        }
+      }
+    }
+  }
 }
 
 TEST_CASE("a population told of rectangles is the population of whole vectors, with one positive or several") {

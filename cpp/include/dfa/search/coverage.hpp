@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -35,6 +36,10 @@ class Coverage {
   }
 
  private:
+  /// Cell i along a line is the pixels [begins[i], begins[i + 1]). Kept, since most of what asking for a window would
+  /// take is the divisions.
+  using Begins = std::array<std::uint32_t, kGrid + 1>;
+  static Begins begins(std::uint32_t length, std::uint32_t n);
   bool holds_counts() const;
   template <typename Visit>
   void visit(std::uint32_t top, std::uint32_t left, std::uint32_t side, Visit&& visit) const;
@@ -43,6 +48,8 @@ class Coverage {
   std::uint32_t width_;
   std::uint32_t rows_;
   std::uint32_t columns_;
+  Begins row_begins_;
+  Begins column_begins_;
   std::vector<double> cells_;
 };
 

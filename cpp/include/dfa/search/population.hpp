@@ -16,7 +16,7 @@ namespace dfa {
 /// from that best one and never to the size of the image.
 struct Family {
   DenseVector base;
-  std::vector<std::uint8_t> image;  ///< the rendered base, once a positive has belonged to the family
+  std::vector<std::uint8_t> image;  ///< the rendered base, once a positive has belonged to it or a rectangle was it
 
   // The image follows from the base.
   template <typename Self, typename State>
@@ -52,12 +52,12 @@ struct Difference {
   std::vector<Departure> departures;  ///< ascending, when listed; value_a is a's
 };
 
-/// A candidate that joins: a whole vector (iteration 0), which is taken, or its parent's rank and what changes of it,
-/// which is sorted edits or a rectangle.
+/// A candidate that joins: a start, which is a whole vector, which is taken, or the rectangle that stands for one; or
+/// its parent's rank and what changes of it, which is sorted edits or a rectangle.
 struct Arrival {
   double degree;
   std::uint64_t birth;
-  DenseVector* whole;
+  DenseVector* whole;  ///< of a start, empty if a rectangle stands for it; else null
   std::size_t parent;
   const Edits* edits;
   const Rectangle* rectangle = nullptr;
@@ -99,6 +99,7 @@ class Population {
   };
 
   bool ranks_before(double degree_a, std::uint64_t birth_a, double degree_b, std::uint64_t birth_b) const;
+  std::int32_t found_family(const Space& space, const Arrival& start);
   void drop_empty_families();
   void rebase();
   void rebase_family(std::size_t family, Member& best);

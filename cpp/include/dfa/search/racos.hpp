@@ -137,8 +137,6 @@ class Racos {
   void restart_if_at_rest();
   void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
   void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;
-  /// Whether the vector of a start of this degree can matter: a positive's, or any that a region reads.
-  bool may_be_read(double degree) const;
   void begin_iteration();
   void check_plan() const;
   /// Throws std::invalid_argument where what has been read is no search.

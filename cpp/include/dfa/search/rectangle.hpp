@@ -34,8 +34,8 @@ struct Rectangle {
   void paint_row(const Space& space, std::uint32_t row, std::uint8_t* pixels) const;
   /// Paints it into a whole image.
   void paint(const Space& space, std::uint8_t* image) const;
-  /// Writes its values into a whole vector.
-  void write(const Space& space, DenseVector& vector) const;
+  /// Writes its values into a whole vector, and paints it into the image that shows the vector.
+  void write(const Space& space, DenseVector& vector, std::uint8_t* image) const;
   /// The same as edits on a base.
   Edits edits(const Space& space, const DenseVector& base) const;
 };

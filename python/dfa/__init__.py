@@ -13,8 +13,11 @@
 
 from __future__ import annotations
 
+from dfa.cores import threads_that_sleep
+
 try:
-    from dfa import _core
+    with threads_that_sleep():
+        from dfa import _core
 except ImportError as error:
     raise ImportError(
         "dfa's compiled core is missing: install the package with `pip install .`, and do not import it from the "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import is_integer
+from dfa.cores import usable_cores
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -152,7 +152,7 @@ class TfliteOracle(Oracle):
             )
         self._class_offset = class_offset
         self._interpreters = [first]
-        self._threads = _usable_cores() if threads is None else threads
+        self._threads = usable_cores() if threads is None else threads
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix="dfa-tflite")
 
     @property
@@ -294,7 +294,3 @@ def _only(details: list[dict[str, Any]], what: str, name: str) -> dict[str, Any]
     if len(details) != 1:
         raise InvalidInputError(f"a TFLite oracle needs a model with one {what}, and {name!r} has {len(details)}")
     return details[0]
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -55,6 +55,7 @@ KNOW_THE_CORE = {
     "space.custom",
     "engine.window",
     "engine.plan",
+    "engine.thread_choice",
     "auditing.repair_search",
     "",
 }

@@ -26,6 +26,10 @@ def test_a_batch_of_empty_images_is_refused(shape: tuple[int, int, int]) -> None
 def test_a_batch_without_threads_is_refused(threads: int) -> None:
     with pytest.raises(ValueError, match=f"threads must be at least 1, got {threads}"):
         _core.Batch(config_of(PAPER), SIZE, 1, threads)
+    batch = _core.Batch(config_of(PAPER), SIZE, 1, 3)
+    with pytest.raises(ValueError, match=f"threads must be at least 1, got {threads}"):
+        batch.threads = threads
+    assert batch.threads == 3
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,7 @@ void bind_batch(py::module_& module) {
       .def("save_all", [](const dfa::Batch& batch) { return py::bytes(batch.save_all()); })
       .def(
           "load_all", [](dfa::Batch& batch, const py::bytes& state) { batch.load_all(std::string(state)); }, "state"_a)
+      .def_property("threads", &dfa::Batch::threads, &dfa::Batch::set_threads)
       .def("__len__", &dfa::Batch::size);
   module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "limits"_a, "members"_a, "seed"_a,
              "count"_a);

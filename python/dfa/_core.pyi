@@ -138,6 +138,9 @@ class Batch:
     A batch is for one Python thread at a time: `ask` and `tell` release the GIL, and do not lock the batch.
     """
 
+    threads: int
+    """Threads of `ask` and `tell`, at least 1, which may change from call to call."""
+
     def __init__(self, config: Config, shape: _Shape, seed: int, threads: int) -> None: ...
     def add(self, original: NDArray[np.uint8], image_id: int, limits: _Limits, plan: Plan | None = None) -> int:
         """Start a search around an image, uint8 (H, W, C), and return its slot; without a plan it knows no other."""

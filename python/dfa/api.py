@@ -84,9 +84,8 @@ def run(
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
-        threads: Threads of the C++ core. None: 1, which proposes tens of thousands of 299x299x3 images per second and
-            leaves the other cores to the oracle. Beside a model on a fast accelerator the core is what takes the time,
-            and more threads share it.
+        threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
+            slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.
         progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
             record as soon as it is settled.
         store: A folder to keep the run in, from the first query on: what is found is there as soon as it is confirmed,

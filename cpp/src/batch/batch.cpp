@@ -1,5 +1,6 @@
 #include "dfa/batch/batch.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <utility>
 
@@ -44,15 +45,21 @@ class Claims {
 }  // namespace
 
 Batch::Batch(const Config& config, const ImageShape& shape, std::uint64_t seed, int threads)
-    : config_(config), shape_(shape), seed_(seed), threads_(threads) {
+    : config_(config), shape_(shape), seed_(seed) {
   validate(config_);
   if (shape_.size() == 0) {
     throw std::invalid_argument("an image needs a height, a width and channels of at least 1");
   }
-  if (threads_ < 1) {
-    throw std::invalid_argument("threads must be at least 1, got " + std::to_string(threads_));
+  set_threads(threads);
+}
+
+void Batch::set_threads(int threads) {
+  if (threads < 1) {
+    throw std::invalid_argument("threads must be at least 1, got " + std::to_string(threads));
   }
-  scratch_.resize(static_cast<std::size_t>(threads_));
+  // What fewer threads leave idle is kept: they may be more again at the next call.
+  scratch_.resize(std::max(scratch_.size(), static_cast<std::size_t>(threads)));
+  threads_ = threads;
 }
 
 std::size_t Batch::add(Space space, std::uint32_t image_id) {
@@ -131,11 +138,13 @@ void Batch::tell(const std::vector<Row>& rows, const double* degrees) {
     }
   }
   // After iteration 0 whole vectors are sorted out; later, each of the population's vectors is compared and merged a
-  // few times, edit by edit.
+  // few times, edit by edit; but rectangles that only the best member takes are painted, if they improve.
   const std::size_t num_changed = config_.shape == Shape::kWindow ? shape_.size() / 16 : config_.coordinates;
+  const bool is_painted = draws_rectangles(config_) && config_.positives == 1;
+  const std::size_t num_later = (is_painted ? 1 : 8 * sizeof(Edit)) * num_changed;
   std::size_t bytes = 0;
   for (const Racos* search : complete) {
-    bytes += config_.population() * (search->iteration() == 0 ? 2 * shape_.size() : 8 * sizeof(Edit) * num_changed);
+    bytes += config_.population() * (search->iteration() == 0 ? 2 * shape_.size() : num_later);
   }
   parallel_for(complete.size(), threads_, bytes,
                [&](std::size_t i, std::size_t thread) { complete[i]->advance(scratch_[thread]); });

@@ -18,6 +18,7 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.scoring import degrees_of
 from dfa.engine.stopwatch import Stopwatch
+from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
 from dfa.errors import DfaError, Interrupted
 from dfa.oracle.gate import Gate, Purpose
@@ -67,6 +68,7 @@ class Loop:
         _, batch_size = sizes(plan)
         self._plan = plan
         self._stopwatch = Stopwatch()
+        self._threads = ThreadChoice(plan.threads)
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
         self._oracle = OracleThread(self._gate, self._stopwatch, plan.store, batch_size=batch_size)
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
@@ -117,7 +119,9 @@ class Loop:
                 self._window.refill(self._feed)
                 if self._window.is_worth_sending():
                     self._send()
-                elif not self._take_answers():
+                elif self._take_answers():
+                    self._window.use_threads(self._threads.after_turn(self._stopwatch.seconds, self._window.rows_sent))
+                else:
                     break
             self._jury.confirm_all()
         finally:

@@ -47,7 +47,7 @@ class Plan:
         max_seconds: Time per image from its first query on, or None.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
-        threads: Threads of the core.
+        threads: Threads of the core, or None: as many as pay.
         shows_progress: Draw a progress bar where the error stream is a terminal.
         config: What the result records of the run's settings.
         on_record: Called with each record as it is settled, or None.
@@ -68,7 +68,7 @@ class Plan:
     max_seconds: float | None
     batch_size: int
     seed: int
-    threads: int
+    threads: int | None
     shows_progress: bool
     config: dict[str, Any]
     on_record: Callable[[Record], None] | None = None
@@ -134,7 +134,7 @@ def make_plan(
         "max_seconds": max_seconds,
         "batch_size": require_integer("batch_size", batch_size, 1),
         "seed": require_integer("seed", seed, 0, 2**64 - 1),
-        "threads": require_integer("threads", 1 if threads is None else threads, 1, 1024),
+        "threads": None if threads is None else require_integer("threads", threads, 1, 1024),
     }
     config = {
         "num_images": inputs.num_images,

@@ -89,7 +89,7 @@ class Window:
         space, optimizer = plan.space, plan.optimizer
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
         capacity, self.batch_size = sizes(plan)
-        self._batch = _core.Batch(optimizer.configure(space.size), space.row_shape, plan.seed, plan.threads)
+        self._batch = _core.Batch(optimizer.configure(space.size), space.row_shape, plan.seed, plan.threads or 1)
         most_candidates = plan.max_queries // plan.questions.queries_per_image
         self._places = _core.Places(
             self._batch, self._curriculum, capacity, self.batch_size, most_candidates, optimizer.max_iterations
@@ -107,6 +107,10 @@ class Window:
     def rows_under_way(self) -> int:
         """Images sent whose answers have not been taken."""
         return self._plan.questions.queries_per_image * sum(len(flight.indices) for flight in self._flights)
+
+    def use_threads(self, number: int) -> None:
+        """Let the core take so many threads from now on."""
+        self._batch.threads = number
 
     def refill(self, feed: Feed) -> None:
         """Let waiting images into free places, as far as they may begin."""

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kSize = 70;
 // As in curriculum.cpp.
-constexpr std::uint64_t kNewCandidates = 24;
+constexpr std::uint64_t kNewCandidates = 64;
 
 dfa::Lesson found(std::uint64_t word) {
   dfa::Lesson lesson;
@@ -66,7 +66,7 @@ TEST_CASE("few images are new at a time, and more the more has been learned") {
   CHECK(learned > 10000);
 }
 
-TEST_CASE("an image is new until it is over or has had 24 candidates, and is active until it is over") {
+TEST_CASE("an image is new until it is over or has had 64 candidates, and is active until it is over") {
   dfa::Curriculum curriculum(kSize);
   std::int64_t next = 0;
   REQUIRE(fill(curriculum, next) == 4);
@@ -87,10 +87,10 @@ TEST_CASE("an image is new until it is over or has had 24 candidates, and is act
   CHECK(fill(curriculum, next) == 2);
   // Image 1 is over; the other three and the two that began have to make the next tick.
   for (const std::int64_t image : {0, 2, 3, 4}) {
-    curriculum.report(image, 3, dfa::Lesson(), 30, false);
+    curriculum.report(image, 3, dfa::Lesson(), 70, false);
   }
   CHECK_FALSE(curriculum.advance());
-  curriculum.report(5, 3, dfa::Lesson(), 30, false);
+  curriculum.report(5, 3, dfa::Lesson(), 70, false);
   CHECK(curriculum.advance());
 }
 
@@ -159,7 +159,7 @@ TEST_CASE("a curriculum loaded is the one that was saved") {
   fill(curriculum, next);
   curriculum.report(0, 3, found(1), 2, false);
   curriculum.report(1, 3, found(2), 2, true);
-  curriculum.report(0, 3, found(3), 30, false);
+  curriculum.report(0, 3, found(3), 70, false);
   curriculum.report(2, 3, found(4), 2, false);
   dfa::Curriculum loaded(kSize);
   dfa::load_state("a curriculum", saved(curriculum), loaded);

@@ -21,6 +21,10 @@ class Batch {
  public:
   Batch(const Config& config, const ImageShape& shape, std::uint64_t seed, int threads);
 
+  int threads() const { return threads_; }
+  /// Takes as many threads from the next call on; nothing else depends on them. Throws std::invalid_argument below 1.
+  void set_threads(int threads);
+
   const ImageShape& shape() const { return shape_; }
   const Config& config() const { return config_; }
   std::size_t size() const { return num_searches_; }
@@ -56,11 +60,11 @@ class Batch {
   Config config_;
   ImageShape shape_;
   std::uint64_t seed_;
-  int threads_;
+  int threads_ = 0;
   std::vector<std::unique_ptr<Racos>> searches_;
   std::vector<std::size_t> free_slots_;
   std::size_t num_searches_ = 0;
-  std::vector<Scratch> scratch_;
+  std::vector<Scratch> scratch_;  // of each thread
 };
 
 }  // namespace dfa

@@ -131,7 +131,7 @@ class Loop:
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
         self._ledger.settle_kept()
-        for place in self._window.searches():
+        for place in list(self._window.jobs):
             draft = self._draft(place)
             if draft.found:
                 self._jury.claims.append(self._window.claim(place, draft))
@@ -182,7 +182,7 @@ class Loop:
         self._jury.confirm_if_many()
 
     def _draft(self, place: int) -> Record:
-        return self._window.draft(place, unconfirmed=self._jury.unconfirmed[self._window.job(place).index])
+        return self._window.draft(place, unconfirmed=self._jury.unconfirmed[self._window.jobs[place].index])
 
     def _save_if_due(self, number: int) -> None:
         """Write a checkpoint, in a run that is kept, if one must come before so many images are sent."""

@@ -68,6 +68,7 @@ class Window:
     """Places for jobs, their searches in the core, and the batches under way.
 
     Attributes:
+        jobs: By place; only to be read.
         batch_size: The most images of one batch.
         batches: Sent so far.
         rows_sent: Their images.
@@ -94,7 +95,7 @@ class Window:
         self._places = _core.Places(
             self._batch, self._curriculum, capacity, self.batch_size, most_candidates, optimizer.max_iterations
         )
-        self._jobs: dict[int, Job] = {}
+        self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
         self._flights: deque[Flight] = deque()
         self._buffers: list[NDArray[np.uint8]] = [
@@ -171,7 +172,7 @@ class Window:
             place: The place of the search.
             unconfirmed: Its candidates that were adversarial when first asked, and not confirmed.
         """
-        job = self.job(place)
+        job = self.jobs[place]
         sent = int(self._gate.sent[job.index])
         each = self._plan.questions.queries_per_image
         # A hit is one at its own query, the first of its candidate's; any other degree takes them all.
@@ -194,7 +195,7 @@ class Window:
 
     def claim(self, place: int, draft: Record) -> Claim:
         """Return what a search that has found something claims."""
-        job = self.job(place)
+        job = self.jobs[place]
         row = self._places.hit(place)
         assert row is not None
         space = self._plan.space
@@ -211,25 +212,17 @@ class Window:
     def dismiss(self, place: int) -> None:
         """Free the place of a search that is over."""
         # The job first: an interrupt must not find one here whose search is gone, and with it what it found.
-        job = self._jobs.pop(place)
+        job = self.jobs.pop(place)
         self._plan.questions.end(job.index)
         self._places.dismiss(place)
         heapq.heappush(self._free, place)
-
-    def searches(self) -> list[int]:
-        """Return the places that are not free."""
-        return list(self._jobs)
-
-    def job(self, place: int) -> Job:
-        """Return the job of a place that is not free."""
-        return self._jobs[place]
 
     def save(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Return the exact state, but for the batches under way, which are to be sent again."""
         document = {
             "batches": self.batches - self._plan.questions.queries_per_image * len(self._flights),
             "rows_sent": self.rows_sent - self.rows_under_way,
-            "jobs": [[place, plain(job.draft), job.degree] for place, job in self._jobs.items()],
+            "jobs": [[place, plain(job.draft), job.degree] for place, job in self.jobs.items()],
         }
         return document, {"places": self._places.save(time.monotonic())}
 
@@ -247,11 +240,11 @@ class Window:
         self.batches, self.rows_sent = document["batches"], document["rows_sent"]
         self._places.load(blobs["places"], time.monotonic())
         for draft, (place, _, degree) in zip(drafts, document["jobs"], strict=True):
-            self._jobs[place] = Job(draft, images[draft.index], degree)
+            self.jobs[place] = Job(draft, images[draft.index], degree)
             self._plan.questions.begin(draft.index, images[draft.index])
             sent = self._places.answered(place) * self._plan.questions.queries_per_image
             self._gate.restore_sent(draft.index, sent)
-        self._free = [place for place in self._free if place not in self._jobs]
+        self._free = [place for place in self._free if place not in self.jobs]
 
     def _has_room(self) -> bool:
         return bool(self._free) if self._curriculum is None else self._curriculum.has_room()
@@ -263,17 +256,17 @@ class Window:
         deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
         place = heapq.heappop(self._free)
         self._places.admit(place, slot, job.index, job.goal, deadline)
-        self._jobs[place] = job
+        self.jobs[place] = job
         self._plan.questions.begin(job.index, job.image)
 
     def _originals(self, indices: Indices) -> NDArray[Any]:
         """Return the images that rows belong to, (n, ...)."""
-        images = {job.index: job.image for job in self._jobs.values()}
+        images = {job.index: job.image for job in self.jobs.values()}
         return np.stack([images[index] for index in indices.tolist()])
 
     def _between_iterations(self) -> Iterator[int]:
         """Return the images that have no candidate of an iteration answered and another not."""
-        for place, job in self._jobs.items():
+        for place, job in self.jobs.items():
             if self._places.answered(place) == self._places.spent(place):
                 yield job.index
 

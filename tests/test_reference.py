@@ -89,7 +89,7 @@ def test_start_draws_the_free_coordinates_in_order() -> None:
     assert search.pending == 5
     for i in range(5):
         stream = Stream(11, 5, 0, i)
-        assert search.candidate(i) == (stream.below(7) - 3, 0, stream.below(3) - 2)
+        assert search.candidates()[i] == (stream.below(7) - 3, 0, stream.below(3) - 2)
 
 
 def test_start_in_stripes_draws_a_side_per_column_and_channel() -> None:
@@ -298,7 +298,7 @@ def test_the_window_shrinks_with_the_candidates_told() -> None:
     for _ in range(5):
         parents = [np.array(member.vector) for member in search.positives]
         for i in range(search.pending if parents else 0):
-            sizes.append(min(int((np.array(search.candidate(i)) != parent).sum()) for parent in parents))
+            sizes.append(min(int((np.array(search.candidates()[i]) != parent).sum()) for parent in parents))
         search.tell([0.0] * search.pending)
     # After the 5 starts none are told before the first iteration, 3 before the second, 6 before the third.
     assert min(sizes[:3]) > 36
@@ -392,7 +392,7 @@ def test_population_is_the_best_of_everything_asked(ties: Any) -> None:
         assert search.pending == (7 if iteration == 0 else 4)
         degrees = [float(rng.randint(0, 3)) for _ in range(search.pending)]
         for i, degree in enumerate(degrees):
-            asked.append((degree, len(asked), search.candidate(i)))
+            asked.append((degree, len(asked), search.candidates()[i]))
         search.tell(degrees)
         asked.sort(key=lambda member: (member[0], member[1] if ties == "older" else -member[1]))
         expected = asked[:7]
@@ -416,7 +416,7 @@ def test_candidates_stay_in_the_space_and_near_a_positive(domain: Any, region: A
         assert images.shape == (search.pending, 4, 4, 2)
         assert (abs(images.astype(int) - image) <= radii).all()
         for i in range(search.pending):
-            x = np.array(search.candidate(i)).reshape(image.shape)
+            x = np.array(search.candidates()[i]).reshape(image.shape)
             assert (abs(x) <= radii).all()
             if domain == "valid":
                 assert (image + x == images[i]).all()

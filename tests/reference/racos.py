@@ -136,14 +136,16 @@ class Racos:
                 return size
             rates = [start.rate for start in self.plan.starts[told:]]
             return sum(expected < tuning.MOST_EXPECTED for expected in accumulate([0.0, *rates[:-1]]))
-        windows = max(self.settings.samples, int(self.settings.improvements * (self._asked + 2) / (self._improved + 1)))
+        windows = max(
+            self.settings.samples,
+            int(self.settings.improvements * (self._asked + tuning.TRUST) / (self._improved + tuning.TRUST)),
+        )
         return windows + (self.merged is not None)
 
-    def candidate(self, i: int) -> Vector:
-        """Candidate `i` of this iteration, from its own stream: the order of asking does not matter."""
-        if self._births + i < self._first_descendant:
-            return self._start(i)
-        return self._proposal(i).vector
+    def candidates(self) -> list[Vector]:
+        """The candidates of this iteration, each from its own stream: the order of asking does not matter."""
+        proposals = enumerate(self._proposals())
+        return [self._start(i) if proposal is None else proposal.vector for i, proposal in proposals]
 
     def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
@@ -158,15 +160,30 @@ class Racos:
             return textured_start(self.space, start.texture)
         return draw_start(stream, self.space, self.settings)
 
-    def _proposal(self, i: int) -> Proposal:
-        if i == 0 and self.merged is not None:
-            return Proposal(self.merged, 0, tuple(differing(self.space, self.merged, self.positives[0].vector)))
-        stream = Stream(self.seed, self.image_id, self.iteration, i)
+    def _proposals(self) -> list[Proposal | None]:
+        """The candidates of this iteration that are no starts."""
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        return propose(
-            stream, self.space, self.settings, positives, negatives, self._answered, self.gains, self.coverage
-        )
+        side = window_side(self.settings, self.space.shape, self._answered)
+        # Where so many windows are asked together as are promising, each keeps away from those before it, too.
+        coverage = deepcopy(self.coverage)
+        proposals: list[Proposal | None] = []
+        for i in range(self.pending):
+            if self._births + i < self._first_descendant:
+                proposals.append(None)
+                continue
+            if i == 0 and self.merged is not None:
+                changed = differing(self.space, self.merged, positives[0])
+                proposals.append(Proposal(self.merged, 0, tuple(changed)))
+                continue
+            stream = Stream(self.seed, self.image_id, self.iteration, i)
+            proposal = propose(
+                stream, self.space, self.settings, positives, negatives, self._answered, self.gains, coverage
+            )
+            if self.settings.improvements:
+                coverage.add(*proposal.corner, side)
+            proposals.append(proposal)
+        return proposals
 
     @property
     def _first_descendant(self) -> int:
@@ -180,7 +197,7 @@ class Racos:
 
     def ask(self) -> NDArray[np.uint8]:
         """The images of this iteration's candidates, (pending, H, W, C)."""
-        return np.stack([self._render(self.image, self.candidate(i)) for i in range(self.pending)])  # lines 2, 12-19
+        return np.stack([self._render(self.image, vector) for vector in self.candidates()])  # lines 2, 12-19
 
     def tell(self, degrees: Sequence[float] | NDArray[np.float64]) -> None:
         """Take one dissatisfaction degree per candidate and go on to the next iteration."""
@@ -188,8 +205,7 @@ class Racos:
         if len(told) != self.pending or any(degree != degree for degree in told):
             raise ValueError(f"expected {self.pending} degrees without NaN, got {told}")
         # All of them before any is learned from, since learning changes what is drawn.
-        vectors = [self.candidate(i) for i in range(self.pending)]
-        proposals = [None if self._births + i < self._first_descendant else self._proposal(i) for i in range(len(told))]
+        vectors, proposals = self.candidates(), self._proposals()
         self._learn(told, proposals)
         parents = self.positives
         born = [

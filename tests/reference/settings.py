@@ -42,7 +42,8 @@ class Settings:
     rest_ratio: float = tuning.REST_RATIO
     """A descent has come to rest where the second half of its candidates left more than this of its degree."""
     improvements: float = 0.0
-    """Wished for per iteration, which decides how many windows it has; 0 for `samples` of them, always."""
+    """Wished for per iteration, which decides how many windows it has, and has those merged that came together; 0 for
+    `samples` of them, always."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"

@@ -66,7 +66,9 @@ WORTHWHILE_AT_FIRST = 0.05
 FEWEST_WINDOWS = 2.0
 """Windows that a search is taken to need at least."""
 
-MOST_EXPECTED = 0.5
+MOST_EXPECTED = 0.3
 """Successes that are expected of a group of starts before its last."""
+TRUST = 2
+"""Windows that are taken to have been asked, and to have improved, for how many the next iteration has."""
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""

@@ -4,7 +4,7 @@ namespace dfa {
 namespace {
 
 // Successes that are expected of a group of starts before its last.
-constexpr double kMostExpected = 0.5;
+constexpr double kMostExpected = 0.3;
 
 }  // namespace
 

@@ -73,8 +73,27 @@ std::uint64_t Racos::num_answered() const {
   return first_birth() - std::min(first_birth(), first_descendant);
 }
 
-ProposalContext Racos::context() const {
-  return {config_, shape_, space_, population_, differences_.pairs(), gains_, coverage_, window_side_};
+void Racos::propose(std::uint32_t index, const Coverage& coverage, Scratch& scratch) {
+  Proposal& proposal = candidates_[index].proposal;
+  if (is_merger(index)) {
+    proposal.parent = 0;
+    proposal.edits = merger_.edits();
+    return;
+  }
+  Stream stream({seed_, image_id_, iteration_, index});
+  draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_}, stream,
+                scratch, proposal);
+}
+
+void Racos::propose_all() {
+  Coverage coverage = coverage_;
+  Scratch scratch;
+  for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+    propose(i, coverage, scratch);
+    if (!is_merger(i) && heeds_coverage(config_)) {
+      coverage.add(candidates_[i].proposal.top, candidates_[i].proposal.left, window_side_);
+    }
+  }
 }
 
 void Racos::begin_iteration() {
@@ -102,6 +121,9 @@ void Racos::begin_iteration() {
       differences_.update(space_, population_, first_birth() - config_.samples);
     }
   }
+  if (proposes_ahead()) {
+    propose_all();
+  }
 }
 
 void Racos::draw(std::uint32_t index, Scratch& scratch) {
@@ -109,14 +131,11 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   if (candidate.is_drawn) {
     return;
   }
-  Stream stream({seed_, image_id_, iteration_, index});
   if (is_start(index)) {
+    Stream stream({seed_, image_id_, iteration_, index});
     draw_start_candidate(first_birth() + index, stream, candidate);
-  } else if (is_merger(index)) {
-    candidate.proposal.parent = 0;
-    candidate.proposal.edits = merger_.edits();
-  } else {
-    draw_proposal(context(), stream, scratch, candidate.proposal);
+  } else if (!proposes_ahead()) {
+    propose(index, coverage_, scratch);
   }
   candidate.is_drawn = true;
 }

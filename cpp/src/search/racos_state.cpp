@@ -23,9 +23,11 @@ void Racos::restore() {
   if (lesson_.found && lesson_.found->size() != num_words(space_.size())) {
     throw std::invalid_argument("saved state holds a lesson of another image shape");
   }
-  const std::uint64_t without_pace =
-      iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1U} * config_.samples;
-  if (config_.improvements == 0.0 ? first_birth() != without_pace : first_birth() < without_pace) {
+  // Where improvements are wished for, the last of a group of starts may be alone.
+  const bool is_paced = config_.improvements != 0.0;
+  const std::uint64_t least =
+      iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1U} * (is_paced ? 1U : config_.samples);
+  if (is_paced ? first_birth() < least : first_birth() != least) {
     throw std::invalid_argument("saved state holds a number of candidates that cannot be");
   }
   const std::uint64_t first_of_descent = descent_.first_birth();

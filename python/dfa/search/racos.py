@@ -59,9 +59,11 @@ class Racos:
             What was learned about textures stays. 0: never.
         rest_ratio: That share, in (0, 1]. A lower one gives up sooner.
         improvements: Windows per iteration: as many as promise so many improvements, by the share of windows that have
-            lowered the degree of this image lately. More than one at a time are asked of hard images, which fills
-            batches, and costs some queries, since all of an iteration descend from the same parent. Starts then go
-            together, too: as many as were answered before. 0: strictly one at a time (`samples`).
+            lowered the degree of this image lately, and `samples` at the least. More than one at a time are asked of
+            hard images, which fills batches, and costs some queries, since all of an iteration descend from the same
+            parent. Each of them keeps away from those before it. Where several improve on their parent, the first
+            candidate of the next iteration is all of them at once, the best on top. Starts go together, too, while 0.3
+            successes are expected before the last of a group. 0: strictly one at a time (`samples`).
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. A clock says who learns from whom: in a tick every active image makes

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dfa/search/coverage.hpp"
+#include "search/searches.hpp"
 #include "states.hpp"
 #include "support.hpp"
 
@@ -90,5 +91,28 @@ TEST_CASE("cells are read as they were saved, and no others") {
                                         {0.0, std::numeric_limits<double>::infinity(), 0.0, 0.0}}) {
     coverage = dfa::Coverage({2, 2, 1});
     CHECK_THROWS_WITH_AS(read(wrong), "saved state holds a coverage of windows that cannot be", std::invalid_argument);
+  }
+}
+
+TEST_CASE("windows that are asked together keep away from one another") {
+  dfa::Config config = searches::textured_configs().front();  // whose windows are one pixel
+  config.starts = config.population();
+  config.improvements = 12.0;
+  config.placements = 300;
+  dfa::Racos search = searches::make(config);
+  searches::run_iteration(search);
+  const searches::Image best = support::image_of(
+      search.space(), support::whole_of(search.population(), search.population()[0], searches::kShape.size()));
+  std::vector<std::size_t> changed;
+  const std::uint32_t size = search.iteration_size();
+  REQUIRE(size >= searches::kShape.height * searches::kShape.width);
+  for (std::uint32_t i = searches::kShape.height * searches::kShape.width; i-- > 0;) {
+    const searches::Image image = searches::ask(search, i);  // the last one first: who asks does not matter
+    const auto differs = std::mismatch(image.begin(), image.end(), best.begin()).first - image.begin();
+    changed.push_back(static_cast<std::size_t>(differs) / searches::kShape.channels);
+  }
+  std::sort(changed.begin(), changed.end());
+  for (std::size_t pixel = 0; pixel < changed.size(); ++pixel) {
+    CHECK(changed[pixel] == pixel);
   }
 }

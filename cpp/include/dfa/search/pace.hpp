@@ -15,8 +15,7 @@ class Pace {
     if (config.improvements == 0.0) {
       return config.samples;
     }
-    // One window in two is taken to have improved before any was asked.
-    const double wanted = config.improvements * (num_asked_ + 2U) / (num_improved_ + 1U);
+    const double wanted = config.improvements * (num_asked_ + kTrust) / (num_improved_ + kTrust);
     return std::max(config.samples, static_cast<std::uint32_t>(wanted));
   }
   /// Takes an iteration's windows, and how many of them lowered the degree.
@@ -37,6 +36,8 @@ class Pace {
   }
 
  private:
+  // Windows that are taken to have been asked, and to have improved: few go together before much is known.
+  static constexpr std::uint32_t kTrust = 2;
   // Windows that count; of more, the older ones count less.
   static constexpr std::uint32_t kMemory = 64;
 

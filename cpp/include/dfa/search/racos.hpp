@@ -145,7 +145,10 @@ class Racos {
   /// Candidates told in earlier iterations.
   std::uint64_t first_birth() const { return first_birth_; }
   std::uint32_t next_size() const;
-  ProposalContext context() const;
+  /// Whether the windows of this iteration are drawn when it begins: each keeps away from those before it.
+  bool proposes_ahead() const { return config_.improvements != 0.0 && !is_start(0); }
+  void propose_all();
+  void propose(std::uint32_t candidate, const Coverage& coverage, Scratch& scratch);
 
   Config config_;
   ImageShape shape_;

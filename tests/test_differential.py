@@ -247,7 +247,7 @@ def test_improvements_that_are_merged_are_the_reference(changes: dict[str, Any],
     """Windows that overlap, mergers of mergers, and descents that end while something is merged."""
     image = photo((12, 11, 3))
     epsilon: Epsilon = np.random.default_rng(2).integers(0, 20, image.shape).astype(np.uint8) if masked else 10
-    settings = replace(DEFAULT, improvements=4.0, restart_after=60, rest_ratio=0.99, window_halvings=(60,), **changes)
+    settings = replace(DEFAULT, improvements=4.0, restart_after=40, rest_ratio=0.7, window_halvings=(60,), **changes)
     search = follow(image, epsilon, settings, distance(photo((12, 11, 3), 5), 1), 90)
     assert search.descents > 1
     assert len(search.merges) > 25

@@ -267,7 +267,6 @@ class Racos:
             self._population = ()
             self.coverage = Coverage(*self.space.shape[:2])
             self._asked = self._improved = 0
-            self.merged = None
             self._descent = self._births
             self._num_starts = self.settings.samples + self.settings.positives
             self._looks = []

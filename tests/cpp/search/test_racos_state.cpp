@@ -49,12 +49,16 @@ bool is_answered(dfa::Racos& search, std::uint32_t candidate) {
   return false;
 }
 
-// Of the others, and one whose iterations are of any size.
+// Of the others, one whose iterations are of any size, and one that begins anew, also while something is merged.
 std::vector<dfa::Config> configs_and_paced() {
   std::vector<dfa::Config> all = configs();
   all.push_back(all[1]);
   all.back().improvements = 2.0;
   all.back().starts = 9;
+  all.push_back(all.back());
+  all.back().improvements = 6.0;
+  all.back().starts = 0;
+  all.back().restart_after = 10;
   return all;
 }
 

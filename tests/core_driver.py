@@ -30,7 +30,7 @@ DEFAULT = Settings(
     domain="valid",
     ties="newer",
 )
-"""What `dfa.run` uses unless told otherwise, without its archive. The default of `Settings` itself is the paper's."""
+"""What `dfa.Racos.sequential()` uses, without its archive. The default of `Settings` itself is the paper's."""
 
 
 def config_of(settings: Settings) -> _core.Config:

@@ -15,6 +15,7 @@ CLASSES = CLASSIFIER.classes(IMAGES)
 
 OPTIMIZERS = [
     pytest.param(dfa.Racos(), id="default"),
+    pytest.param(dfa.Racos.sequential(), id="sequential"),
     pytest.param(dfa.Racos.paper(), id="paper"),
     pytest.param(dfa.Racos.paper(targeted=True), id="paper-targeted"),
 ]

@@ -299,11 +299,15 @@ def test_the_papers_setting_at_28x28_is_the_reference(targeted: bool) -> None:
 def test_the_default_setting_is_the_reference(size: tuple[int, int, int], iterations: int) -> None:
     """Long enough for several halvings of the window."""
     image = photo(size)
-    racos = dfa.Racos()
+    racos = dfa.Racos.sequential()
     for field in fields(Settings):
         if field.name != "coordinates":  # of scattered changes only
             assert getattr(racos, field.name) == getattr(DEFAULT, field.name)
-    follow(image, 10, DEFAULT, distance(photo(size, 9), 256), iterations, config=racos.configure(image.size))
+    degree = distance(photo(size, 9), 256)
+    follow(image, 10, DEFAULT, degree, iterations, config=racos.configure(image.size))
+    assert replace(dfa.Racos(), improvements=0.0) == racos
+    several = replace(DEFAULT, improvements=dfa.Racos().improvements_wanted)
+    follow(image, 10, several, degree, iterations // 4, config=dfa.Racos().configure(image.size))
 
 
 def test_two_images_of_one_batch_are_their_references() -> None:

@@ -102,7 +102,8 @@ def test_whole_runs_are_the_reference(name):
     targets = [
         Target(images[i], radii[i], 7 * i, int(goals[i])) if is_searched[i] else None for i in range(len(images))
     ]
-    settings = dataclasses.replace(DEFAULT, **changes)
+    optimizer = dataclasses.replace(dfa.Racos(), **changes)
+    settings = dataclasses.replace(DEFAULT, improvements=optimizer.improvements_wanted, **changes)
     expected = attack(targets, settings, degree, max_queries=case["max_queries"], seed=5)
     result = dfa.run(
         classifier,
@@ -111,7 +112,7 @@ def test_whole_runs_are_the_reference(name):
         seed=5,
         batch_size=16,
         threads=1,
-        optimizer=dataclasses.replace(dfa.Racos(), **changes),
+        optimizer=optimizer,
         **case,
     )
     for record, image, outcome in zip(result.records, result.images, expected, strict=True):
@@ -248,7 +249,7 @@ def test_the_archive_counts_as_a_setting():
         with pytest.raises(dfa.InvalidInputError, match="restart_after must be"):
             dfa.Racos(restart_after=wrong)  # type: ignore[arg-type]
     for beyond in (-0.1, 64.5, float("nan")):
-        with pytest.raises(dfa.InvalidInputError, match="improvements must be in"):
+        with pytest.raises(dfa.InvalidInputError, match="improvements must be None or in"):
             dfa.Racos(improvements=beyond)
     with pytest.raises(dfa.InvalidInputError, match="improvements need shape='window' and region='none'"):
         dataclasses.replace(dfa.Racos.paper(), improvements=1.0)

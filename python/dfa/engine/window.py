@@ -282,6 +282,6 @@ def sizes(plan: Plan) -> tuple[int, int]:
     else:
         capacity = _MOST_FLIGHTS * math.ceil(plan.batch_size / optimizer.samples)
     capacity = min(capacity, num_images)
-    if optimizer.improvements:
+    if optimizer.improvements_wanted:
         return capacity, plan.batch_size
     return capacity, min(plan.batch_size, capacity * optimizer.population)

@@ -59,11 +59,12 @@ class Racos:
             What was learned about textures stays. 0: never.
         rest_ratio: That share, in (0, 1]. A lower one gives up sooner.
         improvements: Windows per iteration: as many as promise so many improvements, by the share of windows that have
-            lowered the degree of this image lately, and `samples` at the least. More than one at a time are asked of
-            hard images, which fills batches, and costs some queries, since all of an iteration descend from the same
-            parent. Each of them keeps away from those before it. Where several improve on their parent, the first
-            candidate of the next iteration is all of them at once, the best on top. Starts go together, too, while 0.3
-            successes are expected before the last of a group. 0: strictly one at a time (`samples`).
+            lowered the degree of this image lately, and `samples` at the least. So hard images are asked several
+            windows at a time, which fills batches. Each window keeps away from those before it. Where several improve
+            on their parent, the first candidate of the next iteration is all of them at once, the best on top. Starts
+            go together, too, while 0.3 successes are expected before the last of a group. 0: sequential, strictly
+            `samples` at a time, for whoever pays for each query and not for each call (`Racos.sequential()`). None: 1
+            where that makes sense (windows, no region, samples=1), else 0.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. A clock says who learns from whom: in a tick every active image makes
@@ -96,7 +97,7 @@ class Racos:
     restart_after: int = 512
     rest_ratio: float = 0.95
     archive: bool = True
-    improvements: float = 0.0
+    improvements: float | None = None
     domain: Domain = "valid"
     ties: Ties = "newer"
     max_iterations: int | None = None
@@ -129,8 +130,10 @@ class Racos:
         _require_number("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
-        if not 0 <= self.improvements <= _MOST_IMPROVEMENTS:
-            raise InvalidInputError(f"improvements must be in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}")
+        if self.improvements is not None and not 0 <= self.improvements <= _MOST_IMPROVEMENTS:
+            raise InvalidInputError(
+                f"improvements must be None or in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}"
+            )
         if self.improvements and (self.shape != "window" or self.region != "none"):
             raise InvalidInputError(
                 f"improvements need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
@@ -189,6 +192,18 @@ class Racos:
             objective=PAPER,
         )
 
+    @classmethod
+    def sequential(cls) -> Racos:
+        """Return the default with one candidate at a time: the fewest queries, by many more calls of the oracle."""
+        return cls(improvements=0.0)
+
+    @property
+    def improvements_wanted(self) -> float:
+        """Improvements that an iteration is to promise; 0 where it has `samples` candidates, whatever they promise."""
+        if self.improvements is None:
+            return 1.0 if self.shape == "window" and self.region == "none" and self.samples == 1 else 0.0
+        return self.improvements
+
     @property
     def population(self) -> int:
         """Members of the population, s + k, which is also the number of candidates of iteration 0."""
@@ -215,7 +230,7 @@ class Racos:
             starts=self.starts or 0,
             restart_after=self.restart_after,
             rest_ratio=self.rest_ratio,
-            improvements=self.improvements,
+            improvements=self.improvements_wanted,
         )
 
 

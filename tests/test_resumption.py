@@ -50,7 +50,11 @@ def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole, num_calls):
     expected = [batch.tobytes() for batch in whole[1].batches]
     # The first question is whether the oracle is the same, and the last ones are about the files.
     resumed = [batch.tobytes() for batch in again.batches[1 : -math.ceil(whole[0].success.sum() / 4)]]
-    assert resumed == expected[-len(resumed) :]
+    # What was under way at the checkpoint comes first; what was asked beside it, and answered, is not asked again.
+    under_way, rest = resumed[:2], resumed[2:]
+    assert rest == expected[-len(rest) :]
+    places = [expected.index(batch) for batch in under_way]
+    assert max(places[0], len(expected) - len(rest) - 4) <= places[1] < len(expected) - len(rest)
 
 
 def test_no_batch_of_a_resumed_run_is_larger_than_was_promised(tmp_path):

@@ -76,4 +76,5 @@ def test_asking_and_scoring_take_no_more_steps_for_more_rows(returns):
 
     few = steps(8)
     assert few > 300
-    assert steps(800) == few
+    # One step a row would be 792 more; a collection of garbage may come between.
+    assert steps(800) < few + 400

@@ -187,6 +187,7 @@ def square_through_art() -> Attack:
 LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
 DFA_VARIANTS: dict[str, dict[str, Any]] = {
     "dfa": {},
+    "dfa-sequential": {"optimizer": dfa.Racos.sequential()},
     "dfa-alone": {"optimizer": dfa.Racos(archive=False)},
     "dfa-plain": {
         "optimizer": dfa.Racos(archive=False, values="extremes", start="stripes", starts=None),

@@ -40,7 +40,7 @@ FEWEST_NEW = 4
 """New images that there may be, whatever has been learned."""
 TEACHERS = 16
 """Images that have been learned from, for one that is new."""
-NEW_CANDIDATES = 64
+NEW_CANDIDATES = 32
 """Candidates after which an image is not new any more."""
 
 MOST_PERTURBATIONS = 256

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::size_t kSize = 70;
 // As in curriculum.cpp.
-constexpr std::uint64_t kNewCandidates = 64;
+constexpr std::uint64_t kNewCandidates = 32;
 
 dfa::Lesson found(std::uint64_t word) {
   dfa::Lesson lesson;
@@ -66,7 +66,7 @@ TEST_CASE("few images are new at a time, and more the more has been learned") {
   CHECK(learned > 10000);
 }
 
-TEST_CASE("an image is new until it is over or has had 64 candidates, and is active until it is over") {
+TEST_CASE("an image is new until it is over or has had 32 candidates, and is active until it is over") {
   dfa::Curriculum curriculum(kSize);
   std::int64_t next = 0;
   REQUIRE(fill(curriculum, next) == 4);

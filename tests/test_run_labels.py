@@ -10,7 +10,7 @@ from dfa.errors import InvalidInputError, OracleError
 from oracles import Recorder, Until, brightness, raising
 from outcomes import outcomes, timeless
 from shown import ALONE, attack, label, of_labels
-from small_problem import IMAGES, SHAPE
+from small_problem import CLASSIFIER, IMAGES, SHAPE
 
 
 def test_labels_find_more_than_chance_does():
@@ -21,6 +21,20 @@ def test_labels_find_more_than_chance_does():
         return np.eye(10)[label(images)]
 
     assert attack(of_labels(), **settings).success.sum() >= attack(one_hot, **settings).success.sum() + 3
+
+
+@pytest.mark.parametrize(
+    ("oracle", "optimizer", "wanted"),
+    [
+        (of_labels(), None, 0.0),
+        (of_labels(), dfa.Racos(archive=False), 0.0),
+        (of_labels(), dfa.Racos(improvements=2.0), 2.0),
+        (CLASSIFIER, None, 1.0),
+    ],
+)
+def test_by_labels_candidates_go_one_at_a_time_unless_told_otherwise(oracle, optimizer, wanted):
+    result = attack(oracle, max_queries=40, optimizer=optimizer)
+    assert result.config["optimizer"].improvements_wanted == wanted
 
 
 @pytest.mark.parametrize("max_queries", [4, 5, 30, 151])

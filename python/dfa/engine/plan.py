@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -128,6 +128,9 @@ def make_plan(
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
     questions = _questions(model, space, is_targeted=is_targeted)
+    if not model.shows_distance and optimizer.improvements is None:
+        # Labels tell of each candidate how far beyond it the next one is to be looked at.
+        optimizer = replace(optimizer, improvements=0.0)
     _check_limits(questions, optimizer, max_queries, max_seconds)
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),

@@ -64,7 +64,7 @@ class Racos:
             on their parent, the first candidate of the next iteration is all of them at once, the best on top. Starts
             go together, too, while 0.3 successes are expected before the last of a group. 0: sequential, strictly
             `samples` at a time, for whoever pays for each query and not for each call (`Racos.sequential()`). None: 1
-            where that makes sense (windows, no region, samples=1), else 0.
+            where that pays (windows, no region, samples=1, an oracle that shows more than labels), else 0.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
             likely to pay; which textures help. A clock says who learns from whom: in a tick every active image makes

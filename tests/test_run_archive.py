@@ -141,8 +141,8 @@ def test_few_images_are_new_at_a_time_and_more_the_more_is_known():
     def most_new(num_learned):
         return next(number for number in range(10_000) if not may_begin(number, num_learned))
 
-    assert [most_new(number) for number in (0, 1, 16, 17, 25, 26, 256, 257, 1_000, 10_000)] == [
-        *[4, 4, 4, 5, 5, 6, 16, 17, 63, 625]
+    assert [most_new(number) for number in (0, 1, 16, 17, 25, 26, 64, 65, 1_000, 10_000)] == [
+        *[4, 4, 4, 5, 5, 6, 8, 9, 125, 1_250]
     ]
     assert tuning.LESSON_CANDIDATES == _core.Lesson.CANDIDATES
 

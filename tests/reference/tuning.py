@@ -38,9 +38,9 @@ LESSON_CANDIDATES = 200
 """Candidates from which a lesson is learned."""
 FEWEST_NEW = 4
 """New images that there may be, whatever has been learned."""
-TEACHERS = 16
+TEACHERS = 8
 """Images that have been learned from, for one that is new."""
-NEW_CANDIDATES = 32
+NEW_CANDIDATES = 64
 """Candidates after which an image is not new any more."""
 
 MOST_PERTURBATIONS = 256

@@ -11,10 +11,10 @@ namespace {
 // New images that there may be, whatever has been learned.
 constexpr std::uint64_t kFewest = 4;
 // Images that have been learned from, for one that is new.
-constexpr std::uint64_t kTeachers = 16;
+constexpr std::uint64_t kTeachers = 8;
 // Candidates after which an image is not new any more. Most have been broken by then; the others have shown which
 // starts and fillings help, and only what breaks them in the end is still to come.
-constexpr std::uint64_t kNewCandidates = 32;
+constexpr std::uint64_t kNewCandidates = 64;
 
 // Coordinates of all active images together, and how many images that may be.
 constexpr std::size_t kMostCoordinates = std::size_t{1} << 26U;

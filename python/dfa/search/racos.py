@@ -70,7 +70,7 @@ class Racos:
             likely to pay; which textures help. A clock says who learns from whom: in a tick every active image makes
             one iteration, and an image knows what the first 200 candidates of each before it taught before the tick in
             which it begins. The first four know nothing. Images begin in their order, while few are new (not over, and
-            below 32 candidates): 4, or the square root or a sixteenth of those that are not, whichever is most. So
+            below 64 candidates): 4, or the square root or an eighth of those that are not, whichever is most. So
             results depend on the order of the images, and still not on batch size or threads. False where images must
             be independent.
         domain: Of a ball, "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those

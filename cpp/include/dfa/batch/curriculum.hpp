@@ -15,8 +15,8 @@ namespace dfa {
 /// that tick, in the order of the images, and an image that begins at a tick knows all that was learned before it.
 /// Searches may be carried out in any order and run ahead of the clock: what they report waits for its tick.
 ///
-/// Images begin in their order, while few of those before them are still new: at most 4, or the square root or a
-/// sixteenth of the number of those that are not, whichever is most. So the first teach the many, and one that takes
+/// Images begin in their order, while few of those before them are still new: at most 4, or the square root or an
+/// eighth of the number of those that are not, whichever is most. So the first teach the many, and one that takes
 /// long keeps nobody waiting.
 class Curriculum {
  public:

@@ -66,8 +66,8 @@ class Case:
         name: In the table.
         shape: (H, W, C).
         epsilon: Grey levels.
-        optimizer: The setting. The default's window shrinks as candidates are answered: its blocks time the
-            candidates of an image from the 31st on.
+        optimizer: The setting, with as many candidates in every iteration. Its windows, if any, shrink as candidates
+            are answered: a block times those of an image from the 31st on.
         steps: Timed in every block.
     """
 
@@ -88,9 +88,9 @@ CASES = [
     Case("224x224x3, |Y| = 600, paper", _SMALL, 10, dfa.Racos.paper(coordinates=600), 60),
     Case("299x299x3, |Y| = 200, paper", _LARGE, 10, dfa.Racos.paper(coordinates=200), 40),
     Case("299x299x3, |Y| = 600, paper", _LARGE, 10, dfa.Racos.paper(coordinates=600), 40),
-    Case("28x28x1, windows, default", _MNIST, 64, dfa.Racos(), 1_000),
-    Case("224x224x3, windows, default", _SMALL, 10, dfa.Racos(), 200),
-    Case("299x299x3, windows, default", _LARGE, 10, dfa.Racos(), 200),
+    Case("28x28x1, windows, sequential", _MNIST, 64, dfa.Racos.sequential(), 1_000),
+    Case("224x224x3, windows, sequential", _SMALL, 10, dfa.Racos.sequential(), 200),
+    Case("299x299x3, windows, sequential", _LARGE, 10, dfa.Racos.sequential(), 200),
 ]
 
 

@@ -56,7 +56,6 @@ class Jury:
     Attributes:
         claims: Those that wait.
         unconfirmed: By image, how many candidates were adversarial when first asked, and not confirmed.
-        is_confirming: Whether the waiting claims are being confirmed.
     """
 
     def __init__(
@@ -79,7 +78,6 @@ class Jury:
         """
         self.claims: list[Claim] = []
         self.unconfirmed: Counter[int] = Counter()
-        self.is_confirming = False
         self._plan = plan
         self._oracle = oracle
         self._ledger = ledger
@@ -124,24 +122,33 @@ class Jury:
         else:
             self.claims.append(claim)
 
-    def confirm_if_many(self) -> None:
-        """Confirm the waiting claims if they fill a batch."""
-        if len(self.claims) >= self._batch_size:
-            self.confirm_all()
+    @property
+    def has_many(self) -> bool:
+        """Whether the waiting claims fill a batch."""
+        return len(self.claims) >= self._batch_size
 
-    def confirm_all(self) -> None:
-        """Ask again about the images for which the search claims success, and settle them."""
-        self.is_confirming = True
-        while self.claims:
-            batch = self.claims[: self._batch_size]
-            self._before_sending(len(batch))
-            indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
-            images = np.stack([claim.picture.image for claim in batch])
-            scores = self._oracle.ask(images, indices, Purpose.VERIFICATION)
-            for claim, row in zip(batch, scores, strict=True):
+    def ask_ahead(self) -> Callable[[], None]:
+        """Ask again about a batch of the waiting claims, and return what waits for the answer and settles them.
+
+        Until then the claims count as waiting.
+        """
+        batch = self.claims[: self._batch_size]
+        indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
+        images = np.stack([claim.picture.image for claim in batch])
+        answer = self._oracle.ask_ahead(images, indices, Purpose.VERIFICATION)
+
+        def settle() -> None:
+            for claim, row in zip(batch, answer(), strict=True):
                 self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
             del self.claims[: len(batch)]
-        self.is_confirming = False
+
+        return settle
+
+    def confirm_all(self) -> None:
+        """Ask again about all images for which the search claims success, and settle them."""
+        while self.claims:
+            self._before_sending(min(len(self.claims), self._batch_size))
+            self.ask_ahead()()
 
     def leave_unconfirmed(self, reason: str) -> None:
         """Write down the waiting claims as they are, since the run is over."""
@@ -155,7 +162,6 @@ class Jury:
             "claims": [plain(claim.draft) for claim in self.claims],
             "verdicts": list(self._verdicts.items()),
             "unconfirmed": list(self.unconfirmed.items()),
-            "is_confirming": self.is_confirming,
         }
         return document, {f"claim {claim.draft.index}": claim.picture.image.tobytes() for claim in self.claims}
 
@@ -176,7 +182,6 @@ class Jury:
             self.claims.append(Claim(draft, Picture(stored.reshape(original.shape).copy(), original)))
         self._verdicts = {index: Verdict(*verdict) for index, verdict in document["verdicts"]}
         self.unconfirmed = Counter(dict(document["unconfirmed"]))
-        self.is_confirming = document["is_confirming"]
 
     def _verdict(self, scores: Scores, goal: int) -> Verdict:
         """Return what repeated answers about one image, (n, K), amount to."""

@@ -114,7 +114,7 @@ class Loop:
         """Run to the end."""
         try:
             self._gate.prepare(self._plan.inputs.shape, self._window.batch_size)
-            self._go_on()
+            self._window.send_again()
             while True:
                 self._window.refill(self._feed)
                 if self._window.is_worth_sending():
@@ -144,12 +144,6 @@ class Loop:
             self._ledger.leave_unfinished(record, reason)
         return self._result()
 
-    def _go_on(self) -> None:
-        """Send what was under way at the checkpoint that the run goes on from, if any."""
-        self._window.send_again()
-        if self._jury.is_confirming:
-            self._jury.confirm_all()
-
     def _take_answers(self) -> bool:
         """Wait for a batch, score it, and retire the images whose search ends with it; False if none is under way."""
         flight = self._window.next_flight()
@@ -177,9 +171,17 @@ class Loop:
         self._window.dismiss(place)
 
     def _send(self) -> None:
-        self._save_if_due(self._window.batch_size * self._plan.questions.queries_per_image)
+        batch_size = self._window.batch_size
+        number = batch_size * self._plan.questions.queries_per_image
+        if not self._jury.has_many:
+            self._save_if_due(number)
+            self._window.send()
+            return
+        self._save_if_due(number + batch_size)
+        # In this order the oracle works on the batch while the claims are settled, which takes a while.
+        settle = self._jury.ask_ahead()
         self._window.send()
-        self._jury.confirm_if_many()
+        settle()
 
     def _draft(self, place: int) -> Record:
         return self._window.draft(place, unconfirmed=self._jury.unconfirmed[self._window.jobs[place].index])

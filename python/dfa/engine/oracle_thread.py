@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -55,8 +55,13 @@ class OracleThread:
         Raises:
             OracleError: The oracle failed or its answer cannot be used.
         """
+        return self.ask_ahead(images, indices, purpose)()
+
+    def ask_ahead(self, images: Images, indices: Indices, purpose: Purpose) -> Callable[[], Scores]:
+        """Ask like `ask`, but return at once: what is returned waits for the answer, and raises what `ask` does."""
         self._write_down(purpose, len(images))
-        return self._gate.check(self._executor.submit(self._answer, images, indices, purpose).result(), indices)
+        answer = self._executor.submit(self._answer, images, indices, purpose)
+        return lambda: self._gate.check(answer.result(), indices)
 
     def ask_repeatedly(self, images: Images, indices: Indices, purpose: Purpose, *, times: int) -> NDArray[np.float64]:
         """Return so many answers about each image: float64, (n, times, K).

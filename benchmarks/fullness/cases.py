@@ -111,7 +111,7 @@ def on_free_oracle(_: Path, *, shape: tuple[int, int, int], batch_size: int) -> 
     oracle = dfa.as_oracle(FallingScores())
     figures = attack(oracle, images, epsilon=10, max_queries=400, batch_size=batch_size)
     steps = int(np.clip(1e8 / (batch_size * images[0].size), 20, 500))
-    case = core.Case("", shape, 10, dfa.Racos.sequential(), steps)
+    case = core.Case("", shape, 10, dfa.Racos(improvements=0.0), steps)
     originals = images[: case.num_images(batch_size)]
     buffer = np.zeros((batch_size, *shape), dtype=np.uint8)
     script = core.write_script(case, len(originals), case.steps, 0)

@@ -111,7 +111,7 @@ TEST_CASE("a start that a rectangle stands for joins as its whole vector would")
       for (std::uint32_t birth = 0; birth < 20; ++birth) {
         const double degree = stream.below(8);
         dfa::Rectangle rectangle;
-        dfa::weave_start(kShape, birth % dfa::kNumTexturedStarts, rectangle);
+        dfa::weave_start(kShape, static_cast<std::uint32_t>(birth % dfa::kNumTexturedStarts), rectangle);
         dfa::DenseVector none;
         rectangles.merge(space, {{degree, birth, &none, 0, nullptr, &rectangle}});
         dfa::Proposal proposal;

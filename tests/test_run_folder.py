@@ -107,6 +107,41 @@ def test_a_damaged_journal_is_told_of(tmp_path):
         attack(CLASSIFIER, tmp_path)
 
 
+def test_a_journal_whose_damage_is_no_text_is_told_of(tmp_path):
+    cut_short(tmp_path, 30)
+    (tmp_path / "results.json").unlink()
+    path = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(path)) as journal:
+        journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    # SQLite quotes it in its message, which Python then cannot read.
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE about", b"CREATE TABLE\xcfabout"))
+    for act in (lambda: attack(CLASSIFIER, tmp_path), lambda: dfa.Result.load(tmp_path)):
+        with pytest.raises(dfa.StoreError, match="must be the journal of a run, and cannot be read"):
+            act()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('"trace": ', '"tracf": '),
+        ('"trace": [', '"trace": 3, "other": ['),
+        ('"success"', '"succesr"'),
+        ('"verified": true', '"verified": false'),
+    ],
+)
+def test_a_damaged_record_is_told_of(tmp_path, before, after):
+    cut_short(tmp_path, 150)
+    (tmp_path / "results.json").unlink()
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
+        changed = journal.execute("UPDATE records SET record = replace(record, ?, ?)", (before, after))
+        assert changed.rowcount > 0
+        assert journal.execute("SELECT COUNT(*) FROM records WHERE record LIKE ?", (f"%{after}%",)).fetchone() > (0,)
+    with pytest.raises(dfa.StoreError, match=r"the record of image \d+ of the run in .* cannot be read: .*start a new"):
+        attack(CLASSIFIER, tmp_path)
+    with pytest.raises(dfa.StoreError, match="must be as it was saved, and is not"):
+        dfa.Result.load(tmp_path)
+
+
 def test_an_image_file_that_is_gone_is_told_of(tmp_path):
     cut_short(tmp_path, 200)
     next((tmp_path / "images").glob("*.png")).unlink()

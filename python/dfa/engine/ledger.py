@@ -55,10 +55,16 @@ class Ledger:
         """Read what was settled before the run was cut short, which stays, whatever is found when it is searched again.
 
         Raises:
-            StoreError: An image's file is gone.
+            StoreError: A record is damaged, or an image's file is gone.
         """
         for index, row in store.kept.items():
-            self._kept[index] = (read_record(row), store.kept_image(index))
+            try:
+                self._kept[index] = (read_record(row), store.kept_image(index))
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                raise StoreError(
+                    f"the record of image {index} of the run in {store.folder} cannot be read: {error!r}; start a new "
+                    "run in another folder"
+                ) from error
 
     def close(self) -> None:
         """End the progress bar."""

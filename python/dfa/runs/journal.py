@@ -23,6 +23,9 @@ from dfa.types import Image
 
 _LOCK: Final = "journal.lock"
 
+_FAILURES: Final = (sqlite3.Error, UnicodeDecodeError)
+"""The second where SQLite's own message quotes damaged bytes."""
+
 _SCHEMA: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sent (purpose TEXT PRIMARY KEY, images INTEGER NOT NULL) WITHOUT ROWID;
@@ -125,7 +128,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
                 journal = sqlite3.connect(copy / JOURNAL)
                 stack.callback(journal.close)
             yield journal
-        except sqlite3.Error as error:
+        except _FAILURES as error:
             raise StoreError(f"{path} must be the journal of a run, and cannot be read: {error}") from error
 
 
@@ -138,7 +141,7 @@ def writing_to(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except (OSError, *_FAILURES) as error:
         if isinstance(error, StoreError):
             raise
         raise _cannot_write(path, error) from error

@@ -142,6 +142,16 @@ def test_a_damaged_record_is_told_of(tmp_path, before, after):
         dfa.Result.load(tmp_path)
 
 
+def test_a_record_that_is_no_json_is_told_of(tmp_path):
+    cut_short(tmp_path, 150)
+    (tmp_path / "results.json").unlink()
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
+        assert journal.execute("UPDATE records SET record = '{' || record").rowcount > 0
+    for act in (lambda: dfa.Result.load(tmp_path), lambda: dfa.verify(tmp_path, CLASSIFIER)):
+        with pytest.raises(dfa.StoreError, match="must be as it was written, and is not"):
+            act()
+
+
 def test_an_image_file_that_is_gone_is_told_of(tmp_path):
     cut_short(tmp_path, 200)
     next((tmp_path / "images").glob("*.png")).unlink()

@@ -135,14 +135,17 @@ def read_run(folder: str | Path) -> SavedRun:
             raise StoreError(f"the result in {folder} must be as it was saved, and is not: {error!r}") from error
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
-    config = read_run_json(folder)["config"]
-    with reading(folder) as journal:
-        # One moment of a run that may be going on.
-        journal.execute("BEGIN")
-        rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
-        found = journal.execute("SELECT place, form, image, original FROM pictures")
-        pictures = {place: (form, image, original) for place, form, image, original in found}
-    return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
+    try:
+        config = read_run_json(folder)["config"]
+        with reading(folder) as journal:
+            # One moment of a run that may be going on.
+            journal.execute("BEGIN")
+            rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
+            found = journal.execute("SELECT place, form, image, original FROM pictures")
+            pictures = {place: (form, image, original) for place, form, image, original in found}
+        return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
 
 
 def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:

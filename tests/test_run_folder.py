@@ -15,6 +15,7 @@ import pytest
 import dfa
 from dfa.runs import folder as folder_module
 from dfa.runs import journal as journal_module
+from dfa.runs.store import Checkpoint
 from oracles import Recorder
 from small_problem import CLASSIFIER, IMAGES
 from stored_runs import INTERVAL, SETTINGS, assert_same, attack, cut_short, run_whole
@@ -49,12 +50,49 @@ def test_two_runs_in_one_folder_at_once_are_refused(tmp_path, whole):
     assert refused
 
 
-@pytest.mark.parametrize("document", ["{", "{}"])
-def test_a_checkpoint_that_is_damaged_is_told_of_as_any_other(tmp_path, document):
-    cut_short(tmp_path, 30)
-    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
-        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'document'", (document,))
-    with pytest.raises(dfa.StoreError, match=r"of the run in .* cannot be read: .*start a new run"):
+def alter_checkpoint(folder, change):
+    """Let `change` alter the rows of a checkpoint, by name, in the journal."""
+    with closing(sqlite3.connect(folder / "journal.sqlite")) as journal, journal:
+        rows = change(dict(journal.execute("SELECT name, value FROM checkpoint")))
+        journal.execute("DELETE FROM checkpoint")
+        journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", rows.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("document", b'{"gate"', b'"gate"'),
+        ("document", b'"rows_sent": 1', b'"rows_sent": 3'),
+        ("digest", b"", b"x"),
+        ("places", b"", b"x"),
+    ],
+)
+def test_a_checkpoint_that_is_damaged_is_told_of_as_any_other(tmp_path, name, before, after):
+    cut_short(tmp_path, 50)
+
+    def damage(rows):
+        assert before in rows[name]
+        return {**rows, name: rows[name].replace(before, after, 1)}
+
+    alter_checkpoint(tmp_path, damage)
+    with pytest.raises(dfa.StoreError, match=r"journal of the run in .* cannot be read: .*damaged.*start a new run"):
+        attack(CLASSIFIER, tmp_path)
+
+
+@pytest.mark.parametrize("lost", ["digest", "document", "places"])
+def test_a_checkpoint_that_lacks_a_part_is_told_of(tmp_path, lost):
+    cut_short(tmp_path, 50)
+    alter_checkpoint(tmp_path, lambda rows: {name: value for name, value in rows.items() if name != lost})
+    with pytest.raises(dfa.StoreError, match=r"of the run in .* cannot be read: .*damaged.*start a new run"):
+        attack(CLASSIFIER, tmp_path)
+
+
+def test_a_checkpoint_that_means_nothing_is_told_of_as_any_other(tmp_path):
+    cut_short(tmp_path, 50)
+    alter_checkpoint(tmp_path, lambda rows: Checkpoint({}).rows())
+    with pytest.raises(
+        dfa.StoreError, match=r"checkpoint of the run in .* cannot be read: 'window'; .*start a new run"
+    ):
         attack(CLASSIFIER, tmp_path)
 
 
@@ -66,10 +104,14 @@ def test_a_function_of_dfa_is_known_by_its_name_wherever_it_lies(tmp_path):
 
 def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
     cut_short(tmp_path, 30)
-    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal, journal:
-        (state,) = journal.execute("SELECT value FROM checkpoint WHERE name = 'places'").fetchone()
+
+    def of_another_version(rows):
+        checkpoint = Checkpoint.of(rows)
+        state = checkpoint.blobs["places"]
         other = state[:4] + (99).to_bytes(4, "little") + state[8:]
-        journal.execute("UPDATE checkpoint SET value = ? WHERE name = 'places'", (other,))
+        return Checkpoint(checkpoint.document, {**checkpoint.blobs, "places": other}).rows()
+
+    alter_checkpoint(tmp_path, of_another_version)
     message = "checkpoint of the run in .* cannot be read: saved state has version 99.*start a new run"
     with pytest.raises(dfa.StoreError, match=message):
         attack(CLASSIFIER, tmp_path)

@@ -74,6 +74,24 @@ class Checkpoint:
     document: dict[str, Any]
     blobs: dict[str, bytes] = field(default_factory=dict)
 
+    def rows(self) -> dict[str, bytes]:
+        """Return what the journal keeps of it, by name: the state, and a digest of that."""
+        rows = {"document": json.dumps(self.document).encode(), **self.blobs}
+        return {**rows, "digest": _digest_of_all(rows)}
+
+    @classmethod
+    def of(cls, rows: Mapping[str, bytes]) -> Checkpoint:
+        """Return the checkpoint that rows of the journal keep.
+
+        Raises:
+            ValueError: They are damaged.
+        """
+        state = {name: value for name, value in rows.items() if name != "digest"}
+        # A number that is another would go unnoticed, and the run would end as no run does.
+        if rows.get("digest") != _digest_of_all(state):
+            raise ValueError("the checkpoint is damaged: its digest does not match")
+        return cls(json.loads(state.pop("document")), state)
+
 
 class _Due:
     """When the next checkpoint is due: by images sent, and by time.
@@ -207,7 +225,7 @@ class Store:
         self.digests = dict(self._journal.execute("SELECT place, digest FROM inputs"))
         saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
         if saved:
-            self.checkpoint = Checkpoint(json.loads(saved.pop("document")), saved)
+            self.checkpoint = Checkpoint.of(saved)
         self._backlog.take_up()
         resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
         self.resumes = 1 + (int(resumes[0]) if resumes else 0)
@@ -312,8 +330,7 @@ class Store:
         """
         with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
-            entries = [("document", json.dumps(checkpoint.document).encode()), *checkpoint.blobs.items()]
-            self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", entries)
+            self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", checkpoint.rows().items())
         self._due.is_covered(under_way)
 
     def sent(self) -> int:
@@ -360,3 +377,11 @@ class Store:
 def digest_of(image: Image) -> bytes:
     """Return 16 bytes that name the pixels of an image."""
     return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+
+def _digest_of_all(values: Mapping[str, bytes]) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in sorted(values.items()):
+        digest.update(f"{name} {len(value)} ".encode())
+        digest.update(value)
+    return digest.digest()

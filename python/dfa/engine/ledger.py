@@ -48,7 +48,8 @@ class Ledger:
         self._records: list[Record | None] = [None] * num_images
         self._store = store
         self._on_record = on_record
-        self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None if shows_progress else True)
+        # None rather than a bar that is not shown: that too would take a lock, which a fork may leave taken for ever.
+        self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None) if shows_progress else None
         self._kept: dict[int, tuple[Record, Image | None]] = {}
 
     def take_up(self, store: Store) -> None:
@@ -68,7 +69,8 @@ class Ledger:
 
     def close(self) -> None:
         """End the progress bar."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def note_read(self, index: int, image: Image | None) -> None:
         """Write down that an image was read, or could not be."""
@@ -92,7 +94,8 @@ class Ledger:
             assert isinstance(row, dict)
             self._store.finished(row, picture)
         self._records[record.index] = record
-        self._bar.update()
+        if self._bar is not None:
+            self._bar.update()
         if self._on_record is not None:
             self._on_record(record)
 

@@ -108,9 +108,9 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     throw std::invalid_argument("a lesson of another image shape");
   }
   for (const Lesson::Trial& trial : lesson.trials) {
-    const auto entry =
-        std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == trial.entry; });
-    if (entry == entries_.end()) {
+    const auto entry = std::lower_bound(entries_.begin(), entries_.end(), trial.entry,
+                                        [](const Entry& e, std::uint32_t name) { return e.name < name; });
+    if (entry == entries_.end() || entry->name != trial.entry) {
       continue;  // forgotten since
     }
     const double ratio = std::min(trial.ratio, kLargestRatio);
@@ -150,6 +150,9 @@ void Archive::check_entries() const {
     throw std::invalid_argument("saved archive lacks a textured start");
   }
   for (std::size_t i = 0; i < entries_.size(); ++i) {
+    if (i > 0 && entries_[i].name <= entries_[i - 1].name) {
+      throw std::invalid_argument("saved archive holds entries out of order");
+    }
     if (!is_whole(entries_[i], i < kNumTexturedStarts)) {
       throw std::invalid_argument("saved archive lacks a textured start, or the signs of a perturbation");
     }

@@ -266,6 +266,8 @@ TEST_CASE("damaged archives are refused, with a right checksum too") {
                 "saved archive lacks a textured start, or the signs of a perturbation");
   CHECK_THROWS_WITH_AS(dfa::Archive::load(states::with_part(state, "", "entries", packed(std::uint64_t{0}))),
                        "saved archive lacks a textured start", std::invalid_argument);
+  REQUIRE(state.substr(first, 4) == packed(std::uint32_t{0}));
+  check_refused(first, packed(std::uint32_t{1}), "saved archive holds entries out of order");
   check_refused(entries, packed(~std::uint64_t{0}), "saved state ends too early: it is truncated");
   // After name and origin, whether there are signs, and after that the trials.
   check_refused(first + 4 + 8 + 1, std::string(8, '\xff'), "saved state holds a number that none of its counts can be");

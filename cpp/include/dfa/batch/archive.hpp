@@ -88,7 +88,7 @@ class Archive {
   void check_entries() const;
 
   std::uint64_t num_coordinates_;
-  std::vector<Entry> entries_;  // the textured starts first
+  std::vector<Entry> entries_;  // by name: the textured starts first
   std::uint32_t next_name_ = 0;
   Score same_goal_;  // trials of perturbations for the goal they were found for
   Score other_goal_;

@@ -1,7 +1,8 @@
 """How full an attack's batches are, and what that costs: on a simulated device, and where the oracle costs nothing.
 
 A device takes 2 ms a call and 20 us a row, and leaves the processor to others meanwhile. What answers on it is a linear
-model of the pixels, exact in whatever batch a row comes, so that runs are the same to the bit. Utilisation is the time
+model of the pixels, exact in whatever batch a row comes, so that runs are the same to the bit; or LeNet-1, which a
+processor answers for in less time than that. Utilisation is the time
 that the attack queries would take in full batches over the wall time of the run; "of all" counts clean predictions and
 confirmations, too, which also take the device's time. "at best" is what that would be, had the device never been idle:
 it depends on nothing but how full the batches were. "late" is what the calls took over what they should have taken:

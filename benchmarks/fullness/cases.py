@@ -16,6 +16,7 @@ import dfa
 from fullness.device import SimulatedDevice, Timing
 from fullness.models import FallingScores, LinearModel, digits
 from fullness.squares import against_art, against_torchattacks
+from harness.inputs import first_correct, load_images, load_model
 
 Figures = dict[str, float]
 
@@ -67,6 +68,16 @@ def on_device(data: Path, *, number: int, epsilon: int, targets: Any = None) -> 
     device = SimulatedDevice(model, Timing())
     oracle = dfa.as_oracle(device, returns="logits")
     figures = attack(oracle, images, epsilon=epsilon, targets=targets, max_queries=1_000, batch_size=_BATCH)
+    return figures | device_figures(figures, device, _BATCH)
+
+
+def on_lenet(data: Path, *, number: int, targets: Any = None) -> Figures:
+    """Attack LeNet-1, which a processor answers for faster than the simulated device that it is put on."""
+    model = dfa.as_oracle(load_model(data, "lenet1.keras"))
+    (images, _), _ = first_correct(model, load_images(data, "mnist_test2000.npz"), number, _BATCH)
+    model.prepare(images.shape[1:], _BATCH)
+    device = SimulatedDevice(model.scores, Timing())
+    figures = attack(dfa.as_oracle(device), images, epsilon=64, targets=targets, batch_size=_BATCH)
     return figures | device_figures(figures, device, _BATCH)
 
 
@@ -146,6 +157,8 @@ def _free(height: int, channels: int, batch_size: int) -> Case:
 
 CASES = [
     *(_device(number, goal) for goal in ("untargeted", "targeted") for number in (1_000, 10_000)),
+    Case("LeNet-1 untargeted 1,000", "device", partial(on_lenet, number=1_000)),
+    Case("LeNet-1 targeted 1,000", "device", partial(on_lenet, number=1_000, targets=dfa.rank(4))),
     *(_tiny(number) for number in (5_000, 20_000, 100_000)),
     _free(28, 1, _BATCH),
     # Half of a batch of large images, so that they fit into the memory of a small machine.

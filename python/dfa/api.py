@@ -71,7 +71,8 @@ def run(
             of your own, whose originals (`images`) may be arrays of any numbers and shape.
         objective: "odds", "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the
             optimizer's own.
-        optimizer: None for the space's default, `dfa.Racos.paper()` for the paper's setting.
+        optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,
+            `dfa.Racos.paper()` for the paper's setting.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
             goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
@@ -82,7 +83,7 @@ def run(
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
-        batch_size: The most images per call of the oracle.
+        batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
             slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.

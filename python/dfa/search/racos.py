@@ -34,7 +34,7 @@ class Racos:
     part can be set alone.
 
     Attributes:
-        samples: s, candidates per iteration, and negatives in the population.
+        samples: s, candidates per iteration (at the least: see `improvements`), and negatives in the population.
         positives: k, the best members, from which candidates descend.
         shape: Which coordinates of the parent a candidate changes: "scattered" distinct ones, or those of one
             square "window".
@@ -62,8 +62,9 @@ class Racos:
             lowered the degree of this image lately, and `samples` at the least. So hard images are asked several
             windows at a time, which fills batches. Each window keeps away from those before it. Where several improve
             on their parent, the first candidate of the next iteration is all of them at once, the best on top. Starts
-            go together, too, while 0.3 successes are expected before the last of a group. 0: sequential, strictly
-            `samples` at a time, for whoever pays for each query and not for each call (`Racos.sequential()`). None: 1
+            go together, too, while fewer than 0.3 successes are expected before the last of a group. 0: sequential,
+            `samples` at a time after the s + k of the start, for whoever pays for each query and not for each call
+            (`Racos.sequential()`): 2 % fewer queries and three times the calls where it was measured. None: 1
             where that pays (windows, no region, samples=1, an oracle that shows more than labels), else 0.
         archive: Images learn from the images before them: which starts worked, for the same goal (the original
             class, or the target) and for all; perturbations that broke other images, tried as starts where that is
@@ -72,7 +73,7 @@ class Racos:
             which it begins. The first four know nothing. Images begin in their order, while few are new (not over, and
             below 64 candidates): 4, or the square root or an eighth of those that are not, whichever is most. So
             results depend on the order of the images, and still not on batch size or threads. False where images must
-            be independent.
+            be independent: they all begin at once, so batches are fuller, for 1.2 times the queries.
         domain: Of a ball, "ball" for [-epsilon, epsilon] with pixels clamped when rendered, or "valid" for only those
             perturbations that need no clamping. Other spaces say themselves what their integers may be.
         ties: Which of two equal degrees ranks first. "newer" wanders over plateaus, as quantised answers have.
@@ -194,7 +195,7 @@ class Racos:
 
     @classmethod
     def sequential(cls) -> Racos:
-        """Return the default with one candidate at a time: the fewest queries, by many more calls of the oracle."""
+        """Return the default with one candidate at a time, after a start of two: fewer images sent, by more calls."""
         return cls(improvements=0.0)
 
     @property

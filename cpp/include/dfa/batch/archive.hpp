@@ -16,7 +16,7 @@ namespace dfa {
 
 /// What the images of a run learn from one another: which starts worked for which goal (the original class in an
 /// untargeted run, the target in a targeted one), perturbations that broke images, and how windows are best filled.
-/// Who may learn from whom is the caller's to say: a plan depends on the lessons before it, in their order.
+/// Who may learn from whom is for Curriculum to say: a plan depends on the lessons before it, in their order.
 class Archive {
  public:
   explicit Archive(std::size_t num_coordinates);

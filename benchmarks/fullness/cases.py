@@ -14,9 +14,9 @@ import numpy as np
 import core
 import dfa
 from fullness.device import SimulatedDevice, Timing
-from fullness.models import FallingScores, LinearModel, digits
+from fullness.models import FallingScores, LinearModel, digits, moved_copies
 from fullness.squares import against_art, against_torchattacks
-from harness.inputs import first_correct, load_images, load_model
+from harness.inputs import first_correct, load_model
 
 Figures = dict[str, float]
 
@@ -74,7 +74,7 @@ def on_device(data: Path, *, number: int, epsilon: int, targets: Any = None) -> 
 def on_lenet(data: Path, *, number: int, targets: Any = None) -> Figures:
     """Attack LeNet-1, which a processor answers for faster than the simulated device that it is put on."""
     model = dfa.as_oracle(load_model(data, "lenet1.keras"))
-    (images, _), _ = first_correct(model, load_images(data, "mnist_test2000.npz"), number, _BATCH)
+    (images, _), _ = first_correct(model, moved_copies(data), number, _BATCH)
     model.prepare(images.shape[1:], _BATCH)
     device = SimulatedDevice(model.scores, Timing())
     figures = attack(dfa.as_oracle(device), images, epsilon=64, targets=targets, batch_size=_BATCH)
@@ -158,6 +158,7 @@ def _free(height: int, channels: int, batch_size: int) -> Case:
 CASES = [
     *(_device(number, goal) for goal in ("untargeted", "targeted") for number in (1_000, 10_000)),
     Case("LeNet-1 untargeted 1,000", "device", partial(on_lenet, number=1_000)),
+    Case("LeNet-1 targeted 10,000", "device", partial(on_lenet, number=10_000, targets=dfa.rank(4))),
     Case("LeNet-1 targeted 1,000", "device", partial(on_lenet, number=1_000, targets=dfa.rank(4))),
     *(_tiny(number) for number in (5_000, 20_000, 100_000)),
     _free(28, 1, _BATCH),

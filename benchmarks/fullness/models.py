@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrays import Classes, Images
-from harness.inputs import load_images
+from harness.inputs import ImageSet, load_images
 
 _GRID = 4096.0
 """Weights are multiples of 1 / _GRID: sums of integers are exact in float64, in whatever order a library adds them."""
@@ -53,10 +53,16 @@ class LinearModel:
 def digits(data: Path, number: int) -> tuple[LinearModel, Images]:
     """Return a model of MNIST, and so many images: those of the file, then the same moved by a pixel, and so on."""
     images, labels = load_images(data, "mnist_test2000.npz")
-    copies = [np.roll(images, shift, axis=(1, 2)) for shift in _SHIFTS[: math.ceil(number / len(images))]]
     if number > len(_SHIFTS) * len(images):
         raise ValueError(f"there are {len(_SHIFTS) * len(images)} images, asked for {number}")
-    return LinearModel.fitted(images, labels, scale=20.0), np.concatenate(copies)[:number]
+    return LinearModel.fitted(images, labels, scale=20.0), moved_copies(data).images[:number]
+
+
+def moved_copies(data: Path) -> ImageSet:
+    """Return the images of MNIST, then the same moved by a pixel, and so on, with their labels."""
+    images, labels = load_images(data, "mnist_test2000.npz")
+    copies = [np.roll(images, shift, axis=(1, 2)) for shift in _SHIFTS]
+    return ImageSet(np.concatenate(copies), np.tile(labels, len(_SHIFTS)))
 
 
 class FallingScores:

@@ -50,6 +50,25 @@ class TestProfile:
 
 
 class TestCallsOverTime:
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"seconds": 0},
+            {"seconds": -0.5},
+            {"seconds": float("inf")},
+            {"seconds": float("nan")},
+            {"calls": [1]},
+            {"rows": [1, 2, -3]},
+            {"calls": [1.5, 0, 0]},
+            {"calls": [1] * (MOST_PARTS + 1), "rows": [1] * (MOST_PARTS + 1)},
+        ],
+    )
+    def test_what_no_run_writes_down_is_refused(self, change):
+        written = CallsOverTime(0.5, [1, 0, 2], [4, 0, 9]).save()
+        assert CallsOverTime.read(written).save() == written
+        with pytest.raises(ValueError, match="calls over time must be"):
+            CallsOverTime.read({**written, **change})
+
     def test_calls_are_counted_in_their_part_of_the_run(self) -> None:
         over_time = CallsOverTime(seconds=0.5)
         for at, rows in ((0.0, 8), (0.49, 4), (1.5, 2)):

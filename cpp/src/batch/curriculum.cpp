@@ -54,6 +54,16 @@ void Curriculum::report(std::int64_t image, std::int64_t goal, Lesson lesson, st
   active.is_over = is_over;
 }
 
+bool Curriculum::awaits(std::int64_t image, std::uint64_t tick) const {
+  const auto found = active_.find(image);
+  return found != active_.end() && !found->second.is_over && found->second.next == tick;
+}
+
+std::size_t Curriculum::num_awaited() const {
+  return static_cast<std::size_t>(
+      std::count_if(active_.begin(), active_.end(), [](const auto& each) { return !each.second.is_over; }));
+}
+
 bool Curriculum::advance() {
   const auto present = reports_.find(now_);
   if (present == reports_.end() || present->second.size() != active_.size()) {

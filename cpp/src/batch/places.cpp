@@ -247,6 +247,9 @@ void Places::load(const std::string& bytes, double now) {
   }
   in.finish();
   check_again(again, loaded);
+  if (has_curriculum) {
+    check(loaded, curriculum);
+  }
   for (auto& [place, search] : searches) {
     loaded[place].slot = batch_.add(std::move(search));
   }
@@ -267,6 +270,21 @@ void Places::check(const Place& loaded, const Racos& search) const {
   if (loaded.told > loaded.size || loaded.size > search.iteration_size() ||
       (!has_ended && loaded.iteration != search.iteration())) {
     throw std::invalid_argument("saved places hold a search that is not where its place is");
+  }
+}
+
+void Places::check(const std::vector<Place>& loaded, const Curriculum& curriculum) {
+  std::size_t num_searching = 0;
+  bool are_awaited = true;
+  for (const Place& place : loaded) {
+    if (place.is_taken && place.size > 0) {
+      ++num_searching;
+      are_awaited = are_awaited && curriculum.awaits(place.image, place.tick);
+    }
+  }
+  // Else the clock would hear of a search that it does not know, or wait for ever for one that there is not.
+  if (!are_awaited || num_searching != curriculum.num_awaited()) {
+    throw std::invalid_argument("saved places hold other searches than those that their curriculum waits for");
   }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,8 +75,17 @@ class CallsOverTime:
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> CallsOverTime:
-        """Return what `save` wrote down."""
-        return cls(document["seconds"], list(document["calls"]), list(document["rows"]))
+        """Return what `save` wrote down.
+
+        Raises:
+            ValueError: It is nothing that `save` writes.
+        """
+        seconds, calls, rows = document["seconds"], list(document["calls"]), list(document["rows"])
+        are_counts = all(isinstance(number, int) and number >= 0 for number in (*calls, *rows))
+        # A part of no length would be doubled for ever.
+        if not (0 < seconds < math.inf and are_counts and len(calls) == len(rows) <= MOST_PARTS):
+            raise ValueError("calls over time must be as many counts of rows as of calls, of parts that have a length")
+        return cls(seconds, calls, rows)
 
 
 def _in_pairs(numbers: list[int]) -> list[int]:

@@ -299,6 +299,49 @@ TEST_CASE("batches that cannot have been under way are refused") {
   check_refused(sealed(none), 4, "saved places had batches of other sizes under way");
 }
 
+TEST_CASE("places and a curriculum that know of different searches are refused together") {
+  const auto window = [](dfa::Curriculum& curriculum, dfa::Batch& batch) {
+    return dfa::Places(batch, &curriculum, 3, 100, budget(100));
+  };
+  std::vector<std::uint8_t> images(400);
+  const std::vector<double> degrees(100, 1.0);
+  for (const bool has_more : {false, true}) {
+    dfa::Batch batch(dfa::Config(), {2, 2, 1}, 7, 1);
+    dfa::Curriculum curriculum(4);
+    dfa::Places places = window(curriculum, batch);
+    for (std::int64_t image = 0; image < 2; ++image) {
+      const dfa::Space space({9, 99, 199, 250}, 5, dfa::Domain::kBall);
+      places.admit(static_cast<std::size_t>(image), batch.add(space, static_cast<std::uint32_t>(image)), 40 + image, 3,
+                   image == 0 ? 0.0 : kNever);
+    }
+    places.propose(images.data());
+    CHECK(places.tell(degrees.data(), images.data(), 0.5, 1.0) == Finished{0});  // in time; the other goes on
+    if (has_more) {
+      curriculum.begin(50);
+    }
+    const std::string state = places.save(0.0);
+    const auto load = [&](const std::string& bytes) {
+      dfa::Batch other(dfa::Config(), {2, 2, 1}, 7, 1);
+      dfa::Curriculum empty(4);
+      window(empty, other).load(bytes, 0.0);
+      CHECK(empty.num_awaited() == 1);
+    };
+    const char* message = "saved places hold other searches than those that their curriculum waits for";
+    if (has_more) {
+      CHECK_THROWS_WITH_AS(load(state), message, std::invalid_argument);
+      continue;
+    }
+    load(state);
+    // The second place: its image, goal, deadline and tick.
+    const std::string image = packed(std::int64_t{41}) + packed(std::int64_t{3});
+    const std::size_t place = state.rfind(image);
+    REQUIRE(place != std::string::npos);
+    REQUIRE(state.substr(place + 3 * 8, 8) == packed(std::uint64_t{1}));
+    CHECK_THROWS_WITH_AS(load(patched(state, place, packed(std::int64_t{42}))), message, std::invalid_argument);
+    CHECK_THROWS_WITH_AS(load(patched(state, place + 3 * 8, packed(std::uint64_t{2}))), message, std::invalid_argument);
+  }
+}
+
 TEST_CASE("a hit that was not dealt with yet is saved with its image") {
   Window window(1, 2, budget(100));
   window.admit(0, 1);

@@ -35,6 +35,10 @@ class Curriculum {
   /// Takes what the next iteration of an image taught, and how many candidates of it have been told in all. Throws
   /// std::logic_error if the image takes no part, or its search was reported to be over.
   void report(std::int64_t image, std::int64_t goal, Lesson lesson, std::uint64_t told, bool is_over);
+  /// Whether a report of an image on a tick is what comes next.
+  bool awaits(std::int64_t image, std::uint64_t tick) const;
+  /// Images whose searches go on.
+  std::size_t num_awaited() const;
   /// Ends the tick if every active image has made its iteration; whether it has ended. Ticks end one by one, since
   /// images may begin in each of them.
   bool advance();

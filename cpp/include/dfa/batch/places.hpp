@@ -135,6 +135,7 @@ class Places {
   };
 
   void check(const Place& loaded, const Racos& search) const;
+  static void check(const std::vector<Place>& loaded, const Curriculum& curriculum);
   void check_again(const std::vector<std::vector<std::uint64_t>>& again, const std::vector<Place>& loaded) const;
   UnderWay choose();
   /// Books that an iteration is complete; whether the search ends with it.

@@ -13,12 +13,11 @@ import numpy as np
 
 import core
 import dfa
+from fullness.attack import Figures, attack
 from fullness.device import SimulatedDevice, Timing
 from fullness.models import FallingScores, LinearModel, digits, moved_copies
 from fullness.squares import against_art, against_torchattacks
 from harness.inputs import first_correct, load_model
-
-Figures = dict[str, float]
 
 _BATCH = 256
 _TINY_BATCH = 1_024
@@ -40,26 +39,6 @@ class Case:
     name: str
     kind: str
     measure: Callable[[Path], Figures]
-
-
-def attack(oracle: dfa.Oracle, images: Any, **settings: Any) -> Figures:
-    """Run dfa, and return what every case tells of it."""
-    began = time.process_time()
-    result = dfa.run(oracle, images, progress=False, **settings)
-    processors = time.process_time() - began
-    profile, summary = result.profile, result.summary()
-    return {
-        "images": len(images),
-        "TSR": summary.TSR,
-        "queries": profile.rows_sent,
-        "calls": profile.batches,
-        "rows_per_call": profile.rows_per_call,
-        "queries_per_second": profile.queries_per_second,
-        "wall": profile.wall,
-        "processors": processors,
-        "processor_cost": processors / profile.rows_sent,
-        "all_rows": profile.rows_sent + profile.clean + profile.verification,
-    }
 
 
 def on_device(data: Path, *, number: int, epsilon: int, targets: Any = None) -> Figures:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import dfa
+from fullness.attack import Figures, attack
 from harness.inputs import load_images, require_file
 
 _NUMBER = 100
@@ -28,7 +29,7 @@ Rival = Callable[[Any, Any, Any], Any]
 """From a module, vectors (n, C, H, W) in 0..1 and labels, both tensors, to vectors."""
 
 
-def against_torchattacks(data: Path) -> dict[str, float]:
+def against_torchattacks(data: Path) -> Figures:
     """Hold dfa against the Square of torchattacks, within 4 grey levels."""
 
     def rival(module: Any, x: Any, y: Any) -> Any:
@@ -38,7 +39,7 @@ def against_torchattacks(data: Path) -> dict[str, float]:
     return _compare(data, rival, epsilon=4)
 
 
-def against_art(data: Path) -> dict[str, float]:
+def against_art(data: Path) -> Figures:
     """Hold dfa against the Square of ART, within 8 grey levels."""
 
     def rival(module: Any, x: Any, y: Any) -> Any:
@@ -54,7 +55,7 @@ def against_art(data: Path) -> dict[str, float]:
     return _compare(data, rival, epsilon=8)
 
 
-def _compare(data: Path, rival: Rival, *, epsilon: int) -> dict[str, float]:
+def _compare(data: Path, rival: Rival, *, epsilon: int) -> Figures:
     torch = _library("torch")
     require_file(data / "models" / "cifar_resnet20.pt")
     module = counting(_library("systems.torch_models").resnet20_module(data))
@@ -71,10 +72,8 @@ def _compare(data: Path, rival: Rival, *, epsilon: int) -> dict[str, float]:
     ask(images)
     module.rows = 0
     oracle = dfa.as_oracle(ask, returns="logits")
-    began = time.process_time()
-    result = dfa.run(oracle, images, labels, epsilon=epsilon, max_queries=_BUDGET, progress=False)
-    processors = time.process_time() - began
-    profile, rows = result.profile, module.rows
+    figures = attack(oracle, images, labels=labels, epsilon=epsilon, max_queries=_BUDGET)
+    rows = module.rows
 
     torch.manual_seed(0)
     np.random.seed(0)
@@ -84,23 +83,15 @@ def _compare(data: Path, rival: Rival, *, epsilon: int) -> dict[str, float]:
     rival_wall, rival_processors = time.perf_counter() - started, time.process_time() - began
     rival_rows = module.rows
     rounded = np.rint(np.asarray(found) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    return {
-        "images": len(images),
-        "TSR": result.summary().TSR,
-        "queries": profile.rows_sent,
-        "calls": profile.batches,
-        "rows_per_call": profile.rows_per_call,
-        "queries_per_second": profile.queries_per_second,
-        "wall": profile.wall,
-        "processors": processors,
-        "cost": profile.wall,
+    return figures | {
+        "cost": figures["wall"],
         "rows": rows,
         "rival_rows": rival_rows,
         "rival_wall": rival_wall,
         "rival_TSR": float((ask(rounded).argmax(axis=1) != labels).mean()),
         "rival_processors": rival_processors,
-        "times_wall": rival_wall / profile.wall,
-        "times_processors": rival_processors / processors,
+        "times_wall": rival_wall / figures["wall"],
+        "times_processors": rival_processors / figures["processors"],
         "times_rows": rival_rows / rows,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -245,18 +246,14 @@ def draw_candidate(
 
 
 def propose(
-    stream: Stream,
-    space: Space,
-    settings: Settings,
-    positives: Sequence[Vector],
-    negatives: Sequence[Vector],
-    told: int = 0,
-    gains: Gains | None = None,
-    coverage: Coverage | None = None,
+    stream: Stream, space: Space, settings: Settings, positives: Sequence[Vector], *others: Any, **learned: Any
 ) -> Proposal:
-    """One candidate that equals no positive, unless all attempts fail: a small space may hold none."""
+    """What `draw_candidate` returns for the same, but equal to no positive, unless all attempts fail.
+
+    A small space may hold no other.
+    """
     for _ in range(ATTEMPTS):
-        candidate = draw_candidate(stream, space, settings, positives, negatives, told, gains, coverage)
+        candidate = draw_candidate(stream, space, settings, positives, *others, **learned)
         if candidate.vector not in positives:
             break
     return candidate

@@ -11,7 +11,7 @@ import pytest
 
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import StoreError
+from dfa.errors import OracleError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
 from oracles import Recorder, brightness, random_images
@@ -41,6 +41,24 @@ def test_what_waits_is_not_sent_once_the_thread_is_closed():
     assert second.cancelled()
     assert len(first.result()) == 1
     assert len(oracle.batches) == 1
+
+
+def test_what_waits_behind_a_call_that_failed_is_not_sent():
+    may_fail = threading.Event()
+
+    def fails(images):
+        assert may_fail.wait(timeout=10)
+        raise OSError("off")
+
+    oracle = Recorder(fails)
+    thread = thread_of(oracle)
+    first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
+    may_fail.set()
+    for flight, message in ((first, "off"), (second, "not sent: the call before it failed")):
+        with pytest.raises(OracleError, match=message):
+            flight.result()
+    assert len(oracle.batches) == 1
+    thread.close()
 
 
 def test_everything_is_written_down_before_it_is_sent():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.engine.stopwatch import Stopwatch
+from dfa.errors import OracleError
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.runs.store import Store
@@ -31,6 +32,7 @@ class OracleThread:
         self._stopwatch = stopwatch
         self._store = store
         self._batch_size = batch_size
+        self._has_failed = False
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
 
     def close(self) -> None:
@@ -75,8 +77,15 @@ class OracleThread:
         return scores.reshape(len(images), times, -1)
 
     def _answer(self, images: Images, indices: Indices, purpose: Purpose) -> Answer:
-        with self._stopwatch.oracle_at_work(purpose.value):
-            return self._gate.send(images, indices, purpose)
+        # What waited behind a call that failed would be paid for, and its answer never be looked at.
+        if self._has_failed:
+            raise OracleError("not sent: the call before it failed")
+        try:
+            with self._stopwatch.oracle_at_work(purpose.value):
+                return self._gate.send(images, indices, purpose)
+        except BaseException:
+            self._has_failed = True
+            raise
 
     def _write_down(self, purpose: Purpose, number: int) -> None:
         if self._store is not None:

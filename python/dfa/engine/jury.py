@@ -17,7 +17,7 @@ from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
-from dfa.search.objectives import SMALLEST_DEGREE, measure, predicted
+from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
 from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
 
 
@@ -185,7 +185,8 @@ class Jury:
 
     def _verdict(self, scores: Scores, goal: int) -> Verdict:
         """Return what repeated answers about one image, (n, K), amount to."""
-        classes = predicted(scores)
+        goals = np.full(len(scores), goal, dtype=np.int64)
+        classes = found_class(scores, goals, is_targeted=self._plan.is_targeted)
         agrees = (classes == goal) == self._plan.is_targeted
         counts = np.bincount(classes[agrees] if agrees.any() else classes)
         class_after = int(counts.argmax())

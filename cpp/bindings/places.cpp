@@ -35,16 +35,21 @@ py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
   return py::make_tuple(indices, goals);
 }
 
-std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees,
-                                     const Array<std::uint8_t>& images, double seconds, double now) {
+Array<std::uint8_t> row_of(dfa::Places& places, std::size_t row) {
+  const dfa::ImageShape& shape = places.shape();
+  Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
+  places.write_row(row, image.mutable_data());
+  return image;
+}
+
+std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees, double seconds, double now) {
   if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(places.num_rows())) {
     throw std::invalid_argument("expected one degree per row, (" + std::to_string(places.num_rows()) + ",), got " +
                                 describe(degrees));
   }
-  const std::uint8_t* data = checked_images(images, places.batch_size(), places.shape());
   const double* values = degrees.data();
   const py::gil_scoped_release release;  // the core touches no Python object
-  return places.tell(values, data, seconds, now);
+  return places.tell(values, seconds, now);
 }
 
 std::vector<std::pair<std::uint64_t, double>> trace(const dfa::Places& places, std::size_t place) {
@@ -84,7 +89,8 @@ void bind_places(py::module_& module) {
       .def_property_readonly("num_ready", &dfa::Places::num_ready)
       .def_property_readonly("num_again", &dfa::Places::num_again)
       .def("propose", &propose, "images"_a.noconvert())
-      .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
+      .def("row", &row_of, "row"_a)
+      .def("tell", &tell_places, "degrees"_a, "seconds"_a, "now"_a)
       .def(
           "save", [](const dfa::Places& places, double now) { return py::bytes(places.save(now)); }, "now"_a)
       .def(

@@ -217,12 +217,14 @@ class Places:
     def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
 
-    def tell(self, degrees: NDArray[np.float64], images: NDArray[np.uint8], seconds: float, now: float) -> list[int]:
-        """Record a degree per row and keep the images of first hits; return the places whose searches end.
+    def row(self, row: int) -> NDArray[np.uint8]:
+        """Return a row of the oldest batch under way, written anew: what `propose` wrote has been in others' hands."""
+
+    def tell(self, degrees: NDArray[np.float64], seconds: float, now: float) -> list[int]:
+        """Record a degree per row, and keep images of first hits, written anew; return the places whose searches end.
 
         Args:
             degrees: float64, one per row of the oldest batch under way; 0 is a hit.
-            images: What `propose` wrote for it.
             seconds: Added to the place of every row.
             now: The time, in the unit of the deadlines.
         """

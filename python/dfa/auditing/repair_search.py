@@ -208,9 +208,12 @@ class Repair:
             stages.append(Stage[stage.name])
         if not asked:
             return []
-        images = self.batch[: len(asked)]
+        # A copy, because what the oracle has had in its hands is no image to keep.
+        images = self.batch[: len(asked)].copy()
         indices = np.array([each.index for each in asked], dtype=np.int64)
-        scores = self.gate.ask(images, indices, Purpose.ATTACK)
+        scores = self.gate.ask(self.batch[: len(asked)], indices, Purpose.ATTACK)
+        if not np.array_equal(images, self.batch[: len(asked)]):
+            raise self.gate.changed_batch()
         degrees = measure(self.degree, scores, np.array([each.goal for each in asked], dtype=np.int64))
         self.lattice.tell(np.array([each.slot for each in asked]), degrees)
         for each, degree in zip(asked, degrees.tolist(), strict=True):

@@ -154,6 +154,7 @@ class Loop:
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
+            self._window.check_hits(degrees)
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):

@@ -330,7 +330,9 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         answer: Any = np.asarray(function(scores, classes))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also what asks the process to exit: a run does not end without its result
         raise ObjectiveError(
             f"the degree function {name} failed on scores of shape {scores.shape}: {type(error).__name__}: {error}"
         ) from error

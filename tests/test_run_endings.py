@@ -122,3 +122,18 @@ def test_a_second_interrupt_waits_until_what_was_found_is_saved(tmp_path, monkey
     # Ctrl-C interrupts again.
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
+
+
+def test_a_follower_that_fails_when_a_run_goes_on_is_not_told_what_was_kept(tmp_path, whole):
+    with pytest.raises(dfa.OracleError):
+        attack(Until(NUM_CALLS // 2, CLASSIFIER, raising(OSError("off"))), store=tmp_path)
+    told = []
+
+    def follow(record):
+        told.append(record.index)
+        raise Stop("enough")
+
+    with pytest.raises(Stop) as caught:
+        attack(CLASSIFIER, store=tmp_path, resume=True, progress=follow)
+    assert len(told) == 1
+    assert caught.value.result.success.sum() > 1

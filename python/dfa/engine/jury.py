@@ -20,7 +20,7 @@ from dfa.runs.journal import Picture
 from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
 from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
 
-_MOST_TURNS: Final = 4
+_MOST_TURNS: Final = 8
 """Batches of candidates that are sent while a claim waits for others with which it shares a call."""
 
 

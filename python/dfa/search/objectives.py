@@ -366,8 +366,8 @@ def _reached(scores: Scores, classes: Classes, labels: Classes) -> NDArray[np.bo
     rows = np.arange(len(scores))
     reached: NDArray[np.bool_] = scores[rows, classes] == scores[rows, labels]
     # Few images get there, and only those can tie.
-    tops = scores[reached]
-    reached[reached] = (tops == tops.max(axis=1, keepdims=True)).sum(axis=1) == 1 if len(tops) else False
+    top = scores[reached, classes[reached]]
+    reached[reached] = (scores[reached] == top[:, np.newaxis]).sum(axis=1) == 1
     return reached
 
 

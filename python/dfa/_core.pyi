@@ -135,7 +135,8 @@ class Curriculum:
 class Batch:
     """Searches on many images at once. A slot holds one search; a freed slot is used again.
 
-    A batch is for one Python thread at a time: `ask` and `tell` release the GIL, and do not lock the batch.
+    A batch is for one Python thread at a time. `ask` and `tell` release the GIL; while they are at work, on it or on
+    places of it, any call of another thread raises RuntimeError.
     """
 
     threads: int
@@ -183,7 +184,8 @@ class Batch:
 class Places:
     """Places for active images: fills batches with candidates of their searches, and books the answers.
 
-    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL.
+    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL, and
+    until they return the batch and the curriculum are theirs.
     """
 
     def __init__(
@@ -272,7 +274,8 @@ class LatticeStage(enum.Enum):
 class LatticeBatch:
     """Searches among the images that round vectors up or down, around many vectors at once; see `dfa.repair`.
 
-    It is for one Python thread at a time: `add`, `propose` and `tell` release the GIL, and do not lock it.
+    It is for one Python thread at a time: while `add`, `propose` or `tell` is at work, any call of another thread
+    raises RuntimeError.
     """
 
     def __init__(

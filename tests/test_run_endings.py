@@ -60,7 +60,7 @@ def test_an_oracle_that_would_end_the_process_while_it_gets_ready(whole):
         def scores(self, images):
             return CLASSIFIER(images)
 
-    with pytest.raises(dfa.OracleError, match="could not get ready.*SystemExit"):
+    with pytest.raises(dfa.OracleError, match=r"could not get ready.*SystemExit"):
         attack(Exiting())
 
 
@@ -73,11 +73,11 @@ def test_a_degree_that_would_end_the_process_ends_the_run():
     assert len(caught.value.result.records) == len(IMAGES)
 
 
-class Stop(Exception):
+class StopError(Exception):
     """What a user raises to end a run."""
 
 
-@pytest.mark.parametrize("end", [Stop("enough"), SystemExit(3), dfa.InvalidInputError("no")], ids=repr)
+@pytest.mark.parametrize("end", [StopError("enough"), SystemExit(3), dfa.InvalidInputError("no")], ids=repr)
 def test_whatever_a_follower_raises_carries_the_result(tmp_path, whole, end):
     told = []
 
@@ -131,9 +131,9 @@ def test_a_follower_that_fails_when_a_run_goes_on_is_not_told_what_was_kept(tmp_
 
     def follow(record):
         told.append(record.index)
-        raise Stop("enough")
+        raise StopError("enough")
 
-    with pytest.raises(Stop) as caught:
+    with pytest.raises(StopError) as caught:
         attack(CLASSIFIER, store=tmp_path, resume=True, progress=follow)
     assert len(told) == 1
     assert caught.value.result.success.sum() > 1

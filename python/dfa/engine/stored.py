@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from dfa.engine.file_answers import FileAnswers
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, StoreError
@@ -56,7 +57,7 @@ def _attack(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=plan.oracle)
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
         store.end()
     except DfaError as error:
         error.result = result

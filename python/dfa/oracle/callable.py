@@ -90,6 +90,9 @@ class CallableOracle(Oracle):
             batch.flags.writeable = False
         else:
             batch = self._preprocess(images.astype(np.float32, order="C"))
+        return self._ask(batch)
+
+    def _ask(self, batch: Any) -> Any:
         return on_host(self._function(batch))
 
     def describe(self) -> dict[str, Any]:

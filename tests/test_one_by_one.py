@@ -11,7 +11,7 @@ from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
 from dfa.oracle.raw import BFLOAT16
 from dfa.runs.journal import make_journal
-from dfa.runs.kept_answers import KeptAnswers, Sent
+from dfa.runs.kept_answers import KeptAnswers, Sent, _seal
 from oracles import brightness
 
 IMAGES = np.arange(4 * 2 * 2, dtype=np.uint8).reshape(4, 2, 2, 1) * 9
@@ -188,4 +188,24 @@ def test_answers_are_kept_to_the_bit_and_used_once(tmp_path, dtype):
     with journal:
         kept.put_down(journal)
     assert journal.execute("SELECT COUNT(*) FROM answers").fetchone() == (0,)
+    with journal:
+        # Under a number that one of those had.
+        kept.put_down(journal, [(sent[0], (values[0],))])
+        kept.put_down(journal)
+    assert journal.execute("SELECT COUNT(*) FROM answers").fetchone() == (1,)
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [('[["O", [1]]]', "of numbers"), ('[["<f8", [9999999999999999999999]]]', "whole"), ('[["<f8", [-1]]]', "whole")],
+)
+def test_a_form_that_nobody_wrote_is_refused(tmp_path, form, message):
+    journal = make_journal(tmp_path)
+    row = ("attack", 5, b"a", form, b"12345678")
+    with journal:
+        names = "seal, purpose, place, digest, form, answer"
+        journal.execute(f"INSERT INTO answers ({names}) VALUES (?, ?, ?, ?, ?, ?)", (_seal(row), *row))
+    with pytest.raises(ValueError, match=f"an answer that was kept must be {message}"):
+        KeptAnswers().take_up(journal)
     journal.close()

@@ -12,9 +12,9 @@ import pytest
 import dfa
 from dfa.errors import OracleError, PartialAnswer
 from dfa.runs.store import Store
-from oracles import Until, raising
+from oracles import Recorder, Until, raising
 from small_problem import CLASSIFIER, IMAGES
-from stored_runs import SETTINGS, assert_same, attack
+from stored_runs import INTERVAL, SETTINGS, assert_same, attack
 
 BIG = 10**6
 """An interval between checkpoints that no run here reaches: what is not sent again was kept at the failure."""
@@ -22,6 +22,10 @@ BIG = 10**6
 
 def one(image):
     return CLASSIFIER(image[np.newaxis])[0]
+
+
+def logits_of_one(image):
+    return np.log(one(image))
 
 
 def label_of_one(image):
@@ -103,9 +107,11 @@ def assert_nothing_is_asked_twice(function, whole):
         (label_of_one, {"returns": "label", "num_classes": 10}, {"max_queries": 151}),
         (top_of_one, {"returns": "top_k", "num_classes": 10, "k": 3}, {}),
         (one, {}, {"confirmations": 3}),
+        # A softmax is taken in place.
+        (logits_of_one, {"returns": "logits"}, {"confirmations": 3, "batch_size": 7}),
         (one, {}, {"optimizer": dfa.Racos.paper(), "batch_size": 7}),
     ],
-    ids=["probabilities", "labels", "top_k", "repeated", "paper"],
+    ids=["probabilities", "labels", "top_k", "repeated", "logits", "paper"],
 )
 def test_a_function_that_fails_at_random_is_asked_once_about_everything(tmp_path, ask, declared, settings):
     whole, function = Unreliable(ask, 0), Unreliable(ask, 0.01)
@@ -204,8 +210,10 @@ def test_kept_answers_are_dropped_once_a_checkpoint_covers_them(tmp_path):
     with pytest.raises(OracleError, match="answered 2 of 4"):
         attack(fails_at(60), tmp_path)
     assert 2 <= kept() <= 2 + 4
-    attack(CLASSIFIER, tmp_path)
-    assert kept() == 0
+    seen = []
+    attack(lambda images: (seen.append(kept()), CLASSIFIER(images))[1], tmp_path)
+    assert seen[0] > 0
+    assert seen[INTERVAL] == 0
 
 
 def test_an_answer_that_cannot_be_used_is_not_kept(tmp_path):
@@ -215,6 +223,20 @@ def test_an_answer_that_cannot_be_used_is_not_kept(tmp_path):
     with pytest.raises(OracleError, match="503"):
         attack(Until(40, CLASSIFIER, wrong), tmp_path)
     assert_same(attack(CLASSIFIER, tmp_path), dfa.run(CLASSIFIER, IMAGES, **SETTINGS))
+
+
+def test_an_answer_about_a_file_that_cannot_be_used_is_not_kept_either(tmp_path):
+    def wrong(images):
+        raise PartialAnswer([0, 1], np.full((2, 10), 7.0), OSError("503"))
+
+    whole = Recorder(CLASSIFIER)
+    expected = dfa.run(whole, IMAGES, **SETTINGS)
+    with pytest.raises(OracleError, match="the files are written, but"):
+        attack(Until(len(whole.batches), CLASSIFIER, wrong), tmp_path)
+    again = Recorder(CLASSIFIER)
+    assert_same(attack(again, tmp_path), expected)
+    # The run itself had ended.
+    assert again.num_images == expected.success.sum()
 
 
 def test_a_damaged_answer_is_refused(tmp_path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -100,7 +101,9 @@ def _answer_of(form: str, content: bytes) -> Answer:
         dtype = BFLOAT16 if name == "bfloat16" else np.dtype(name)
         if dtype.kind not in "fiuV" or dtype.hasobject:
             raise ValueError(f"an answer that was kept must be of numbers, and is of {name}")
-        number = int(np.prod(shape))
+        number = math.prod(shape)
+        if not 0 <= number * dtype.itemsize <= len(content) - begin:
+            raise ValueError(f"an answer that was kept must be whole, and {shape} of {name} is not")
         arrays.append(np.frombuffer(content, dtype, number, begin).reshape(shape))
         begin += number * dtype.itemsize
     return tuple(arrays)

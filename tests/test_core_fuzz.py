@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import random
+import struct
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +18,7 @@ import damage
 from core_driver import make_batch
 from core_fuzz import CALLS, REFUSALS, Fuzzer
 from dfa import _core
-from saved_states import BALL, IMAGE, STATES, Saved, answer
+from saved_states import BALL, IMAGE, STATES, Saved, answer, search
 
 PARTS = 20
 
@@ -66,8 +68,10 @@ def go_on_with_whole_batch(batch: _core.Batch) -> Iterator[bytes]:
             yield answer(batch, slot).tobytes()
 
 
+PACED = replace(BALL, samples=1, positives=1, improvements=1.0)
 KINDS = STATES | {
-    "whole batch": Saved(whole_batch, lambda batch: batch.save_all(), load_whole_batch, go_on_with_whole_batch)
+    "paced": search(PACED, lambda: 20, 9),
+    "whole batch": Saved(whole_batch, lambda batch: batch.save_all(), load_whole_batch, go_on_with_whole_batch),
 }
 
 
@@ -90,3 +94,28 @@ def test_a_damaged_state_is_refused_or_goes_on(name: str, fuzzed: int) -> None:
                 pass
         kind.save(loaded)
     assert num_loaded > 0
+
+
+def test_a_number_of_candidates_that_no_search_comes_to_is_refused() -> None:
+    """Numbers made of it would be beyond 64 bits."""
+    kind = KINDS["paced"]
+    state = kind.save(kind.make())
+    contents = bytearray(state[damage.HEAD : -damage.SEAL])
+    seed_and_image = (11).to_bytes(8, "little") + (5).to_bytes(4, "little")
+    at = contents.index(seed_and_image) + len(seed_and_image) + 4
+    for number in (2**62, 2**64 - 1):
+        contents[at : at + 8] = number.to_bytes(8, "little")
+        with pytest.raises(ValueError, match="a number of candidates that cannot be"):
+            kind.load(damage.sealed(bytes(contents), state))
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_plan_whose_degrees_cannot_be_compared_is_refused(scale: float) -> None:
+    kind = KINDS["ball"]
+    state = kind.save(kind.make())
+    contents = bytearray(state[damage.HEAD : -damage.SEAL])
+    end = contents.index((5).to_bytes(8, "little") + b"gains")
+    assert struct.unpack("<d", contents[end - 8 : end]) == (1.0,)
+    contents[end - 8 : end] = struct.pack("<d", scale)
+    with pytest.raises(ValueError, match="a scale that cannot be"):
+        kind.load(damage.sealed(bytes(contents), state))

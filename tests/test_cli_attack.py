@@ -116,8 +116,8 @@ def test_repeated_answers_are_asked_for_by_a_flag(here, capsys):
     assert (summary["answers"], summary["confidence"]) == (3 * summary["verified"], 1.0)
     assert document["profile"]["clean"] == 30
     assert dfa.Result.load("run").config["confirmations"] == {"needed": 2, "of": 3}
-    assert dfa_says(capsys, "resume", "run")[0] == 0
-    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert dfa_says(capsys, "resume", "run", "--trust")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--trust", "--json")
     assert (status, json.loads(out)["checks"]["adversarial"]["checked"]) == (0, summary["verified"])
 
 
@@ -142,7 +142,7 @@ def flaky(images):
     assert dfa.Result.load("run").summary().unfinished > 0
     (here / "mended").write_text("")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
-    status, out, _ = dfa_says(capsys, "resume", here / "run", "--json", "--fail-above", 0)
+    status, out, _ = dfa_says(capsys, "resume", here / "run", "--trust", "--json", "--fail-above", 0)
     assert status == 1
     document = json.loads(out)
     assert document["summary"]["unfinished"] == 0
@@ -150,7 +150,7 @@ def flaky(images):
     read, whole = dfa.Result.load(here / "run"), dfa.Result.load(here / "whole")
     assert [each.trace for each in read.records] == [each.trace for each in whole.records]
     # It has ended, so there is nothing to go on with.
-    assert dfa_says(capsys, "resume", here / "run", "--json")[0] == 0
+    assert dfa_says(capsys, "resume", here / "run", "--trust", "--json")[0] == 0
     (here / "photos" / "p4.jpg").write_bytes((here / "photos" / "p5.jpg").read_bytes())
     assert dfa_says(capsys, "resume", here / "photos")[0] == 4
 

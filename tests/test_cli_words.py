@@ -198,8 +198,8 @@ def test_a_space_is_searched_that_words_name(here, capsys, words, space):
     read = dfa.Result.load(here / "run")
     assert read.success.sum() > 0
     assert [record.trace for record in read.records] == [record.trace for record in expected.records]
-    assert dfa_says(capsys, "resume", "run")[0] == 0
-    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert dfa_says(capsys, "resume", "run", "--trust")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--trust", "--json")
     assert (status, json.loads(out)["images"]) == (0, read.success.sum())
 
 
@@ -228,6 +228,6 @@ def test_less_may_be_seen_of_a_model(here, capsys, words, shown):
     oracle = result.config["oracle"]
     assert (oracle["returns"], oracle.get("num_shown")) == shown
     assert result.success.sum() > 0
-    assert dfa_says(capsys, "resume", "run")[0] == 0
-    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    assert dfa_says(capsys, "resume", "run", "--trust")[0] == 0
+    status, out, _ = dfa_says(capsys, "verify", "run", "--trust", "--json")
     assert (status, json.loads(out)["images"]) == (0, result.success.sum())

@@ -292,7 +292,7 @@ def test_a_real_8_bit_model_from_the_command_line(real, tmp_path, capsys):
     ]
     assert main(["attack", *words, "--batch-size", "16", "--max-queries", "500", "--class-offset", "1"]) == 0
     assert "6, 6 attacked" in capsys.readouterr().out
-    assert main(["verify", str(tmp_path / "run")]) == 0
-    assert main(["resume", str(tmp_path / "run")]) == 0
+    assert main(["verify", str(tmp_path / "run"), "--trust"]) == 0
+    assert main(["resume", str(tmp_path / "run"), "--trust"]) == 0
     assert main(["attack", *words, "--overwrite", "--batch-size", "16"]) == 0
     assert "6, 0 attacked" in capsys.readouterr().out

@@ -26,7 +26,7 @@ Path({mark!r}).write_text("ran")
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    folder = tmp_path / "here"
+    folder = tmp_path / "here [1]"
     folder.mkdir()
     return go_to_workplace(folder, monkeypatch)
 
@@ -118,8 +118,8 @@ def test_nothing_in_the_run_folder_is_loaded_even_if_it_is_trusted(here, capsys,
     change_command(here / "run", model="model.py:classify", preprocess="run/inside/evil.py:halve")
     assert dfa_says(capsys, command, "run", "--trust")[0] == 2
     (here / "elsewhere").symlink_to(inside)
-    for folder in (inside, here / "elsewhere"):
-        change_command(here / "run", model="evil:classify", preprocess=None, folder=str(folder))
+    for folder, model in ((inside, "evil:classify"), (here / "elsewhere", str(here / "model.py:classify"))):
+        change_command(here / "run", model=model, preprocess=None, folder=str(folder))
         status, _, err = dfa_says(capsys, command, "run", "--trust")
         assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), err
     assert not mark.exists()
@@ -155,11 +155,11 @@ def test_a_run_goes_on_with_the_words_that_are_given_again(here, capsys, mark, m
     monkeypatch.chdir(tmp_path)
     model, space, preprocess = "mine.py:classify", "my_spaces.py:left", "mine.py:halve"
     given = ("--model", model, "--space", space, "--preprocess", preprocess)
-    status, out, err = dfa_says(capsys, "resume", "here/run", *given, "--json")
+    status, out, err = dfa_says(capsys, "resume", "here [1]/run", *given, "--json")
     assert status in (0, 5), err
     assert json.loads(out)["summary"]["total"] == 10
     assert os.getcwd() == str(tmp_path)
-    status, _, err = dfa_says(capsys, "resume", "here/run", "--model", model)
+    status, _, err = dfa_says(capsys, "resume", "here [1]/run", "--model", model)
     assert status == 2
     assert "these are missing: --preprocess (it was model.py:halve), --space (it was spaces.py:left)" in err
     # Another function before the model, or another space, than the run's is named.
@@ -170,9 +170,15 @@ def test_a_run_goes_on_with_the_words_that_are_given_again(here, capsys, mark, m
     ):
         changed = list(given)
         changed[changed.index(name) + 1] = word
-        status, _, err = dfa_says(capsys, "resume", "here/run", *changed)
+        status, _, err = dfa_says(capsys, "resume", "here [1]/run", *changed)
         assert (status, message in err) == (4, True), err
     assert not mark.exists()
+    status, _, err = dfa_says(capsys, "attack", "mine.py:classify", "here [[]1]/photos/*.jpg", *fast, "--out", "b")
+    assert dfa_says(capsys, "resume", "b", "--model", "mine.py:classify")[0] == 0
+    monkeypatch.chdir(here)
+    status, _, err = dfa_says(capsys, "attack", "../mine.py:classify", "photos/*.jpg", *fast, "--out", "c")
+    monkeypatch.chdir(tmp_path)
+    assert dfa_says(capsys, "resume", "here [1]/c", "--model", "mine.py:classify")[0] == 0
 
 
 def test_a_run_folder_whose_command_is_no_command_is_refused(here, capsys):

@@ -46,6 +46,8 @@ def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):
     status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model2.py:classify")
     assert status == 1
     assert "things do not hold" in out
+    status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--epsilon", 1)
+    assert (status, "where 1 are allowed" in " ".join(out.split())) == (1, True)
     assert dfa_says(capsys, "verify", "run", "--model", "model.py:broken")[0] == 3
     assert dfa_says(capsys, "verify", "photos", "--model", "model.py:classify")[0] == 4
 

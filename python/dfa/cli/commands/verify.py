@@ -15,6 +15,7 @@ from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
+from dfa.cli.sources.spaces import parse_epsilon
 from dfa.cli.trust import refuse_from_run, trust_folder
 from dfa.errors import InvalidInputError
 from dfa.runs.saved_run import holds_run, read_run
@@ -33,6 +34,7 @@ Examples:
 @click.option("--model", help="The model to ask; else that of the run, if you trust its folder.")
 @trust_option
 @click.option("--images", help="Originals to believe instead of the copies in the folder.")
+@click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
 )
@@ -42,6 +44,7 @@ Examples:
 def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
     """Check every adversarial image of a run from its file, and ask the model about it, alone and in a batch."""
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
+    epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
     run = run.resolve()
     # What the user names is relative to where the user is.
     images = None if images is None else str(Path(images).absolute())
@@ -60,7 +63,7 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     if images is not None:
         wanted = read_run(run).config["shape"][-1]
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
-    verification = dfa.verify(run, oracle, originals=originals, batch_size=batch_size)
+    verification = dfa.verify(run, oracle, originals=originals, epsilon=epsilon, batch_size=batch_size)
     status = DONE if verification.holds else ABOVE
     if as_json:
         print_json({**verification.as_dict(), "exit": status})
@@ -73,9 +76,9 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         table.add_row(name, f"{number:,}", f"{failed:,}", entry, style="red" if failed else "")
     console.print(table, highlight=False)
     if verification.findings:
-        table = Table("image", "check", "what does not hold")
+        table = Table("of", "check", "what does not hold")
         for finding in verification.findings:
-            table.add_row(str(finding.index), finding.check, finding.problem)
+            table.add_row(finding.where, finding.check, finding.problem)
         console.print(table, highlight=False)
     for note in verification.notes:
         console.print(f"note: {note}", highlight=False)

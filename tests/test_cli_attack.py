@@ -156,15 +156,15 @@ def flaky(images):
 
 
 def test_a_terminal_sees_the_run_go_on():
-    from rich.console import Console
-
     from dfa.cli.commands.progress import show_progress
+    from dfa.cli.commands.screen import Screen
 
-    out = io.StringIO()
-    console = Console(force_terminal=True, width=200, file=out)
-    with show_progress(console, 10, dfa.Storage("somewhere")) as show:
+    screen = Screen()
+    screen.file, screen.width, screen._force_terminal = io.StringIO(), 200, True
+    folder = "some[b]where{0}{x} [/b]"
+    with show_progress(screen, 10, dfa.Storage(folder)) as show:
         dfa.run(lambda images: np.broadcast_to([0.75, 0.25], (len(images), 2)), IMAGES, max_queries=3, progress=show)
-    text = out.getvalue()
-    assert "somewhere" in text
+    text = screen.file.getvalue()
+    assert folder in text
     assert "10/10" in text
     assert "0.0 % fell" in text

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
+
+from dfa.cli.text import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,16 +19,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done; 1 attacks above `--fail-above`, or a verification that does not hold; 2 a wrong word; 3 the oracle
-        failed; 4 a folder could not be read or written; 130 interrupted.
+        failed; 4 a folder could not be read or written; 70 a fault of dfa; 130 interrupted.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        # While the command was still being loaded, or told how it ended.
+        print("dfa: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         importlib.import_module("click")
         importlib.import_module("rich")
     except ImportError as error:
-        print(f"dfa: {error}; install the command line with: pip install 'dfa-attack[cli]'", file=sys.stderr)
+        print(printable(f"dfa: {error}; install the command line with: pip install 'dfa-attack[cli]'"), file=sys.stderr)
         return 2
     # TensorFlow's start-up notes would come between the lines of a report.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from dfa.cli.commands.app import invoke
 
-    return invoke(sys.argv[1:] if arguments is None else list(arguments))
+    if arguments is not None:
+        return invoke(list(arguments))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file name that the terminal's encoding lacks is no reason to fail.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return invoke(sys.argv[1:])

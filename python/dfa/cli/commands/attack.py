@@ -23,7 +23,7 @@ from dfa.cli.commands.options import (
     target_option,
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
-from dfa.cli.commands.running import run_request
+from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
 from dfa.space import core_spaces
 
@@ -89,4 +89,5 @@ def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json:
         stem = re.sub(r"\W+", "-", Path(request.model).stem).strip("-")
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
-    return run_request(request, storage, fail_above, as_json, trace)
+    with interruptible(out):
+        return run_request(request, storage, fail_above, as_json, trace)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
 from dfa.cli.commands.options import fail_above_option, image_options, json_option, model_options, target_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
+from dfa.cli.commands.screen import Screen
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
@@ -81,5 +81,5 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
     if as_json:
         print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
     else:
-        Console().print(str(report), highlight=False)
+        Screen().say(report)
     return status

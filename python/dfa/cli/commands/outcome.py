@@ -13,12 +13,15 @@ ABOVE: Final = 1
 USAGE: Final = 2
 ORACLE: Final = 3
 FOLDER: Final = 4
+FAULT: Final = 70
 INTERRUPTED: Final = 130
+UNREAD: Final = 141
+"""Nobody reads what is printed; as of other programs in a pipe."""
 
 EXIT_STATUS: Final = """\b
 Exit status: 0 done, 1 attacks above --fail-above (or a verification that does
 not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not be read or
-written, 130 interrupted."""
+written, 70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
 
 

@@ -10,7 +10,7 @@ import click
 import dfa
 from dfa.cli.commands.options import fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
-from dfa.cli.commands.running import run_request
+from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
 from dfa.cli.trust import name_again, trust_folder
 
@@ -41,8 +41,9 @@ def resume(run: Path, trust: bool, fail_above: float | None, as_json: bool, **wo
     run = run.resolve()
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))
     given = {name: word for name, word in words.items() if word is not None}
-    if given:
-        request = name_again(request, run, given)
-    else:
-        trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
-    return run_request(request, storage, fail_above, as_json)
+    with interruptible(run, is_begun=True):
+        if given:
+            request = name_again(request, run, given)
+        else:
+            trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
+        return run_request(request, storage, fail_above, as_json)

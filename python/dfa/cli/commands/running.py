@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
 
 import dfa
 from dfa.cli.commands.outcome import ABOVE, DONE, print_json
 from dfa.cli.commands.progress import show_progress
+from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
 from dfa.cli.sources.images import ImageFiles, open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.errors import InvalidInputError
-from dfa.runs.folder import read_document
+from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
+
+
+@contextlib.contextmanager
+def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
+    """Let an interrupt say how to go on, whenever it comes.
+
+    Args:
+        folder: Where the run is kept.
+        is_begun: The run there is the one to go on with; otherwise one that is there now is another.
+
+    Raises:
+        KeyboardInterrupt: With the command that goes on, or with the word that there is nothing to go on with.
+    """
+    before = None if is_begun else _stamp(folder / RUN)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if _stamp(folder / RUN) == before:
+            raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
+        command = f"dfa resume {shlex.quote(str(folder))}"
+        raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another in its place, or None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def run_request(
@@ -38,9 +68,8 @@ def run_request(
 
     Raises:
         DfaError: As of `dfa.run`; or a word of the request names nothing.
-        KeyboardInterrupt: With the command that goes on from there.
     """
-    say = Console(stderr=True)
+    screen = Screen(error=True)
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
@@ -48,26 +77,23 @@ def run_request(
     size = parse_size(request.size)
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
-        say.print(source.text, highlight=False)
+        screen.say(source.text)
     targets = parse_target(request.target, source.names)
-    watch = contextlib.nullcontext(False) if as_json else show_progress(say, len(source.images), storage)
-    try:
-        with watch as progress:
-            result = dfa.run(
-                oracle,
-                source.images,
-                None if request.labels is None else read_labels(request.labels, source.names),
-                targets=targets,
-                space=space,
-                objective=request.objective,
-                optimizer=optimizer,
-                confirmations=Confirmation.parse(request.confirmations or 1),
-                store=storage,
-                progress=progress,
-                **request.settings,
-            )
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"interrupted; go on with: dfa resume {storage.folder}") from error
+    watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
+    with watch as progress:
+        result = dfa.run(
+            oracle,
+            source.images,
+            None if request.labels is None else read_labels(request.labels, source.names),
+            targets=targets,
+            space=space,
+            objective=request.objective,
+            optimizer=optimizer,
+            confirmations=Confirmation.parse(request.confirmations or 1),
+            store=storage,
+            progress=progress,
+            **request.settings,
+        )
     if trace is not None:
         result.profile.save_trace(trace)
     turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
@@ -93,17 +119,14 @@ def run_request(
     _print_result(summary, turned, storage)
     if above:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
-        Console().print(text, style="bold red", highlight=False)
+        Screen().say(text, "bold red")
     return status
 
 
 def _print_result(summary: dfa.Summary, turned: int, storage: dfa.Storage) -> None:
-    console = Console()
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for line in str(summary).splitlines():
-        name, _, value = line.partition("  ")
-        table.add_row(name, value.strip())
-    console.print(table, highlight=False)
+    screen = Screen()
+    lines = [line.partition("  ") for line in str(summary).splitlines()]
+    screen.show([(name, value.strip()) for name, _, value in lines])
     if turned:
-        console.print(f"{turned:,} files carry an EXIF orientation, which was not applied", highlight=False)
-    console.print(f"Kept in {storage.folder}; look at it with: dfa report {storage.folder}", highlight=False)
+        screen.say(f"{turned:,} files carry an EXIF orientation, which was not applied")
+    screen.say(f"Kept in {storage.folder}; look at it with: dfa report {shlex.quote(str(storage.folder))}")

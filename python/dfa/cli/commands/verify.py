@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 import dfa
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
+from dfa.cli.commands.screen import Screen
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
@@ -68,23 +67,27 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     if as_json:
         print_json({**verification.as_dict(), "exit": status})
         return status
-    console = Console()
-    table = Table("check", "made", "failed", "what must hold")
-    for name, number in verification.checked.items():
-        failed = verification.failed(name)
-        entry = verification.as_dict()["checks"][name]["what"]
-        table.add_row(name, f"{number:,}", f"{failed:,}", entry, style="red" if failed else "")
-    console.print(table, highlight=False)
+    screen = Screen()
+    failed = {name: verification.failed(name) for name in verification.checked}
+    screen.show(
+        [
+            (name, f"{number:,}", f"{failed[name]:,}", verification.as_dict()["checks"][name]["what"])
+            for name, number in verification.checked.items()
+        ],
+        "check",
+        "made",
+        "failed",
+        "what must hold",
+        styles=["red" if number else "" for number in failed.values()],
+    )
     if verification.findings:
-        table = Table("of", "check", "what does not hold")
-        for finding in verification.findings:
-            table.add_row(finding.where, finding.check, finding.problem)
-        console.print(table, highlight=False)
+        findings = [(each.where, each.check, each.problem) for each in verification.findings]
+        screen.show(findings, "of", "check", "what does not hold")
     for note in verification.notes:
-        console.print(f"note: {note}", highlight=False)
+        screen.say(f"note: {note}")
     verdict = "everything holds" if verification.holds else f"{len(verification.findings):,} things do not hold"
     style = "green" if verification.holds else "bold red"
-    console.print(f"{verification.images:,} adversarial images: {verdict}", style=style, highlight=False)
+    screen.say(f"{verification.images:,} adversarial images: {verdict}", style)
     return status
 
 

@@ -105,8 +105,8 @@ def test_a_rate_of_nothing_does_not_pass_silently(here, capsys):
     assert "labels must be class ids 0..1" in err
     (here / "labels.csv").write_text("label\n" + "1\n" * 10)
     status, _, err = dfa_says(capsys, *words, "--overwrite")
-    assert status == 2
-    assert "no image was attacked" in err
+    assert status == 5
+    assert "10 of 10 images were not attacked, so the run is not judged\n" in err
 
 
 def test_repeated_answers_are_asked_for_by_a_flag(here, capsys):

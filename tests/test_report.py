@@ -179,6 +179,7 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     assert "<b>0.0 %</b>" in html
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_a_run_of_skipped_images_has_a_report(tmp_path):
     wrong = (CLASSIFIER.classes(IMAGES[:4]) + 1) % 10
     dfa.run(CLASSIFIER, IMAGES[:4], wrong, progress=False, store=tmp_path / "run")

@@ -12,6 +12,7 @@ import click
 
 import dfa
 from dfa.cli.commands.options import (
+    allow_missing_option,
     fail_above_option,
     image_options,
     json_option,
@@ -66,6 +67,7 @@ labels.csv has a header and the columns file,label (or index,label).
     help="Most images sent to the oracle that a kill can make dfa send again.",
 )
 @fail_above_option
+@allow_missing_option
 @preset_option
 @click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
 @click.option(
@@ -78,7 +80,9 @@ labels.csv has a header and the columns file,label (or index,label).
 @image_options
 @setting_options(optimizer_settings(), unset=True)
 @json_option
-def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json: bool, **words: Any) -> int:
+def attack(
+    out: Path | None, overwrite: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: Any
+) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
     settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
@@ -90,4 +94,4 @@ def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json:
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
-        return run_request(request, storage, fail_above, as_json, trace)
+        return run_request(request, storage, as_json, trace, fail_above=fail_above, allow_missing=allow_missing)

@@ -172,6 +172,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 fail_above_option = click.option(
     "--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1."
 )
+allow_missing_option = click.option(
+    "--allow-missing",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    default=0.5,
+    show_default=True,
+    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.",
+)
 target_option = click.option(
     "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 import dfa
-from dfa.cli.commands.options import fail_above_option, json_option, trust_option
+from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
@@ -30,8 +30,11 @@ Examples:
 @click.option("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
 @fail_above_option
+@allow_missing_option
 @json_option
-def resume(run: Path, trust: bool, fail_above: float | None, as_json: bool, **words: str | None) -> int:
+def resume(
+    run: Path, trust: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: str | None
+) -> int:
     """Go on with a run that was cut short, from its last checkpoint.
 
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
@@ -46,4 +49,4 @@ def resume(run: Path, trust: bool, fail_above: float | None, as_json: bool, **wo
             request = name_again(request, run, given)
         else:
             trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
-        return run_request(request, storage, fail_above, as_json)
+        return run_request(request, storage, as_json, fail_above=fail_above, allow_missing=allow_missing)

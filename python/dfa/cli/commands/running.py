@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 import dfa
-from dfa.cli.commands.outcome import ABOVE, DONE, print_json
+from dfa.cli.commands.outcome import ABOVE, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import ImageFiles, open_images, parse_size
+from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
-from dfa.errors import InvalidInputError
+from dfa.engine.inputs import OTHER_SHAPE
+from dfa.errors import MostSkippedWarning
+from dfa.results.skips import tell_skips
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
+
+_SHOWN: Final = 10
+"""Images that could not be attacked, by name; of others their number."""
 
 
 @contextlib.contextmanager
@@ -52,16 +59,23 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def run_request(
-    request: Request, storage: dfa.Storage, fail_above: float | None, as_json: bool, trace: Path | None = None
+    request: Request,
+    storage: dfa.Storage,
+    as_json: bool,
+    trace: Path | None = None,
+    *,
+    fail_above: float | None,
+    allow_missing: float,
 ) -> int:
     """Run an attack, keep what it finds, and say so.
 
     Args:
         request: The attack.
         storage: Its folder.
-        fail_above: The highest TSR that is no failure, or None.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        fail_above: The highest TSR that is no failure, or None.
+        allow_missing: The largest share of images not attacked with which the run is judged.
 
     Returns:
         The exit status.
@@ -80,7 +94,8 @@ def run_request(
         screen.say(source.text)
     targets = parse_target(request.target, source.names)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
-    with watch as progress:
+    with watch as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         result = dfa.run(
             oracle,
             source.images,
@@ -98,10 +113,15 @@ def run_request(
         result.profile.save_trace(trace)
     turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
     summary = result.summary()
-    if fail_above is not None and not summary.attacked:
-        raise InvalidInputError("no image was attacked, so there is no rate to hold against --fail-above")
-    above = fail_above is not None and bool(fail_above < summary.TSR)
-    status = ABOVE if above else DONE
+    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing)
+    errors = [record for record in result.records if record.status is dfa.Status.ERROR]
+    for line in _told_of_errors(errors, source, request):
+        screen.say(line)
+    skips = tell_skips(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
+    if skips:
+        screen.say(skips)
+    if status == MISSING:
+        screen.say(tell_missing(summary.total, summary.attacked), "bold red")
     if as_json:
         print_json(
             {
@@ -111,16 +131,33 @@ def run_request(
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),
                 "profile": result.profile.as_dict(),
+                "errors": [
+                    {"index": each.index, "file": source.names[each.index], "reason": each.reason} for each in errors
+                ],
+                "skips": skips,
                 "fail_above": fail_above,
                 "exit": status,
             }
         )
         return status
     _print_result(summary, turned, storage)
-    if above:
+    if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
     return status
+
+
+def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource, request: Request) -> Iterator[str]:
+    """Yield, line by line, which images could not be attacked, and what helps."""
+    if not errors:
+        return
+    yield f"{len(errors):,} of {len(source.names):,} images could not be attacked:"
+    for record in errors[:_SHOWN]:
+        yield f"  {source.names[record.index]}: {record.reason}"
+    if len(errors) > _SHOWN:
+        yield f"  and {len(errors) - _SHOWN:,} more"
+    if any(OTHER_SHAPE in record.reason for record in errors) and request.size is None:
+        yield "  --size HEIGHTxWIDTH makes image files one size"
 
 
 def _print_result(summary: dfa.Summary, turned: int, storage: dfa.Storage) -> None:

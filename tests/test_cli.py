@@ -16,6 +16,7 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 
 from command_line import IMAGES, MODEL, attack, dfa_says, go_to_workplace
+from dfa.extras import how_to_install
 
 
 @pytest.fixture
@@ -115,11 +116,19 @@ def test_shells_complete(capsys, shell):
     assert "_DFA_COMPLETE" in out
 
 
-def test_what_is_missing_is_named(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "click", None)
-    status, _, err = dfa_says(capsys, "--help")
-    assert status == 2
-    assert "pip install 'dfa-attack[cli]'" in err
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_without_the_extra_dfa_still_says_what_it_is(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    for word in ("--help", "-h"):
+        status, out, err = dfa_says(capsys, word)
+        assert (status, err) == (0, "")
+        assert "Adversarial images by querying alone" in out
+        assert how_to_install("cli") in out
+    assert dfa_says(capsys, "--version")[:2] == (0, f"{dfa.__version__}\n")
+    status, out, err = dfa_says(capsys, "attack", "model.keras", "photos")
+    assert (status, out) == (2, "")
+    assert f"the command line is installed with: {how_to_install('cli')}" in err
+    assert package in err
 
 
 def test_the_command_is_installed():

@@ -8,7 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 
+import dfa
 from dfa.cli.text import printable
+from dfa.extras import how_to_install
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +36,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         importlib.import_module("click")
         importlib.import_module("rich")
     except ImportError as error:
-        print(printable(f"dfa: {error}; install the command line with: pip install 'dfa-attack[cli]'"), file=sys.stderr)
-        return 2
+        return _run_without_extra(sys.argv[1:] if arguments is None else arguments, error)
     # TensorFlow's start-up notes would come between the lines of a report.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from dfa.cli.commands.app import invoke
@@ -46,3 +47,16 @@ def _run(arguments: Sequence[str] | None) -> int:
         # A file name that the terminal's encoding lacks is no reason to fail.
         sys.stdout.reconfigure(errors="backslashreplace")
     return invoke(sys.argv[1:])
+
+
+def _run_without_extra(arguments: Sequence[str], error: ImportError) -> int:
+    """Say what can be said without the extra: what dfa is, and how the command line is installed."""
+    hint = f"the command line is installed with: {how_to_install('cli')}"
+    if "--version" in arguments:
+        print(printable(dfa.__version__))
+        return 0
+    if {"-h", "--help"} & set(arguments):
+        print(printable(f"{(dfa.__doc__ or '').partition('>>>')[0].strip()}\n\nFrom Python: dfa.run; {hint}"))
+        return 0
+    print(printable(f"dfa: {error}; {hint}"), file=sys.stderr)
+    return 2

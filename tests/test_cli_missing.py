@@ -137,4 +137,21 @@ def test_an_audit_of_nothing_is_no_verdict_either(here, capsys):
     words += ("--vector-model", "model.py:classify")
     status, _, err = dfa_says(capsys, *words, "--labels", "labels.npy")
     assert (status, "10 of 10 images were not attacked" in err) == (5, True)
+    assert "10 are not what their labels say: 0 has the label" in err
+    assert "off by one; look at --labels" in err
+    assert "Warning" not in err
+    namespace = {}
+    exec(MODEL, namespace)
+    model, vectors = namespace["classify"], np.load("vectors.npy")
+    with pytest.warns(dfa.MostSkippedWarning, match="image 1 has the label .*off by one.*labels="):
+        dfa.audit(model, IMAGES, vectors, classes(1), vector_oracle=model, normalizer=dfa.Affine.between(0, 255))
     assert dfa_says(capsys, *words)[0] == 0
+
+
+def test_a_forecast_of_images_of_several_sizes_is_refused_in_words(here, capsys):
+    resize(here, 5)
+    status, _, err = dfa_says(capsys, "bench", "model.py:classify", "photos", "--sizes", "1", "--seconds", 0)
+    assert (status, "must have the shape of the first" in err) == (2, True)
+    (here / "photos" / "p3.jpg").write_bytes(b"no image")
+    status, _, err = dfa_says(capsys, "bench", "model.py:classify", "photos", "--sizes", "1", "--seconds", 0)
+    assert (status, "image 3 cannot be read" in err) == (2, True)

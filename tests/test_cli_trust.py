@@ -178,7 +178,14 @@ def test_a_run_goes_on_with_the_words_that_are_given_again(here, capsys, mark, m
     monkeypatch.chdir(here)
     status, _, err = dfa_says(capsys, "attack", "../mine.py:classify", "photos/*.jpg", *fast, "--out", "c")
     monkeypatch.chdir(tmp_path)
-    assert dfa_says(capsys, "resume", "here [1]/c", "--model", "mine.py:classify")[0] == 0
+    status, _, err = dfa_says(capsys, "resume", "here [1]/c", "--model", "mine.py:classify")
+    assert (status, f"reading the images {tmp_path}/here" in err) == (0, True)
+    # What the user names is where the user is, also where the rest is where the folder says.
+    (tmp_path / "photos").symlink_to(here / "photos")
+    (here / "model.py").write_text(MODEL)
+    change_command(here / "c", model="model.py:classify")
+    status, _, err = dfa_says(capsys, "verify", "here [1]/c", "--trust", "--images", "photos/*.jpg")
+    assert status == 0, err
 
 
 def test_a_run_folder_whose_command_is_no_command_is_refused(here, capsys):

@@ -94,11 +94,17 @@ def name_again(request: Request, run: Path, given: Mapping[str, str]) -> Request
         for name in ("labels", "target", "epsilon")
         if (word := getattr(request, name)) is not None and word.endswith(_ARRAYS)
     }
-    images = folder / request.images
-    # A glob's own signs stay what they are, and those of the folder's name are none.
-    found = str(images) if images.exists() else os.path.join(glob.escape(str(folder)), request.images)
+    found = anchored(request.images, folder)
+    print(printable(f"dfa: reading the images {found}"), file=sys.stderr)
     named: dict[str, Any] = {**tables, **given, "images": found}
     return replace(request, **named)
+
+
+def anchored(images: str, folder: Path) -> str:
+    """Return what names images, a path or a glob, as it does from a folder, wherever one is."""
+    path = folder / images
+    # A glob's own signs stay what they are, and those of the folder's name are none.
+    return str(path) if path.exists() else os.path.join(glob.escape(str(folder)), images)
 
 
 def refuse_from_run(words: Mapping[str, str], folder: Path, run: Path, *, files: bool = True) -> None:

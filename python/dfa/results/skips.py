@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from dfa.results.record import Record, Status
 
@@ -11,32 +11,53 @@ _SHOWN: Final = 3
 """Examples of a label and an answer; of fewer nothing is guessed."""
 
 
-def tell_skips(records: Sequence[Record], cure: str, names: Sequence[str] | None = None) -> str:
-    """Return what to tell of a run that skipped more than half of its images; nothing of any other.
+class Mislabelled(NamedTuple):
+    """An image whose class is not its label."""
+
+    place: int
+    label: int
+    answer: int
+
+
+def tell_skipped_records(records: Sequence[Record], cure: str, names: Sequence[str] | None = None) -> str:
+    """Return what `tell_skips` says of a run's records."""
+    skipped = [record for record in records if record.status is Status.SKIPPED]
+    wrong = [
+        Mislabelled(each.index, each.label, each.class_before)
+        for each in skipped
+        if each.label is not None and each.class_before is not None and each.label != each.class_before
+    ]
+    return tell_skips(len(records), len(skipped), wrong, cure, names)
+
+
+def tell_skips(
+    number: int, skipped: int, wrong: Sequence[Mislabelled], cure: str, names: Sequence[str] | None = None
+) -> str:
+    """Return what to tell where more than half of the images were skipped; else nothing.
 
     Args:
-        records: Of all images of the run.
+        number: Of all images.
+        skipped: Of those that were skipped.
+        wrong: Of these, the images that the model gets wrong; the others are of the target class already.
         cure: What the user may change where labels are wrong.
         names: What the images are called; None for their places.
     """
-    skipped = [record for record in records if record.status is Status.SKIPPED]
-    if 2 * len(skipped) <= len(records):
+    if 2 * skipped <= number:
         return ""
-    parts = [f"{len(skipped):,} of {len(records):,} images were skipped"]
-    wrong = [record for record in skipped if record.label is not None and record.label != record.class_before]
-    if len(wrong) < len(skipped):
-        parts.append(f"{len(skipped) - len(wrong):,} are of the target class already")
+    parts = [f"{skipped:,} of {number:,} images were skipped"]
+    if len(wrong) < skipped:
+        parts.append(f"{skipped - len(wrong):,} are of the target class already")
     if not wrong:
         return "; ".join(parts)
     examples = [
-        f"{f'image {each.index}' if names is None else names[each.index]} has the label {each.label} and the answer "
-        f"{each.class_before}"
+        f"{f'image {each.place}' if names is None else names[each.place]} has the label {each.label} and the answer "
+        f"{each.answer}"
         for each in wrong[:_SHOWN]
     ]
     parts.append(f"{len(wrong):,} are not what their labels say: {', '.join(examples)}")
     for step, word in ((1, "plus"), (-1, "minus")):
-        number = sum(each.class_before == (each.label or 0) + step for each in wrong)
-        if len(wrong) >= _SHOWN and 2 * number > len(wrong):
+        stepped = sum(each.answer == each.label + step for each in wrong)
+        if len(wrong) >= _SHOWN and 2 * stepped > len(wrong):
             parts.append(f"most answers are the label {word} 1, so the ids seem to be off by one")
     parts.append(f"look at {cure}")
     return "; ".join(parts)

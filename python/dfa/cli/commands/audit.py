@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from dfa.cli.commands.screen import Screen
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, MostSkippedWarning
 
 
 @click.command(
@@ -77,25 +78,30 @@ def audit(
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
-    report = auditing.audit(
-        oracle,
-        source.images,
-        vectors,
-        None if words["labels"] is None else read_labels(words["labels"], source.names),
-        targets=parse_target(words["target"], source.names),
-        normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
-        vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
-        rounding=words["rounding"].split(","),
-        codec=words["codec"].split(","),
-        epsilon=words["epsilon"],
-        seed=words["seed"],
-        batch_size=words["batch_size"],
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
+        report = auditing.audit(
+            oracle,
+            source.images,
+            vectors,
+            None if words["labels"] is None else read_labels(words["labels"], source.names),
+            targets=parse_target(words["target"], source.names),
+            normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
+            vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
+            rounding=words["rounding"].split(","),
+            codec=words["codec"].split(","),
+            epsilon=words["epsilon"],
+            seed=words["seed"],
+            batch_size=words["batch_size"],
+        )
     summaries = report.summaries()
     total, attacked = len(source.images), min(each.attacked for each in summaries)
     status = judge(total, attacked, [each.TSR for each in summaries], fail_above, allow_missing)
+    screen = Screen(error=True)
+    if skips := report.skips("--labels, and at --class-offset of a .tflite file", source.names):
+        screen.say(skips)
     if status == MISSING:
-        Screen(error=True).say(tell_missing(total, attacked), "bold red")
+        screen.say(tell_missing(total, attacked), "bold red")
     if as_json:
         print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
     else:

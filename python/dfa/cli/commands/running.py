@@ -20,7 +20,7 @@ from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import MostSkippedWarning
-from dfa.results.skips import tell_skips
+from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
 
@@ -115,9 +115,9 @@ def run_request(
     summary = result.summary()
     status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing)
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
-    for line in _told_of_errors(errors, source, request):
+    for line in _told_of_errors(errors, source):
         screen.say(line)
-    skips = tell_skips(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
+    skips = tell_skipped_records(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
     if skips:
         screen.say(skips)
     if status == MISSING:
@@ -147,7 +147,7 @@ def run_request(
     return status
 
 
-def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource, request: Request) -> Iterator[str]:
+def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:
     """Yield, line by line, which images could not be attacked, and what helps."""
     if not errors:
         return
@@ -156,7 +156,7 @@ def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource, request: 
         yield f"  {source.names[record.index]}: {record.reason}"
     if len(errors) > _SHOWN:
         yield f"  and {len(errors) - _SHOWN:,} more"
-    if any(OTHER_SHAPE in record.reason for record in errors) and request.size is None:
+    if any(OTHER_SHAPE in record.reason for record in errors):
         yield "  --size HEIGHTxWIDTH makes image files one size"
 
 

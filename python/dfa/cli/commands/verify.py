@@ -15,7 +15,7 @@ from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_epsilon
-from dfa.cli.trust import refuse_from_run, trust_folder
+from dfa.cli.trust import anchored, refuse_from_run, trust_folder
 from dfa.errors import InvalidInputError
 from dfa.runs.saved_run import holds_run, read_run
 
@@ -46,7 +46,7 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
     run = run.resolve()
     # What the user names is relative to where the user is.
-    images = None if images is None else str(Path(images).absolute())
+    images = None if images is None else anchored(images, Path.cwd())
     if model is None:
         if words["preprocess"] is not None:
             raise InvalidInputError("--preprocess goes before the model that --model names; give both, or neither")

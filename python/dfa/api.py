@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -43,6 +43,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     ids: ArrayLike | None = None,
+    layout: Literal["NHWC"] | None = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
 
@@ -96,6 +97,8 @@ def run(
             they were (only `threads`, `progress` and `store` may differ), and the result is then what the run would
             have ended with, had it not been cut short. A run that has ended is read back.
         ids: Integers that name the images' random streams, (N,). None: made from the images' bytes.
+        layout: "NHWC" says that images whose channels seem to come first, such as (N, 3, 32, 32), are meant as they
+            are: 3 high, with 32 channels. Otherwise they are refused.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -129,6 +132,7 @@ def run(
         threads=threads,
         progress=progress,
         ids=ids,
+        layout=layout,
     )
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)

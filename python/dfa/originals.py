@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_CHANNELS: Final = (1, 3, 4)
+"""Of grey, RGB and RGBA."""
 
 
 class Form(Enum):
@@ -45,6 +48,18 @@ def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
     exact = np.int64 if original.dtype.kind in "iu" else np.float64
     change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
     return change
+
+
+def is_channels_first(shape: Sequence[int]) -> bool:
+    """Tell whether an image of this shape is more likely (C, H, W) than (H, W, C).
+
+    So where the first axis is as short as channels are (1, 3 or 4), the last is not, and the other two are longer.
+    (3, 8, 4) may be either, and is taken as it stands.
+    """
+    if len(shape) != 3:
+        return False
+    first, *others = shape
+    return first in _CHANNELS and shape[2] not in _CHANNELS and min(others) > first
 
 
 def float_hint(images: NDArray[Any]) -> str:

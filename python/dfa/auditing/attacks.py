@@ -22,6 +22,7 @@ from dfa.auditing.audit_report import AuditReport
 from dfa.auditing.normalizers import Affine, AnyNormalizer, Layout, Vectors, as_normalizer, checked_vectors
 from dfa.auditing.vector_oracle import VectorOracle, as_vector_oracle
 from dfa.auditing.vectors import on_host
+from dfa.engine.inputs import Inputs
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
 from dfa.search.goals import parse_labels
@@ -76,6 +77,8 @@ def audit_attack(
             "images must be uint8 of shape (N, H, W, C), got "
             + (f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__)
         )
+    # Before the attack, which may take hours.
+    Inputs(images, layout=audit_arguments.get("layout"))
     parsed = parse_labels(labels, len(images))
     if parsed is None:
         raise InvalidInputError("labels must be class ids, one per image, since attacks need them; got None")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,6 +38,7 @@ def audit(
     seed: int = 0,
     batch_size: int = 256,
     threads: int = 2,
+    layout: Literal["NHWC"] | None = None,
 ) -> AuditReport:
     """Bring an attack's adversarial vectors back to 8-bit images, ask again, and report what is left.
 
@@ -74,6 +75,7 @@ def audit(
         seed: 0..2**64 - 1, of stochastic rounding. Its draws depend on (seed, id), not on order or batch.
         batch_size: The most images per call of an oracle.
         threads: Threads that round, write and read images beside the oracle.
+        layout: As in `dfa.run`, of the originals. That of the vectors is the normalizer's.
 
     Returns:
         The report: `str(report)`, `report.summary()`, `report.records`, `report.to_pandas()`, `report.plot(path)`.
@@ -108,6 +110,7 @@ def audit(
         seed=require_integer("seed", seed, 0, 2**64 - 1),
         batch_size=require_integer("batch_size", batch_size, 1),
         threads=require_integer("threads", threads, 1, 1024),
+        layout=layout,
     ).run(started)
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +60,7 @@ def repair(
     seed: int = 0,
     batch_size: int = 256,
     threads: int | None = None,
+    layout: Literal["NHWC"] | None = None,
 ) -> RepairReport:
     """Search, around vectors whose nearest image is benign, for images that are adversarial, by queries alone.
 
@@ -86,6 +87,7 @@ def repair(
         batch_size: The most images per call of the oracle; the images of a batch are searched side by side. Results do
             not depend on it.
         threads: Threads of the C++ core. None: 1. Results do not depend on it.
+        layout: As in `dfa.run`, of the originals.
 
     Returns:
         Records, adversarial images, and `summary()`.
@@ -100,7 +102,7 @@ def repair(
         Paper, section 3.1.1; see `dfa.auditing.repair`.
     """
     started = time.perf_counter()
-    inputs = Inputs(originals)
+    inputs = Inputs(originals, layout=layout)
     parsed_labels = parse_labels(labels, inputs.num_images)
     parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
     space = as_normalizer(normalizer)

@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import dfa
 from dfa.cli.sources.images import Channels
@@ -36,6 +36,7 @@ class Request:
         k: How many classes are shown.
         shows: What of the model's answers is shown; None for all.
         space: The search space; None for the ball.
+        image_layout: "NHWC" where images look like (C, H, W) and are not; else None.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -61,6 +62,7 @@ class Request:
     k: int | None = None
     shows: str | None = None
     space: str | None = None
+    image_layout: Literal["NHWC"] | None = None
 
     @classmethod
     def of_run(cls, folder: Path) -> Request:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import as_array
 from dfa.errors import InvalidInputError
-from dfa.originals import Form, float_hint
+from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
 
 
@@ -26,17 +26,29 @@ class Inputs:
         dtype: uint8 of images.
     """
 
-    def __init__(self, images: ImageSequence | Sequence[Any] | NDArray[Any], form: Form = Form.IMAGES) -> None:
+    def __init__(
+        self,
+        images: ImageSequence | Sequence[Any] | NDArray[Any],
+        form: Form = Form.IMAGES,
+        *,
+        layout: str | None = None,
+    ) -> None:
         """Look at the length and at the first image; read nothing else.
 
         Args:
             images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
                 uint8 (H, W, C) images of one shape.
             form: What they are to be instead.
+            layout: "NHWC" where images that look like (C, H, W) are (H, W, C) all the same.
 
         Raises:
-            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C).
+            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C), or looks like
+                (C, H, W).
         """
+        if not (layout is None or (isinstance(layout, str) and layout == "NHWC")):
+            raise InvalidInputError(
+                f"layout must be None or 'NHWC', got {layout!r}; images (N, C, H, W) must be transposed"
+            )
         is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
         if is_array and (images.dtype != np.uint8 or images.ndim != 4):  # type: ignore[union-attr]
             raise InvalidInputError(_describe_array(np.asarray(images)))
@@ -52,6 +64,8 @@ class Inputs:
         self.form = form
         self.shape: Any = None  # a tuple of integers, three of images
         first = self.load(0)
+        if form is Form.IMAGES and layout is None and is_channels_first(first.shape):
+            raise InvalidInputError(_describe_channels_first(images, first.shape))
         self.shape = first.shape
         self.dtype = first.dtype
 
@@ -123,8 +137,26 @@ class StreamIds:
         return int.from_bytes(named, "little")
 
 
+def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
+    if isinstance(images, np.ndarray):
+        cure = "images.transpose(0, 2, 3, 1)"
+    elif hasattr(images, "permute"):
+        cure = "images.permute(0, 2, 3, 1)"  # a tensor of torch
+    else:
+        cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"
+    return (
+        f"each image must be of shape (H, W, C), and {shape} looks like (C, H, W); pass {cure}, or layout='NHWC' "
+        f"(--image-layout NHWC) if it is {shape[0]} high and has {shape[2]} channels"
+    )
+
+
 def _describe_array(images: NDArray[Any]) -> str:
     text = f"images must be uint8 of shape (N, H, W, C), got {images.dtype} of shape {images.shape}"
+    if images.ndim == 4 and is_channels_first(images.shape[1:]):
+        text += "; transpose with images = images.transpose(0, 2, 3, 1)"
     if images.dtype == np.uint8 and images.ndim == 3:
-        return f"{text}; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
+        text += "; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
+        return text + (
+            ", images.transpose(1, 2, 0)[None] for one image (C, H, W)" if is_channels_first(images.shape) else ""
+        )
     return text + float_hint(images)

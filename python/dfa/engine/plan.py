@@ -109,6 +109,7 @@ def make_plan(
     threads: int | None,
     progress: bool | Callable[[Record], None],
     ids: ArrayLike | None,
+    layout: str | None,
 ) -> Plan:
     """Check the arguments of `dfa.run`, and return the run that they describe.
 
@@ -116,7 +117,7 @@ def make_plan(
         InvalidInputError: An argument is not as `dfa.run` describes it.
     """
     space = _checked_space(space, epsilon)
-    inputs = Inputs(images, space.form)
+    inputs = Inputs(images, space.form, layout=layout)
     optimizer = _checked_optimizer(optimizer, space)
     parsed_labels = parse_labels(labels, inputs.num_images)
     parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)

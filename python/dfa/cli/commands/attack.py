@@ -13,6 +13,7 @@ import click
 import dfa
 from dfa.cli.commands.options import (
     fail_above_option,
+    image_layout_option,
     image_options,
     json_option,
     model_options,
@@ -76,6 +77,7 @@ labels.csv has a header and the columns file,label (or index,label).
 @setting_options(run_settings(), unset=False)
 @model_options
 @image_options
+@image_layout_option
 @setting_options(optimizer_settings(), unset=True)
 @json_option
 def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json: bool, **words: Any) -> int:

@@ -9,7 +9,14 @@ from typing import Any
 import click
 from rich.console import Console
 
-from dfa.cli.commands.options import fail_above_option, image_options, json_option, model_options, target_option
+from dfa.cli.commands.options import (
+    fail_above_option,
+    image_layout_option,
+    image_options,
+    json_option,
+    model_options,
+    target_option,
+)
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
@@ -46,6 +53,7 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @fail_above_option
 @model_options
 @image_options
+@image_layout_option
 @json_option
 def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_json: bool, **words: Any) -> int:
     """Bring another tool's adversarial vectors back to 8-bit images, ask again, and say what is left of them."""
@@ -74,6 +82,7 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
         epsilon=words["epsilon"],
         seed=words["seed"],
         batch_size=words["batch_size"],
+        layout=words["image_layout"],
     )
     summaries = report.summaries()
     above = fail_above is not None and any(fail_above < each.TSR for each in summaries)

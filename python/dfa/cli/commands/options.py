@@ -163,6 +163,11 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
+image_layout_option = click.option(
+    "--image-layout",
+    type=click.Choice(["NHWC"]),
+    help="Take an array as it is, although its channels seem to come first.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 fail_above_option = click.option(
     "--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1."

@@ -64,6 +64,7 @@ def run_request(
                 confirmations=Confirmation.parse(request.confirmations or 1),
                 store=storage,
                 progress=progress,
+                layout=request.image_layout,
                 **request.settings,
             )
     except KeyboardInterrupt as error:

@@ -77,6 +77,8 @@ class Inputs:
         """
         try:
             image = np.asarray(self._images[index])
+        except InvalidInputError as error:
+            raise InvalidInputError(f"image {index}: {error}") from error
         except Exception as error:  # a user's sequence may raise anything
             raise InvalidInputError(f"image {index} cannot be read: {type(error).__name__}: {error}") from error
         problem = self.form.why_not(image)

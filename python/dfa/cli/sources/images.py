@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 import numpy as np
 import PIL
@@ -13,14 +13,18 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.cli.sources.arrays import load_array
+from dfa.cli.sources.depth import check_depth
 from dfa.errors import InvalidInputError
+from dfa.files import opened, reading
 from dfa.types import Image, ImageSequence
 
 Channels: TypeAlias = Literal["auto", "grey", "rgb"]
 
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _GREY_MODES: Final = {"1", "L", "LA"}
-_COLOUR_MODES: Final = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
+
 _ORIENTATION: Final = 0x0112
 
 
@@ -51,13 +55,11 @@ class ImageFiles:
         """Return one image: uint8, (H, W, 1) or (H, W, 3).
 
         Raises:
-            OSError: It cannot be read.
-            InvalidInputError: It holds more than 8 bits per channel.
+            InvalidInputError: It cannot be read, or holds more than 8 bits per channel.
         """
         path = self.paths[index]
-        with PIL.Image.open(path) as picture:
-            if picture.mode not in _GREY_MODES | _COLOUR_MODES:
-                raise InvalidInputError(f"{path.name} must have 8 bits per channel, and is of mode {picture.mode!r}")
+        with opened(path) as file, _decoder(file, path) as picture:
+            check_depth(picture, file, path.name)
             if picture.getexif().get(_ORIENTATION, 1) != 1:
                 self.turned.add(path.name)
             decoded = picture.convert("L" if self.channels == "grey" else "RGB")
@@ -110,8 +112,11 @@ def open_images(
         if size is not None or channels != "auto":
             raise InvalidInputError("only image files can be resized or converted; an array is attacked as it is")
         images = load_array(path, "images")
+        if images.ndim == 0:
+            raise InvalidInputError(f"{word!r} must hold images (N, H, W, C), and holds a single value")
         return ImageSource(images, [str(index) for index in range(len(images))], f"{len(images):,} images of {word}")
-    files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
+    with reading(word):
+        files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
     files = [each for each in files if each.suffix.lower() in _SUFFIXES and not each.name.startswith(".")]
     if not files:
         raise InvalidInputError(
@@ -141,8 +146,19 @@ def _channels_of_files(first: Path, channels: Channels, wanted: int | None) -> L
         return channels
     if wanted in (1, 3):
         return "grey" if wanted == 1 else "rgb"
+    with opened(first) as file, _decoder(file, first) as picture:
+        return "grey" if picture.mode in _GREY_MODES else "rgb"
+
+
+def _decoder(file: BinaryIO, path: Path) -> PIL.Image.Image:
+    """Return an image that is opened and not decoded yet.
+
+    Raises:
+        InvalidInputError: It is of no format that is read here.
+    """
     try:
-        with PIL.Image.open(first) as picture:
-            return "grey" if picture.mode in _GREY_MODES else "rgb"
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {first}: {error}") from error
+        return PIL.Image.open(file, formats=_FORMATS)
+    except PIL.UnidentifiedImageError as error:
+        raise InvalidInputError(
+            f"cannot read {str(path)!r}: it is none of {', '.join(_FORMATS)}, or damaged"
+        ) from error

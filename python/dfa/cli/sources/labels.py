@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dfa.cli.sources.arrays import load_array
 from dfa.errors import InvalidInputError
+from dfa.files import opened
 from dfa.search.goals import Rank, rank
 
 
@@ -32,11 +34,8 @@ def read_labels(word: str, names: Sequence[str], *, column: str = "label") -> ND
     path = Path(word)
     if path.suffix in (".npy", ".npz"):
         return np.asarray(load_array(path, f"{column}s"))
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(f"cannot read {word!r}: {error}") from error
+    with opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        rows = list(csv.DictReader(text, skipinitialspace=True))
     if not rows or column not in rows[0]:
         raise InvalidInputError(
             f"{word!r} must be a table with a header and a column {column!r}, such as\nfile,{column}\ncat.jpg,281"
@@ -52,6 +51,10 @@ def read_labels(word: str, names: Sequence[str], *, column: str = "label") -> ND
     found: dict[str, int] = {}
     for place, row in enumerate(rows):
         # A table may be about a folder, and name its files with the folder.
+        if row[key] is None:
+            raise InvalidInputError(
+                f"{word!r} must have a column {key!r} in every row, and row {place + 1} is too short"
+            )
         name = Path(row[key]).name if key == "file" else row[key].strip()
         if found.setdefault(name, label := _integer(row[column], word, place)) != label:
             raise InvalidInputError(f"{word!r} gives {name} twice, as {found[name]} and as {label}")
@@ -79,6 +82,9 @@ def parse_target(word: str | None, names: Sequence[str]) -> Rank | int | NDArray
 
 def _integer(text: str | None, word: str, place: int) -> int:
     try:
-        return int(text or "")
+        number = int(text or "")
     except ValueError:
-        raise InvalidInputError(f"{word!r} must hold class ids, and row {place + 1} holds {text!r}") from None
+        number = -1
+    if not 0 <= number < 2**63:
+        raise InvalidInputError(f"{word!r} must hold class ids, and row {place + 1} holds {text!r}")
+    return number

@@ -23,7 +23,8 @@ _KINDS: Final = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_NUMPY: Final = (b"\x93NUMPY", b"PK")
+_NPY: Final = b"\x93NUMPY"
+_ZIP: Final = b"PK"
 """How .npy and .npz files begin."""
 
 
@@ -65,12 +66,16 @@ def opened_arrays(path: str | Path) -> Iterator[Any]:
         InvalidInputError: As of `opened`; or it is no such file, whatever its name.
     """
     with opened(path) as file:
-        if not file.read(6).startswith(_NUMPY):
+        magic = file.read(6)
+        if not magic.startswith((_NPY, _ZIP)):
             # NumPy would take it for a pickle, and advise to load it as one.
             raise InvalidInputError(f"cannot read {str(path)!r}: it must be a .npy or .npz file of NumPy, and is none")
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        with contextlib.nullcontext(loaded) if isinstance(loaded, np.ndarray) else loaded:
-            yield loaded
+        if magic.startswith(_NPY):
+            yield np.load(path, mmap_mode="r", allow_pickle=False)
+            return
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            yield archive
 
 
 def check_file(path: str | Path) -> None:

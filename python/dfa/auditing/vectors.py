@@ -138,7 +138,7 @@ def _read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
             return arrays, None
         if "vectors" not in arrays:
             raise InvalidInputError(f"{path} must hold an array named 'vectors', and holds {sorted(arrays.files)}")
-        return arrays["vectors"], arrays.get("indices")
+        return on_host(arrays["vectors"]), None if "indices" not in arrays else on_host(arrays["indices"])
 
 
 def _read_csv(path: Path, vector_shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any] | None]:

@@ -23,5 +23,8 @@ def load_array(path: Path, name: str) -> NDArray[Any]:
             return loaded
         names = loaded.files
         if name in names or len(names) == 1:
-            return np.asarray(loaded[name if name in names else names[0]])
+            found = loaded[name if name in names else names[0]]
+            if isinstance(found, np.ndarray):
+                return found
+            raise InvalidInputError(f"cannot read {str(path)!r}: what it holds is no array")
     raise InvalidInputError(f"{str(path)!r} must hold an array {name!r}, and holds {', '.join(names) or 'none'}")

@@ -86,5 +86,5 @@ def _integer(text: str | None, word: str, place: int) -> int:
     except ValueError:
         number = -1
     if not 0 <= number < 2**63:
-        raise InvalidInputError(f"{word!r} must hold class ids, and row {place + 1} holds {text!r}")
+        raise InvalidInputError(f"{word!r} must hold class ids, and row {place + 1} holds {text!r:.60}")
     return number

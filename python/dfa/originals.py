@@ -30,7 +30,7 @@ class Form(Enum):
             return f"must hold finite integers or floats, got {original.dtype} of shape {original.shape}"
         if original.dtype == np.uint8 and original.ndim == 3 and original.size != 0:
             return ""
-        return f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{float_hint(original)}"
+        return f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{_hints(original)}"
 
     @classmethod
     def recorded(cls, config: Mapping[str, Any]) -> Form:
@@ -48,6 +48,12 @@ def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
     exact = np.int64 if original.dtype.kind in "iu" else np.float64
     change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
     return change
+
+
+def _hints(original: NDArray[Any]) -> str:
+    turned = "; transpose (C, H, W) with image.transpose(1, 2, 0)" if is_channels_first(original.shape) else ""
+    added = "; a grey image (H, W) needs its channel, image[..., None]" if original.ndim == 2 else ""
+    return turned + added + float_hint(original)
 
 
 def is_channels_first(shape: Sequence[int]) -> bool:

@@ -25,7 +25,7 @@ from dfa.auditing.vectors import on_host
 from dfa.engine.inputs import Inputs
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
-from dfa.search.goals import parse_labels
+from dfa.search.goals import Rank, parse_labels, parse_targets
 from dfa.types import Classes, Images
 
 
@@ -82,7 +82,9 @@ def audit_attack(
     parsed = parse_labels(labels, len(images))
     if parsed is None:
         raise InvalidInputError("labels must be class ids, one per image, since attacks need them; got None")
-    goals = None if targets is None else parse_labels(np.broadcast_to(targets, (len(images),)), len(images))
+    goals = parse_targets(targets, num_images=len(images), labels=parsed)
+    if isinstance(goals, Rank):
+        raise InvalidInputError(f"targets must be class ids, since attacks need them; got {targets!r}")
     adapter = _adapter(attack, model, epsilon, dict(options or {}))
     adapter.check_goals(goals)
     space = adapter.normalizer(images.shape) if normalizer is None else as_normalizer(normalizer)

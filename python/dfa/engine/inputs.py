@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,10 @@ from dfa.checks import as_array
 from dfa.errors import InvalidInputError
 from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
+
+_IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
+_LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
+"""What the columns of public data sets are called."""
 
 
 class Inputs:
@@ -52,6 +56,9 @@ class Inputs:
         is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
         if is_array and (images.dtype != np.uint8 or images.ndim != 4):  # type: ignore[union-attr]
             raise InvalidInputError(_describe_array(np.asarray(images)))
+        if isinstance(images, Mapping):
+            name = _one_of(_IMAGE_NAMES, images) or "images"
+            raise InvalidInputError(f"images must be a sequence, and are {_keys(images)}; pass data[{name!r}]")
         if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
             raise InvalidInputError(
                 "images must be uint8 of shape (N, H, W, C), or a sequence of uint8 images with __len__ and "
@@ -76,7 +83,9 @@ class Inputs:
             InvalidInputError: It cannot be read, or is not a uint8 image of the run's shape.
         """
         try:
-            image = np.asarray(self._images[index])
+            item = self._images[index]
+            _refuse_item(item)
+            image = np.asarray(item)
         except InvalidInputError as error:
             raise InvalidInputError(f"image {index}: {error}") from error
         except Exception as error:  # a user's sequence may raise anything
@@ -137,6 +146,41 @@ class StreamIds:
         self._copies[digest] += 1
         named = hashlib.blake2b(digest + copy.to_bytes(8, "little"), digest_size=4).digest()
         return int.from_bytes(named, "little")
+
+
+def _refuse_item(item: Any) -> None:
+    """Refuse an item that is more than an image, as a data set gives it, with how to take it apart.
+
+    Raises:
+        InvalidInputError: It is a dict, or a pair of an array and a label.
+    """
+    if isinstance(item, Mapping):
+        image, label = _one_of(_IMAGE_NAMES, item), _one_of(_LABEL_NAMES, item)
+        cure = f"images=[np.asarray(each[{image or next(iter(item), '')!r}]) for each in data]"
+        cure += f", labels=[each[{label!r}] for each in data]" if label else ""
+        raise InvalidInputError(f"it must be an array alone, and is {_keys(item)}; pass {cure}")
+    if isinstance(item, tuple | list) and len(item) == 2 and _num_axes(item[0]) > max(0, _num_axes(item[1])):
+        raise InvalidInputError(
+            f"it must be an array alone, and is a pair ({type(item[0]).__name__}, {type(item[1]).__name__}); pass "
+            "images=[np.asarray(image) for image, _ in data], labels=[label for _, label in data]"
+        )
+
+
+def _num_axes(value: Any) -> int:
+    """Return how many axes an array has that a value makes, -1 where it makes none."""
+    try:
+        return np.asarray(value).ndim
+    except (ValueError, TypeError, RuntimeError):  # ragged, or a tensor elsewhere
+        return -1
+
+
+def _keys(item: Mapping[Any, Any]) -> str:
+    shown = ", ".join(repr(key) for key in list(item)[:6])
+    return f"a dict of {shown or 'nothing'}"
+
+
+def _one_of(names: Sequence[str], item: Mapping[Any, Any]) -> str | None:
+    return next((name for name in names if name in item), None)
 
 
 def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.checks import is_integer, require_integer
+from dfa.checks import is_integer, is_number, require_count, require_flag, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
@@ -136,7 +136,7 @@ def make_plan(
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,
-        "batch_size": require_integer("batch_size", batch_size, 1),
+        "batch_size": require_count("batch_size", batch_size, 1),
         "seed": require_integer("seed", seed, 0, 2**64 - 1),
         "threads": None if threads is None else require_integer("threads", threads, 1, 1024),
     }
@@ -165,7 +165,7 @@ def make_plan(
         questions=questions,
         confirmation=confirmation,
         **numbers,
-        shows_progress=progress is True,
+        shows_progress=not callable(progress) and require_flag("progress (unless a function)", progress),
         on_record=progress if callable(progress) else None,
         config=config,
     )
@@ -212,6 +212,5 @@ def _check_limits(questions: Questions, optimizer: Racos, max_queries: int, max_
             f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
             f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
         )
-    is_number = isinstance(max_seconds, int | float) and not isinstance(max_seconds, bool)
-    if max_seconds is not None and not (is_number and 0 < max_seconds < math.inf):
+    if max_seconds is not None and not (is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")

@@ -15,6 +15,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from dfa.checks import as_array, as_length, require_count, require_path
 from dfa.errors import InvalidInputError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
@@ -141,12 +142,13 @@ def verify(
         InvalidInputError: `originals` or `epsilon` do not fit the run.
         OracleError: The oracle failed.
     """
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size must be 1 or more, got {batch_size}")
-    run = read_run(folder)
-    if originals is not None and len(originals) != run.num_images:
+    batch_size = require_count("batch_size", batch_size, 1)
+    run = read_run(require_path("folder", folder))
+    given = None if originals is None else as_length(originals)
+    if originals is not None and given != run.num_images:
         raise InvalidInputError(
-            f"originals must be the {run.num_images} images of the run in {run.folder}, got {len(originals)}"
+            f"originals must be the {run.num_images} images of the run in {run.folder}, got "
+            f"{type(originals).__name__ if given is None else given}"
         )
     return _Verifier(run, oracle, originals, epsilon, batch_size).verify()
 
@@ -246,7 +248,10 @@ class _Verifier:
         if self.epsilon is None:
             allowed = read_epsilon(self.run.folder, self.run.config)
         else:
-            allowed = np.asarray(self.epsilon, dtype=np.int64)
+            given = as_array(self.epsilon)
+            if given.dtype.kind not in "iu":
+                raise InvalidInputError(f"epsilon must be integers, grey levels, got {self.epsilon!r}")
+            allowed = given.astype(np.int64)
         if allowed is None:
             self.notes.append("the folder does not tell epsilon; pass it to have it checked")
             return None

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfa.checks import as_array
+from dfa.checks import as_array, is_integer
 from dfa.errors import InvalidInputError
 from dfa.types import Classes, Indices, Scores
 
@@ -32,7 +32,7 @@ class Rank:
 
     def __post_init__(self) -> None:
         """Check the rank."""
-        if not isinstance(self.j, int | np.integer) or self.j < 2:
+        if not is_integer(self.j) or self.j < 2:
             raise InvalidInputError(
                 f"rank must be an integer of 2 or more (1 is the class the image already has), got {self.j!r}"
             )
@@ -67,7 +67,7 @@ def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
     if given.dtype.kind not in "iu" or given.shape != (num_images,):
         raise InvalidInputError(
             f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
-            f"{given.shape}"
+            f"{given.shape}{_hint('labels', given)}"
         )
     if int(given.min()) < 0:
         raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
@@ -120,11 +120,12 @@ def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: 
     if given.dtype.kind not in "iu":
         raise InvalidInputError(
             "targets must be None, dfa.rank(j), one integer class id, or one per image, "
-            f"got {_described(targets, given)}"
+            f"got {_described(targets, given)}{_hint('targets', given)}"
         )
     if given.ndim and given.shape != (num_images,):
         raise InvalidInputError(
             f"targets must be one class id or one per image, shape ({num_images},), got shape {given.shape}"
+            f"{_hint('targets', given)}"
         )
     # An id past int64 would wrap in the conversion below and come out as another class.
     outside = (given < 0) | (given > np.iinfo(np.int64).max)
@@ -199,6 +200,19 @@ def _as_array(targets: ArrayLike) -> np.ndarray:
         raise InvalidInputError(
             f"targets must be None, dfa.rank(j), one integer class id, or one per image; {error}"
         ) from error
+
+
+def _hint(name: str, given: np.ndarray) -> str:
+    """Return how class ids are made of what was given, as the end of a message; nothing where that is not plain."""
+    if given.dtype.kind not in "iufb" or given.size == 0:
+        return ""
+    if given.ndim == 2 and given.shape[1] == 1:
+        return f"; take the one column, np.asarray({name})[:, 0]"
+    if given.ndim == 2 and np.isin(given, (0, 1)).all() and (given.sum(axis=1) == 1).all():
+        return f"; they look one-hot, so pass np.asarray({name}).argmax(1)"
+    if given.dtype.kind == "f" and np.isfinite(given).all() and (given == np.rint(given)).all():
+        return f"; pass np.asarray({name}).astype(int)"
+    return ""
 
 
 def _described(targets: ArrayLike, given: np.ndarray) -> str:

@@ -73,6 +73,11 @@ def require_path(name: str, value: object) -> Path:
     return Path(value)
 
 
+def as_text(name: str | os.PathLike[str]) -> str:
+    """Return a name that can be written as UTF-8, whatever bytes it has on disk."""
+    return os.fspath(name).encode("utf-8", "backslashreplace").decode()
+
+
 def as_length(values: Any) -> int | None:
     """Return how many items a value holds, None where it is no collection."""
     try:

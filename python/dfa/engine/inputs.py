@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -10,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.checks import as_array
+from dfa.checks import as_array, as_length, as_text
 from dfa.errors import InvalidInputError
 from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
@@ -28,6 +29,7 @@ class Inputs:
         form: What they are.
         shape: (H, W, C) of every image.
         dtype: uint8 of images.
+        names: Files that they came from, or other names, one per image; or None.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Inputs:
         form: Form = Form.IMAGES,
         *,
         layout: str | None = None,
+        names: Sequence[str | os.PathLike[str]] | None = None,
     ) -> None:
         """Look at the length and at the first image; read nothing else.
 
@@ -44,6 +47,8 @@ class Inputs:
                 uint8 (H, W, C) images of one shape.
             form: What they are to be instead.
             layout: "NHWC" where images that look like (C, H, W) are (H, W, C) all the same.
+            names: Files that the images came from, or other names, one per image; None: the `names` of the sequence, if
+                it has a list of strings under that name.
 
         Raises:
             InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C), or looks like
@@ -75,6 +80,11 @@ class Inputs:
             raise InvalidInputError(_describe_channels_first(images, first.shape))
         self.shape = first.shape
         self.dtype = first.dtype
+        self.names = _names(names, images, self.num_images)
+
+    def source(self, index: int) -> str | None:
+        """Return the name of image `index`, if it has one."""
+        return None if self.names is None else self.names[index]
 
     def load(self, index: int) -> NDArray[Any]:
         """Return a copy of image `index`: uint8, (H, W, C), C-contiguous.
@@ -146,6 +156,29 @@ class StreamIds:
         self._copies[digest] += 1
         named = hashlib.blake2b(digest + copy.to_bytes(8, "little"), digest_size=4).digest()
         return int.from_bytes(named, "little")
+
+
+def _names(given: Any, images: Any, number: int) -> list[str] | None:
+    """Return a name for every image, or None.
+
+    Raises:
+        InvalidInputError: What was given is not one string or path per image.
+    """
+    if given is None:
+        given = getattr(images, "names", None)
+        # Other libraries have other things under that name: torch a tuple, of a tensor's axes.
+        is_ours = isinstance(given, list) and len(given) == number and all(isinstance(each, str) for each in given)
+        return [as_text(each) for each in given] if is_ours else None
+    if isinstance(given, str | bytes | Mapping | set) or as_length(given) != number:
+        shown = f"{given!r:.60}" if as_length(given) is None else f"{as_length(given)} of type {type(given).__name__}"
+        raise InvalidInputError(
+            f"names must be None or a list of {number} strings or paths, one per image, got {shown}"
+        )
+    names = list(given)
+    wrong = next((place for place, each in enumerate(names) if not isinstance(each, str | os.PathLike)), None)
+    if wrong is not None:
+        raise InvalidInputError(f"names must be strings or paths, got {names[wrong]!r:.60} for image {wrong}")
+    return [as_text(each) for each in names]
 
 
 def _refuse_item(item: Any) -> None:

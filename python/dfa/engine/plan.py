@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from dfa.oracle import Oracle, as_oracle
 from dfa.originals import Form
 from dfa.results.record import Record
 from dfa.runs.store import Store
+from dfa.search.class_names import parse_class_names
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import LabelWalk, Questions
@@ -37,6 +39,7 @@ class Plan:
         inputs: The images.
         ids: Names their random streams.
         labels: int64, (N,), or None for the oracle's own answers.
+        class_names: One per class of the oracle, or None.
         targets: Class ids, a rank, or None in an untargeted run.
         space: What may become of each image.
         optimizer: How candidates are made.
@@ -58,6 +61,7 @@ class Plan:
     inputs: Inputs
     ids: StreamIds
     labels: Classes | None
+    class_names: tuple[str, ...] | None
     targets: Targets
     space: BoundSpace
     optimizer: Racos
@@ -110,6 +114,8 @@ def make_plan(
     progress: bool | Callable[[Record], None],
     ids: ArrayLike | None,
     layout: str | None,
+    names: Sequence[str | os.PathLike[str]] | None,
+    class_names: Sequence[str] | None,
 ) -> Plan:
     """Check the arguments of `dfa.run`, and return the run that they describe.
 
@@ -117,10 +123,13 @@ def make_plan(
         InvalidInputError: An argument is not as `dfa.run` describes it.
     """
     space = _checked_space(space, epsilon)
-    inputs = Inputs(images, space.form, layout=layout)
+    inputs = Inputs(images, space.form, layout=layout, names=names)
     optimizer = _checked_optimizer(optimizer, space)
-    parsed_labels = parse_labels(labels, inputs.num_images)
-    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
+    parsed_names = parse_class_names(class_names)
+    parsed_labels = parse_labels(labels, inputs.num_images, parsed_names)
+    parsed_targets = parse_targets(
+        targets, num_images=inputs.num_images, labels=parsed_labels, class_names=parsed_names
+    )
     is_targeted = parsed_targets is not None
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
@@ -144,6 +153,7 @@ def make_plan(
         "num_images": inputs.num_images,
         "shape": list(inputs.shape),
         "targets": targets,
+        "class_names": parsed_names,
         **bound.describe(),
         "objective": chosen.name,
         "optimizer": optimizer,
@@ -158,6 +168,7 @@ def make_plan(
         inputs=inputs,
         ids=StreamIds(ids, inputs.num_images),
         labels=parsed_labels,
+        class_names=parsed_names,
         targets=parsed_targets,
         space=bound,
         optimizer=optimizer,

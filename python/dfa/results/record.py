@@ -36,6 +36,7 @@ class Record:
         id: Name of the image's random stream.
         status: How the attack ended.
         reason: Why, in words; empty for a success.
+        source: The file that the image came from, or another name that the run was given for it; None without one.
         label: The label given for the image, or None.
         target: The target class, or None in an untargeted run.
         class_before: Class of the original image, None if it was never asked.
@@ -65,6 +66,7 @@ class Record:
     id: int
     status: Status
     reason: str = ""
+    source: str | None = None
     label: int | None = None
     target: int | None = None
     class_before: int | None = None
@@ -117,7 +119,10 @@ FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))
 
 def read_record(entry: Mapping[str, Any]) -> Record:
     """Return the record that an entry of results.json or of a journal describes."""
-    values = {name: entry[name] for name in FIELDS}
+    # Runs had no names once, and are the same without.
+    values = {"source": None, **{name: entry[name] for name in FIELDS if name != "source" or name in entry}}
+    if not isinstance(values["source"], str | None):
+        raise TypeError(f"the source of an image must be a string or null, got {values['source']!r}")
     values["status"] = Status(values["status"])
     values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)

@@ -28,7 +28,13 @@ def load(folder: str | Path) -> Result:
         records = [
             read_record(saved.rows[index])
             if index in saved.rows
-            else Record(index, 0, Status.UNFINISHED, "the run has not ended")
+            else Record(
+                index,
+                0,
+                Status.UNFINISHED,
+                "the run has not ended",
+                None if saved.names is None else saved.names[index],
+            )
             for index in range(saved.num_images)
         ]
         # Until a run has ended, nothing is told of it.
@@ -44,7 +50,7 @@ def load(folder: str | Path) -> Result:
             config=saved.config,
             originals=_SavedOriginals(saved, files),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise StoreError(
             f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
         ) from error

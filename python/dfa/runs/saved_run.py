@@ -42,6 +42,7 @@ class SavedRun:
         rows: By place, as results.json has them; until the run has ended only of images that are finished.
         profile: Where the time went; empty until the run has ended.
         is_complete: Whether the run had ended, and was written down as a whole.
+        names: Of all images, where the run was given them and has not ended.
         pictures: What `picture` returns, as the journal has it; none once the run has ended.
     """
 
@@ -51,6 +52,7 @@ class SavedRun:
     rows: dict[int, dict[str, Any]]
     profile: dict[str, Any]
     is_complete: bool
+    names: list[str] | None = None
     pictures: dict[int, tuple[str, bytes, bytes]] = field(default_factory=dict)
 
     def picture(self, index: int) -> Picture | None:
@@ -136,14 +138,15 @@ def read_run(folder: str | Path) -> SavedRun:
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
     try:
-        config = read_run_json(folder)["config"]
+        about = read_run_json(folder)
+        config, names = about["config"], about.get("inputs", {}).get("names")
         with reading(folder) as journal:
             # One moment of a run that may be going on.
             journal.execute("BEGIN")
             rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
             found = journal.execute("SELECT place, form, image, original FROM pictures")
             pictures = {place: (form, image, original) for place, form, image, original in found}
-        return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
+        return SavedRun(folder, config, config["num_images"], rows, {}, False, names, pictures)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
 

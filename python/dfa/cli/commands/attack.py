@@ -12,6 +12,7 @@ import click
 
 import dfa
 from dfa.cli.commands.options import (
+    class_names_option,
     fail_above_option,
     image_layout_option,
     image_options,
@@ -41,7 +42,7 @@ Examples:
   dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
-labels.csv has a header and the columns file,label (or index,label).
+labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
 
 {EXIT_STATUS}"""
 )
@@ -56,6 +57,7 @@ labels.csv has a header and the columns file,label (or index,label).
 )
 @click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @target_option
+@class_names_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")

@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from dfa.cli.commands.options import (
+    class_names_option,
     fail_above_option,
     image_layout_option,
     image_options,
@@ -19,7 +20,7 @@ from dfa.cli.commands.options import (
 )
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.sources.images import open_images, parse_size
-from dfa.cli.sources.labels import parse_target, read_labels
+from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
 from dfa.errors import InvalidInputError
 
@@ -41,6 +42,7 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @click.option("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
 @click.option("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
 @target_option
+@class_names_option
 @click.option("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
 @click.option(
     "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors."
@@ -69,12 +71,13 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    class_names = read_class_names(words["class_names"])
     report = auditing.audit(
         oracle,
         source.images,
         vectors,
-        None if words["labels"] is None else read_labels(words["labels"], source.names),
-        targets=parse_target(words["target"], source.names),
+        None if words["labels"] is None else read_labels(words["labels"], source.names, class_names=class_names),
+        targets=parse_target(words["target"], source.names, class_names),
         normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
         vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
         rounding=words["rounding"].split(","),

@@ -163,6 +163,11 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
+class_names_option = click.option(
+    "--class-names",
+    metavar="FILE",
+    help="What the model's classes are called, one a line; tables and targets may then hold names, and reports do.",
+)
 image_layout_option = click.option(
     "--image-layout",
     type=click.Choice(["NHWC"]),

@@ -13,7 +13,7 @@ from dfa.cli.commands.outcome import ABOVE, DONE, print_json
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.request import Request
 from dfa.cli.sources.images import ImageFiles, open_images, parse_size
-from dfa.cli.sources.labels import parse_target, read_labels
+from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.errors import InvalidInputError
@@ -49,14 +49,15 @@ def run_request(
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
         say.print(source.text, highlight=False)
-    targets = parse_target(request.target, source.names)
+    class_names = read_class_names(request.class_names)
+    targets = parse_target(request.target, source.names, class_names)
     watch = contextlib.nullcontext(False) if as_json else show_progress(say, len(source.images), storage)
     try:
         with watch as progress:
             result = dfa.run(
                 oracle,
                 source.images,
-                None if request.labels is None else read_labels(request.labels, source.names),
+                None if request.labels is None else read_labels(request.labels, source.names, class_names=class_names),
                 targets=targets,
                 space=space,
                 objective=request.objective,
@@ -65,6 +66,7 @@ def run_request(
                 store=storage,
                 progress=progress,
                 layout=request.image_layout,
+                class_names=class_names,
                 **request.settings,
             )
     except KeyboardInterrupt as error:

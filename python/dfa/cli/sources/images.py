@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias
@@ -12,6 +13,7 @@ import PIL
 import PIL.Image
 from numpy.typing import NDArray
 
+from dfa.checks import as_text
 from dfa.cli.sources.arrays import load_array
 from dfa.cli.sources.depth import check_depth
 from dfa.errors import InvalidInputError
@@ -47,6 +49,12 @@ class ImageFiles:
     size: tuple[int, int] | None = None
     turned: set[str] = field(default_factory=set)
 
+    @property
+    def names(self) -> list[str]:
+        """Where each file lies in the folder that holds them all."""
+        folder = os.path.commonpath([path.parent for path in self.paths])
+        return [as_text(path.relative_to(folder).as_posix()) for path in self.paths]
+
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.paths)
@@ -59,7 +67,7 @@ class ImageFiles:
         """
         path = self.paths[index]
         with opened(path) as file, _decoder(file, path) as picture:
-            check_depth(picture, file, path.name)
+            check_depth(picture, file, as_text(path.name))
             if picture.getexif().get(_ORIENTATION, 1) != 1:
                 self.turned.add(path.name)
             decoded = picture.convert("L" if self.channels == "grey" else "RGB")
@@ -84,7 +92,7 @@ class ImageSource:
 
     Attributes:
         images: The images.
-        names: One per image: file names, or places.
+        names: One per image: files, by where they lie in the folder that holds them all; or places in an array.
         text: What they are, in words.
     """
 
@@ -124,7 +132,7 @@ def open_images(
             f"and {word!r} is none"
         )
     opened = ImageFiles(files, _channels_of_files(files[0], channels, wanted), size)
-    return ImageSource(opened, [each.name for each in files], opened.describe())
+    return ImageSource(opened, opened.names, opened.describe())
 
 
 def parse_size(word: str | None) -> tuple[int, int] | None:

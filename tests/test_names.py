@@ -22,8 +22,11 @@ CLASSES = CLASSIFIER.classes(IMAGES)
 FILES = [f"photo {index}.jpg" for index in range(6)]
 ANIMALS = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"]
 HOSTILE = '<script>alert("1")</script>&\'"$x^{2$\n\x07'
+NOT_A_CLASS = '$x^{2$\x07<script>&"'
 BYTES = "caf\udce9.png"
 """As Python calls a file whose name is no UTF-8."""
+
+ENTITIES = ("amp", "lt", "gt", "#39", "#34")
 
 
 def run(images=IMAGES, *arguments, **settings):
@@ -102,6 +105,14 @@ def test_every_record_has_its_name_however_it_ended():
     result = caught.value.result
     assert sources(result) == FILES
     assert {each.value for each in result.status} >= {"error", "skipped", "unfinished"}
+
+
+def test_images_that_were_not_even_read_have_their_names():
+    with pytest.raises(dfa.OracleError) as caught:
+        dfa.run(Until(3, CLASSIFIER, raising(RuntimeError("dead"))), IMAGES, names=FILES, batch_size=1, progress=False)
+    result = caught.value.result
+    assert sources(result) == FILES
+    assert result.records[-1].class_before is None
 
 
 def stop_early(folder, **settings):
@@ -217,27 +228,32 @@ def page(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("names") / "run"
     names = [HOSTILE, *FILES[1:]]
-    run(store=folder, names=names, class_names=[HOSTILE + str(each) for each in range(10)])
+    run(store=folder, names=names, class_names=[f"{NOT_A_CLASS}{each}" for each in range(10)])
     return write_report(folder).read_text()
 
 
+def shown(name):
+    """A name as it stands in HTML."""
+    return name.translate({ord(each): f"&{code};" for each, code in zip("&<>'\"", ENTITIES, strict=True)})
+
+
 def test_a_report_shows_names_as_text(page):
-    shown = HOSTILE.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    shown = shown.replace("'", "&#39;").replace('"', "&#34;")
     body = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', page, re.DOTALL).group(1)
-    assert f'<td class="text">{shown}</td>' in body
-    assert f"<td>{shown}{CLASSES[1]}</td>" in body
-    assert f"<b>{shown}" in page
+    assert f'<td class="text">{shown(HOSTILE)}</td>' in body
+    assert f"<td>{shown(NOT_A_CLASS)}{CLASSES[1]}</td>" in body
+    assert f"<b>{shown(NOT_A_CLASS)}" in page
     assert all(f'<td class="text">{file}</td>' in body for file in FILES[1:])
     assert '<th class="text">source</th>' in page
-    assert f"original, class {shown}" in page
+    assert f"original, class {shown(NOT_A_CLASS)}" in page
 
 
-def test_no_name_becomes_markup(page):
+def test_no_name_becomes_markup_or_a_formula(page):
     assert page.count("<script>") == 1
     svg = re.search(r"<svg[^>]*queries by class.*?</svg>", page, re.DOTALL).group(0)
-    assert "&lt;script&gt;" in svg
-    assert "\x07" not in svg
+    # A character that no SVG may hold is a space.
+    words = re.findall(r"<text[^>]*>([^<]*script[^<]*)<", svg)
+    assert words
+    assert {re.sub(r"\d  .*", "", each) for each in words} == {'$x^{2$ &lt;script&gt;&amp;"'}
 
 
 def test_a_report_without_names_has_no_column_for_them(tmp_path):

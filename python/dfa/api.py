@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
@@ -44,7 +44,7 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     ids: ArrayLike | None = None,
-    layout: Literal["NHWC"] | None = None,
+    layout: str | None = None,
     names: Sequence[str | os.PathLike[str]] | None = None,
     class_names: Sequence[str] | None = None,
 ) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import ArrayLike
 
@@ -37,7 +37,7 @@ def audit(
     seed: int = 0,
     batch_size: int = 256,
     threads: int = 2,
-    layout: Literal["NHWC"] | None = None,
+    layout: str | None = None,
 ) -> AuditReport:
     """Bring an attack's adversarial vectors back to 8-bit images, ask again, and report what is left.
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,7 +60,7 @@ def repair(
     seed: int = 0,
     batch_size: int = 256,
     threads: int | None = None,
-    layout: Literal["NHWC"] | None = None,
+    layout: str | None = None,
 ) -> RepairReport:
     """Search, around vectors whose nearest image is benign, for images that are adversarial, by queries alone.
 

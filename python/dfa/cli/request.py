@@ -6,7 +6,7 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import dfa
 from dfa.cli.sources.images import Channels
@@ -63,7 +63,7 @@ class Request:
     k: int | None = None
     shows: str | None = None
     space: str | None = None
-    image_layout: Literal["NHWC"] | None = None
+    image_layout: str | None = None
     class_names: str | None = None
 
     @classmethod

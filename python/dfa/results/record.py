@@ -119,10 +119,7 @@ FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))
 
 def read_record(entry: Mapping[str, Any]) -> Record:
     """Return the record that an entry of results.json or of a journal describes."""
-    # Runs had no names once, and are the same without.
-    values = {"source": None, **{name: entry[name] for name in FIELDS if name != "source" or name in entry}}
-    if not isinstance(values["source"], str | None):
-        raise TypeError(f"the source of an image must be a string or null, got {values['source']!r}")
+    values = {name: entry[name] for name in FIELDS}
     values["status"] = Status(values["status"])
     values["trace"] = tuple(map(tuple, values["trace"]))
     return Record(**values)

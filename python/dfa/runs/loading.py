@@ -50,7 +50,7 @@ def load(folder: str | Path) -> Result:
             config=saved.config,
             originals=_SavedOriginals(saved, files),
         )
-    except (LookupError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
             f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
         ) from error

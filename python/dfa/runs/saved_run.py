@@ -17,7 +17,7 @@ from dfa.runs.journal import Picture, reading
 
 RUN_FORMAT: Final = "dfa-run"
 
-RUN_VERSION: Final = 4
+RUN_VERSION: Final = 5
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
 _MAY_DIFFER: Final = {
@@ -139,7 +139,7 @@ def read_run(folder: str | Path) -> SavedRun:
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
     try:
         about = read_run_json(folder)
-        config, names = about["config"], about.get("inputs", {}).get("names")
+        config, names = about["config"], _names_in(about)
         with reading(folder) as journal:
             # One moment of a run that may be going on.
             journal.execute("BEGIN")
@@ -149,6 +149,13 @@ def read_run(folder: str | Path) -> SavedRun:
         return SavedRun(folder, config, config["num_images"], rows, {}, False, names, pictures)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
+
+
+def _names_in(about: Mapping[str, Any]) -> list[str] | None:
+    """Return the images' names that run.json has, if it has one for each."""
+    names, number = about.get("inputs", {}).get("names"), about["config"]["num_images"]
+    is_whole = isinstance(names, list) and len(names) == number and all(isinstance(each, str) for each in names)
+    return names if is_whole else None
 
 
 def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:

@@ -39,6 +39,7 @@ class SavedRun:
         rows: By place, as results.json has them; until the run has ended only of images that are finished.
         profile: Where the time went; empty until the run has ended.
         is_complete: Whether the run had ended, and was written down as a whole.
+        names: Of all images, where the run was given them and has not ended.
         pictures: What `picture` returns, as the journal has it; none once the run has ended.
     """
 
@@ -48,6 +49,7 @@ class SavedRun:
     rows: dict[int, dict[str, Any]]
     profile: dict[str, Any]
     is_complete: bool
+    names: list[str] | None = None
     pictures: dict[int, tuple[str, bytes, bytes]] = field(default_factory=dict)
 
     def picture(self, index: int) -> Picture | None:
@@ -133,14 +135,15 @@ def read_run(folder: str | Path) -> SavedRun:
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
     try:
-        config = read_run_json(folder)["config"]
+        about = read_run_json(folder)
+        config, names = about["config"], _names_in(about)
         with reading(folder) as journal:
             # One moment of a run that may be going on.
             journal.execute("BEGIN")
             rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
             found = journal.execute("SELECT place, form, image, original FROM pictures")
             pictures = {place: (form, image, original) for place, form, image, original in found}
-        return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
+        return SavedRun(folder, config, config["num_images"], rows, {}, False, names, pictures)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
 
@@ -148,6 +151,13 @@ def read_run(folder: str | Path) -> SavedRun:
 def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return, in words, what of run.json is another than it was, and may not be."""
     return list(_differences("", begun, now))
+
+
+def _names_in(about: Mapping[str, Any]) -> list[str] | None:
+    """Return the images' names that run.json has, if it has one for each."""
+    names, number = about.get("inputs", {}).get("names"), about["config"]["num_images"]
+    is_whole = isinstance(names, list) and len(names) == number and all(isinstance(each, str) for each in names)
+    return names if is_whole else None
 
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:

@@ -172,6 +172,13 @@ def test_what_a_record_leaves_out_is_found(run, field):
     assert f"it does not tell {field}" in problems(folder, "record")
 
 
+@pytest.mark.parametrize("fields", [{"target": 10}, {"target": -1}, {"class_before": 10}])
+def test_a_class_that_the_oracle_has_not_is_found(run, fields):
+    folder = run("targeted" if "target" in fields else "number")
+    change_records(folder, **fields)
+    assert not dfa.verify(folder, CLASSIFIER).holds
+
+
 def test_a_target_that_is_not_the_runs_is_found(run):
     folder = run("targeted")
     change_records(folder, target=None)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import OracleError
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.runs.store import Store
@@ -32,7 +31,7 @@ class OracleThread:
         self._stopwatch = stopwatch
         self._store = store
         self._batch_size = batch_size
-        self._has_failed = False
+        self._failure: BaseException | None = None
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
 
     def close(self) -> None:
@@ -78,13 +77,14 @@ class OracleThread:
 
     def _answer(self, images: Images, indices: Indices, purpose: Purpose) -> Answer:
         # What waited behind a call that failed would be paid for, and its answer never be looked at.
-        if self._has_failed:
-            raise OracleError("not sent: the call before it failed")
+        # Whoever looks first, at whichever of them, sees why.
+        if self._failure is not None:
+            raise self._failure
         try:
             with self._stopwatch.oracle_at_work(purpose.value):
                 return self._gate.send(images, indices, purpose)
-        except BaseException:
-            self._has_failed = True
+        except BaseException as failure:
+            self._failure = failure
             raise
 
     def _write_down(self, purpose: Purpose, number: int) -> None:

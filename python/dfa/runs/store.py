@@ -344,7 +344,8 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        assert self._backlog.all_written()
+        if not self._backlog.all_written():
+            raise StoreError(f"{self.folder} cannot end: images in its journal are not files yet; flush first")
         with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
             self._journal.execute("DELETE FROM pictures")

@@ -18,7 +18,10 @@ TWO = [[1, 0], [2, 1]]
     ("answer", "message"),
     [
         ([[0.1, 0.2, 0.7], [0.2, 0.2, 0.6]], r"with labels of shape \(2, 2\); it gave shape \(3,\)"),
-        (np.full((2, 4), 0.25), r"a pair \(labels, probabilities\), each of shape \(n, 2\).*it gave ndarray"),
+        (
+            np.full((2, 4), 0.25),
+            r"a pair \(labels, probabilities\), each of shape \(n, 2\).*it gave float64 of shape \(2, 4\)",
+        ),
         ((TWO,), "it gave 1 parts"),
         (([1, 0], [[0.6, 0.2]] * 2), r"labels of shape \(2, 2\); it gave shape \(2,\)"),
         ((TWO[:1], [[0.6, 0.2]] * 2), r"labels of shape \(2, 2\); it gave shape \(1, 2\)"),

@@ -120,7 +120,7 @@ def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 3}, "must hold a run of version 4 of the layout, got version 3; use the dfa that began it"),
+        ({"version": 3}, "must hold a run of version 5 of the layout, got version 3; use the dfa that began it"),
         ({"format": "mine"}, "is another file"),
     ],
 )

@@ -49,10 +49,11 @@ from dfa.errors import (
     MostSkippedWarning,
     ObjectiveError,
     OracleError,
+    PartialAnswer,
     SpaceError,
     StoreError,
 )
-from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
+from dfa.oracle import OneByOne, Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
 from dfa.oracle.pipelines import Pipeline
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
@@ -89,8 +90,10 @@ __all__ = [
     "Normalizer",
     "Objective",
     "ObjectiveError",
+    "OneByOne",
     "Oracle",
     "OracleError",
+    "PartialAnswer",
     "Pipeline",
     "Pixels",
     "Profile",

@@ -99,6 +99,9 @@ class Jury:
         waiting = [row for row in np.flatnonzero(degrees == 0.0).tolist() if int(indices[row]) not in self._verdicts]
         if waiting:
             degrees = degrees.copy()
+        # Counted once the oracle has answered everything, since a run that ends before doubts the whole batch again.
+        verdicts: dict[int, Verdict] = {}
+        unconfirmed: Counter[int] = Counter()
         while waiting:
             # Of each image the first.
             rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
@@ -111,12 +114,14 @@ class Jury:
                 verdict = self._verdict(scores, goal)
                 if verdict.agreeing >= self._plan.confirmation.needed:
                     confirmed.add(index)
-                    self._verdicts.setdefault(index, verdict)
+                    verdicts.setdefault(index, verdict)
                 else:
-                    self.unconfirmed[index] += 1
+                    unconfirmed[index] += 1
                     mean = measure(self._plan.degree, scores, np.full(len(scores), goal, dtype=np.int64)).mean()
                     degrees[row] = max(float(mean), SMALLEST_DEGREE)
             waiting = [row for row in waiting if row not in rows and int(indices[row]) not in confirmed]
+        self._verdicts |= verdicts
+        self.unconfirmed.update(unconfirmed)
         return degrees
 
     def hear(self, claim: Claim) -> None:
@@ -153,6 +158,7 @@ class Jury:
             for claim, row in zip(batch, answer(), strict=True):
                 self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
             del self.claims[: len(batch)]
+            self._oracle.forget(Purpose.VERIFICATION)
 
         return settle
 

@@ -22,7 +22,7 @@ from dfa.engine.scoring import degrees_of
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
-from dfa.errors import DfaError, Interrupted
+from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
@@ -52,6 +52,7 @@ def attack(plan: Plan) -> Result:
         raise Interrupted("interrupted; what was finished is in the `result` of this error", result=partial) from error
     except BaseException as error:
         with interrupts_held_back() as interrupts:
+            loop.keep_answers(error)
             partial = loop.partial_result(f"the run ended: {error if isinstance(error, DfaError) else repr(error)}")
         if interrupts.came:
             raise Interrupted(f"interrupted, after this: {error}", result=partial) from error
@@ -132,9 +133,22 @@ class Loop:
                 else:
                     break
             self._jury.confirm_all()
+            if self._checkpoints is not None:
+                self._checkpoints.save_now()
         finally:
             self._close()
         return self._result()
+
+    def keep_answers(self, error: BaseException) -> None:
+        """Write down, in a run that is kept, what an oracle answered that failed in the middle of a batch."""
+        is_partial = isinstance(error, OracleError) and isinstance(self._oracle.failure, PartialAnswer)
+        if self._checkpoints is None or not is_partial:
+            return
+        try:
+            self._checkpoints.keep_answers()
+        except StoreError as store_error:
+            # Not add_note, which Python 3.10 does not have.
+            error.args = (f"{error}; what it did answer could not be kept either: {store_error}",)
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
@@ -168,6 +182,8 @@ class Loop:
         with self._stopwatch.timing("update"):
             for place in self._window.tell(degrees, self._stopwatch.lap() / len(degrees)):
                 self._retire(place)
+        if self._plan.confirmation.is_repeated:
+            self._oracle.forget(Purpose.VERIFICATION)
         return True
 
     def _retire(self, place: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from dfa.engine.file_answers import FileAnswers
 from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
@@ -60,7 +61,7 @@ def _attack(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=plan.oracle)
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
         store.end()
     except DfaError as error:
         error.result = result

@@ -27,7 +27,7 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.answers import Answer
-from dfa.oracle.gate import Gate
+from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
@@ -176,6 +176,7 @@ class Window:
         over = self._places.tell(degrees, seconds, time.monotonic())
         self._buffers.append(flight.rows)
         self._flights.popleft()
+        self._oracle.forget(Purpose.ATTACK, self._plan.questions.queries_per_image)
         self._plan.questions.advance(self._between_iterations())
         return over
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError
+from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
+from dfa.oracle.parts import Part, part_of
 from dfa.types import Indices, Scores
 
 
@@ -139,10 +140,19 @@ class Gate:
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Answer:
+    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose, known: Part | None = None) -> Answer:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
+
+        Args:
+            images: As of `ask`.
+            indices: As of `ask`.
+            purpose: As of `ask`.
+            known: Answers of before, to rows that count as any, but need not be sent again.
+
+        Raises:
+            PartialAnswer: The oracle answered some rows only; it holds these, and those that are known, as arrays.
         """
         num_rows = len(images)
         takes = self._oracle.takes
@@ -157,7 +167,7 @@ class Gate:
             self._spend(indices)
         self.counts[purpose] += num_rows
         self.calls[purpose] += 1
-        return self._answer(images, purpose)
+        return self._answer(images, purpose) if known is None else self._answer_rest(images, purpose, known)
 
     def check(self, answer: Answer, indices: Indices) -> Scores:
         """Return the probabilities that an answer of `send` holds, as `ask` returns them.
@@ -195,6 +205,14 @@ class Gate:
         try:
             # Inside the clock: a framework may only compute when its answer is read.
             answer = self._reader.arrays(self._oracle.scores(images))
+        except PartialAnswer as error:
+            part = part_of(error, self._reader, len(images))
+            why = "" if error.cause is None else f": {type(error.cause).__name__}: {error.cause}"
+            raise PartialAnswer(
+                *part,
+                error.cause,
+                message=f"the oracle {self._oracle.name!r} answered {len(part.rows)} of {len(images)} images{why}",
+            ) from error
         except (DfaError, KeyboardInterrupt):
             raise
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result
@@ -207,3 +225,14 @@ class Gate:
         if kept is not None and not np.array_equal(kept, images, equal_nan=images.dtype.kind == "f"):
             raise self.changed_batch()
         return answer
+
+    def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part) -> Answer:
+        """Return the answer to a batch of which some rows are known."""
+        rest = np.setdiff1d(np.arange(len(images)), known.rows)
+        if not rest.size:
+            return known.in_order()
+        try:
+            return known.with_part(Part(rest, self._answer(images[rest], purpose))).in_order()
+        except PartialAnswer as error:
+            part = known.with_part(Part(rest[error.rows], error.answers))
+            raise PartialAnswer(*part, error.cause, message=str(error)) from error

@@ -38,7 +38,7 @@ import PIL.Image
 import PIL.ImageFilter
 
 from dfa.checks import require_integer
-from dfa.errors import InvalidInputError, OracleError
+from dfa.errors import InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, name_of
 from dfa.oracle.codecs import Codec
@@ -353,7 +353,11 @@ class Vote(Oracle):
             OracleError: A member failed, or the members do not know the same classes.
         """
         indices = np.zeros(len(images), dtype=np.int64)
-        answers = [gate.ask(images, indices, Purpose.CLEAN) for gate in self._gates]
+        try:
+            answers = [gate.ask(images, indices, Purpose.CLEAN) for gate in self._gates]
+        except PartialAnswer as error:
+            # What one member answered is no answer of them all.
+            raise OracleError(str(error)) from error
         sizes = [answer.shape[1] for answer in answers]
         if len(set(sizes)) > 1:
             raise OracleError(f"the models that vote must know the same classes, and know {sizes} of them")

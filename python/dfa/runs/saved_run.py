@@ -14,7 +14,7 @@ from dfa.runs.journal import Picture, reading
 
 RUN_FORMAT: Final = "dfa-run"
 
-RUN_VERSION: Final = 4
+RUN_VERSION: Final = 5
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
 _MAY_DIFFER: Final = {

@@ -69,7 +69,9 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
         there is none, or in what the files contradict one another: nothing where they do not.
     """
     given = config.get("epsilon")
-    kept, problem = _read(folder / EPSILON)
+    shape = tuple(config.get("shape") or ())
+    shapes = ((), (num_images,), shape, (num_images, *shape))
+    kept, problem = _read(folder / EPSILON, shapes)
     if problem:
         return None, problem
     if config.get("space") is not None:
@@ -89,8 +91,7 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
             return None, "epsilon must be numbers of one shape, and is on record as a ragged list"
     if told is None:
         return None, f"epsilon is not on record as grey levels, but as {given!r}; pass epsilon"
-    shape = tuple(config.get("shape") or ())
-    if told.dtype.kind not in "iu" or told.shape not in ((), (num_images,), shape, (num_images, *shape)):
+    if told.dtype.kind not in "iu" or told.shape not in shapes:
         return None, f"epsilon is on record as {told.dtype} of shape {told.shape}, and fits no run of {shape}"
     if told.min() < (0 if told.ndim >= 3 else 1) or told.max() > 255:
         return None, f"epsilon must be grey levels of at most 255, and is on record as {told.min()}..{told.max()}"
@@ -100,13 +101,17 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     return np.asarray(told, dtype=np.int64), problem
 
 
-def _read(path: Path) -> tuple[NDArray[Any] | None, str]:
+def _read(path: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
     """Return what epsilon.npy holds, if it is there, or why it cannot be used."""
     if not path.exists() and not path.is_symlink():
         return None, ""
+    if path.is_symlink() or not path.is_file():
+        return None, f"{path.name} must be a regular file, and is none"
     try:
         # A map takes no memory for what a header promises and the file does not hold.
         kept = np.load(path, mmap_mode="r", allow_pickle=False)
+        if kept.shape not in shapes:
+            return None, f"{path.name} must hold the epsilon of run.json, and has the shape {kept.shape}"
         return np.array(kept), ""
     except Exception as error:  # a damaged header raises many kinds
         return None, f"{path.name} cannot be read: {type(error).__name__}: {error}"

@@ -411,6 +411,10 @@ def _classes_after(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subj
     for subject, scores in zip(subjects, gate.ask(np.stack(images), indices, Purpose.VERIFICATION), strict=True):
         target, original = subject.row["target"], subject.row["class_before"]
         goal = original if target is None else target
+        if not (is_integer(goal) and 0 <= goal < len(scores)):
+            # The record is at fault, and is found to be.
+            classes.append(int(scores.argmax()))
+            continue
         others = scores.copy()
         others[goal] = -np.inf
         rival = int(others.argmax())

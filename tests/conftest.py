@@ -10,8 +10,10 @@ import pytest
 # TensorFlow's start-up notes go to the error stream before any test could catch them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# What they assert is told of as what a test asserts.
-pytest.register_assert_rewrite("partial_runs", "stored_runs")
+# What they assert is told of as what a test asserts, also under `python -O`.
+pytest.register_assert_rewrite(
+    *(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith(("test_", "conftest")))
+)
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 

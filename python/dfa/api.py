@@ -106,11 +106,13 @@ def run(
             is at another process's hands, or was begun with other images, another oracle or other settings.
         OracleError: The oracle failed or its answer cannot be used; `.result` holds what was found before.
         ObjectiveError: The objective failed likewise.
-        Interrupted: On KeyboardInterrupt; `.result` holds what was found before.
+        Interrupted: On KeyboardInterrupt; `.result` holds what was found before. A further Ctrl-C waits until that is
+            saved. Whatever else ends a run, an error of a `progress` function say, is raised as it is, and carries
+            `.result` likewise.
 
     Source:
-        Paper, section 4. Differences: see `Racos` for the default optimizer; a tie between the original class and
-        another does not count as success.
+        Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
+        class must be strictly above the original one, the target above all others.
     """
     plan = make_plan(
         oracle,

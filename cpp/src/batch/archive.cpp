@@ -1,7 +1,9 @@
 #include "dfa/batch/archive.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "dfa/base/state.hpp"
@@ -55,6 +57,9 @@ Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
 }
 
 Plan Archive::plan(std::int64_t goal, double scale) const {
+  if (!(std::isfinite(scale) && scale > 0.0)) {
+    throw std::invalid_argument("scale must be a finite number above 0, got " + std::to_string(scale));
+  }
   struct Ranked {
     double score;
     double rate;
@@ -113,7 +118,7 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     if (entry == entries_.end() || entry->name != trial.entry) {
       continue;  // forgotten since
     }
-    const double ratio = std::min(trial.ratio, kLargestRatio);
+    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
     entry->all.add(ratio);
     entry->by_goal[goal].add(ratio);
     if (entry->signs) {

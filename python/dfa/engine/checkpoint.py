@@ -170,7 +170,8 @@ class Checkpoints:
         scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
         differ = []
         for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
-            assert draft.probability_before is not None
+            if draft.probability_before is None:
+                raise ValueError(f"image {draft.index} has a class and no probability")
             if found != draft.class_before or abs(row[found] - draft.probability_before) > _PROBE_TOLERANCE:
                 differ.append(
                     f"image {draft.index} was of class {draft.class_before} with probability "

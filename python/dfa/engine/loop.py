@@ -7,11 +7,13 @@ they fall into different batches. So results do not depend on the batch size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from dfa.engine.checkpoint import Checkpoints
 from dfa.engine.feed import Feed
+from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
@@ -37,21 +39,27 @@ def attack(plan: Plan) -> Result:
         Interrupted: On KeyboardInterrupt. `.result` likewise.
         InvalidInputError: A label, target or rank does not fit the number of classes the oracle turned out to have.
         StoreError: The run's folder cannot be written, or what it holds does not fit the run. `.result` likewise.
+        BaseException: Whatever else ends the run, an error of a user's callback say, as it is, with `.result` likewise.
     """
     loop = Loop(plan)
     # Where this fails nothing was done, so there is nothing to give back, and the folder stays as it was.
     loop.restore()
     try:
         return loop.run()
-    except DfaError as error:
-        loop.keep_answers(error)
-        error.result = loop.partial_result(f"the run ended: {error}")
-        raise
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            "interrupted; what was finished is in the `result` of this error",
-            result=loop.partial_result("the run was interrupted"),
-        ) from error
+        with interrupts_held_back():
+            partial = loop.partial_result("the run was interrupted")
+        raise Interrupted("interrupted; what was finished is in the `result` of this error", result=partial) from error
+    except BaseException as error:
+        with interrupts_held_back() as interrupts:
+            loop.keep_answers(error)
+            partial = loop.partial_result(f"the run ended: {error if isinstance(error, DfaError) else repr(error)}")
+        if interrupts.came:
+            raise Interrupted(f"interrupted, after this: {error}", result=partial) from error
+        # What was written in C may not take it.
+        with suppress(AttributeError):
+            error.result = partial  # type: ignore[attr-defined]
+        raise
 
 
 class Loop:
@@ -131,7 +139,7 @@ class Loop:
             self._close()
         return self._result()
 
-    def keep_answers(self, error: DfaError) -> None:
+    def keep_answers(self, error: BaseException) -> None:
         """Write down, in a run that is kept, what an oracle answered that failed in the middle of a batch."""
         is_partial = isinstance(error, OracleError) and isinstance(self._oracle.failure, PartialAnswer)
         if self._checkpoints is None or not is_partial:
@@ -168,6 +176,7 @@ class Loop:
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
+            self._window.check_hits(degrees)
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
@@ -189,9 +198,10 @@ class Loop:
     def _send(self) -> None:
         batch_size = self._window.batch_size
         number = batch_size * self._plan.questions.queries_per_image
-        if not self._jury.has_many:
+        if not self._jury.is_due:
             self._save_if_due(number)
             self._window.send()
+            self._jury.wait()
             return
         self._save_if_due(number + batch_size)
         # In this order the oracle works on the batch while the claims are settled, which takes a while.

@@ -153,8 +153,9 @@ class OracleThread:
 
     def _answer(self, question: _Question) -> Answer:
         # What waited behind a call that failed would be paid for, and its answer never be looked at.
+        # Whoever looks first, at whichever of them, sees why.
         if self.failure is not None:
-            raise OracleError(f"not sent: the call before it failed: {self.failure}") from self.failure
+            raise self.failure
         try:
             with self._stopwatch.oracle_at_work(question.purpose.value):
                 question.is_sent = True

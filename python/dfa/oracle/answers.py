@@ -300,9 +300,6 @@ class _TopReader(Reader):
 
     def _dense(self, ids: NDArray[np.int64], shown: Scores) -> Scores:
         assert self.num_classes is not None
-        # The oracle calls the first its class, and behind the gate the smaller id of two equals is taken for it.
-        is_mistaken = (shown == shown[:, :1]) & (ids < ids[:, :1])
-        shown[is_mistaken] = np.nextafter(shown[is_mistaken], 0.0)
         num_hidden = max(1, self.num_classes - self._num_shown)
         missing = np.maximum(1.0 - shown.sum(axis=1), 0.0) + _ROUNDING
         hidden = np.minimum(missing / num_hidden, np.nextafter(shown.min(axis=1), 0.0))

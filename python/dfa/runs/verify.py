@@ -316,7 +316,7 @@ class _Verifier:
         self._expect("distance", subject.index, "; ".join(wrong))
 
     def _ask(self, gate: Gate, subjects: Sequence[_Subject]) -> None:
-        in_batch = _classes(gate, [each.image for each in subjects], subjects)
+        in_batch = _classes_after(gate, [each.image for each in subjects], subjects)
         alone = [self._answers(gate, each) for each in subjects]
         whole = [each for each in subjects if each.original is not None]
         originals = [each.original for each in whole if each.original is not None]
@@ -342,7 +342,7 @@ class _Verifier:
 
     def _answers(self, gate: Gate, subject: _Subject) -> list[int]:
         """Return the class of an image, asked alone as often as the run asks."""
-        return [_classes(gate, [subject.image], [subject])[0] for _ in range(self.confirmation.of)]
+        return [_classes_after(gate, [subject.image], [subject])[0] for _ in range(self.confirmation.of)]
 
     @property
     def confirmation(self) -> Confirmation:
@@ -380,12 +380,27 @@ def _decode(path: Path, form: Form) -> tuple[Image | None, str]:
 
 
 def _classes(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:
-    """Return the class of each image: that of the largest score, the smaller id on a tie."""
+    """Return the class of each original: that of the largest score, the smaller id on a tie."""
     if not images:
         return []
     indices = np.array([each.index for each in subjects], dtype=np.int64)
     scores = gate.ask(np.stack(images), indices, Purpose.VERIFICATION)
     return [int(each) for each in scores.argmax(axis=1)]
+
+
+def _classes_after(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:
+    """Return the class of each image, where a tie with the class to be reached or left counts against the attack."""
+    indices = np.array([each.index for each in subjects], dtype=np.int64)
+    classes = []
+    for subject, scores in zip(subjects, gate.ask(np.stack(images), indices, Purpose.VERIFICATION), strict=True):
+        target, original = subject.row["target"], subject.row["class_before"]
+        goal = original if target is None else target
+        others = scores.copy()
+        others[goal] = -np.inf
+        rival = int(others.argmax())
+        is_goal = scores[goal] >= scores[rival] if target is None else scores[goal] > scores[rival]
+        classes.append(int(goal) if is_goal else rival)
+    return classes
 
 
 def _other_class(recorded: int, found: int) -> str:

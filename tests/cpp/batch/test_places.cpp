@@ -49,7 +49,7 @@ struct Window {
   }
   std::vector<std::size_t> tell(const std::vector<double>& degrees, double now = 0.0) {
     REQUIRE(degrees.size() == places.num_rows());
-    return places.tell(degrees.data(), images.data(), 0.5, now);
+    return places.tell(degrees.data(), 0.5, now);
   }
 
   dfa::Batch batch;

@@ -254,6 +254,11 @@ def test_importing_the_package_imports_no_framework():
     assert loaded & OPTIONAL == set()
 
 
+def test_every_build_has_a_folder_of_its_own():
+    """One inside the clone would be that of two builds at once, which break each other."""
+    assert "build-dir" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
 def test_the_version_is_the_same_everywhere():
     (version,) = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.MULTILINE)
     assert dfa.__version__ == version

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from core_driver import config_of, make_batch
+from core_fuzz import misaligned
 from core_problem import IMAGE, NO_MATCH, PAPER, SIZE, integers, started, states
 from dfa import _core
 
@@ -166,15 +167,6 @@ def test_draws_from_a_population_need_no_starts(region: Any, starts: int) -> Non
 
 
 # Where arrays lie
-
-
-def misaligned(array: np.ndarray) -> np.ndarray:
-    """The same values, one byte beside where their type may stand."""
-    memory = np.zeros(array.nbytes + 1, np.uint8)[1:]
-    copy = memory.view(array.dtype).reshape(array.shape)
-    copy[...] = array
-    assert not copy.flags.aligned
-    return copy
 
 
 @pytest.mark.parametrize("change", [misaligned, lambda array: array.astype(array.dtype.newbyteorder())])

@@ -158,6 +158,9 @@ void Archive::check_entries() const {
     if (i > 0 && entries_[i].name <= entries_[i - 1].name) {
       throw std::invalid_argument("saved archive holds entries out of order");
     }
+    if (entries_[i].name >= next_name_) {
+      throw std::invalid_argument("saved archive holds a name that it has not given yet");
+    }
     if (!is_whole(entries_[i], i < kNumTexturedStarts)) {
       throw std::invalid_argument("saved archive lacks a textured start, or the signs of a perturbation");
     }

@@ -280,7 +280,9 @@ void Places::load(const std::string& bytes, double now) {
 }
 
 void Places::check(const Place& loaded, const Racos& search) const {
-  if (!loaded.hit.empty() && loaded.hit.size() != shape().size()) {
+  const std::size_t vector_size = search.space().box() != nullptr ? search.space().size() : 0;
+  if ((!loaded.hit.empty() && loaded.hit.size() != shape().size()) ||
+      (!loaded.hit_vector.empty() && loaded.hit_vector.size() != vector_size)) {
     throw std::invalid_argument("saved places hold an image of another size");
   }
   // Where a search has ended, the iteration of its place has no candidates left.
@@ -288,6 +290,12 @@ void Places::check(const Place& loaded, const Racos& search) const {
   if (loaded.told > loaded.size || loaded.size > search.iteration_size() ||
       (!has_ended && loaded.iteration != search.iteration())) {
     throw std::invalid_argument("saved places hold a search that is not where its place is");
+  }
+  // They are told in their order. Else those that come next might be told twice, or the iteration would never be over.
+  for (std::uint32_t candidate = 0; !has_ended && candidate < search.iteration_size(); ++candidate) {
+    if (search.is_told(candidate) != (candidate < loaded.told)) {
+      throw std::invalid_argument("saved places hold a search that is not where its place is");
+    }
   }
 }
 

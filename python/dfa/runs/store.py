@@ -357,8 +357,7 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        if not self._backlog.all_written():
-            raise StoreError(f"{self.folder} cannot end: images in its journal are not files yet; flush first")
+        self._backlog.check_all_written()
         with self._transaction():
             end_journal(self._journal)
         with writing_to(self.folder / JOURNAL):

@@ -40,6 +40,7 @@ def coverage(monkeypatch):
     return seen
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, coverage):
     # Many images are skipped, whose clean predictions come one after the other.
     labels = np.where(np.arange(24) < 18, (CLASSIFIER.classes(IMAGES) + 1) % 10, CLASSIFIER.classes(IMAGES))
@@ -58,6 +59,7 @@ def test_by_labels_too_no_more_than_the_interval_is_ever_uncovered(tmp_path, cov
     assert coverage.covers > 10
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_repeated_clean_predictions_too_are_covered(tmp_path, coverage):
     """All images are skipped, so that nothing else is sent."""
     labels = (CLASSIFIER.classes(IMAGES) + 1) % 10

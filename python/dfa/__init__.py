@@ -14,13 +14,14 @@
 from __future__ import annotations
 
 from dfa.cores import threads_that_sleep
+from dfa.extras import how_to_install
 
 try:
     with threads_that_sleep():
         from dfa import _core
 except ImportError as error:
     raise ImportError(
-        "dfa's compiled core is missing: install the package with `pip install .`, and do not import it from the "
+        f"dfa's compiled core is missing: install the package with `{how_to_install()}`, and do not import it from the "
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
@@ -45,6 +46,7 @@ from dfa.errors import (
     Interrupted,
     InvalidInputError,
     MissingDependencyError,
+    MostSkippedWarning,
     ObjectiveError,
     OracleError,
     PartialAnswer,
@@ -84,6 +86,7 @@ __all__ = [
     "Lighting",
     "LinfBall",
     "MissingDependencyError",
+    "MostSkippedWarning",
     "Normalizer",
     "Objective",
     "ObjectiveError",

@@ -101,6 +101,10 @@ class Interrupted(KeyboardInterrupt):
         self.result = result
 
 
+class MostSkippedWarning(UserWarning):
+    """More than half of a run's images were skipped, so that it says little; often the labels are wrong."""
+
+
 class StoreError(DfaError, OSError):
     """Results could not be written to, or read from, a folder."""
 

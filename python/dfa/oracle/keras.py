@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.extras import how_to_install
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -291,7 +292,7 @@ def import_keras() -> Any:
         keras = importlib.import_module("keras")
     except ImportError as error:
         raise MissingDependencyError(
-            "a Keras oracle needs Keras and one of its backends: pip install 'dfa-attack[tensorflow]'"
+            f"a Keras oracle needs Keras and one of its backends: {how_to_install('tensorflow')}"
         ) from error
     if int(keras.__version__.partition(".")[0]) < 3:
         raise MissingDependencyError(

@@ -52,9 +52,11 @@ from dfa.runs.folder import (
 )
 from dfa.runs.journal import (
     Picture,
+    count_sent,
     end_journal,
     lock_folder,
     make_journal,
+    make_readable_alone,
     open_journal,
     take_up_journal,
     writing_to,
@@ -299,10 +301,7 @@ class Store:
         """
         self._backlog.write_while_cheap()
         with self._transaction():
-            self._journal.execute(
-                "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
-                (purpose, images),
-            )
+            count_sent(self._journal, purpose, images)
         self._due.uncovered += images
 
     def flush(self) -> None:
@@ -362,9 +361,7 @@ class Store:
         with self._transaction():
             end_journal(self._journal)
         with writing_to(self.folder / JOURNAL):
-            self._journal.execute("VACUUM")
-            # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
-            self._journal.execute("PRAGMA journal_mode = DELETE")
+            make_readable_alone(self._journal)
 
     def close(self) -> None:
         """Let other processes at the folder. What was not written is lost; closing twice does nothing."""

@@ -134,6 +134,21 @@ def test_an_image_that_cannot_be_decoded_is_named(here, capsys, name):
     refused(capsys, name, "attack", "model.py:classify", "bad", "--out", "run", "--channels", "rgb")
 
 
+@pytest.mark.parametrize("name", ["text.npy", "pickle.npy", "empty.npz"])
+def test_nobody_is_advised_to_load_a_pickle(here, capsys, name):
+    (here / name).write_bytes(BAD_ARRAYS[name])
+    err = dfa_says(capsys, "attack", "model.py:classify", name, "--out", "run")[2]
+    assert "must be a .npy or .npz file of NumPy" in err
+
+
+def test_no_decoder_is_asked_that_is_not_meant(here, capsys):
+    """One of them would start another program."""
+    (here / "bad").mkdir()
+    (here / "bad" / "x.png").write_bytes(BAD_IMAGES["postscript.png"])
+    err = dfa_says(capsys, "attack", "model.py:classify", "bad", "--out", "run")[2]
+    assert "it is none of PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM, or damaged" in err
+
+
 @pytest.mark.parametrize("name", BAD_ARRAYS)
 def test_an_array_that_cannot_be_read_is_named(here, capsys, name):
     (here / name).write_bytes(BAD_ARRAYS[name])

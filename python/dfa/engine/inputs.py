@@ -19,6 +19,8 @@ from dfa.types import ImageSequence
 _IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
 _LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
 """What the columns of public data sets are called."""
+OTHER_SHAPE: Final = "must have the shape of the first"
+"""What is said of an image that has another; also whoever can resize images knows it by that."""
 
 
 class Inputs:
@@ -105,7 +107,7 @@ class Inputs:
             raise InvalidInputError(f"image {index} {problem}")
         if self.shape is not None and image.shape != self.shape:
             raise InvalidInputError(
-                f"image {index} must have the shape of the first, {self.shape}, got {image.shape}; attack images "
+                f"image {index} {OTHER_SHAPE}, {self.shape}, got {image.shape}; attack images "
                 "of another shape in a run of their own"
             )
         if self.shape is not None and image.dtype != self.dtype:

@@ -8,6 +8,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from dfa.errors import StoreError
 from dfa.runs.folder import JOURNAL, ORIGINALS, write_image
 from dfa.runs.journal import Picture, writing_to
 
@@ -44,6 +45,15 @@ class Backlog:
     def all_written(self) -> bool:
         """Tell whether all images are files."""
         return not self._found and not self._waiting
+
+    def check_all_written(self) -> None:
+        """Make sure that all images are files.
+
+        Raises:
+            StoreError: They are not.
+        """
+        if not self.all_written():
+            raise StoreError(f"the run in {self._folder} cannot end: images in its journal are not files yet")
 
     def put_down(self) -> None:
         """Take part in a transaction: what is found goes into the journal, what is a file leaves it."""

@@ -13,7 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,10 @@ CREATE TABLE inputs (place INTEGER PRIMARY KEY, digest BLOB);
 CREATE TABLE records (place INTEGER PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE pictures (place INTEGER PRIMARY KEY, form TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL);
+CREATE TABLE answers (
+    id INTEGER PRIMARY KEY, seal BLOB NOT NULL, purpose TEXT NOT NULL, place INTEGER NOT NULL, digest BLOB NOT NULL,
+    form TEXT NOT NULL, answer BLOB NOT NULL
+);
 """
 
 
@@ -79,6 +83,34 @@ def open_journal(folder: Path) -> sqlite3.Connection:
         # Survives the death of the process; only that of the machine can cost the last seconds, and no more.
         journal.execute("PRAGMA synchronous = NORMAL")
         return journal
+
+
+def take_up_journal(
+    journal: sqlite3.Connection,
+) -> tuple[dict[int, dict[str, Any]], dict[int, bytes | None], dict[str, bytes], int]:
+    """Return what a run goes on from, and count that it is taken up again; part of a transaction.
+
+    Returns:
+        Records by place; digests of the images read, by place; what a checkpoint is made of; how often the run has been
+        taken up, this time included.
+
+    Raises:
+        ValueError: A record is damaged.
+    """
+    records = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
+    digests = dict(journal.execute("SELECT place, digest FROM inputs"))
+    saved = dict(journal.execute("SELECT name, value FROM checkpoint"))
+    before = journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
+    resumes = 1 + (int(before[0]) if before else 0)
+    journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(resumes),))
+    return records, digests, saved, resumes
+
+
+def end_journal(journal: sqlite3.Connection) -> None:
+    """Write down that a run has ended, and let go of what it would have gone on from; part of a transaction."""
+    for table in ("checkpoint", "pictures", "answers"):
+        journal.execute(f"DELETE FROM {table}")
+    journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
 
 
 def lock_folder(folder: Path) -> sqlite3.Connection:

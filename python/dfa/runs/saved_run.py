@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dfa.errors import StoreError
-from dfa.runs.folder import EPSILON, FORMAT_VERSION, RUN, plain, read_document
+from dfa.runs.folder import FORMAT_VERSION, RUN, plain, read_document
 from dfa.runs.journal import Picture, reading
 
 RUN_FORMAT: Final = "dfa-run"
@@ -86,7 +83,7 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
     Raises:
         StoreError: Something that may change results differs; it is named.
     """
-    differences = list(_differences("", read_run_json(folder), json.loads(json.dumps(plain(about)))))
+    differences = what_differs(read_run_json(folder), json.loads(json.dumps(plain(about))))
     if differences:
         raise StoreError(
             f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
@@ -158,19 +155,9 @@ def _names_in(about: Mapping[str, Any]) -> list[str] | None:
     return names if is_whole else None
 
 
-def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:
-    """Return the largest change that a run allowed, grey levels: (), (N,), (H, W, C) or (N, H, W, C).
-
-    Returns:
-        None where the folder does not tell, because it was too large to be part of a saved result.
-    """
-    path = folder / EPSILON
-    try:
-        if path.exists():
-            return np.asarray(np.load(path, allow_pickle=False), dtype=np.int64)
-        return np.asarray(config.get("epsilon"), dtype=np.int64)
-    except (OSError, ValueError, TypeError):
-        return None
+def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return, in words, what of run.json is another than it was, and may not be."""
+    return list(_differences("", begun, now))
 
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:

@@ -12,7 +12,8 @@ results.json and records.csv.
 Three rules make a kill harmless. Files are written under a temporary name and renamed. Every image is counted in the
 journal before it is sent to the oracle. A resumed run goes on from the last checkpoint as if nothing had happened: what
 was sent after it is sent again, which the interval of the checkpoints bounds, and a record that was written after it
-is kept.
+is kept. Where an oracle fails in the middle of a batch, and says so, not even that is sent again: the state at that
+moment is written down, with the answers that are not part of it.
 
 An adversarial image is written as soon as it is confirmed, unless files have taken more than a fiftieth of the run's
 time: small images fall faster than a file system takes them. It then lies in the journal, in the transaction of its
@@ -26,12 +27,13 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import StoreError
+from dfa.oracle.answers import Answer
 from dfa.runs.backlog import Backlog
 from dfa.runs.folder import (
     IMAGES,
@@ -48,7 +50,16 @@ from dfa.runs.folder import (
     write_epsilon,
     write_json,
 )
-from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
+from dfa.runs.journal import (
+    Picture,
+    end_journal,
+    lock_folder,
+    make_journal,
+    open_journal,
+    take_up_journal,
+    writing_to,
+)
+from dfa.runs.kept_answers import KeptAnswers, Sent
 from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike
 from dfa.types import Image
 
@@ -132,6 +143,7 @@ class Store:
         kept: Records written before, by place; empty at the start.
         digests: Digests of the images read before, by place; None for one that could not be read.
         resumes: How often the run has been taken up again.
+        answers: Those of before, to images that need not be sent again.
     """
 
     def __init__(self, folder: Path, interval: int, lock: sqlite3.Connection, journal: sqlite3.Connection) -> None:
@@ -142,6 +154,7 @@ class Store:
         self.kept: dict[int, dict[str, Any]] = {}
         self.digests: dict[int, bytes | None] = {}
         self.resumes = 0
+        self.answers = KeptAnswers()
         self._lock = lock
         self._journal = journal
         self._due = _Due(interval)
@@ -213,23 +226,14 @@ class Store:
 
     def _take_up(self) -> None:
         try:
-            self._read_journal()
+            self.kept, self.digests, saved, self.resumes = take_up_journal(self._journal)
+            self.checkpoint = Checkpoint.of(saved) if saved else None
+            self.answers.take_up(self._journal)
+            self._backlog.take_up()
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"the journal of the run in {self.folder} cannot be read: {error!r}; start a new run in another folder"
             ) from error
-
-    def _read_journal(self) -> None:
-        rows = self._journal.execute("SELECT place, record FROM records")
-        self.kept = {place: json.loads(record) for place, record in rows}
-        self.digests = dict(self._journal.execute("SELECT place, digest FROM inputs"))
-        saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
-        if saved:
-            self.checkpoint = Checkpoint.of(saved)
-        self._backlog.take_up()
-        resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
-        self.resumes = 1 + (int(resumes[0]) if resumes else 0)
-        self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
 
     def go_on(self) -> None:
         """Clear away what the run had left when it was cut short, now that it is known to go on.
@@ -288,7 +292,7 @@ class Store:
         return read_image(self.folder / file) if picture is None else picture.image
 
     def sending(self, purpose: str, images: int) -> None:
-        """Count images that are about to be sent to the oracle, and write down what has been finished.
+        """Count images about to be sent (below 0: that were not sent after all), and write down what has been finished.
 
         Raises:
             StoreError: The folder cannot be written; then nothing is to be sent.
@@ -319,7 +323,7 @@ class Store:
         return self._due.is_due(images)
 
     def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
-        """Write a checkpoint, in place of the last one.
+        """Write a checkpoint, in place of the last one, and let go of kept answers that were used.
 
         Args:
             checkpoint: The state of the run.
@@ -331,7 +335,17 @@ class Store:
         with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", checkpoint.rows().items())
+            self.answers.put_down(self._journal)
         self._due.is_covered(under_way)
+
+    def keep(self, answers: Iterable[tuple[Sent, Answer]]) -> None:
+        """Keep answers beside the last checkpoint, each about one image, and let go of those that were used.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        with self._transaction():
+            self.answers.put_down(self._journal, answers)
 
     def sent(self) -> int:
         """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""
@@ -344,11 +358,9 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        assert self._backlog.all_written()
+        self._backlog.check_all_written()
         with self._transaction():
-            self._journal.execute("DELETE FROM checkpoint")
-            self._journal.execute("DELETE FROM pictures")
-            self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+            end_journal(self._journal)
         with writing_to(self.folder / JOURNAL):
             self._journal.execute("VACUUM")
             # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.

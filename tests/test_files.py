@@ -134,6 +134,21 @@ def test_an_image_that_cannot_be_decoded_is_named(here, capsys, name):
     refused(capsys, name, "attack", "model.py:classify", "bad", "--out", "run", "--channels", "rgb")
 
 
+@pytest.mark.parametrize("name", ["text.npy", "pickle.npy", "empty.npz"])
+def test_nobody_is_advised_to_load_a_pickle(here, capsys, name):
+    (here / name).write_bytes(BAD_ARRAYS[name])
+    err = dfa_says(capsys, "attack", "model.py:classify", name, "--out", "run")[2]
+    assert "must be a .npy or .npz file of NumPy" in err
+
+
+def test_no_decoder_is_asked_that_is_not_meant(here, capsys):
+    """One of them would start another program."""
+    (here / "bad").mkdir()
+    (here / "bad" / "x.png").write_bytes(BAD_IMAGES["postscript.png"])
+    err = dfa_says(capsys, "attack", "model.py:classify", "bad", "--out", "run")[2]
+    assert "it is none of PNG, JPEG, BMP, GIF, TIFF, WEBP, PPM, or damaged" in err
+
+
 @pytest.mark.parametrize("name", BAD_ARRAYS)
 def test_an_array_that_cannot_be_read_is_named(here, capsys, name):
     (here / name).write_bytes(BAD_ARRAYS[name])
@@ -270,7 +285,15 @@ def test_vectors_are_read_through_the_door(tmp_path):
 
 def test_no_other_module_opens_a_file_of_users():
     """Rooms that keep files of their own, and the demo's cache, have their own doors."""
-    own = {"files.py", "runs/folder.py", "runs/verify.py", "runs/saved_run.py", "oracle/codecs.py"}
+    own = {
+        "files.py",
+        "runs/folder.py",
+        "runs/verify.py",
+        "runs/saved_run.py",
+        "runs/recorded.py",
+        "oracle/codecs.py",
+        "extras.py",
+    }
     found = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -287,5 +310,5 @@ def test_labels_of_an_oracle_are_still_read(here, capsys):
     classes = LinearClassifier(IMAGES.shape[1:]).classes(IMAGES)
     np.savez(here / "labels.npz", labels=classes)
     np.savez(here / "images.npz", images=IMAGES)
-    words = ("--labels", "labels.npz", "--out", "run", "--max-queries", 60)
+    words = ("--labels", "labels.npz", "--out", "run", "--max-queries", 60, "--allow-missing", 1)
     assert dfa_says(capsys, "attack", "model.py:classify", "images.npz", *words)[0] == 0

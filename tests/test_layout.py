@@ -116,4 +116,4 @@ def test_the_command_line_asks_for_the_same(tmp_path, monkeypatch, capsys, comma
     status, out, err = dfa_says(capsys, command, "model.py:classify", file, *more, "--image-layout", "NHWC", "--json")
     assert (status, json.loads(out)["exit"], err) == (0, 0, "")
     if command == "attack":
-        assert dfa_says(capsys, "resume", "run", "--json")[0] == 0
+        assert dfa_says(capsys, "resume", "run", "--trust", "--json")[0] == 0

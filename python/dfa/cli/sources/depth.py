@@ -29,17 +29,13 @@ def check_depth(picture: PIL.Image.Image, file: BinaryIO, name: str) -> None:
 
     Args:
         picture: The image, opened and not decoded.
-        file: The file it was opened from; its place is as before afterwards.
+        file: The file it was opened from; decoding goes to its own places in it.
         name: Its name.
 
     Raises:
         InvalidInputError: It has more bits, signed samples or floats.
     """
-    place = file.tell()
-    try:
-        found = _more_than_8_bits(picture, file)
-    finally:
-        file.seek(place)
+    found = _more_than_8_bits(picture, file)
     if found:
         raise InvalidInputError(
             f"{name} must have 8 bits per channel, and has {found}; convert it first, and the converted pixels are "

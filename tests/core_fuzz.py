@@ -146,6 +146,10 @@ def misaligned(array: np.ndarray) -> np.ndarray:
     return copy
 
 
+def strided(array: np.ndarray) -> np.ndarray:
+    return np.repeat(array.reshape(-1), 2)[::2].reshape(array.shape)
+
+
 def readonly(array: np.ndarray) -> np.ndarray:
     copy = array.copy()
     copy.flags.writeable = False
@@ -169,8 +173,7 @@ class Fuzzer:
         self_argument = () if call.owner is None else (self._one_of(call.owner),)
         if self_argument == (None,):
             return None
-        share = self._random.choice([0.0, 0.0, 0.05, 0.3])
-        values = self._arguments(call, share)
+        values = self._arguments(call)
         try:
             if call.owner is not None and isinstance(vars(call.owner)[call.name], property):
                 returned = call.function(*self_argument, *values.values())
@@ -282,43 +285,44 @@ class Fuzzer:
             if isinstance(returned, _core.Places):
                 self._batch_of[returned] = arguments["batch"]
 
-    def _arguments(self, call: Call, share: float) -> dict[str, Any]:
-        """Values for all arguments; of those that go together, right ones that do, and one or two others."""
+    def _arguments(self, call: Call) -> dict[str, Any]:
+        """Values for all arguments: right ones, or all but one, or any."""
         if call.name == "Config":
             right: dict[str, Any] = dict(self._random.choice(CONFIGS))
-        elif call.name == "Box" and self._random.random() < 0.8:
+        elif call.name == "Box" and "low" in call.names:
+            low = np.arange(12, dtype=np.int16) - 5
+            right = {"kind": "values", "shape": (1, 12, 2), "parameters": {}, "low": low, "high": low + np.int16(2)}
+        elif call.name == "Box":
             kind = self._random.choice(list(KINDS))
             right = {"kind": kind, "parameters": KINDS[kind]}
-            if "low" in call.names:
-                low = np.arange(12, dtype=np.int16) - 5
-                right = {"kind": "values", "shape": (1, 12, 2), "parameters": {}, "low": low, "high": low + np.int16(2)}
         else:
             right = {}
-        changed = self._random.sample(list(right), self._random.choice([0, 0, 1, 2])) if right else []
-        kept = {name: value for name, value in right.items() if name not in changed}
-        return {name: kept[name] if name in kept else self._value(name, share) for name in call.names}
+        names = list(call.names)
+        odd = self._random.sample(names, self._random.choice([0, 0, 1, 1, len(names) // 2]) if names else 0)
+        values = {name: right.get(name, self._value(name)) for name in names}
+        for name in odd:
+            values[name] = self._odd(values[name] if self._random.random() < 0.7 else self._value(name))
+        return values
 
-    def _value(self, name: str, share: float) -> Any:
-        """A value for an argument, which in a share of the cases is any."""
-        if self._random.random() < share / 2:
+    def _value(self, name: str) -> Any:
+        """A right value for an argument, as far as it depends on that alone."""
+        return self._random.choice(VALUES[name]) if name in VALUES else getattr(self, f"_{name}")()
+
+    def _odd(self, value: Any) -> Any:
+        """What is passed instead of a right value."""
+        if self._random.random() < 0.2:
             return self._random.choice(ANYTHING)
-        value = self._random.choice(VALUES[name]) if name in VALUES else getattr(self, f"_{name}")()
         if isinstance(value, np.ndarray):
-            return self._array(value) if self._random.random() < share else value
-        if self._random.random() < share:
-            if isinstance(value, tuple):
-                return self._random.choice(SHAPES_THAT_CANNOT_BE)
-            return self._random.choice(NUMBERS if isinstance(value, int) else FLOATS)
-        return value
+            layouts = [misaligned, readonly, strided, lambda array: array.astype(array.dtype.newbyteorder())]
+            return self._random.choice([self._array, self._random.choice(layouts)])(value)
+        if isinstance(value, tuple):
+            return self._random.choice(SHAPES_THAT_CANNOT_BE)
+        return self._random.choice(FLOATS if isinstance(value, float) else NUMBERS)
 
     def _array(self, array: np.ndarray) -> Any:
-        """An array like it, in memory, type or shape unlike it."""
+        """An array of another type or shape."""
         odd: Callable[[], Any] = self._random.choice(
             [
-                lambda: misaligned(array),
-                lambda: readonly(array),
-                lambda: np.repeat(array.reshape(-1), 2)[::2].reshape(array.shape),
-                lambda: array.astype(array.dtype.newbyteorder()),
                 lambda: array.astype(self._random.choice([np.float32, np.float64, object, complex])),
                 lambda: np.zeros(
                     array.shape, self._random.choice([bool, np.int8, np.uint16, np.uint64, "S3", "M8[s]"])

@@ -387,8 +387,13 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
   const char* nowhere = "saved places hold a search that is not where its place is";
   check_refused(patched(state, iteration, packed(std::uint64_t{2})), nowhere);
   check_refused(patched(state, size, packed(std::uint32_t{4})), nowhere);
-  for (const std::uint32_t told : {0U, 2U, 3U, 4U}) {
-    check_refused(patched(state, size + 4, packed(told)), nowhere);
+  std::uint32_t num_told = 0;
+  dfa::StateReader(state, size + 4, state.size()).field(num_told);
+  REQUIRE(num_told < 3);
+  for (std::uint32_t told = 0; told < 5; ++told) {
+    if (told != num_told) {
+      check_refused(patched(state, size + 4, packed(told)), nowhere);
+    }
   }
   // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
   const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;

@@ -16,7 +16,7 @@ import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
-from dfa.runs import folder as folder_module
+from dfa.runs import door
 from dfa.runs import saved_run as saved_run_module
 from dfa.runs.backlog import Backlog
 from dfa.runs.journal import Picture, make_journal
@@ -118,18 +118,18 @@ def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monke
 
 
 def test_no_image_is_there_without_its_original(tmp_path, monkeypatch):
-    fill = folder_module._fill
+    fill = door._fill
     originals = []
 
-    def fill_up(path, content):
+    def fill_up(path, descriptor, content, is_synced):
         if Path(path).parent.name == "originals":
             originals.append(path)
             if len(originals) > 2:
                 raise OSError(28, "No space left on device")
-        return fill(path, content)
+        return fill(path, descriptor, content, is_synced)
 
     monkeypatch.setattr(backlog_module, "_SHARE", math.inf)
-    monkeypatch.setattr(folder_module, "_fill", fill_up)
+    monkeypatch.setattr(door, "_fill", fill_up)
     with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
         attack(CLASSIFIER, tmp_path)
     names = [{path.name for path in (tmp_path / folder).glob("[0-9]*")} for folder in ("images", "originals")]
@@ -176,7 +176,7 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
 
     def write_slowly(*words, **more):
         clock.now += 0.5
-        write(*words, **more)
+        return write(*words, **more)
 
     monkeypatch.setattr(backlog_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(backlog_module, "write_image", write_slowly)
@@ -185,6 +185,7 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
     for place in range(5):
         backlog.add(place, Picture(IMAGES[place], IMAGES[place + 1]))
     # A fiftieth of 100 seconds, and then the file that passes it; each image is two of them.
+    transact(backlog, journal)
     backlog.write_while_cheap()
     assert files(tmp_path) == ["000000", "000001", "000002"]
     assert not backlog.all_written()
@@ -195,7 +196,13 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
     clock.now += 100
     backlog.write_while_cheap()
     assert len(files(tmp_path)) == 5
+    # They are in the journal until they are known to lie on the disk.
+    transact(backlog, journal)
+    assert num_pictures(tmp_path) == 5
+    backlog.write_all()
     assert backlog.all_written()
+    transact(backlog, journal)
+    assert num_pictures(tmp_path) == 0
 
 
 def test_an_image_that_waits_twice_is_no_matter(tmp_path, journal):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import dfa
-from dfa.runs import folder as folder_module
+from dfa.runs import door
 from dfa.runs import journal as journal_module
 from dfa.runs.store import Checkpoint
 from oracles import Recorder
@@ -260,19 +260,19 @@ def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, mon
 
 
 def test_an_image_that_cannot_be_written_ends_the_run_and_loses_nothing(tmp_path, monkeypatch, whole):
-    fill = folder_module._fill
+    fill = door._fill
     written = []
 
-    def fill_up(path, content):
+    def fill_up(path, descriptor, content, is_synced):
         if Path(path).parent.name == "images":
             written.append(path)
             if len(written) > 4:
-                fill(path, content[:10])
+                fill(path, descriptor, content[:10], is_synced)
                 raise OSError(28, "No space left on device")
-        return fill(path, content)
+        return fill(path, descriptor, content, is_synced)
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder_module, "_fill", fill_up)
+        patch.setattr(door, "_fill", fill_up)
         with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
             attack(CLASSIFIER, tmp_path)
     assert sorted((tmp_path / "images").glob(".*")) == []
@@ -286,7 +286,7 @@ def test_a_read_only_folder_is_refused_before_any_query(tmp_path, monkeypatch):
         raise PermissionError(13, "Read-only file system")
 
     with monkeypatch.context() as patch:
-        patch.setattr(folder_module, "_fill", refuse)
+        patch.setattr(door, "_fill", refuse)
         with pytest.raises(dfa.StoreError, match=r"cannot write .*Read-only file system"):
             attack(oracle, tmp_path, resume=False)
     assert oracle.num_images == 0

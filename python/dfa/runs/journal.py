@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from dfa.errors import StoreError
+from dfa.runs import door
 from dfa.runs.folder import JOURNAL, JOURNAL_FILES
 from dfa.types import Image
 
@@ -75,6 +76,7 @@ def open_journal(folder: Path) -> sqlite3.Connection:
         StoreError: It cannot be opened.
     """
     with writing_to(folder / JOURNAL):
+        door.require_regular(folder, JOURNAL_FILES)
         journal = sqlite3.connect(folder / JOURNAL, timeout=10, check_same_thread=False)
         # Survives the death of the process; only that of the machine can cost the last seconds, and no more.
         journal.execute("PRAGMA synchronous = NORMAL")
@@ -90,6 +92,7 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
     Raises:
         StoreError: Another process is at the folder, or it cannot be written.
     """
+    door.require_regular(folder, [_LOCK])
     try:
         lock = sqlite3.connect(folder / _LOCK, timeout=0, isolation_level=None, check_same_thread=False)
         lock.execute("BEGIN EXCLUSIVE")
@@ -111,6 +114,7 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         StoreError: It is missing, or no journal.
     """
     path = folder / JOURNAL
+    door.require_regular(folder, JOURNAL_FILES)
     if not path.exists():
         raise StoreError(f"{folder} must hold a run, and its {JOURNAL} is missing")
     with contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.profile import TOTALS, CallsOverTime, Profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
-from dfa.runs.folder import ORIGINALS, read_image
+from dfa.runs.image_files import original_of, read_image
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.types import Image
 
@@ -68,7 +68,7 @@ class _SavedImages(ImagesByIndex):
         if picture is not None:
             return np.array(picture.image)
         file = self._files.get(index)
-        return None if file is None else read_image(self._saved.folder / file)
+        return None if file is None else read_image(self._saved.folder, file, self._saved.shape)
 
 
 class _SavedOriginals:
@@ -89,5 +89,5 @@ class _SavedOriginals:
         return (
             np.array(picture.original)
             if picture is not None
-            else read_image(folder / ORIGINALS / Path(self._files[index]).name)
+            else read_image(folder, original_of(self._files[index]), self._saved.shape)
         )

@@ -14,9 +14,9 @@ journal before it is sent to the oracle. A resumed run goes on from the last che
 was sent after it is sent again, which the interval of the checkpoints bounds, and a record that was written after it
 is kept.
 
-An adversarial image is written as soon as it is confirmed, unless files have taken more than a fiftieth of the run's
-time: small images fall faster than a file system takes them. It then lies in the journal, in the transaction of its
-record, and becomes a file when there is time, at the latest at the end of the run. Readers find it in either place.
+An adversarial image lies in the journal first, in the transaction of its record, and becomes a file while files have
+taken less than a fiftieth of the run's time: small images fall faster than a file system takes them. It leaves the
+journal when its file is known to lie on the disk, at the latest at the end of the run. Readers find it in either place.
 """
 
 from __future__ import annotations
@@ -34,22 +34,18 @@ from typing import Any, Final
 from dfa.errors import StoreError
 from dfa.runs.backlog import Backlog
 from dfa.runs.folder import (
-    IMAGES,
     JOURNAL,
-    ORIGINALS,
     RUN,
     Plain,
-    begin_document,
     check_folder,
     clear_folder,
-    image_file,
-    read_image,
-    remove_other_images,
+    take_back,
     write_epsilon,
     write_json,
 )
+from dfa.runs.image_files import image_file, read_image
 from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
-from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike
+from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike, check_replaceable, read_run_json, shape_of
 from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000
@@ -142,6 +138,7 @@ class Store:
         self.kept: dict[int, dict[str, Any]] = {}
         self.digests: dict[int, bytes | None] = {}
         self.resumes = 0
+        self._shape: tuple[int, ...] | None = None
         self._lock = lock
         self._journal = journal
         self._due = _Due(interval)
@@ -175,11 +172,11 @@ class Store:
         folder = check_folder(folder, overwrite=overwrite)
         lock = lock_folder(folder)
         try:
-            clear_folder(folder)
+            clear_folder(folder, check_replaceable(folder))
             write_epsilon(folder, epsilon)
             journal = make_journal(folder)
             # Last, because its presence says that the rest is there.
-            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about})
+            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about}, is_synced=True)
         except BaseException:
             lock.close()
             raise
@@ -204,6 +201,7 @@ class Store:
         try:
             journal = open_journal(folder)
             store = cls(folder, interval, lock, journal)
+            store._shape = shape_of(read_run_json(folder)["config"])
             with writing_to(folder / JOURNAL), journal:
                 store._take_up()
         except BaseException:
@@ -238,9 +236,7 @@ class Store:
             StoreError: The folder cannot be written.
         """
         # From here on the journal says how far the run has got, and no partial result of before.
-        begin_document(self.folder, is_run=True)
-        files = [row["file"] for row in self.kept.values() if row["file"] is not None]
-        remove_other_images(self.folder, keep={*files, *(file.replace(IMAGES, ORIGINALS, 1) for file in files)})
+        take_back(self.folder, keep=[row["file"] for row in self.kept.values() if row["file"] is not None])
 
     def note_read(self, place: int, digest: bytes | None) -> None:
         """Note what image was read at a place, or None for one that could not be.
@@ -285,7 +281,7 @@ class Store:
         if file is None:
             return None
         picture = self._backlog.get(place)
-        return read_image(self.folder / file) if picture is None else picture.image
+        return read_image(self.folder, file, self._shape) if picture is None else picture.image
 
     def sending(self, purpose: str, images: int) -> None:
         """Count images that are about to be sent to the oracle, and write down what has been finished.

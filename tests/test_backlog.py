@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sqlite3
@@ -16,11 +15,10 @@ import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
-from dfa.runs import door
-from dfa.runs import saved_run as saved_run_module
+from dfa.runs import documents, door
 from dfa.runs.backlog import Backlog
 from dfa.runs.journal import Picture, make_journal
-from dfa.runs.saved_run import read_run, read_run_json
+from dfa.runs.saved_run import read_run
 from oracles import LinearClassifier
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import assert_same, attack, cut_short, run_whole
@@ -139,17 +137,15 @@ def test_no_image_is_there_without_its_original(tmp_path, monkeypatch):
 def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monkeypatch):
     """Between a record and its image, the image becomes a file and leaves the journal."""
     places = set(read_run(killed).pictures)
-    loads = json.loads
+    check = documents.check_record
 
-    def meanwhile(text):
+    def meanwhile(*words):
         with closing(sqlite3.connect(killed / "journal.sqlite")) as journal, journal:
             journal.execute("DELETE FROM pictures")
-        return loads(text)
+        return check(*words)
 
     (killed / "results.json").unlink(missing_ok=True)
-    document = read_run_json(killed)
-    monkeypatch.setattr(saved_run_module, "read_run_json", lambda folder: document)
-    monkeypatch.setattr(saved_run_module, "json", SimpleNamespace(loads=meanwhile))
+    monkeypatch.setattr(documents, "check_record", meanwhile)
     assert set(read_run(killed).pictures) == places != set()
     assert num_pictures(killed) == 0
 
@@ -211,7 +207,7 @@ def test_an_image_that_waits_twice_is_no_matter(tmp_path, journal):
     backlog.add(3, Picture(IMAGES[3], IMAGES[4]))
     transact(backlog, journal)
     backlog.write_all()
-    backlog.take_up()
+    backlog.take_up([3])
     assert not backlog.all_written()
     transact(backlog, journal)
     assert backlog.get(3) is None

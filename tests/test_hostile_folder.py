@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -298,3 +299,175 @@ def test_an_array_of_other_channels_is_named_by_its_form(tmp_path):
     change_records(tmp_path, lambda row: {**row, "file": row["file"] and row["file"].replace("npy", "png")})
     with pytest.raises(dfa.StoreError, match=r"must be images/\d+\.npy, got"):
         dfa.Result.load(tmp_path)
+
+
+def with_journal(run, *statements):
+    """Return a run whose journal is what these statements make of it."""
+    (run / "results.json").unlink(missing_ok=True)
+    with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as journal:
+        for statement in statements:
+            journal.executescript(statement)
+    return run
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT"
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["DROP TABLE records", f"CREATE VIEW records AS {ENDLESS} i AS place, '' AS record, x'00' AS digest FROM n"],
+        ["DROP TABLE about", f"CREATE VIEW about AS {ENDLESS} i AS name, i AS value FROM n"],
+        ["CREATE TRIGGER t AFTER INSERT ON sent BEGIN DELETE FROM records; END"],
+        ["CREATE INDEX i ON records (record)"],
+        ["CREATE TABLE other (x)"],
+        ["DROP TABLE sent", "CREATE TABLE sent (purpose, images)"],
+        ["DROP TABLE pictures"],
+    ],
+    ids=["view", "endless", "trigger", "index", "table", "column", "missing"],
+)
+def test_a_journal_of_other_tables_is_refused_before_any_query(unfinished, tmp_path, statements):
+    run = with_journal(Path(shutil.copytree(unfinished, tmp_path / "run")), *statements)
+    for act in ("load", "verify", "resume", "overwrite"):
+        with pytest.raises(dfa.StoreError, match="its tables are not those of a journal of this version"):
+            ACTS[act](run)
+
+
+def test_a_journal_whose_pages_lead_to_one_another_is_refused(unfinished, tmp_path):
+    """All tables share one tree of pages, which would be read again and again."""
+    run = with_journal(
+        Path(shutil.copytree(unfinished, tmp_path / "run")),
+        "PRAGMA writable_schema = ON; UPDATE sqlite_master SET rootpage = "
+        "(SELECT rootpage FROM sqlite_master WHERE name = 'records') WHERE name = 'pictures'",
+    )
+    for act in ("load", "verify", "resume"):
+        with pytest.raises(dfa.StoreError, match=r"it is damaged: .*2nd reference to page"):
+            ACTS[act](run)
+
+
+def test_a_journal_names_no_file_elsewhere_for_sqlite_to_remove(unfinished, tmp_path):
+    """A rollback journal may name another one, which SQLite removes when it has rolled back: any file at all."""
+    run = with_journal(Path(shutil.copytree(unfinished, tmp_path / "run")), "PRAGMA journal_mode = DELETE")
+    victim = tmp_path / "private"
+    victim.write_text("mine, and no journal")
+    with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as journal:
+        journal.executescript("PRAGMA cache_size = 1; BEGIN EXCLUSIVE; CREATE TABLE filler (x)")
+        for _ in range(200):
+            journal.execute("INSERT INTO filler VALUES (zeroblob(3000))")
+        for name in ("journal.sqlite", "journal.sqlite-journal"):
+            shutil.copy(run / name, tmp_path / name)
+    name = str(victim).encode()
+    content = (tmp_path / "journal.sqlite-journal").read_bytes()
+    content += bytes(-len(content) % 512) + (2**30 // 4096 + 1).to_bytes(4, "big") + name
+    content += len(name).to_bytes(4, "big") + sum(name).to_bytes(4, "big") + bytes.fromhex("d9d505f920a163d7")
+    shutil.copy(tmp_path / "journal.sqlite", run)
+    (run / "journal.sqlite-journal").write_bytes(content)
+    for act in ("load", "verify", "resume", "overwrite"):
+        with pytest.raises(dfa.StoreError, match="names a file elsewhere, which no run does"):
+            ACTS[act](run)
+    assert victim.exists()
+    # This is what it is about.
+    with closing(sqlite3.connect(run / "journal.sqlite")) as journal:
+        journal.execute("SELECT 1 FROM about").fetchall()
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("name", ["images/{}", "originals/{}", "results.json", "run.json", "journal.sqlite"])
+def test_a_fifo_is_refused_and_not_waited_for(unfinished, tmp_path, name):
+    run = Path(shutil.copytree(unfinished, tmp_path / "run"))
+    index = dfa.Result.load(run).images.held()[0]
+    name = name.format(f"{index:06d}.png")
+    if name == "journal.sqlite":
+        (run / "results.json").unlink()
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    act = {"run.json": ACTS["resume"]}.get(name, ACTS["load"])
+    if name.startswith("originals"):
+        act = lambda run: dfa.Result.load(run).originals[index]  # noqa: E731
+    with pytest.raises(dfa.StoreError, match="must be a regular file, and is a FIFO"):
+        act(run)
+    if "/" in name:
+        verification = dfa.verify(run, CLASSIFIER)
+        assert [each.index for each in verification.findings if "is a FIFO" in each.problem] == [index]
+
+
+def test_an_image_that_is_far_larger_than_the_runs_is_not_decoded(unfinished, tmp_path, monkeypatch):
+    run = Path(shutil.copytree(unfinished, tmp_path / "run"))
+    index = dfa.Result.load(run).images.held()[0]
+    path = run / "images" / f"{index:06d}.png"
+    content = path.read_bytes()
+    header = b"IHDR" + (12_000).to_bytes(4, "big") * 2 + content[24:29]
+    path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
+    assert PIL.Image.open(path).size == (12_000, 12_000)
+
+    def decode(*_, **__):
+        raise AssertionError("pixels were decoded")
+
+    monkeypatch.setattr(PIL.Image, "open", decode)
+    with pytest.raises(dfa.StoreError, match=r"must have the run's shape \(6, 6, 3\), and has \(12000, 12000, 3\)"):
+        dfa.Result.load(run).images[index]
+
+
+def test_an_array_whose_header_promises_terabytes_is_refused(tmp_path):
+    shape = (5, 4, 2)
+    classifier = LinearClassifier(shape)
+    result = dfa.run(classifier, random_images(6, shape), progress=False, epsilon=20, max_queries=300)
+    result.save(tmp_path)
+    index = result.images.held()[0]
+    path = tmp_path / "images" / f"{index:06d}.npy"
+    for claimed, problem in (
+        ((10**6, 10**6, 3), "must have the run's shape"),
+        (shape, r"takes 40 bytes, and there are 0"),
+    ):
+        with path.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": claimed})
+        with pytest.raises(dfa.StoreError, match=problem):
+            dfa.Result.load(tmp_path).images[index]
+    np.save(path, np.array([print], dtype=object), allow_pickle=True)
+    with pytest.raises(dfa.StoreError, match="must hold integers or floats, and holds object"):
+        dfa.Result.load(tmp_path).images[index]
+
+
+@pytest.mark.parametrize("number", [10**9, 2**70, -1, 0.5, True, "24", None])
+def test_a_number_of_images_that_no_folder_holds_is_refused_at_once(unfinished, tmp_path, number):
+    run = Path(shutil.copytree(unfinished, tmp_path / "run"))
+    (run / "results.json").unlink()
+    document = json.loads((run / "run.json").read_text())
+    document["config"]["num_images"] = number
+    (run / "run.json").write_text(json.dumps(document))
+    expected = "at most 1,048,576 images to be read before it has ended" if number == 10**9 else r"num_images"
+    for act in ("load", "verify"):
+        with pytest.raises(dfa.StoreError, match=expected):
+            ACTS[act](run)
+
+
+@pytest.mark.parametrize("name", ["run.json", "results.json"])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' * 500 + "1" + "}" * 500, "nested no deeper|another file"),
+        ('{"format": NaN}', "NaN is no number of JSON"),
+        ('{"a": ' + "9" * 10_000 + "}", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        ("null", "must be an object"),
+    ],
+    ids=["deep", "nested", "nan", "digits", "bytes", "null"],
+)
+def test_json_that_is_none_of_ours_is_refused(unfinished, tmp_path, name, content, problem):
+    run = Path(shutil.copytree(unfinished, tmp_path / "run"))
+    if name == "run.json":
+        (run / "results.json").unlink()
+    (run / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    for act in ("load", "verify"):
+        with pytest.raises(dfa.StoreError, match=problem):
+            ACTS[act](run)
+
+
+def test_a_file_that_is_larger_than_any_of_its_kind_is_not_read(unfinished, tmp_path):
+    run = Path(shutil.copytree(unfinished, tmp_path / "run"))
+    (run / "results.json").unlink()
+    with (run / "run.json").open("r+b") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(dfa.StoreError, match=r"must hold no more than 67,108,864 bytes, and holds 67,108,865"):
+        dfa.Result.load(run)

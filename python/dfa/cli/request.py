@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import dfa
 from dfa.cli.sources.images import Channels
 from dfa.errors import StoreError
+from dfa.results.parsing import reader
 from dfa.runs.saved_run import read_run_json
 
 
@@ -69,10 +69,11 @@ class Request:
         Raises:
             StoreError: The folder holds no run, or one that no command began.
         """
-        command = read_run_json(folder).get("command")
+        command = read_run_json(folder).command
         try:
-            return cls(**typing.cast(dict[str, Any], command))
-        except TypeError as error:
+            request: Request = reader(cls)(command)
+            return request
+        except ValueError as error:
             raise StoreError(
                 f"the run in {folder} was not begun by `dfa attack`, so its model and images are not on record; "
                 "resume it from Python: dfa.run(..., store=folder, resume=True)"

@@ -75,7 +75,7 @@ class Checkpoints:
             self._load(self.store.checkpoint)
         except DfaError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise StoreError(
                 f"the checkpoint of the run in {self.store.folder} cannot be read: {error}; resume the run with the "
                 "dfa that began it, or start a new run in another folder"

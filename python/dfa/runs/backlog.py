@@ -5,12 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 from dfa.runs.folder import JOURNAL, sync_images, write_image
 from dfa.runs.image_files import ORIGINALS
-from dfa.runs.journal import Picture, writing_to
+from dfa.runs.journal import Picture, digest_of_row, writing_to
 
 _SHARE: Final = 0.02
 """Of a run's time, what writing image files may take before the journal takes the images."""
@@ -38,9 +39,9 @@ class Backlog:
         self._written: dict[int, list[str]] = {}
         self._on_disk: list[int] = []
 
-    def take_up(self) -> None:
+    def take_up(self, places: Iterable[int]) -> None:
         """Let what an earlier process left in the journal wait to become files."""
-        self._waiting.extend(place for (place,) in self._journal.execute("SELECT place FROM pictures"))
+        self._waiting.extend(places)
 
     def add(self, place: int, picture: Picture) -> None:
         """Take an image; it is in the journal once the next transaction is over."""
@@ -59,8 +60,8 @@ class Backlog:
         """Take part in a transaction: what is found goes into the journal, what is a file on the disk leaves it."""
         self._journal.executemany("DELETE FROM pictures WHERE place = ?", ((place,) for place in self._on_disk))
         self._journal.executemany(
-            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?)",
-            ((place, *picture.row) for place, picture in self._found.items()),
+            "INSERT OR REPLACE INTO pictures VALUES (?, ?, ?, ?, ?)",
+            (_row_of(place, picture) for place, picture in self._found.items()),
         )
 
     def put_down_is_over(self) -> None:
@@ -114,3 +115,8 @@ class Backlog:
         sync_images(self._folder, [file for files in self._written.values() for file in files])
         self._on_disk.extend(self._written)
         self._written.clear()
+
+
+def _row_of(place: int, picture: Picture) -> tuple[int, str, bytes, bytes, bytes]:
+    form, image, original = picture.row
+    return place, form, image, original, digest_of_row(place, form.encode(), image, original)

@@ -77,6 +77,21 @@ def read_file(folder: str | Path, name: str, *, most: int) -> bytes:
             return file.read(most)
 
 
+def last_bytes(folder: str | Path, name: str, number: int) -> bytes:
+    """Return the last bytes of a file, as many as there are; none of one that is absent.
+
+    Raises:
+        StoreError: It is a link, or no regular file.
+        OSError: The system refuses.
+    """
+    with contextlib.suppress(FileNotFoundError), _parent(folder, name) as (parent, last):
+        _refuse_others(parent, last)
+        with open(_open(parent, last, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - number))
+            return file.read(number)
+    return b""
+
+
 def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:
     """Write a file so that it is there whole or not at all; folders are made as needed.
 
@@ -132,6 +147,18 @@ def holds(folder: str | Path, name: str) -> bool:
         return False
 
 
+def size_of(folder: str | Path, name: str) -> int:
+    """Return the bytes of what lies under a name, 0 for nothing, without opening it: that would cost SQLite its locks.
+
+    Raises:
+        StoreError: The folder that it would lie in is a link, or the system refuses.
+    """
+    with contextlib.suppress(FileNotFoundError), _looking(folder), _parent(folder, name) as (parent, last):
+        found = parent.lstat(last)
+        return 0 if found is None else found.st_size
+    return 0
+
+
 def names_in(folder: str | Path, place: str) -> list[str]:
     """Return the names in a folder inside a run folder, sorted; none if it is absent.
 
@@ -160,8 +187,17 @@ def sync_files(folder: str | Path, names: Iterable[str]) -> None:
         with _parent(folder, name) as (parent, _):
             _sync(parent, ".")
     if any(places):
-        with _parent(folder, ".") as (parent, _):
-            _sync(parent, ".")
+        sync_folder(folder)
+
+
+def sync_folder(folder: str | Path) -> None:
+    """Wait until the names in a folder lie on the disk.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    with _parent(folder, ".") as (parent, _):
+        _sync(parent, ".")
 
 
 def require_regular(folder: str | Path, names: Iterable[str]) -> None:

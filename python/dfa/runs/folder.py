@@ -28,6 +28,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from dfa.errors import StoreError
+from dfa.results.parsing import load_json
 from dfa.runs import door
 from dfa.runs.image_files import IMAGES, ORIGINALS, encode_image, halves_in, image_file, with_originals
 from dfa.types import Image
@@ -167,10 +168,10 @@ def read_document(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULTS
     try:
-        document = json.loads(door.read_file(folder, RESULTS, most=_MOST_RESULTS))
+        document = load_json(door.read_file(folder, RESULTS, most=_MOST_RESULTS))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+    if document.get("format") != _FORMAT:
         raise StoreError(f"{path} must be a saved result, and is another file; choose another folder")
     return document
 
@@ -204,8 +205,9 @@ def sync_images(folder: Path, files: Sequence[str]) -> None:
 
 def images_named(document: Mapping[str, Any]) -> set[str]:
     """Return the image files that results.json names as a result's own, complete or not; of other names none."""
-    files = [row.get("file") for row in document.get("records", ()) if isinstance(row, dict)]
-    return with_originals(file for file in (*files, *document.get("images", ())) if isinstance(file, str))
+    rows, images = (each if isinstance(each := document.get(name), list) else [] for name in ("records", "images"))
+    files = [row.get("file") for row in rows if isinstance(row, dict)]
+    return with_originals(file for file in (*files, *images) if isinstance(file, str))
 
 
 def remove_images(folder: Path, images: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dfa.errors import StoreError
 from dfa.results.images import ImagesByIndex
-from dfa.results.profile import TOTALS, CallsOverTime, Profile
+from dfa.results.profile import read_profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
 from dfa.runs.image_files import original_of, read_image
@@ -31,22 +31,17 @@ def load(folder: str | Path) -> Result:
             else Record(index, 0, Status.UNFINISHED, "the run has not ended")
             for index in range(saved.num_images)
         ]
-        # Until a run has ended, nothing is told of it.
-        profile = Profile()
-        if saved.profile:
-            calls = CallsOverTime.read(saved.profile["calls_over_time"])
-            profile = Profile(**{name: saved.profile[name] for name in TOTALS}, calls_over_time=calls)
         files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
         return Result(
             records=records,
             images=_SavedImages(saved, files),
-            profile=profile,
+            profile=read_profile(saved.profile),
             config=saved.config,
             originals=_SavedOriginals(saved, files),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise StoreError(
-            f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
+            f"the result in {saved.folder} must be as it was saved, and is not: {error}; save it again"
         ) from error
 
 

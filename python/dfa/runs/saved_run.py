@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import StoreError
-from dfa.originals import Form
 from dfa.runs import door
+from dfa.runs.documents import (
+    MOST_IMAGES,
+    MOST_RUN,
+    Config,
+    RunDocument,
+    parse_config,
+    parse_results,
+    parse_run,
+    read_journal,
+    read_json,
+    read_pictures,
+    read_records,
+)
 from dfa.runs.folder import EPSILON, FORMAT_VERSION, JOURNAL, RESULTS, RUN, images_named, plain, read_document
-from dfa.runs.image_files import images_in, read_array, why_not_image_file, with_originals
+from dfa.runs.image_files import images_in, read_array, with_originals
 from dfa.runs.journal import Picture, reading
+
+T = TypeVar("T")
 
 RUN_FORMAT: Final = "dfa-run"
 
-RUN_VERSION: Final = 4
+RUN_VERSION: Final = 5
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
-_MOST_RUN: Final = 2**26
 _MOST_EPSILON: Final = 2**32
 
 _MAY_DIFFER: Final = {
@@ -71,7 +85,7 @@ class SavedRun:
 
 def shape_of(config: Mapping[str, Any]) -> tuple[int, ...] | None:
     """Return the shape of a run's images; None where its configuration does not tell."""
-    return tuple(config["shape"]) if "shape" in config else None
+    return parse_config(config).shape
 
 
 def holds_run(folder: Path) -> bool:
@@ -88,9 +102,8 @@ def own_images(folder: Path) -> set[str]:
     document = read_document(folder) if door.holds(folder, RESULTS) else {}
     named = images_named(document)
     if document.get("complete") is not True and holds_run(folder) and door.holds(folder, JOURNAL):
-        with reading(folder) as journal:
-            rows = [json.loads(record) for (record,) in journal.execute("SELECT record FROM records")]
-        named |= with_originals(row["file"] for row in rows if row["file"] is not None)
+        rows = _of_run(folder, read_records)
+        named |= with_originals(row["file"] for row in rows.values() if row["file"] is not None)
     return named
 
 
@@ -116,9 +129,7 @@ def has_ended(folder: Path) -> bool:
     Raises:
         StoreError: The folder holds no run that can be read.
     """
-    read_run_json(folder)
-    with reading(folder) as journal:
-        return journal.execute("SELECT 1 FROM about WHERE name = 'ended'").fetchone() is not None
+    return _of_run(folder, read_journal).is_over
 
 
 def check_alike(folder: Path, about: Mapping[str, object]) -> None:
@@ -131,7 +142,7 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
     Raises:
         StoreError: Something that may change results differs; it is named.
     """
-    differences = list(_differences("", read_run_json(folder), json.loads(json.dumps(plain(about)))))
+    differences = list(_differences("", _raw_run_json(folder), json.loads(json.dumps(plain(about)))))
     if differences:
         raise StoreError(
             f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
@@ -139,24 +150,33 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
         )
 
 
-def read_run_json(folder: Path) -> dict[str, Any]:
+def read_run_json(folder: Path) -> RunDocument:
     """Return what run.json says beside its format and version.
 
     Raises:
         StoreError: It is absent, unreadable, or of another version.
     """
+    document = _raw_run_json(folder)
+    try:
+        return parse_run(document)
+    except ValueError as error:
+        raise StoreError(f"{folder / RUN} must be as it was written, and is not: {error}") from error
+
+
+def _raw_run_json(folder: Path) -> dict[str, Any]:
+    """Return run.json, of this version, as it stands there."""
     path = folder / RUN
     try:
-        document = json.loads(door.read_file(folder, RUN, most=_MOST_RUN))
+        document = read_json(folder, RUN, most=MOST_RUN)
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder} must hold a run, and {path.name} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.pop("format", None) != RUN_FORMAT:
+    if document.pop("format", None) != RUN_FORMAT:
         raise StoreError(f"{path} must be that of a run, and is another file")
     version = document.pop("version", None)
-    if version != RUN_VERSION:
+    if version != RUN_VERSION or type(version) is not int:
         raise StoreError(
-            f"{folder} must hold a run of version {RUN_VERSION} of the layout, got version {version!r}; use the dfa "
-            "that began it"
+            f"{folder} must hold a run of version {RUN_VERSION} of the layout, got version {_short(version)}; use the "
+            "dfa that began it"
         )
     return document
 
@@ -172,31 +192,47 @@ def read_run(folder: str | Path) -> SavedRun:
     if document and document.get("version") != FORMAT_VERSION:
         raise StoreError(
             f"{folder} must hold a result saved in version {FORMAT_VERSION} of the layout, got version "
-            f"{document.get('version')!r}; read it with the dfa that wrote it"
+            f"{_short(document.get('version'))}; read it with the dfa that wrote it"
         )
     if document.get("complete") is True:
         try:
-            rows = dict(enumerate(document["records"]))
-            _check_rows(document["config"], rows)
-            if len(rows) != document["config"].get("num_images", len(rows)):
-                raise ValueError(f"there are {len(rows)} records of {document['config']['num_images']} images")
-            return SavedRun(folder, document["config"], len(rows), rows, document["profile"], True)
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"the result in {folder} must be as it was saved, and is not: {error!r}") from error
+            results = parse_results(document)
+        except ValueError as error:
+            raise StoreError(f"the result in {folder} must be as it was saved, and is not: {error}") from error
+        rows = dict(enumerate(results.records))
+        return SavedRun(folder, results.config, len(rows), rows, results.profile, True)
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
-    try:
-        config = read_run_json(folder)["config"]
-        with reading(folder) as journal:
-            # One moment of a run that may be going on.
-            journal.execute("BEGIN")
-            rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
-            found = journal.execute("SELECT place, form, image, original FROM pictures")
-            pictures = {place: (form, image, original) for place, form, image, original in found}
-        _check_rows(config, rows)
-        return SavedRun(folder, config, config["num_images"], rows, {}, False, pictures)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
+    config = read_run_json(folder).config
+    number = config["num_images"]
+    if number > MOST_IMAGES:
+        raise StoreError(
+            f"{folder} must hold a run of at most {MOST_IMAGES:,} images to be read before it has ended, and its "
+            f"{RUN} tells of {number:,}; resume it first"
+        )
+    rows, pictures = _of_run(folder, _read_unfinished)
+    return SavedRun(folder, config, number, rows, {}, False, pictures)
+
+
+def _read_unfinished(
+    journal: sqlite3.Connection, config: Config
+) -> tuple[dict[int, dict[str, Any]], dict[int, tuple[str, bytes, bytes]]]:
+    return read_records(journal, config), read_pictures(journal, config)
+
+
+def _of_run(folder: Path, read: Callable[[sqlite3.Connection, Config], T]) -> T:
+    """Return what is read from the journal of a run at one moment, as the run may be going on.
+
+    Raises:
+        StoreError: The folder holds no run that can be read.
+    """
+    config = parse_config(read_run_json(folder).config)
+    with reading(folder) as journal:
+        journal.execute("BEGIN")
+        try:
+            return read(journal, config)
+        except ValueError as error:
+            raise StoreError(f"the run in {folder} must be as it was written, and is not: {error}") from error
 
 
 def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:
@@ -209,18 +245,8 @@ def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] |
         if door.holds(folder, EPSILON):
             return read_array(door.read_file(folder, EPSILON, most=_MOST_EPSILON)).astype(np.int64)
         return np.asarray(config.get("epsilon"), dtype=np.int64)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, OverflowError):
         return None
-
-
-def _check_rows(config: Mapping[str, Any], rows: Mapping[int, Mapping[str, Any]]) -> None:
-    shape = shape_of(config) if Form.recorded(config) is Form.IMAGES else None
-    for place, row in rows.items():
-        if row["index"] != place:
-            raise ValueError(f"the record at place {place} is of image {row['index']}")
-        problem = row["file"] is not None and why_not_image_file(row["file"], place, shape)
-        if problem:
-            raise ValueError(problem)
 
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:

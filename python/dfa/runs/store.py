@@ -32,7 +32,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import StoreError
+from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
+from dfa.runs.documents import Config, parse_config, read_journal
 from dfa.runs.folder import (
     JOURNAL,
     RUN,
@@ -44,8 +46,8 @@ from dfa.runs.folder import (
     write_json,
 )
 from dfa.runs.image_files import image_file, read_image
-from dfa.runs.journal import Picture, lock_folder, make_journal, open_journal, writing_to
-from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike, check_replaceable, read_run_json, shape_of
+from dfa.runs.journal import Picture, digest_of_row, lock_folder, make_journal, reopen_journal, writing_to
+from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike, check_replaceable, read_run_json
 from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000
@@ -86,7 +88,7 @@ class Checkpoint:
         # A number that is another would go unnoticed, and the run would end as no run does.
         if rows.get("digest") != _digest_of_all(state):
             raise ValueError("the checkpoint is damaged: its digest does not match")
-        return cls(json.loads(state.pop("document")), state)
+        return cls(load_json(state.pop("document")), state)
 
 
 class _Due:
@@ -142,7 +144,7 @@ class Store:
         self._lock = lock
         self._journal = journal
         self._due = _Due(interval)
-        self._pending: list[tuple[int, str]] = []
+        self._pending: list[tuple[int, str, bytes]] = []
         self._read: list[tuple[int, bytes | None]] = []
         self._backlog = Backlog(folder, journal)
 
@@ -199,34 +201,27 @@ class Store:
         check_alike(folder, about)
         lock = lock_folder(folder)
         try:
-            journal = open_journal(folder)
+            config = parse_config(read_run_json(folder).config)
+            journal = reopen_journal(folder)
             store = cls(folder, interval, lock, journal)
-            store._shape = shape_of(read_run_json(folder)["config"])
             with writing_to(folder / JOURNAL), journal:
-                store._take_up()
+                store._take_up(config)
         except BaseException:
             lock.close()
             raise
         return store
 
-    def _take_up(self) -> None:
+    def _take_up(self, config: Config) -> None:
         try:
-            self._read_journal()
-        except (ValueError, KeyError, TypeError) as error:
+            rows = read_journal(self._journal, config)
+            self.checkpoint = Checkpoint.of(rows.checkpoint) if rows.checkpoint else None
+        except (ValueError, KeyError) as error:
             raise StoreError(
-                f"the journal of the run in {self.folder} cannot be read: {error!r}; start a new run in another folder"
+                f"the journal of the run in {self.folder} cannot be read: {error}; start a new run in another folder"
             ) from error
-
-    def _read_journal(self) -> None:
-        rows = self._journal.execute("SELECT place, record FROM records")
-        self.kept = {place: json.loads(record) for place, record in rows}
-        self.digests = dict(self._journal.execute("SELECT place, digest FROM inputs"))
-        saved = dict(self._journal.execute("SELECT name, value FROM checkpoint"))
-        if saved:
-            self.checkpoint = Checkpoint.of(saved)
-        self._backlog.take_up()
-        resumes = self._journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
-        self.resumes = 1 + (int(resumes[0]) if resumes else 0)
+        self.kept, self.digests, self.resumes = rows.records, rows.digests, rows.resumes + 1
+        self._shape = config.shape
+        self._backlog.take_up(rows.pictures)
         self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
 
     def go_on(self) -> None:
@@ -269,7 +264,8 @@ class Store:
         if picture is not None:
             file = image_file(picture.image, place)
             self._backlog.add(place, picture)
-        self._pending.append((place, json.dumps({**row, "file": file})))
+        record = json.dumps({**row, "file": file})
+        self._pending.append((place, record, digest_of_row(place, record.encode())))
 
     def kept_image(self, place: int) -> Image | None:
         """Return the adversarial image of a record in `kept`, or None if it has none.
@@ -362,7 +358,7 @@ class Store:
         """Write down, with what the context writes, what has been finished and is not yet written down."""
         with writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
-            self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", self._pending)
+            self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?)", self._pending)
             self._backlog.put_down()
             yield
         self._backlog.put_down_is_over()

@@ -30,7 +30,13 @@ def why_broken(
         distances: What the record reports of the space's own distances.
     """
     check = CHECKS.get(settings["kind"])
-    return None if check is None else check(settings, index, original, shown, distances or {})
+    if check is None:
+        return None
+    try:
+        return check(settings, index, original, shown, distances or {})
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        # What cannot be checked does not hold: the words may have come from anybody.
+        return f"what the record says of the space {settings['kind']} cannot be held against the image: {error!r}"
 
 
 def changed(original: Image, shown: Image) -> NDArray[np.bool_]:

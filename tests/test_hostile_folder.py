@@ -398,7 +398,6 @@ def test_an_image_that_is_far_larger_than_the_runs_is_not_decoded(unfinished, tm
     content = path.read_bytes()
     header = b"IHDR" + (12_000).to_bytes(4, "big") * 2 + content[24:29]
     path.write_bytes(content[:12] + header + zlib.crc32(header).to_bytes(4, "big") + content[33:])
-    assert PIL.Image.open(path).size == (12_000, 12_000)
 
     def decode(*_, **__):
         raise AssertionError("pixels were decoded")

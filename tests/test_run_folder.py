@@ -215,15 +215,6 @@ def test_a_record_that_is_no_json_is_told_of(tmp_path):
             act()
 
 
-def test_an_image_file_that_is_gone_is_told_of(tmp_path):
-    cut_short(tmp_path, 200)
-    next((tmp_path / "images").glob("*.png")).unlink()
-    oracle = Recorder(CLASSIFIER)
-    with pytest.raises(dfa.StoreError, match="cannot read the image"):
-        attack(oracle, tmp_path)
-    assert oracle.num_images == 0
-
-
 def test_words_that_contradict_each_other_are_refused(tmp_path):
     with pytest.raises(dfa.InvalidInputError, match="either resumed or overwritten"):
         dfa.run(CLASSIFIER, IMAGES, store=tmp_path, resume=True, overwrite=True)

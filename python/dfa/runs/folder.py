@@ -46,9 +46,9 @@ RUN = "run.json"
 JOURNAL = "journal.sqlite"
 EPSILON = "epsilon.npy"
 RESULTS = "results.json"
+RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
-_RECORDS = "records.csv"
 _MOST_RESULTS = 2**30
 _LARGEST_ARRAY = 65_536
 
@@ -74,7 +74,7 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         has_results = door.holds(folder, RESULTS)
         has_run = door.holds(folder, RUN)
-        has_others = door.holds(folder, _RECORDS) or any(door.names_in(folder, name) for name in (IMAGES, ORIGINALS))
+        has_others = door.holds(folder, RECORDS) or any(door.names_in(folder, name) for name in (IMAGES, ORIGINALS))
     if has_results:
         document = read_document(folder)
         if not overwrite:
@@ -113,7 +113,7 @@ def clear_folder(folder: Path, images: Iterable[str]) -> None:
     """
     remove_images(folder, images)
     # What says that all this is ours goes last.
-    _remove(folder, EPSILON, *JOURNAL_FILES, _RECORDS, RUN, RESULTS)
+    _remove(folder, EPSILON, *JOURNAL_FILES, RECORDS, RUN, RESULTS)
 
 
 def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False) -> None:
@@ -239,7 +239,7 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_bytes(folder / _RECORDS, text.getvalue().encode())
+    write_bytes(folder / RECORDS, text.getvalue().encode())
 
 
 def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = False) -> None:

@@ -158,7 +158,7 @@ def read_array(content: bytes, shapes: Iterable[tuple[int, ...]] | None = None) 
         shapes: Those that the array may have; None for any.
 
     Raises:
-        Exception: It holds none, of whatever kind NumPy's own parser raises.
+        ValueError: It holds none, or one of another shape.
     """
     file = io.BytesIO(content)
     version = np.lib.format.read_magic(file)
@@ -166,7 +166,10 @@ def read_array(content: bytes, shapes: Iterable[tuple[int, ...]] | None = None) 
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
-    shape, is_fortran, dtype = read[version](file)
+    try:
+        shape, is_fortran, dtype = read[version](file)
+    except Exception as error:  # NumPy's parser raises a SyntaxError, a TokenError and more on damaged bytes
+        raise ValueError(f"it is no array: {error}") from error
     if dtype.kind not in "uif":
         raise _OtherImageError(f"must hold integers or floats, and holds {dtype}")
     if shapes is not None and shape not in (allowed := list(shapes)):

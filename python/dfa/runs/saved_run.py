@@ -27,7 +27,7 @@ from dfa.runs.documents import (
     read_pictures,
     read_records,
 )
-from dfa.runs.folder import EPSILON, FORMAT_VERSION, JOURNAL, RESULTS, RUN, images_named, plain, read_document
+from dfa.runs.folder import EPSILON, FORMAT_VERSION, JOURNAL, RECORDS, RESULTS, RUN, images_named, plain, read_document
 from dfa.runs.image_files import images_in, read_array, with_originals
 from dfa.runs.journal import Picture, reading
 
@@ -93,6 +93,27 @@ def holds_run(folder: Path) -> bool:
     return door.holds(folder, RUN)
 
 
+def holds_nothing_paid(folder: Path) -> bool:
+    """Tell whether nothing lies in a folder but what a run leaves that died before it sent anything.
+
+    Raises:
+        StoreError: The folder cannot be read, or something in it is a link.
+    """
+    if any(door.holds(folder, name) for name in (RESULTS, RECORDS)) or images_in(folder):
+        return False
+    try:
+        if door.size_of(folder, RUN):
+            _raw_run_json(folder)
+        if not door.size_of(folder, JOURNAL):
+            return True
+        with reading(folder) as journal:
+            paid = "SELECT EXISTS (SELECT 1 FROM sent) OR EXISTS (SELECT 1 FROM records)"
+            (is_paid,) = journal.execute(paid).fetchone()
+            return not is_paid
+    except StoreError:
+        return False
+
+
 def own_images(folder: Path) -> set[str]:
     """Return the image files that a run or result in a folder names as its own.
 
@@ -101,7 +122,7 @@ def own_images(folder: Path) -> set[str]:
     """
     document = read_document(folder) if door.holds(folder, RESULTS) else {}
     named = images_named(document)
-    if document.get("complete") is not True and holds_run(folder) and door.holds(folder, JOURNAL):
+    if document.get("complete") is not True and door.size_of(folder, RUN) and door.holds(folder, JOURNAL):
         rows = _of_run(folder, read_records)
         named |= with_originals(row["file"] for row in rows.values() if row["file"] is not None)
     return named

@@ -31,7 +31,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from dfa.errors import StoreError
+from dfa.originals import difference
 from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
 from dfa.runs.documents import Config, parse_config, read_journal
@@ -45,9 +48,16 @@ from dfa.runs.folder import (
     write_epsilon,
     write_json,
 )
-from dfa.runs.image_files import image_file, read_image
+from dfa.runs.image_files import image_file, original_of, read_image
 from dfa.runs.journal import Picture, digest_of_row, lock_folder, make_journal, reopen_journal, writing_to
-from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike, check_replaceable, read_run_json
+from dfa.runs.saved_run import (
+    RUN_FORMAT,
+    RUN_VERSION,
+    check_alike,
+    check_replaceable,
+    holds_nothing_paid,
+    read_run_json,
+)
 from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000
@@ -168,12 +178,16 @@ class Store:
             overwrite: A run or result there may be replaced.
 
         Raises:
-            StoreError: The folder holds a run or a result and `overwrite` is False, belongs to another process, holds
-                files under the names needed here that no run wrote, or cannot be written.
+            StoreError: The folder holds a run or a result and `overwrite` is False (but for a run that died before it
+                sent anything), belongs to another process, holds files under the names needed here that no run wrote,
+                or cannot be written.
         """
-        folder = check_folder(folder, overwrite=overwrite)
+        folder = Path(folder)
+        check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
         lock = lock_folder(folder)
         try:
+            # Once more, now that nobody else can begin.
+            check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
             clear_folder(folder, check_replaceable(folder))
             write_epsilon(folder, epsilon)
             journal = make_journal(folder)
@@ -199,16 +213,16 @@ class Store:
         """
         folder = Path(folder)
         check_alike(folder, about)
-        lock = lock_folder(folder)
-        try:
-            config = parse_config(read_run_json(folder).config)
+        config = parse_config(read_run_json(folder).config)
+        with contextlib.ExitStack() as stack:
+            lock = lock_folder(folder)
+            stack.callback(lock.close)
             journal = reopen_journal(folder)
+            stack.callback(journal.close)
             store = cls(folder, interval, lock, journal)
             with writing_to(folder / JOURNAL), journal:
                 store._take_up(config)
-        except BaseException:
-            lock.close()
-            raise
+            stack.pop_all()
         return store
 
     def _take_up(self, config: Config) -> None:
@@ -271,13 +285,15 @@ class Store:
         """Return the adversarial image of a record in `kept`, or None if it has none.
 
         Raises:
-            StoreError: Its file is gone.
+            StoreError: Its file or that of its original is gone, or damaged.
         """
-        file = self.kept[place]["file"]
-        if file is None:
+        row = self.kept[place]
+        if row["file"] is None:
             return None
         picture = self._backlog.get(place)
-        return read_image(self.folder, file, self._shape) if picture is None else picture.image
+        if picture is not None:
+            return picture.image
+        return _read_whole(self.folder, row, self._shape, self.digests.get(place))
 
     def sending(self, purpose: str, images: int) -> None:
         """Count images that are about to be sent to the oracle, and write down what has been finished.
@@ -358,12 +374,30 @@ class Store:
         """Write down, with what the context writes, what has been finished and is not yet written down."""
         with writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
-            self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?, ?)", self._pending)
+            self._journal.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", self._pending)
             self._backlog.put_down()
             yield
         self._backlog.put_down_is_over()
         self._read.clear()
         self._pending.clear()
+
+
+def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | None, digest: bytes | None) -> Image:
+    """Return the image of a record from its file.
+
+    Raises:
+        StoreError: It, or its original, is not what it was.
+    """
+    image, original = (read_image(folder, file, shape) for file in (row["file"], original_of(row["file"])))
+    is_whole = original.shape == image.shape
+    if is_whole:
+        change = difference(image, original)
+        found = {"l0": np.count_nonzero(change), "linf": np.abs(change).max().item()}
+        # Blocks that did not reach the disk read as zeros, which the header of an array does not tell.
+        is_whole = all(row[name] in (None, value) for name, value in found.items())
+    if not is_whole or digest_of(original) != digest:
+        raise StoreError(f"{folder / row['file']} must hold the image that its record is about, and holds another")
+    return image
 
 
 def digest_of(image: Image) -> bytes:

@@ -10,12 +10,12 @@ SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml README.md -type
 CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
 PRESETS := tests sanitized serial
 
-.PHONY: demo test lint types cpp-tests python-tests format clean
+.PHONY: demo test lint types cpp-tests fuzz python-tests format clean
 
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m dfa.demo --out runs/demo
 
-test: lint types cpp-tests python-tests
+test: lint types cpp-tests fuzz python-tests
 
 lint: $(VENV)/tools-installed
 	$(BIN)/ruff format --check .
@@ -30,6 +30,28 @@ types: $(VENV)/wheel-installed
 cpp-tests: $(VENV)/tools-installed
 	set -e; export PATH="$(BIN):$$PATH"; for preset in $(PRESETS); do \
 	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset; done
+
+# The extension under the sanitizers, whose libraries Python must load before it; none is known of compilers but GCC.
+# What they say of a crash is no test's output, so none is captured. What leaks is Python's own.
+SANITIZED := build/sanitized
+SANITIZER := $(shell c++ -print-file-name=libasan.so)
+FUZZED ?= 20000
+fuzz: $(VENV)/tools-installed
+ifeq ($(findstring /,$(SANITIZER)),)
+	@echo "make fuzz: skipped, it needs GCC with its libasan.so"
+else
+	set -e; export PATH="$(BIN):$$PATH"; \
+	  cmake --preset fuzz -DPython_EXECUTABLE=$(BIN)/python -Dpybind11_DIR="$$(python -m pybind11 --cmakedir)"; \
+	  cmake --build --preset fuzz
+	rm -rf $(SANITIZED)/package
+	mkdir $(SANITIZED)/package
+	cp -R python/dfa $(SANITIZED)/package
+	cp $(SANITIZED)/_core*.so $(SANITIZED)/package/dfa
+	LD_PRELOAD="$(SANITIZER) $(shell c++ -print-file-name=libstdc++.so)" \
+	  ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  PYTHONPATH=$(SANITIZED)/package $(BIN)/python -m pytest tests/test_core_fuzz.py tests/test_core_sizes.py \
+	  --capture=sys --sanitized --fuzzed=$(FUZZED) --numprocesses=logical --maxprocesses=4 --dist=worksteal
+endif
 
 python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.

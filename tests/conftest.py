@@ -10,14 +10,25 @@ import pytest
 # TensorFlow's start-up notes go to the error stream before any test could catch them.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-# What they assert is told of as what a test asserts.
-pytest.register_assert_rewrite("partial_runs", "stored_runs")
+# What they assert is told of as what a test asserts, also under `python -O`.
+pytest.register_assert_rewrite(
+    *(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith(("test_", "conftest")))
+)
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", type=Path, default=DEFAULT_DATA, help="folder of real images and models")
+    parser.addoption("--sanitized", action="store_true", help="refuse to test a core without sanitizers")
+    parser.addoption("--fuzzed", type=int, default=2_000, help="calls of the core, and damaged states, that are tried")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    from dfa import _core
+
+    if config.getoption("--sanitized") and not _core.build_info().get("sanitized"):
+        raise pytest.UsageError(f"--sanitized, but {_core.__file__} is built without sanitizers")
 
 
 def pytest_report_header() -> list[str]:
@@ -33,3 +44,9 @@ def data(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; pass --data")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fuzzed(request: pytest.FixtureRequest) -> int:
+    """How many cases a fuzz test tries."""
+    return int(request.config.getoption("--fuzzed"))

@@ -133,7 +133,7 @@ class Window:
     def round(self) -> bytes:
         indices, goals = self.places.propose(self.images)
         images = self.images[: len(indices)]
-        finished = self.places.tell(np.array([degree_of(image) for image in images]), self.images, 0.5, 100.0)
+        finished = self.places.tell(np.array([degree_of(image) for image in images]), 0.5, 100.0)
         while self.curriculum.advance():
             pass
         learned = self.curriculum.now, self.curriculum.has_room(), self.curriculum.plan(3, 1.0).num_starts

@@ -32,7 +32,7 @@ ROOMS = [
     "face",  # what does a user call?
     "cli",  # which words stand for that?
 ]
-ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "originals"), "ground") | {
+ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "originals"), "ground") | {
     "": "face",
     "api": "face",
     "demo": "cli",
@@ -190,6 +190,24 @@ def test_the_run_and_its_loop_can_be_read_on_one_screen():
     assert whole.end_lineno - whole.lineno <= 40
 
 
+def test_what_is_asserted_narrows_a_type_and_promises_nothing():
+    """Under `python -O` no assert is left, so none may guard what a user relies on."""
+
+    def narrows(test: ast.expr) -> bool:
+        text = ast.unparse(test)
+        is_known = isinstance(test, ast.Compare) and text.endswith(" is not None")
+        return is_known or text.startswith("isinstance(") or re.fullmatch(r"len\(\w+\) == \d", text) is not None
+
+    asserts = [
+        (module, each.test)
+        for module, tree in MODULES.items()
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Assert)
+    ]
+    assert len(asserts) > 5
+    assert [(module, ast.unparse(test)) for module, test in asserts if not narrows(test)] == []
+
+
 def test_the_package_itself_imports_no_demo():
     assert {"demo", "views.pictures"} & of_this_package("") == set()
     assert [name for name in of_this_package("") if name.startswith("cli.demo")] == []
@@ -234,6 +252,11 @@ def test_importing_the_package_imports_no_framework():
     loaded = set(done.stdout.split())
     assert "dfa.engine.loop" in loaded
     assert loaded & OPTIONAL == set()
+
+
+def test_every_build_has_a_folder_of_its_own():
+    """One inside the clone would be that of two builds at once, which break each other."""
+    assert "build-dir" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_the_version_is_the_same_everywhere():

@@ -40,6 +40,7 @@ def coverage(monkeypatch):
     return seen
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, coverage):
     # Many images are skipped, whose clean predictions come one after the other.
     labels = np.where(np.arange(24) < 18, (CLASSIFIER.classes(IMAGES) + 1) % 10, CLASSIFIER.classes(IMAGES))
@@ -58,6 +59,7 @@ def test_by_labels_too_no_more_than_the_interval_is_ever_uncovered(tmp_path, cov
     assert coverage.covers > 10
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_repeated_clean_predictions_too_are_covered(tmp_path, coverage):
     """All images are skipped, so that nothing else is sent."""
     labels = (CLASSIFIER.classes(IMAGES) + 1) % 10
@@ -71,11 +73,12 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     cover = Store.cover
     monkeypatch.setattr(Store, "cover", lambda self, *a, **k: (covers.append(1), cover(self, *a, **k)))
     attack(CLASSIFIER, tmp_path / "a", interval=10**6)
-    assert covers == []
+    # One in any case, at the end.
+    assert len(covers) == 1
     monkeypatch.setattr(store_module, "_SECONDS", 0.0)
     monkeypatch.setattr(store_module, "_TIMES", 10**6)
     attack(CLASSIFIER, tmp_path / "c", interval=10**6)
-    assert len(covers) == 1
+    assert len(covers) == 1 + 2
     monkeypatch.setattr(store_module, "_TIMES", 0.0)
     attack(CLASSIFIER, tmp_path / "b", interval=10**6)
     assert len(covers) > 20

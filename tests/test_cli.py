@@ -16,6 +16,7 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 
 from command_line import IMAGES, MODEL, attack, dfa_says, go_to_workplace
+from dfa.extras import how_to_install
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def test_a_failing_oracle_and_a_bad_folder_have_statuses_of_their_own(here, caps
 
 def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):
     attack(capsys, "--out", "run")
-    status, out, _ = dfa_says(capsys, "verify", "run", "--json")
+    status, out, _ = dfa_says(capsys, "verify", "run", "--trust", "--json")
     document = json.loads(out)
     assert (status, document["exit"], document["holds"]) == (0, 0, True)
     assert dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--images", "photos")[0] == 0
@@ -46,11 +47,10 @@ def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):
     status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model2.py:classify")
     assert status == 1
     assert "things do not hold" in out
+    status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--epsilon", 1)
+    assert (status, "where 1 are allowed" in " ".join(out.split())) == (1, True)
     assert dfa_says(capsys, "verify", "run", "--model", "model.py:broken")[0] == 3
     assert dfa_says(capsys, "verify", "photos", "--model", "model.py:classify")[0] == 4
-    dfa.run(lambda images: np.eye(2)[np.zeros(len(images), int)], IMAGES[:1], max_queries=3, store="python")
-    status, _, err = dfa_says(capsys, "verify", "python")
-    assert (status, "was not begun by `dfa attack`" in err) == (4, True)
 
 
 def test_a_report_is_written(here, capsys):
@@ -116,11 +116,19 @@ def test_shells_complete(capsys, shell):
     assert "_DFA_COMPLETE" in out
 
 
-def test_what_is_missing_is_named(monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "click", None)
-    status, _, err = dfa_says(capsys, "--help")
-    assert status == 2
-    assert "pip install 'dfa-attack[cli]'" in err
+@pytest.mark.parametrize("package", ["click", "rich"])
+def test_without_the_extra_dfa_still_says_what_it_is(monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    for word in ("--help", "-h"):
+        status, out, err = dfa_says(capsys, word)
+        assert (status, err) == (0, "")
+        assert "Adversarial images by querying alone" in out
+        assert how_to_install("cli") in out
+    assert dfa_says(capsys, "--version")[:2] == (0, f"{dfa.__version__}\n")
+    status, out, err = dfa_says(capsys, "attack", "model.keras", "photos")
+    assert (status, out) == (2, "")
+    assert f"the command line is installed with: {how_to_install('cli')}" in err
+    assert package in err
 
 
 def test_the_command_is_installed():

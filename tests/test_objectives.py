@@ -18,12 +18,16 @@ from dfa.search.objectives import (
     PAPER,
     SMALLEST_DEGREE,
     Objective,
+    found_class,
+    is_adversarial,
     log_odds_degree,
     log_targeted_degree,
     log_untargeted_degree,
     measure,
     predicted,
     targeted_degree,
+    top_1_targeted_degree,
+    top_1_untargeted_degree,
     untargeted_degree,
 )
 
@@ -38,14 +42,13 @@ def classes(*ids):
 
 def textbook(function, row, c):
     """One image at a time, as the paper writes it."""
-    label = row.index(max(row))
     top = sorted(row, reverse=True)
     if function in UNTARGETED:
-        if label != c:
+        if max(row) > row[c]:
             return 0.0
         pair = top[0], top[1]
     else:
-        if label == c:
+        if all(row[c] > score for other, score in enumerate(row) if other != c):
             return 0.0
         pair = top[0], row[c]
         if function == log_odds_degree and row[c] >= SMALLEST_DEGREE:
@@ -90,25 +93,33 @@ def test_a_degree_is_zero_exactly_where_the_image_is_adversarial(function):
     scores = np.array(grid)
     for c in range(3):
         ids = np.full(len(grid), c, dtype=np.int64)
-        adversarial = predicted(scores) != c if function in UNTARGETED else predicted(scores) == c
+        others = np.delete(scores, c, axis=1).max(axis=1)
+        adversarial = others > scores[:, c] if function in UNTARGETED else scores[:, c] > others
         degrees = function(scores, ids)
         np.testing.assert_array_equal(degrees == 0.0, adversarial)
         assert (degrees[~adversarial] >= SMALLEST_DEGREE).all()
         assert np.isfinite(degrees).all()
 
 
-@pytest.mark.parametrize("function", UNTARGETED)
-def test_a_tie_that_leaves_the_class_as_it_was_is_not_adversarial(function):
-    scores = np.array([[0.5, 0.5, 0.0]])
-    assert function(scores, classes(0)).tolist() == [SMALLEST_DEGREE]
-    assert function(scores, classes(1)).tolist() == [0.0]
+@pytest.mark.parametrize("function", [*ALL, top_1_untargeted_degree, top_1_targeted_degree])
+@pytest.mark.parametrize("c", [0, 1])
+def test_a_tie_is_not_adversarial_whichever_id_is_smaller(function, c):
+    assert function(np.array([[0.5, 0.5, 0.0]]), classes(c))[0] >= SMALLEST_DEGREE
 
 
-@pytest.mark.parametrize("function", TARGETED)
-def test_a_tie_that_does_not_make_the_target_the_class_is_not_adversarial(function):
-    scores = np.array([[0.5, 0.5, 0.0]])
-    assert function(scores, classes(1)).tolist() == [SMALLEST_DEGREE]
-    assert function(scores, classes(0)).tolist() == [0.0]
+@given(data=st.data(), num_classes=st.integers(2, 5), is_targeted=st.booleans())
+def test_the_class_that_is_found_is_the_goal_exactly_where_the_attack_succeeds_or_not(data, num_classes, is_targeted):
+    levels = st.sampled_from([0.0, 0.25, 0.5])
+    scores = data.draw(arrays.arrays(np.float64, (4, num_classes), elements=levels))
+    goals = data.draw(arrays.arrays(np.int64, 4, elements=st.integers(0, num_classes - 1)))
+    adversarial = is_adversarial(scores, goals, is_targeted=is_targeted)
+    found = found_class(scores, goals, is_targeted=is_targeted)
+    for row in range(4):
+        own, others = scores[row, goals[row]], np.delete(scores[row], goals[row]).max()
+        assert adversarial[row] == (own > others if is_targeted else others > own)
+        assert (found[row] == goals[row]) == (adversarial[row] == is_targeted)
+        if found[row] != goals[row]:
+            assert scores[row, found[row]] == others
 
 
 @pytest.mark.parametrize("function", [log_targeted_degree, log_odds_degree])

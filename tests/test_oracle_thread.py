@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import OracleError, StoreError
+from dfa.errors import OracleError, PartialAnswer, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
+from dfa.oracle.parts import Part
 from oracles import Recorder, brightness, random_images
 
 IMAGES = random_images(5)
@@ -54,8 +56,9 @@ def test_what_waits_behind_a_call_that_failed_is_not_sent():
     thread = thread_of(oracle)
     first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
     may_fail.set()
-    for flight, message in ((first, "off"), (second, "not sent: the call before it failed")):
-        with pytest.raises(OracleError, match=message):
+    # Whichever is looked at first says why.
+    for flight in (second, first):
+        with pytest.raises(OracleError, match="OSError: off"):
             flight.result()
     assert len(oracle.batches) == 1
     thread.close()
@@ -117,3 +120,32 @@ def test_repeated_answers_are_by_image_whatever_the_batches():
     answers = thread.ask_repeatedly(IMAGES[:3], INDICES[:3], Purpose.CLEAN, times=3)
     thread.close()
     np.testing.assert_allclose(answers[:, :, 1], np.arange(9).reshape(3, 3) / 100)
+
+
+def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
+    may_fail = threading.Event()
+
+    def fails(images):
+        assert may_fail.wait(timeout=10)
+        raise PartialAnswer([1], brightness(images[1:2]), OSError("off"))
+
+    class Kept:
+        def take(self, sent):
+            return Part(np.array([2]), (np.array([[0.25, 0.75]]),)) if sent[0].place == 1 else None
+
+    counted = Counter()
+    thread = thread_of(fails, lambda purpose, number: counted.update({purpose: number}))
+    thread.recall(Kept())
+    flights = [thread.send([IMAGES[rows]], INDICES[rows]) for rows in (slice(0, 3), slice(1, 4))]
+    assert counted == {"attack": 3 + 2}
+    may_fail.set()
+    for flight in flights:
+        with pytest.raises(OracleError):
+            flight.result()
+    thread.close()
+    (first, answer), (second, known) = thread.unused()
+    assert (first.place, second.place) == (1, 3)
+    np.testing.assert_array_equal(answer[0], brightness(IMAGES[1:2])[0])
+    np.testing.assert_array_equal(known[0], [0.25, 0.75])
+    assert thread.not_sent() == {"attack": 2}
+    assert thread.counted() == {"attack": 3}

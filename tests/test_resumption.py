@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.engine.jury import _MOST_TURNS
 from dfa.oracle import Oracle
 from dfa.runs import store as store_module
 from dfa.runs.saved_run import read_run
@@ -193,7 +194,8 @@ def test_a_run_cut_short_while_it_confirms_goes_on_in_the_same_batches(tmp_path,
 
     def die_while_confirming(self, checkpoint, *, under_way):
         cover(self, checkpoint, under_way=under_way)
-        if len(checkpoint.document["jury"]["claims"]) >= SETTINGS["batch_size"] and under_way:
+        jury = checkpoint.document["jury"]
+        if under_way and (len(jury["claims"]) >= SETTINGS["batch_size"] or jury["turns"] >= _MOST_TURNS):
             confirming.append(checkpoint.document)
             if len(confirming) == nth:
                 raise dfa.StoreError("off")

@@ -123,7 +123,10 @@ def test_a_misclassified_image_is_skipped_and_counted():
     assert (summary.total, summary.skipped, summary.attacked) == (24, 3, 21)
     assert result.profile.clean == 24
     # A misclassified image is that first, also where it happens to have the target class.
-    targeted = dfa.run(CLASSIFIER, IMAGES[:1], labels[:1], targets=CLASSES[:1], epsilon=1, max_queries=10)
+    with pytest.warns(
+        dfa.MostSkippedWarning, match="1 of 1 images were skipped.* has the label 6 and the answer 5; look"
+    ):
+        targeted = dfa.run(CLASSIFIER, IMAGES[:1], labels[:1], targets=CLASSES[:1], epsilon=1, max_queries=10)
     assert targeted.records[0].reason == "misclassified"
 
 

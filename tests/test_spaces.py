@@ -108,7 +108,7 @@ def test_every_image_keeps_the_promise_and_every_vector_its_box(name: str, data:
         degrees = np.array([1 + degree_of(each) for each in shown])
         is_last = data.draw(st.booleans())
         degrees[0] = 0.0 if is_last else degrees[0]
-        places.tell(degrees, rows, 0.0, 0.0)
+        places.tell(degrees, 0.0, 0.0)
         for _, _, vector in population_of(batch, 0):
             assert vector is None or ((limits.low <= vector) & (vector <= limits.high)).all()
         if is_last:

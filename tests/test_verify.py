@@ -63,7 +63,8 @@ def test_a_run_holds(run):
     assert verification.images == number
     assert set(verification.checked) == set(CHECKS) - {"space"}  # a ball promises epsilon
     assert verification.checked["record"] == len(IMAGES)
-    assert {verification.checked[name] for name in CHECKS if name not in ("record", "space")} == {number}
+    assert verification.checked["settings"] == 1
+    assert {verification.checked[name] for name in CHECKS if name not in ("settings", "record", "space")} == {number}
     assert verification.queries == oracle.num_images == 3 * number
     # Each alone, and all in batches; what was asked is what the files hold.
     singles = np.concatenate([batch for batch in oracle.batches if len(batch) == 1])
@@ -215,7 +216,7 @@ def test_epsilon_per_image_and_coordinate_is_kept_and_checked(tmp_path):
     tighter = epsilon.copy()
     tighter[row["index"]] = 0
     assert broken(dfa.verify(tmp_path, CLASSIFIER, epsilon=tighter)) == {"epsilon"}
-    with pytest.raises(dfa.InvalidInputError, match=r"got shape \(3,\)"):
+    with pytest.raises(dfa.InvalidInputError, match=r"of shape \(3,\)"):
         dfa.verify(tmp_path, CLASSIFIER, epsilon=[1, 2, 3])
 
 

@@ -4,6 +4,7 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "integers.hpp"
 
 namespace bindings {
 
@@ -18,12 +19,15 @@ void bind_archive(py::module_& module) {
       .def("save", [](const dfa::Lesson& lesson) { return py::bytes(lesson.save()); })
       .def_static(
           "load",
-          [](std::size_t num_coordinates, const py::bytes& state) {
-            return dfa::Lesson::load(num_coordinates, std::string(state));
+          [](const Integer& num_coordinates, const py::bytes& state) {
+            return dfa::Lesson::load(checked_coordinates(num_coordinates, "num_coordinates"), std::string(state));
           },
           "num_coordinates"_a, "state"_a);
   py::class_<dfa::Archive>(module, "Archive")
-      .def(py::init<std::size_t>(), "num_coordinates"_a)
+      .def(py::init([](const Integer& num_coordinates) {
+             return dfa::Archive(checked_coordinates(num_coordinates, "num_coordinates"));
+           }),
+           "num_coordinates"_a)
       .def("plan", &dfa::Archive::plan, "goal"_a, "scale"_a)
       .def("learn", &dfa::Archive::learn, "goal"_a, "lesson"_a)
       .def("save", [](const dfa::Archive& archive) { return py::bytes(archive.save()); })

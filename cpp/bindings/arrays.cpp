@@ -32,7 +32,7 @@ Array<std::int16_t> to_array(const std::vector<std::int16_t>& values) {
 }
 
 std::uint8_t* checked_images(const Array<std::uint8_t>& images, std::size_t num_rows, const dfa::ImageShape& shape) {
-  if (images.ndim() != 4 || images.shape(0) < static_cast<py::ssize_t>(num_rows) || images.shape(1) != shape.height ||
+  if (images.ndim() != 4 || static_cast<std::size_t>(images.shape(0)) < num_rows || images.shape(1) != shape.height ||
       images.shape(2) != shape.width || images.shape(3) != shape.channels) {
     throw std::invalid_argument("images must hold at least " + std::to_string(num_rows) + " rows of shape (" +
                                 std::to_string(shape.height) + "," + std::to_string(shape.width) + "," +

@@ -19,11 +19,12 @@ namespace bindings {
 
 namespace py = pybind11;
 
-/// A C-contiguous array. What is passed for it is converted where that cannot lose values, and refused otherwise.
+/// A C-contiguous array whose values stand where their type may stand. What is passed for it is converted where that
+/// cannot lose values, and refused otherwise.
 template <typename T>
-class Array : public py::array_t<T, py::array::c_style> {
+class Array : public py::array_t<T, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_> {
  public:
-  using Base = py::array_t<T, py::array::c_style>;
+  using Base = py::array_t<T, py::array::c_style | py::detail::npy_api::NPY_ARRAY_ALIGNED_>;
   using Base::Base;
   Array(Base base) : Base(std::move(base)) {}  // NOLINT: an array is one
 };

@@ -12,6 +12,8 @@
 #include "arrays.hpp"
 #include "bind.hpp"
 #include "dfa/search/study.hpp"
+#include "in_use.hpp"
+#include "integers.hpp"
 #include "spaces.hpp"
 
 namespace bindings {
@@ -19,6 +21,9 @@ namespace bindings {
 using namespace pybind11::literals;
 
 namespace {
+
+// Values of all vectors of one draw_from().
+constexpr std::size_t kMostDrawn = 1U << 28U;
 
 std::vector<dfa::Row> to_rows(const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates) {
   if (slots.ndim() != 1 || candidates.ndim() != 1 || slots.shape(0) != candidates.shape(0)) {
@@ -37,6 +42,12 @@ std::vector<dfa::Row> to_rows(const Array<std::int64_t>& slots, const Array<std:
     rows[i] = {static_cast<std::size_t>(slot), static_cast<std::uint32_t>(candidate)};
   }
   return rows;
+}
+
+std::size_t add(dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Limits& limits,
+                const dfa::Plan* plan) {
+  dfa::Space space = to_space(batch.shape(), original, limits, batch.config().domain);
+  return plan == nullptr ? batch.add(std::move(space), image_id) : batch.add(std::move(space), image_id, *plan);
 }
 
 void ask(dfa::Batch& batch, const Array<std::int64_t>& slots, const Array<std::int64_t>& candidates,
@@ -59,7 +70,7 @@ void tell(dfa::Batch& batch, const Array<std::int64_t>& slots, const Array<std::
   batch.tell(rows, data);
 }
 
-py::tuple population(const dfa::Batch& batch, std::size_t slot) {
+py::tuple population(dfa::Batch& batch, std::size_t slot) {
   const dfa::Racos& search = batch.search(slot);
   const dfa::Population& members = search.population();
   Array<double> degrees(static_cast<py::ssize_t>(members.size()));
@@ -84,7 +95,7 @@ py::tuple population(const dfa::Batch& batch, std::size_t slot) {
 
 Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape_tuple,
                               const Array<std::uint8_t>& original, const Limits& limits,
-                              const Array<std::int32_t>& members, std::uint64_t seed, std::uint32_t count) {
+                              const Array<std::int32_t>& members, std::uint64_t seed, const Integer& count) {
   const dfa::ImageShape shape = to_shape(shape_tuple);
   if (members.ndim() != 2) {
     throw std::invalid_argument("members must have shape (s + k, coordinates), got " + describe(members));
@@ -94,9 +105,11 @@ Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape
     const std::int32_t* row = members.data(i, 0);
     vectors.emplace_back(row, row + members.shape(1));
   }
-  const auto drawn =
-      dfa::draw_from(config, shape, to_space(shape, original, limits, config.domain), vectors, seed, count);
-  Array<std::int32_t> result({static_cast<py::ssize_t>(count), members.shape(1)});
+  const dfa::Space space = to_space(shape, original, limits, config.domain);
+  // All draws are kept, with every coordinate of each.
+  const std::size_t num_drawn = checked_size(count, "count", 0, kMostDrawn / space.size());
+  const auto drawn = dfa::draw_from(config, shape, space, vectors, seed, static_cast<std::uint32_t>(num_drawn));
+  Array<std::int32_t> result({static_cast<py::ssize_t>(num_drawn), members.shape(1)});
   for (std::size_t i = 0; i < drawn.size(); ++i) {
     std::copy(drawn[i].begin(), drawn[i].end(), result.mutable_data(static_cast<py::ssize_t>(i), 0));
   }
@@ -106,41 +119,42 @@ Array<std::int32_t> draw_from(const dfa::Config& config, const ShapeTuple& shape
 }  // namespace
 
 void bind_batch(py::module_& module) {
-  py::class_<dfa::Batch>(module, "Batch")
-      .def(py::init([](const dfa::Config& config, const ShapeTuple& shape, std::uint64_t seed, int threads) {
-             return std::make_unique<dfa::Batch>(config, to_shape(shape), seed, threads);
+  py::class_<HeldBatch>(module, "Batch")
+      .def(py::init([](const dfa::Config& config, const ShapeTuple& shape, std::uint64_t seed, const Integer& threads) {
+             return std::make_unique<HeldBatch>(config, to_shape(shape), seed, checked_threads(threads));
            }),
            "config"_a, "shape"_a, "seed"_a, "threads"_a)
-      .def(
-          "add",
-          [](dfa::Batch& batch, const Array<std::uint8_t>& original, std::uint32_t image_id, const Limits& limits,
-             const dfa::Plan* plan) {
-            dfa::Space space = to_space(batch.shape(), original, limits, batch.config().domain);
-            return plan == nullptr ? batch.add(std::move(space), image_id)
-                                   : batch.add(std::move(space), image_id, *plan);
-          },
-          "original"_a, "image_id"_a, "limits"_a, "plan"_a = nullptr)
-      .def(
-          "lesson", [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).lesson(); }, "slot"_a)
-      .def("remove", &dfa::Batch::remove, "slot"_a)
-      .def("ask", &ask, "slots"_a, "candidates"_a, "images"_a.noconvert())
-      .def("tell", &tell, "slots"_a, "candidates"_a, "degrees"_a)
-      .def(
-          "iteration", [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).iteration(); },
-          "slot"_a)
-      .def(
-          "iteration_size",
-          [](const dfa::Batch& batch, std::size_t slot) { return batch.search(slot).iteration_size(); }, "slot"_a)
-      .def("population", &population, "slot"_a)
-      .def(
-          "save", [](const dfa::Batch& batch, std::size_t slot) { return py::bytes(batch.save(slot)); }, "slot"_a)
-      .def(
-          "load", [](dfa::Batch& batch, const py::bytes& state) { return batch.load(std::string(state)); }, "state"_a)
-      .def("save_all", [](const dfa::Batch& batch) { return py::bytes(batch.save_all()); })
-      .def(
-          "load_all", [](dfa::Batch& batch, const py::bytes& state) { batch.load_all(std::string(state)); }, "state"_a)
-      .def_property("threads", &dfa::Batch::threads, &dfa::Batch::set_threads)
-      .def("__len__", &dfa::Batch::size);
+      .def("add", exclusive<HeldBatch>(&add), "original"_a, "image_id"_a, "limits"_a, "plan"_a = nullptr)
+      .def("lesson",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) { return batch.search(slot).lesson(); }),
+           "slot"_a)
+      .def("remove", exclusive<HeldBatch>(&dfa::Batch::remove), "slot"_a)
+      .def("ask", exclusive<HeldBatch>(&ask), "slots"_a, "candidates"_a, "images"_a.noconvert())
+      .def("tell", exclusive<HeldBatch>(&tell), "slots"_a, "candidates"_a, "degrees"_a)
+      .def("iteration",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) { return batch.search(slot).iteration(); }),
+           "slot"_a)
+      .def("iteration_size", exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) {
+             return batch.search(slot).iteration_size();
+           }),
+           "slot"_a)
+      .def("population", exclusive<HeldBatch>(&population), "slot"_a)
+      .def("save",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) { return py::bytes(batch.save(slot)); }),
+           "slot"_a)
+      .def("load", exclusive<HeldBatch>(+[](dfa::Batch& batch, const py::bytes& state) {
+             return batch.load(std::string(state));
+           }),
+           "state"_a)
+      .def("save_all", exclusive<HeldBatch>(+[](dfa::Batch& batch) { return py::bytes(batch.save_all()); }))
+      .def("load_all",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, const py::bytes& state) { batch.load_all(std::string(state)); }),
+           "state"_a)
+      .def_property("threads", exclusive<HeldBatch>(&dfa::Batch::threads),
+                    exclusive<HeldBatch>(+[](dfa::Batch& batch, const Integer& threads) {
+                      batch.set_threads(checked_threads(threads));
+                    }))
+      .def("__len__", exclusive<HeldBatch>(&dfa::Batch::size));
   module.def("draw_from", &draw_from, "config"_a, "shape"_a, "original"_a, "limits"_a, "members"_a, "seed"_a,
              "count"_a);
 }

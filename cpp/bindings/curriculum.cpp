@@ -1,22 +1,32 @@
 #include "dfa/batch/curriculum.hpp"
 
-#include <cstddef>
+#include <memory>
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "in_use.hpp"
+#include "integers.hpp"
 
 namespace bindings {
 
 using namespace pybind11::literals;
 
 void bind_curriculum(py::module_& module) {
-  py::class_<dfa::Curriculum>(module, "Curriculum")
-      .def(py::init<std::size_t>(), "num_coordinates"_a)
-      .def_static("capacity", &dfa::Curriculum::capacity, "num_coordinates"_a)
-      .def_property_readonly("now", &dfa::Curriculum::now)
-      .def("has_room", &dfa::Curriculum::has_room)
-      .def("plan", &dfa::Curriculum::plan, "goal"_a, "scale"_a)
-      .def("advance", &dfa::Curriculum::advance);
+  py::class_<HeldCurriculum>(module, "Curriculum")
+      .def(py::init([](const Integer& num_coordinates) {
+             return std::make_unique<HeldCurriculum>(checked_coordinates(num_coordinates, "num_coordinates"));
+           }),
+           "num_coordinates"_a)
+      .def_static(
+          "capacity",
+          [](const Integer& num_coordinates) {
+            return dfa::Curriculum::capacity(checked_coordinates(num_coordinates, "num_coordinates"));
+          },
+          "num_coordinates"_a)
+      .def_property_readonly("now", exclusive<HeldCurriculum>(&dfa::Curriculum::now))
+      .def("has_room", exclusive<HeldCurriculum>(&dfa::Curriculum::has_room))
+      .def("plan", exclusive<HeldCurriculum>(&dfa::Curriculum::plan), "goal"_a, "scale"_a)
+      .def("advance", exclusive<HeldCurriculum>(&dfa::Curriculum::advance));
 }
 
 }  // namespace bindings

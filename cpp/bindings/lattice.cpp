@@ -13,12 +13,17 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "in_use.hpp"
+#include "integers.hpp"
 
 namespace bindings {
 
 using namespace pybind11::literals;
 
 namespace {
+
+// Random candidates of a search: so many that are all the same are passed over in no time.
+constexpr std::size_t kMostStochastic = 1U << 20U;
 
 std::vector<std::size_t> to_slots(const Array<std::int64_t>& slots) {
   if (slots.ndim() != 1) {
@@ -51,8 +56,10 @@ std::vector<std::optional<dfa::LatticeStage>> propose_lattices(dfa::LatticeBatch
                                                                const Array<std::int64_t>& slots,
                                                                const Array<std::uint8_t>& images) {
   const std::vector<std::size_t> rows = to_slots(slots);
-  if (images.ndim() < 1 || images.shape(0) < slots.size() ||
-      images.size() != images.shape(0) * static_cast<py::ssize_t>(batch.size()) || !images.writeable()) {
+  // Divided and not multiplied: the first dimension of an empty array may be so large that a product overflows.
+  const auto size = static_cast<py::ssize_t>(batch.size());
+  if (images.ndim() < 1 || images.shape(0) < slots.size() || images.size() % size != 0 ||
+      images.size() / size != images.shape(0) || !images.writeable()) {
     throw std::invalid_argument("images must be writeable and hold at least " + std::to_string(rows.size()) +
                                 " rows of " + std::to_string(batch.size()) + " values, got " + describe(images));
   }
@@ -82,22 +89,24 @@ void bind_lattice(py::module_& module) {
       .value("BLOCKS", dfa::LatticeStage::kBlocks)
       .value("COORDINATES", dfa::LatticeStage::kCoordinates)
       .finalize();
-  py::class_<dfa::LatticeBatch>(module, "LatticeBatch")
-      .def(py::init([](std::size_t size, std::vector<dfa::LatticeStage> stages, std::uint32_t num_stochastic,
-                       std::uint64_t seed, int threads, double slack) {
-             dfa::LatticePlan plan{std::move(stages), num_stochastic};
-             return std::make_unique<dfa::LatticeBatch>(size, std::move(plan), seed, threads, slack);
+  py::class_<HeldLatticeBatch>(module, "LatticeBatch")
+      .def(py::init([](const Integer& size, std::vector<dfa::LatticeStage> stages, const Integer& num_stochastic,
+                       std::uint64_t seed, const Integer& threads, double slack) {
+             const std::size_t num_drawn = checked_size(num_stochastic, "num_stochastic", 0, kMostStochastic);
+             dfa::LatticePlan plan{std::move(stages), static_cast<std::uint32_t>(num_drawn)};
+             return std::make_unique<HeldLatticeBatch>(checked_size(size, "size", 1, INT32_MAX), std::move(plan), seed,
+                                                       checked_threads(threads), slack);
            }),
            py::kw_only(), "size"_a, "stages"_a, "num_stochastic"_a, "seed"_a, "threads"_a, "slack"_a)
-      .def("add", &add_lattices, "levels"_a, "originals"_a, "epsilons"_a, "ids"_a)
-      .def("remove", &dfa::LatticeBatch::remove, "slot"_a)
-      .def(
-          "num_free",
-          [](const dfa::LatticeBatch& batch, std::size_t slot) { return batch.search(slot).box().num_free(); },
-          "slot"_a)
-      .def("propose", &propose_lattices, "slots"_a, "images"_a.noconvert())
-      .def("tell", &tell_lattices, "slots"_a, "degrees"_a)
-      .def("__len__", &dfa::LatticeBatch::num_searches);
+      .def("add", exclusive<HeldLatticeBatch>(&add_lattices), "levels"_a, "originals"_a, "epsilons"_a, "ids"_a)
+      .def("remove", exclusive<HeldLatticeBatch>(&dfa::LatticeBatch::remove), "slot"_a)
+      .def("num_free", exclusive<HeldLatticeBatch>(+[](dfa::LatticeBatch& batch, std::size_t slot) {
+             return batch.search(slot).box().num_free();
+           }),
+           "slot"_a)
+      .def("propose", exclusive<HeldLatticeBatch>(&propose_lattices), "slots"_a, "images"_a.noconvert())
+      .def("tell", exclusive<HeldLatticeBatch>(&tell_lattices), "slots"_a, "degrees"_a)
+      .def("__len__", exclusive<HeldLatticeBatch>(&dfa::LatticeBatch::num_searches));
 }
 
 }  // namespace bindings

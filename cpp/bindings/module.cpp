@@ -22,6 +22,9 @@ py::dict build_info() {
 #else
   info["assertions"] = true;
 #endif
+#ifdef __SANITIZE_ADDRESS__
+  info["sanitized"] = true;
+#endif
   return info;
 }
 

@@ -12,12 +12,42 @@
 
 #include "arrays.hpp"
 #include "bind.hpp"
+#include "in_use.hpp"
+#include "integers.hpp"
 
 namespace bindings {
 
 using namespace pybind11::literals;
 
 namespace {
+
+/// Whatever works on places works on their batch too, and may on their curriculum.
+class HeldPlaces : public dfa::Places {
+ public:
+  HeldPlaces(HeldBatch& batch, HeldCurriculum* curriculum, std::size_t capacity, std::size_t batch_size,
+             const dfa::Budget& budget)
+      : dfa::Places(batch, curriculum, capacity, batch_size, budget), batch_(batch), curriculum_(curriculum) {}
+
+  class Holds {
+   public:
+    explicit Holds(HeldPlaces& places)
+        : batch_(places.batch_.hold()),
+          curriculum_(places.curriculum_ != nullptr ? places.curriculum_->hold() : Hold()) {}
+
+   private:
+    Hold batch_;
+    Hold curriculum_;
+  };
+  Holds hold() { return Holds(*this); }
+
+ private:
+  HeldBatch& batch_;
+  HeldCurriculum* curriculum_;
+};
+
+// Far above what memory holds of any image, and far below what a size can be.
+constexpr std::size_t kMostPlaces = 1U << 20U;
+constexpr std::size_t kMostRows = INT32_MAX;
 
 py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
   std::uint8_t* data = writeable_images(images, places.batch_size(), places.shape());
@@ -35,19 +65,24 @@ py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
   return py::make_tuple(indices, goals);
 }
 
-std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees,
-                                     const Array<std::uint8_t>& images, double seconds, double now) {
+Array<std::uint8_t> row_of(dfa::Places& places, std::size_t row) {
+  const dfa::ImageShape& shape = places.shape();
+  Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
+  places.write_row(row, image.mutable_data());
+  return image;
+}
+
+std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees, double seconds, double now) {
   if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(places.num_rows())) {
     throw std::invalid_argument("expected one degree per row, (" + std::to_string(places.num_rows()) + ",), got " +
                                 describe(degrees));
   }
-  const std::uint8_t* data = checked_images(images, places.batch_size(), places.shape());
   const double* values = degrees.data();
   const py::gil_scoped_release release;  // the core touches no Python object
-  return places.tell(values, data, seconds, now);
+  return places.tell(values, seconds, now);
 }
 
-std::vector<std::pair<std::uint64_t, double>> trace(const dfa::Places& places, std::size_t place) {
+std::vector<std::pair<std::uint64_t, double>> trace(dfa::Places& places, std::size_t place) {
   std::vector<std::pair<std::uint64_t, double>> pairs;
   for (const dfa::Improvement& improvement : places.trace(place)) {
     pairs.emplace_back(improvement.query, improvement.degree);
@@ -55,7 +90,7 @@ std::vector<std::pair<std::uint64_t, double>> trace(const dfa::Places& places, s
   return pairs;
 }
 
-py::object hit(const dfa::Places& places, std::size_t place) {
+py::object hit(dfa::Places& places, std::size_t place) {
   const std::vector<std::uint8_t>& pixels = places.hit(place);
   if (pixels.empty()) {
     return py::none();
@@ -69,37 +104,41 @@ py::object hit(const dfa::Places& places, std::size_t place) {
 }  // namespace
 
 void bind_places(py::module_& module) {
-  py::class_<dfa::Places>(module, "Places")
-      .def(py::init([](dfa::Batch& batch, dfa::Curriculum* curriculum, std::size_t capacity, std::size_t batch_size,
+  py::class_<HeldPlaces>(module, "Places")
+      .def(py::init([](HeldBatch& batch, HeldCurriculum* curriculum, const Integer& capacity, const Integer& batch_size,
                        std::uint64_t max_queries, std::optional<std::uint64_t> max_iterations) {
              dfa::Budget budget;
              budget.queries = max_queries;
              budget.iterations = max_iterations.value_or(budget.iterations);
-             return std::make_unique<dfa::Places>(batch, curriculum, capacity, batch_size, budget);
+             return std::make_unique<HeldPlaces>(batch, curriculum, checked_size(capacity, "capacity", 1, kMostPlaces),
+                                                 checked_size(batch_size, "batch_size", 1, kMostRows), budget);
            }),
            py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), "batch"_a, "curriculum"_a, "capacity"_a, "batch_size"_a,
            "max_queries"_a, "max_iterations"_a)
-      .def("admit", &dfa::Places::admit, "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
-      .def("dismiss", &dfa::Places::dismiss, "place"_a)
-      .def_property_readonly("num_ready", &dfa::Places::num_ready)
-      .def_property_readonly("num_again", &dfa::Places::num_again)
-      .def("propose", &propose, "images"_a.noconvert())
-      .def("tell", &tell_places, "degrees"_a, "images"_a.noconvert(), "seconds"_a, "now"_a)
-      .def(
-          "save", [](const dfa::Places& places, double now) { return py::bytes(places.save(now)); }, "now"_a)
-      .def(
-          "load", [](dfa::Places& places, const py::bytes& state, double now) { places.load(std::string(state), now); },
-          "state"_a, "now"_a)
-      .def("iteration", &dfa::Places::iteration, "place"_a)
-      .def("spent", &dfa::Places::spent, "place"_a)
-      .def("slot", &dfa::Places::slot, "place"_a)
-      .def("answered", &dfa::Places::answered, "place"_a)
-      .def("seconds", &dfa::Places::seconds, "place"_a)
-      .def("trace", &trace, "place"_a)
-      .def("hit", &hit, "place"_a)
-      .def(
-          "hit_vector", [](const dfa::Places& places, std::size_t place) { return to_array(places.hit_vector(place)); },
-          "place"_a);
+      .def("admit", exclusive<HeldPlaces>(&dfa::Places::admit), "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
+      .def("dismiss", exclusive<HeldPlaces>(&dfa::Places::dismiss), "place"_a)
+      .def_property_readonly("num_ready", exclusive<HeldPlaces>(&dfa::Places::num_ready))
+      .def_property_readonly("num_again", exclusive<HeldPlaces>(&dfa::Places::num_again))
+      .def("propose", exclusive<HeldPlaces>(&propose), "images"_a.noconvert())
+      .def("row", exclusive<HeldPlaces>(&row_of), "row"_a)
+      .def("tell", exclusive<HeldPlaces>(&tell_places), "degrees"_a, "seconds"_a, "now"_a)
+      .def("save", exclusive<HeldPlaces>(+[](dfa::Places& places, double now) { return py::bytes(places.save(now)); }),
+           "now"_a)
+      .def("load", exclusive<HeldPlaces>(+[](dfa::Places& places, const py::bytes& state, double now) {
+             places.load(std::string(state), now);
+           }),
+           "state"_a, "now"_a)
+      .def("iteration", exclusive<HeldPlaces>(&dfa::Places::iteration), "place"_a)
+      .def("spent", exclusive<HeldPlaces>(&dfa::Places::spent), "place"_a)
+      .def("slot", exclusive<HeldPlaces>(&dfa::Places::slot), "place"_a)
+      .def("answered", exclusive<HeldPlaces>(&dfa::Places::answered), "place"_a)
+      .def("seconds", exclusive<HeldPlaces>(&dfa::Places::seconds), "place"_a)
+      .def("trace", exclusive<HeldPlaces>(&trace), "place"_a)
+      .def("hit", exclusive<HeldPlaces>(&hit), "place"_a)
+      .def("hit_vector", exclusive<HeldPlaces>(+[](dfa::Places& places, std::size_t place) {
+             return to_array(places.hit_vector(place));
+           }),
+           "place"_a);
 }
 
 }  // namespace bindings

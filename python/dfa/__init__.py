@@ -14,13 +14,14 @@
 from __future__ import annotations
 
 from dfa.cores import threads_that_sleep
+from dfa.extras import how_to_install
 
 try:
     with threads_that_sleep():
         from dfa import _core
 except ImportError as error:
     raise ImportError(
-        "dfa's compiled core is missing: install the package with `pip install .`, and do not import it from the "
+        f"dfa's compiled core is missing: install the package with `{how_to_install()}`, and do not import it from the "
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
@@ -45,12 +46,14 @@ from dfa.errors import (
     Interrupted,
     InvalidInputError,
     MissingDependencyError,
+    MostSkippedWarning,
     ObjectiveError,
     OracleError,
+    PartialAnswer,
     SpaceError,
     StoreError,
 )
-from dfa.oracle import Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
+from dfa.oracle import OneByOne, Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
 from dfa.oracle.pipelines import Pipeline
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
@@ -83,11 +86,14 @@ __all__ = [
     "Lighting",
     "LinfBall",
     "MissingDependencyError",
+    "MostSkippedWarning",
     "Normalizer",
     "Objective",
     "ObjectiveError",
+    "OneByOne",
     "Oracle",
     "OracleError",
+    "PartialAnswer",
     "Pipeline",
     "Pixels",
     "Profile",

@@ -135,7 +135,8 @@ class Curriculum:
 class Batch:
     """Searches on many images at once. A slot holds one search; a freed slot is used again.
 
-    A batch is for one Python thread at a time: `ask` and `tell` release the GIL, and do not lock the batch.
+    A batch is for one Python thread at a time. `ask` and `tell` release the GIL; while they are at work, on it or on
+    places of it, any call of another thread raises RuntimeError.
     """
 
     threads: int
@@ -183,7 +184,8 @@ class Batch:
 class Places:
     """Places for active images: fills batches with candidates of their searches, and books the answers.
 
-    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL.
+    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL, and
+    until they return the batch and the curriculum are theirs.
     """
 
     def __init__(
@@ -217,12 +219,14 @@ class Places:
     def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
 
-    def tell(self, degrees: NDArray[np.float64], images: NDArray[np.uint8], seconds: float, now: float) -> list[int]:
-        """Record a degree per row and keep the images of first hits; return the places whose searches end.
+    def row(self, row: int) -> NDArray[np.uint8]:
+        """Return a row of the oldest batch under way, written anew: what `propose` wrote has been in others' hands."""
+
+    def tell(self, degrees: NDArray[np.float64], seconds: float, now: float) -> list[int]:
+        """Record a degree per row, and keep images of first hits, written anew; return the places whose searches end.
 
         Args:
             degrees: float64, one per row of the oldest batch under way; 0 is a hit.
-            images: What `propose` wrote for it.
             seconds: Added to the place of every row.
             now: The time, in the unit of the deadlines.
         """
@@ -270,7 +274,8 @@ class LatticeStage(enum.Enum):
 class LatticeBatch:
     """Searches among the images that round vectors up or down, around many vectors at once; see `dfa.repair`.
 
-    It is for one Python thread at a time: `add`, `propose` and `tell` release the GIL, and do not lock it.
+    It is for one Python thread at a time: while `add`, `propose` or `tell` is at work, any call of another thread
+    raises RuntimeError.
     """
 
     def __init__(

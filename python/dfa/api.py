@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.engine.loop import attack
 from dfa.engine.plan import make_plan
 from dfa.engine.stored import attack_stored
+from dfa.errors import MostSkippedWarning
 from dfa.results.record import Record
 from dfa.results.result import Result
+from dfa.results.skips import tell_skipped_records
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -106,11 +109,16 @@ def run(
             is at another process's hands, or was begun with other images, another oracle or other settings.
         OracleError: The oracle failed or its answer cannot be used; `.result` holds what was found before.
         ObjectiveError: The objective failed likewise.
-        Interrupted: On KeyboardInterrupt; `.result` holds what was found before.
+        Interrupted: On KeyboardInterrupt; `.result` holds what was found before. A further Ctrl-C waits until that is
+            saved. Whatever else ends a run, an error of a `progress` function say, is raised as it is, and carries
+            `.result` likewise.
+
+    Warns:
+        MostSkippedWarning: More than half of the images were skipped; it shows labels and answers.
 
     Source:
-        Paper, section 4. Differences: see `Racos` for the default optimizer; a tie between the original class and
-        another does not count as success.
+        Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
+        class must be strictly above the original one, the target above all others.
     """
     plan = make_plan(
         oracle,
@@ -132,4 +140,7 @@ def run(
     )
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
-    return attack(plan) if storage is None else attack_stored(plan, storage)
+    result = attack(plan) if storage is None else attack_stored(plan, storage)
+    if skips := tell_skipped_records(result.records, "labels=, and at class_offset= of dfa.TfliteOracle"):
+        warnings.warn(skips, MostSkippedWarning, stacklevel=2)
+    return result

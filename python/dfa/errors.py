@@ -7,6 +7,7 @@ Errors that end a run carry what the run had found, so nothing paid for in queri
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 PartialResult: TypeAlias = Any
@@ -38,6 +39,30 @@ class OracleError(DfaError, RuntimeError):
         """Keep the message and, once a run has ended, what it had found."""
         super().__init__(message)
         self.result = result
+
+
+class PartialAnswer(OracleError):  # noqa: N818 -- it carries answers
+    """An oracle could answer only some rows of its batch.
+
+    To be raised by a function that asks about images one by one, or over a network, so that what it was answered is not
+    lost: a run that is kept in a folder uses these answers when it is resumed, and asks about the other rows only.
+
+    Attributes:
+        rows: The rows that were answered, by their places in the batch: distinct integers from 0 on.
+        answers: What the oracle would have returned for these rows alone, in their order.
+        cause: Why the others were not answered, or None.
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+    def __init__(
+        self, rows: Iterable[int], answers: Any, cause: BaseException | None = None, *, message: str = ""
+    ) -> None:
+        """Keep what was answered; dfa's own message names the oracle."""
+        self.rows: Any = rows
+        self.answers = answers
+        self.cause = cause
+        why = "" if cause is None else f": {type(cause).__name__}: {cause}"
+        super().__init__(message or f"only some rows of a batch were answered{why}")
 
 
 class ObjectiveError(DfaError, RuntimeError):
@@ -74,6 +99,10 @@ class Interrupted(KeyboardInterrupt):
         """Keep the message and what the run had found."""
         super().__init__(message)
         self.result = result
+
+
+class MostSkippedWarning(UserWarning):
+    """More than half of a run's images were skipped, so that it says little; often the labels are wrong."""
 
 
 class StoreError(DfaError, OSError):

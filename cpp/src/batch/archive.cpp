@@ -1,7 +1,9 @@
 #include "dfa/batch/archive.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "dfa/base/state.hpp"
@@ -55,6 +57,9 @@ Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
 }
 
 Plan Archive::plan(std::int64_t goal, double scale) const {
+  if (!(std::isfinite(scale) && scale > 0.0)) {
+    throw std::invalid_argument("scale must be a finite number above 0, got " + std::to_string(scale));
+  }
   struct Ranked {
     double score;
     double rate;
@@ -113,7 +118,7 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     if (entry == entries_.end() || entry->name != trial.entry) {
       continue;  // forgotten since
     }
-    const double ratio = std::min(trial.ratio, kLargestRatio);
+    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
     entry->all.add(ratio);
     entry->by_goal[goal].add(ratio);
     if (entry->signs) {
@@ -152,6 +157,9 @@ void Archive::check_entries() const {
   for (std::size_t i = 0; i < entries_.size(); ++i) {
     if (i > 0 && entries_[i].name <= entries_[i - 1].name) {
       throw std::invalid_argument("saved archive holds entries out of order");
+    }
+    if (entries_[i].name >= next_name_) {
+      throw std::invalid_argument("saved archive holds a name that it has not given yet");
     }
     if (!is_whole(entries_[i], i < kNumTexturedStarts)) {
       throw std::invalid_argument("saved archive lacks a textured start, or the signs of a perturbation");

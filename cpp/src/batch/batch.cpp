@@ -47,9 +47,7 @@ class Claims {
 Batch::Batch(const Config& config, const ImageShape& shape, std::uint64_t seed, int threads)
     : config_(config), shape_(shape), seed_(seed) {
   validate(config_);
-  if (shape_.size() == 0) {
-    throw std::invalid_argument("an image needs a height, a width and channels of at least 1");
-  }
+  validate(shape_);
   set_threads(threads);
 }
 

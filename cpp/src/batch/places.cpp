@@ -127,20 +127,41 @@ void Places::describe_rows(std::int64_t* images, std::int64_t* goals) const {
   }
 }
 
-std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t* images, double seconds, double now) {
+void Places::write_row(std::size_t row, std::uint8_t* image) {
+  if (row >= num_rows()) {
+    throw std::invalid_argument("row must be one of " + std::to_string(num_rows()) + " that are to be told, got " +
+                                std::to_string(row));
+  }
+  batch_.ask({under_way_.front().rows[row]}, image);
+}
+
+std::vector<Places::Hit> Places::first_hits(const UnderWay& told, const double* degrees) {
+  std::vector<Hit> hits;
+  for (std::size_t row = 0; row < told.rows.size(); ++row) {
+    const std::size_t place = told.places[row];
+    const auto is_same = [place](const Hit& hit) { return hit.place == place; };
+    if (degrees[row] != 0.0 || !places_[place].hit.empty() || std::any_of(hits.begin(), hits.end(), is_same)) {
+      continue;
+    }
+    Hit hit{place, std::vector<std::uint8_t>(shape().size()), batch_.vector(told.rows[row])};
+    batch_.ask({told.rows[row]}, hit.image.data());
+    hits.push_back(std::move(hit));
+  }
+  return hits;
+}
+
+std::vector<std::size_t> Places::tell(const double* degrees, double seconds, double now) {
   if (under_way_.empty()) {
     return {};
   }
   const UnderWay& told = under_way_.front();
-  const std::size_t size = shape().size();
-  for (std::size_t row = 0; row < told.rows.size(); ++row) {
-    // Telling may end the iteration, and with it the candidate.
-    Place& place = places_[told.places[row]];
-    if (degrees[row] == 0.0 && place.hit_vector.empty()) {
-      place.hit_vector = batch_.vector(told.rows[row]);
-    }
-  }
+  // Telling may end the iteration, and with it the candidates.
+  std::vector<Hit> hits = first_hits(told, degrees);
   batch_.tell(told.rows, degrees);
+  for (Hit& hit : hits) {
+    places_[hit.place].hit = std::move(hit.image);
+    places_[hit.place].hit_vector = std::move(hit.vector);
+  }
   std::vector<std::size_t> finished;
   for (std::size_t row = 0; row < told.rows.size(); ++row) {
     Place& place = places_[told.places[row]];
@@ -148,9 +169,6 @@ std::vector<std::size_t> Places::tell(const double* degrees, const std::uint8_t*
     if (degrees[row] < place.best) {
       place.best = degrees[row];
       place.trace.push_back({place.spent + told.rows[row].candidate + 1, degrees[row]});
-      if (degrees[row] == 0.0) {
-        place.hit.assign(images + row * size, images + (row + 1) * size);
-      }
     }
     place.seconds += seconds;
     if (++place.told == place.size && end_iteration(place, now)) {
@@ -262,7 +280,9 @@ void Places::load(const std::string& bytes, double now) {
 }
 
 void Places::check(const Place& loaded, const Racos& search) const {
-  if (!loaded.hit.empty() && loaded.hit.size() != shape().size()) {
+  const std::size_t vector_size = search.space().box() != nullptr ? search.space().size() : 0;
+  if ((!loaded.hit.empty() && loaded.hit.size() != shape().size()) ||
+      (!loaded.hit_vector.empty() && loaded.hit_vector.size() != vector_size)) {
     throw std::invalid_argument("saved places hold an image of another size");
   }
   // Where a search has ended, the iteration of its place has no candidates left.
@@ -270,6 +290,12 @@ void Places::check(const Place& loaded, const Racos& search) const {
   if (loaded.told > loaded.size || loaded.size > search.iteration_size() ||
       (!has_ended && loaded.iteration != search.iteration())) {
     throw std::invalid_argument("saved places hold a search that is not where its place is");
+  }
+  // They are told in their order. Else those that come next might be told twice, or the iteration would never be over.
+  for (std::uint32_t candidate = 0; !has_ended && candidate < search.iteration_size(); ++candidate) {
+    if (search.is_told(candidate) != (candidate < loaded.told)) {
+      throw std::invalid_argument("saved places hold a search that is not where its place is");
+    }
   }
 }
 

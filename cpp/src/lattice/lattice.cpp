@@ -21,6 +21,9 @@ constexpr double kWords = 4294967296.0;  // 2^32
 LatticeBox::LatticeBox(const double* levels, const std::uint8_t* original, std::size_t size, std::int32_t epsilon,
                        double slack)
     : low_(size) {
+  if (epsilon < 0 || epsilon > 255) {
+    throw std::invalid_argument("epsilons must be in 0..255 grey levels, got " + std::to_string(epsilon));
+  }
   for (std::size_t j = 0; j < size; ++j) {
     double level = levels[j];
     if (!(level >= 0.0 && level <= 255.0)) {
@@ -173,6 +176,9 @@ LatticeBatch::LatticeBatch(std::size_t size, LatticePlan plan, std::uint64_t see
   }
   if (threads_ < 1) {
     throw std::invalid_argument("threads must be at least 1, got " + std::to_string(threads_));
+  }
+  if (!(slack_ >= 0.0)) {
+    throw std::invalid_argument("slack must be at least 0, got " + std::to_string(slack_));
   }
   if (std::count(plan_->stages.begin(), plan_->stages.end(), LatticeStage::kNearest) != 0) {
     throw std::invalid_argument("the nearest image is where every search starts, and no stage of a plan");

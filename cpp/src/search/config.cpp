@@ -27,6 +27,8 @@ void validate(const Config& config) {
   require(config.coordinates >= 1, "coordinates must be at least 1, got 0");
   require(config.starts == 0 || config.starts >= config.population(),
           "starts must be at least samples + positives, got " + std::to_string(config.starts));
+  require(config.starts <= 2 * kMost,
+          "starts must be at most " + std::to_string(2 * kMost) + ", got " + std::to_string(config.starts));
   require(config.start != Start::kTextures || config.num_starts() <= kNumTexturedStarts,
           "there are " + std::to_string(kNumTexturedStarts) + " textured starts, got starts of " +
               std::to_string(config.num_starts()));

@@ -27,7 +27,9 @@ void Racos::restore() {
   const bool is_paced = config_.improvements != 0.0;
   const std::uint64_t least =
       iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1U} * (is_paced ? 1U : config_.samples);
-  if (is_paced ? first_birth() < least : first_birth() != least) {
+  // So many that no search comes to it, and numbers made of it stay within 64 bits.
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
+  if (is_paced ? first_birth() < least || first_birth() >= kMost : first_birth() != least) {
     throw std::invalid_argument("saved state holds a number of candidates that cannot be");
   }
   const std::uint64_t first_of_descent = descent_.first_birth();

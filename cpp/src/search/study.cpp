@@ -38,6 +38,7 @@ std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const Ima
                                                  const std::vector<std::vector<std::int32_t>>& members,
                                                  std::uint64_t seed, std::uint32_t count) {
   validate(config);
+  validate(shape);
   validate(config, shape, space);
   if (members.size() != config.population()) {
     throw std::invalid_argument("expected " + std::to_string(config.population()) + " members, got " +

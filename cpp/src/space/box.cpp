@@ -10,6 +10,7 @@ namespace dfa {
 namespace {
 
 SpaceDefinition define(const std::string& kind, const ImageShape& shape, const Parameters& parameters) {
+  validate(shape);
   const std::vector<SpaceKind>& kinds = space_kinds();
   const auto found = std::find_if(kinds.begin(), kinds.end(), [&](const SpaceKind& each) { return kind == each.name; });
   if (found == kinds.end()) {
@@ -50,6 +51,14 @@ std::int32_t parameter(const Parameters& parameters, const std::string& name, st
                                 std::to_string(found->second));
   }
   return found->second;
+}
+
+std::int16_t interval_end(std::int64_t value) {
+  if (value < std::numeric_limits<std::int16_t>::min() || value > std::numeric_limits<std::int16_t>::max()) {
+    throw std::invalid_argument("an interval must end within 16 bits, -32768..32767, got " + std::to_string(value) +
+                                ": the image is too large for this space");
+  }
+  return static_cast<std::int16_t>(value);
 }
 
 Box::Box(const std::string& kind, const ImageShape& shape, const Parameters& parameters)

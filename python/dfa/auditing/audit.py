@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from dfa.auditing.audit_run import AuditRun
 from dfa.auditing.normalizers import Affine
 from dfa.auditing.roundings import Rounding
 from dfa.checks import require_integer
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, MostSkippedWarning
 from dfa.oracle.codecs import Codec
 from dfa.search.goals import Rank
 from dfa.types import Images, ImageSequence
@@ -87,12 +88,15 @@ def audit(
         OracleError: An oracle failed, or its answer cannot be used; `.result` as above.
         Interrupted: On KeyboardInterrupt; `.result` as above.
 
+    Warns:
+        MostSkippedWarning: More than half of the originals do not count; it shows labels and answers.
+
     Source:
         Paper, sections 2.3 and 3.2.1. It counts all images; here those that are misclassified from the start are left
         out, as its subjects had none.
     """
     started = time.perf_counter()
-    return AuditRun(
+    report = AuditRun(
         oracle=oracle,
         originals=originals,
         vectors=vectors,
@@ -109,6 +113,9 @@ def audit(
         batch_size=require_integer("batch_size", batch_size, 1),
         threads=require_integer("threads", threads, 1, 1024),
     ).run(started)
+    if skips := report.skips("labels=, and at class_offset= of dfa.TfliteOracle"):
+        warnings.warn(skips, MostSkippedWarning, stacklevel=2)
+    return report
 
 
 def _several(value: Any, single: tuple[type, ...], name: str) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,7 @@ from dfa.errors import InvalidInputError
 from dfa.oracle.codecs import Codec
 from dfa.results.dataframe import frame_of
 from dfa.results.rates import wilson
+from dfa.results.skips import Mislabelled, tell_skips
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -232,6 +234,16 @@ class AuditReport:
                         )
                     )
         return records
+
+    def skips(self, cure: str, names: Sequence[str] | None = None) -> str:
+        """Return what to tell where most originals do not count, as `dfa.results.skips` does; else nothing."""
+        wrong = np.zeros(len(self), dtype=np.bool_) if self.labels is None else self.labels != self.class_before
+        found = [
+            Mislabelled(index, int(self.labels[index]), int(self.class_before[index]))
+            for index in np.flatnonzero(wrong).tolist()
+            if self.labels is not None
+        ]
+        return tell_skips(len(self), int((~self.attacked).sum()), found, cure, names)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per record, its columns the fields of `AuditRecord`; unknown integers are `pandas.NA`.

@@ -21,7 +21,8 @@ from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
 from dfa.search.goals import Rank, Targets, check_label_range, parse_labels, parse_targets, resolve_targets
-from dfa.search.objectives import predicted
+from dfa.search.objectives import found_class, predicted
+from dfa.types import Classes, Indices, Scores
 
 _SLICE: Final = 16
 """Images that one task of the pool prepares."""
@@ -201,7 +202,13 @@ class AuditRun:
         if len(indices):
             scores = self._vector_gate.ask(self._vectors.load(indices), indices, Purpose.VERIFICATION)
             self._check_classes(scores.shape[1])
-            self._report.class_vector[indices] = predicted(scores)
+            self._report.class_vector[indices] = self._found(scores, indices)
+
+    def _found(self, scores: Scores, indices: Indices) -> Classes:
+        """Return the class of each variant, a tie counted against the attack."""
+        targets = self._report.targets
+        goals = (self._report.class_before if targets is None else targets)[indices]
+        return found_class(scores, goals, is_targeted=targets is not None)
 
     def _check_classes(self, number: int) -> None:
         if number != self._gate.num_classes:
@@ -223,7 +230,7 @@ class AuditRun:
             part = asked[start : start + self._batch_size]
             indices = np.array([index for index, _ in part], dtype=np.int64)
             scores = self._gate.ask(np.stack([image for _, image in part]), indices, Purpose.VERIFICATION)
-            answers += predicted(scores).tolist()
+            answers += self._found(scores, indices).tolist()
         left = iter(answers)
         for each, row in counted:
             index = each.indices[row]

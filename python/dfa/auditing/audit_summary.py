@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.extras import how_to_install
 from dfa.results.rates import Interval
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def bars(summaries: Mapping[str, AuditSummary], path: str | Path | None = None) 
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingDependencyError(
-            "a picture needs matplotlib; install it with: pip install 'dfa-attack[plots]'"
+            f"a picture needs matplotlib; install it with: {how_to_install('plots')}"
         ) from error
     # Not pyplot: that keeps every figure, and picks a window system, for the whole process.
     figure = Figure(figsize=(max(4.0, 1.1 * len(summaries) + 1.5), 3.6), layout="constrained")

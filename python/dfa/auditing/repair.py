@@ -125,7 +125,7 @@ def repair(
             stages=[one_of(Stage, each, "stages") for each in stages],
             num_stochastic=require_integer("num_stochastic", num_stochastic, 0, 2**32 - 1),
             seed=require_integer("seed", seed, 0, 2**64 - 1),
-            threads=1 if threads is None else require_integer("threads", threads, 1),
+            threads=1 if threads is None else require_integer("threads", threads, 1, 1024),
         ),
         degree=chosen.untargeted if parsed_targets is None else chosen.targeted,
         ids=StreamIds(ids, inputs.num_images),

@@ -18,8 +18,8 @@ from dfa.auditing.vectors import GivenVectors
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.oracle.gate import Gate, Purpose
 from dfa.search.goals import Targets, check_label_range, resolve_targets
-from dfa.search.objectives import measure, predicted
-from dfa.types import DegreeFunction, Image, Images
+from dfa.search.objectives import found_class, is_adversarial, measure, predicted
+from dfa.types import Classes, DegreeFunction, Image, Images, Scores
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class Repair:
         self.lattice.propose(slots, nearest)
         goals = (clean.classes if clean.targets is None else clean.targets)[rows]
         answers = self.gate.ask(nearest, indices[rows], Purpose.VERIFICATION)
-        degrees, classes = measure(self.degree, answers, goals), predicted(answers)
+        degrees, classes = measure(self.degree, answers, goals), self._found(answers, goals)
         self.lattice.tell(slots, degrees)
         distances = np.abs(levels - originals).reshape(len(rows), -1).max(axis=1)
         begun = []
@@ -167,11 +167,16 @@ class Repair:
         vectors = self.vectors.load(clean.indices[rows])
         if self.vector_gate is None:
             return rows, vectors
-        found = predicted(self.vector_gate.ask(vectors, clean.indices[rows], Purpose.VERIFICATION))
-        adversarial = found != clean.classes[rows] if clean.targets is None else found == clean.targets[rows]
+        scores = self.vector_gate.ask(vectors, clean.indices[rows], Purpose.VERIFICATION)
+        goals = (clean.classes if clean.targets is None else clean.targets)[rows]
+        adversarial = is_adversarial(scores, goals, is_targeted=clean.targets is not None)
         for row in rows[~adversarial].tolist():
             self._skip(clean, row, "the vector is not adversarial")
         return rows[adversarial], vectors[adversarial]
+
+    def _found(self, scores: Scores, goals: Classes) -> Classes:
+        """Return the class of each image, a tie counted against the attack."""
+        return found_class(scores, goals, is_targeted=self.targets is not None)
 
     def _why_skipped(self, index: int, class_before: int, target: int | None) -> str:
         if self.labels is not None and self.labels[index] != class_before:
@@ -203,9 +208,12 @@ class Repair:
             stages.append(Stage[stage.name])
         if not asked:
             return []
-        images = self.batch[: len(asked)]
+        # A copy, because what the oracle has had in its hands is no image to keep.
+        images = self.batch[: len(asked)].copy()
         indices = np.array([each.index for each in asked], dtype=np.int64)
-        scores = self.gate.ask(images, indices, Purpose.ATTACK)
+        scores = self.gate.ask(self.batch[: len(asked)], indices, Purpose.ATTACK)
+        if not np.array_equal(images, self.batch[: len(asked)]):
+            raise self.gate.changed_batch()
         degrees = measure(self.degree, scores, np.array([each.goal for each in asked], dtype=np.int64))
         self.lattice.tell(np.array([each.slot for each in asked]), degrees)
         for each, degree in zip(asked, degrees.tolist(), strict=True):
@@ -226,7 +234,7 @@ class Repair:
         indices = np.array([each.index for each, _, _ in found], dtype=np.int64)
         goals = np.array([each.goal for each, _, _ in found], dtype=np.int64)
         scores = self.gate.ask(np.stack([image for _, _, image in found]), indices, Purpose.VERIFICATION)
-        degrees, classes = measure(self.degree, scores, goals), predicted(scores)
+        degrees, classes = measure(self.degree, scores, goals), self._found(scores, goals)
         for (each, stage, image), degree, answer in zip(found, degrees, classes, strict=True):
             if degree == 0:
                 self._finish(each, RepairStatus.REPAIRED, image, int(answer), stage)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.api import run
+from dfa.engine.inputs import Inputs
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.gate import Gate, Purpose
@@ -132,7 +133,8 @@ def benchmark(
         raise InvalidInputError("sizes, pilot and number must be 1 or more")
     asked = as_oracle(oracle)
     chosen = np.unique(np.linspace(0, len(images) - 1, min(pilot, len(images))).astype(np.int64))
-    some = np.stack([np.asarray(images[int(place)]) for place in chosen])
+    inputs = Inputs(images)
+    some = np.stack([inputs.load(int(place)) for place in chosen])
     throughput = tuple(_throughput(asked, some, size, seconds) for size in sorted(set(sizes)))
     best = max(each.images_per_second for each in throughput)
     recommended = next(each for each in throughput if each.images_per_second >= _SHARE_OF_BEST * best)

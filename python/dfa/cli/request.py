@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import types
+import typing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import dfa
 from dfa.cli.sources.images import Channels
 from dfa.errors import StoreError
-from dfa.results.parsing import reader
+from dfa.runs.folder import RUN
 from dfa.runs.saved_run import read_run_json
+
+RUN_SETTINGS: Final = ("max_queries", "max_seconds", "batch_size", "seed", "threads")
+"""The parameters of `dfa.run` that a request keeps by their names, and that have flags."""
+
+
+class NotOnRecordError(StoreError):
+    """A run was begun from Python, so no words say what it attacks."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +76,19 @@ class Request:
         """Return the request that a run folder keeps.
 
         Raises:
-            StoreError: The folder holds no run, or one that no command began.
+            StoreError: The folder holds no run, or the command in it is not as one wrote it.
+            NotOnRecordError: No command began it.
         """
         command = read_run_json(folder).command
-        try:
-            request: Request = reader(cls)(command)
-            return request
-        except ValueError as error:
-            raise StoreError(
+        if command is None:
+            raise NotOnRecordError(
                 f"the run in {folder} was not begun by `dfa attack`, so its model and images are not on record; "
                 "resume it from Python: dfa.run(..., store=folder, resume=True)"
-            ) from error
+            )
+        problem = _why_not_a_request(command)
+        if problem:
+            raise StoreError(f"the command in {folder / RUN} must be as `dfa attack` wrote it, and {problem}")
+        return cls(**command)
 
     def racos(self, space: dfa.Space) -> dfa.Racos:
         """Return the optimizer, in a search space."""
@@ -88,3 +99,34 @@ class Request:
             name: tuple(each) if isinstance(each, list) else each for name, each in self.optimizer.items()
         }
         return dataclasses.replace(base, **given)
+
+
+def _why_not_a_request(command: object) -> str:
+    """Return why something of run.json is no request, or nothing if it is one."""
+    if not isinstance(command, dict):
+        return f"is {type(command).__name__}"
+    fields = {field.name: field for field in dataclasses.fields(Request)}
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if needed - set(command) or set(command) - set(fields):
+        return f"has the fields {', '.join(map(str, command))}"
+    for name, hint in typing.get_type_hints(Request).items():
+        if name in command and not _is_of(command[name], hint):
+            return f"its {name} is {command[name]!r}"
+    allowed = {"settings": set(RUN_SETTINGS), "optimizer": {field.name for field in dataclasses.fields(dfa.Racos)}}
+    for name, known in allowed.items():
+        if set(command[name]) - known:
+            return f"its {name} has {', '.join(sorted(set(command[name]) - known))}"
+    return ""
+
+
+def _is_of(value: object, hint: Any) -> bool:
+    """Tell whether a plain value is of a field's type."""
+    if typing.get_origin(hint) is typing.Literal:
+        return value in typing.get_args(hint)
+    kinds = tuple(typing.get_origin(each) or each for each in typing.get_args(hint)) if _is_union(hint) else (hint,)
+    kinds = tuple(typing.get_origin(each) or each for each in kinds)
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _is_union(hint: Any) -> bool:
+    return isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,6 +62,25 @@ class Checkpoints:
         if self.store.is_due(number):
             self.store.cover(self._save(), under_way=self.window.rows_under_way)
 
+    def save_now(self) -> None:
+        """Write a checkpoint of a run whose oracle is not at work, from which it goes on whatever fails now.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        self.store.cover(self._save(), under_way=0)
+
+    def keep_answers(self) -> None:
+        """Write down the state of a run that its oracle ended in the middle of a batch, and all answers beside it.
+
+        Raises:
+            StoreError: They cannot be written.
+        """
+        for purpose, number in self.oracle.not_sent().items():
+            self.store.sending(purpose, -number)
+        self.save_now()
+        self.store.keep(self.oracle.unused())
+
     def restore(self) -> None:
         """Take the run up where its last checkpoint left it, having seen that images and oracle are the same.
 
@@ -69,10 +89,11 @@ class Checkpoints:
             OracleError: The oracle failed.
         """
         self.ledger.take_up(self.store)
-        if self.store.checkpoint is None:
-            return
         try:
-            self._load(self.store.checkpoint)
+            if self.store.checkpoint is not None:
+                self._load(self.store.checkpoint)
+            # Not before the oracle was asked whether it is the same.
+            self.oracle.recall(self.store.answers)
         except DfaError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
@@ -84,8 +105,12 @@ class Checkpoints:
     def _save(self) -> Checkpoint:
         window, of_window = self.window.save()
         jury, of_jury = self.jury.save()
+        gate = self.gate.save()
+        # What is not part of the state is asked, and counted, when the run is resumed.
+        counts = Counter(gate["counts"])
+        counts.subtract({name: number for name, number in self.oracle.counted().items() if name in counts})
         document = {
-            "gate": self.gate.save(),
+            "gate": gate | {"counts": dict(counts)},
             "stopwatch": self.stopwatch.save(),
             "window": window,
             "feed": self.feed.save(),
@@ -153,7 +178,8 @@ class Checkpoints:
         scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
         differ = []
         for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
-            assert draft.probability_before is not None
+            if draft.probability_before is None:
+                raise ValueError(f"image {draft.index} has a class and no probability")
             if found != draft.class_before or abs(row[found] - draft.probability_before) > _PROBE_TOLERANCE:
                 differ.append(
                     f"image {draft.index} was of class {draft.class_before} with probability "

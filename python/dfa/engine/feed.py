@@ -12,7 +12,7 @@ import numpy as np
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, OracleError
 from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
@@ -84,9 +84,15 @@ class Feed:
         """Tell whether there is a job, after reading on where none is ready."""
         while not self.ready and self.num_read < self._plan.inputs.num_images:
             self._before_sending(self._batch_size * self._plan.confirmation.of)
+            begun = self.num_read
             drafts, images = self._read_batch()
-            if images:
-                self._ask_clean(drafts, images)
+            try:
+                if images:
+                    self._ask_clean(drafts, images)
+            except OracleError:
+                # They are to be read again when the run is resumed.
+                self.num_read = begun
+                raise
         return bool(self.ready)
 
     def ask_again(self, indices: Sequence[int], names: Sequence[int], images: Sequence[Image]) -> None:
@@ -173,3 +179,4 @@ class Feed:
                 self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
             else:
                 self.ready.append(Job(draft, images[row], float(degrees[row])))
+        self._oracle.forget(Purpose.CLEAN)

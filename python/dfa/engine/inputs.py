@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,9 @@ from dfa.checks import as_array
 from dfa.errors import InvalidInputError
 from dfa.originals import Form, float_hint
 from dfa.types import ImageSequence
+
+OTHER_SHAPE: Final = "must have the shape of the first"
+"""What is said of an image that has another; also whoever can resize images knows it by that."""
 
 
 class Inputs:
@@ -70,7 +73,7 @@ class Inputs:
             raise InvalidInputError(f"image {index} {problem}")
         if self.shape is not None and image.shape != self.shape:
             raise InvalidInputError(
-                f"image {index} must have the shape of the first, {self.shape}, got {image.shape}; attack images "
+                f"image {index} {OTHER_SHAPE}, {self.shape}, got {image.shape}; attack images "
                 "of another shape in a run of their own"
             )
         if self.shape is not None and image.dtype != self.dtype:

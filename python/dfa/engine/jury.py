@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -17,8 +17,11 @@ from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
-from dfa.search.objectives import SMALLEST_DEGREE, measure, predicted
+from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
 from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
+
+_MOST_TURNS: Final = 8
+"""Batches of candidates that are sent while a claim waits for others with which it shares a call."""
 
 
 @dataclass
@@ -51,7 +54,7 @@ class Verdict(NamedTuple):
 
 
 class Jury:
-    """Confirms claims: at the end in batches, or where answers are repeated as soon as a candidate looks adversarial.
+    """Confirms claims: a few batches later, or where answers are repeated as soon as a candidate looks adversarial.
 
     Attributes:
         claims: Those that wait.
@@ -84,6 +87,7 @@ class Jury:
         self._before_sending = before_sending
         self._batch_size = batch_size
         self._verdicts: dict[int, Verdict] = {}
+        self._turns = 0
 
     def doubt(self, degrees: Degrees, images: Images, indices: Indices, goals: Classes) -> Degrees:
         """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
@@ -95,6 +99,9 @@ class Jury:
         waiting = [row for row in np.flatnonzero(degrees == 0.0).tolist() if int(indices[row]) not in self._verdicts]
         if waiting:
             degrees = degrees.copy()
+        # Counted once the oracle has answered everything, since a run that ends before doubts the whole batch again.
+        verdicts: dict[int, Verdict] = {}
+        unconfirmed: Counter[int] = Counter()
         while waiting:
             # Of each image the first.
             rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
@@ -107,12 +114,14 @@ class Jury:
                 verdict = self._verdict(scores, goal)
                 if verdict.agreeing >= self._plan.confirmation.needed:
                     confirmed.add(index)
-                    self._verdicts.setdefault(index, verdict)
+                    verdicts.setdefault(index, verdict)
                 else:
-                    self.unconfirmed[index] += 1
+                    unconfirmed[index] += 1
                     mean = measure(self._plan.degree, scores, np.full(len(scores), goal, dtype=np.int64)).mean()
                     degrees[row] = max(float(mean), SMALLEST_DEGREE)
             waiting = [row for row in waiting if row not in rows and int(indices[row]) not in confirmed]
+        self._verdicts |= verdicts
+        self.unconfirmed.update(unconfirmed)
         return degrees
 
     def hear(self, claim: Claim) -> None:
@@ -123,15 +132,23 @@ class Jury:
             self.claims.append(claim)
 
     @property
-    def has_many(self) -> bool:
-        """Whether the waiting claims fill a batch."""
-        return len(self.claims) >= self._batch_size
+    def is_due(self) -> bool:
+        """Whether claims are to be asked about beside the batch that is about to be sent.
+
+        They are when they fill a batch, and otherwise after a few turns: calls are dear, and so is news.
+        """
+        return len(self.claims) >= self._batch_size or self._turns >= _MOST_TURNS
+
+    def wait(self) -> None:
+        """Take note that a batch is sent without the claims."""
+        self._turns += bool(self.claims)
 
     def ask_ahead(self) -> Callable[[], None]:
         """Ask again about a batch of the waiting claims, and return what waits for the answer and settles them.
 
         Until then the claims count as waiting.
         """
+        self._turns = 0
         batch = self.claims[: self._batch_size]
         indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
         images = np.stack([claim.picture.image for claim in batch])
@@ -141,6 +158,7 @@ class Jury:
             for claim, row in zip(batch, answer(), strict=True):
                 self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
             del self.claims[: len(batch)]
+            self._oracle.forget(Purpose.VERIFICATION)
 
         return settle
 
@@ -160,6 +178,7 @@ class Jury:
         """Return the exact state: what JSON can hold of it, and named bytes."""
         document = {
             "claims": [plain(claim.draft) for claim in self.claims],
+            "turns": self._turns,
             "verdicts": list(self._verdicts.items()),
             "unconfirmed": list(self.unconfirmed.items()),
         }
@@ -184,12 +203,14 @@ class Jury:
             if problem:
                 raise ValueError(f"what was found for image {draft.index} is not of the search space: {problem}")
             self.claims.append(Claim(draft, picture))
+        self._turns = document["turns"]
         self._verdicts = {index: Verdict(*verdict) for index, verdict in document["verdicts"]}
         self.unconfirmed = Counter(dict(document["unconfirmed"]))
 
     def _verdict(self, scores: Scores, goal: int) -> Verdict:
         """Return what repeated answers about one image, (n, K), amount to."""
-        classes = predicted(scores)
+        goals = np.full(len(scores), goal, dtype=np.int64)
+        classes = found_class(scores, goals, is_targeted=self._plan.is_targeted)
         agrees = (classes == goal) == self._plan.is_targeted
         counts = np.bincount(classes[agrees] if agrees.any() else classes)
         class_after = int(counts.argmax())

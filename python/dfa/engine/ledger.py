@@ -101,7 +101,10 @@ class Ledger:
         if self._bar is not None:
             self._bar.update()
         if self._on_record is not None:
-            self._on_record(record)
+            # One that fails ends the run, and is not called about what is settled for the partial result.
+            follow, self._on_record = self._on_record, None
+            follow(record)
+            self._on_record = follow
 
     def is_kept(self, index: int) -> bool:
         """Tell whether an image was settled before the run was cut short."""

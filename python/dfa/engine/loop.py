@@ -7,11 +7,13 @@ they fall into different batches. So results do not depend on the batch size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
 from dfa.engine.checkpoint import Checkpoints
 from dfa.engine.feed import Feed
+from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
@@ -20,7 +22,7 @@ from dfa.engine.scoring import degrees_of
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
-from dfa.errors import DfaError, Interrupted
+from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
@@ -37,20 +39,27 @@ def attack(plan: Plan) -> Result:
         Interrupted: On KeyboardInterrupt. `.result` likewise.
         InvalidInputError: A label, target or rank does not fit the number of classes the oracle turned out to have.
         StoreError: The run's folder cannot be written, or what it holds does not fit the run. `.result` likewise.
+        BaseException: Whatever else ends the run, an error of a user's callback say, as it is, with `.result` likewise.
     """
     loop = Loop(plan)
     # Where this fails nothing was done, so there is nothing to give back, and the folder stays as it was.
     loop.restore()
     try:
         return loop.run()
-    except DfaError as error:
-        error.result = loop.partial_result(f"the run ended: {error}")
-        raise
     except KeyboardInterrupt as error:
-        raise Interrupted(
-            "interrupted; what was finished is in the `result` of this error",
-            result=loop.partial_result("the run was interrupted"),
-        ) from error
+        with interrupts_held_back():
+            partial = loop.partial_result("the run was interrupted")
+        raise Interrupted("interrupted; what was finished is in the `result` of this error", result=partial) from error
+    except BaseException as error:
+        with interrupts_held_back() as interrupts:
+            loop.keep_answers(error)
+            partial = loop.partial_result(f"the run ended: {error if isinstance(error, DfaError) else repr(error)}")
+        if interrupts.came:
+            raise Interrupted(f"interrupted, after this: {error}", result=partial) from error
+        # What was written in C may not take it.
+        with suppress(AttributeError):
+            error.result = partial  # type: ignore[attr-defined]
+        raise
 
 
 class Loop:
@@ -124,9 +133,22 @@ class Loop:
                 else:
                     break
             self._jury.confirm_all()
+            if self._checkpoints is not None:
+                self._checkpoints.save_now()
         finally:
             self._close()
         return self._result()
+
+    def keep_answers(self, error: BaseException) -> None:
+        """Write down, in a run that is kept, what an oracle answered that failed in the middle of a batch."""
+        is_partial = isinstance(error, OracleError) and isinstance(self._oracle.failure, PartialAnswer)
+        if self._checkpoints is None or not is_partial:
+            return
+        try:
+            self._checkpoints.keep_answers()
+        except StoreError as store_error:
+            # Not add_note, which Python 3.10 does not have.
+            error.args = (f"{error}; what it did answer could not be kept either: {store_error}",)
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
@@ -154,11 +176,14 @@ class Loop:
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
+            self._window.check_hits(degrees)
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
             for place in self._window.tell(degrees, self._stopwatch.lap() / len(degrees)):
                 self._retire(place)
+        if self._plan.confirmation.is_repeated:
+            self._oracle.forget(Purpose.VERIFICATION)
         return True
 
     def _retire(self, place: int) -> None:
@@ -173,9 +198,10 @@ class Loop:
     def _send(self) -> None:
         batch_size = self._window.batch_size
         number = batch_size * self._plan.questions.queries_per_image
-        if not self._jury.has_many:
+        if not self._jury.is_due:
             self._save_if_due(number)
             self._window.send()
+            self._jury.wait()
             return
         self._save_if_due(number + batch_size)
         # In this order the oracle works on the batch while the claims are settled, which takes a while.

@@ -86,9 +86,8 @@ class Plan:
 
 def goal_of(draft: Record) -> int:
     """Return the class that the degree function is given for an image: the target, or the original class."""
-    goal = draft.class_before if draft.target is None else draft.target
-    assert goal is not None
-    return goal
+    assert draft.goal is not None
+    return draft.goal
 
 
 def make_plan(

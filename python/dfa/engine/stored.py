@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
+from dfa.engine.file_answers import FileAnswers
+from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, StoreError
@@ -51,12 +53,15 @@ def _attack(plan: Plan, store: Store) -> Result:
     """Attack, and complete the folder however that ends."""
     try:
         result = attack(plan)
-    except (DfaError, Interrupted) as error:
-        _save_partial(error, store)
+    except BaseException as error:
+        with interrupts_held_back() as interrupts:
+            _save_partial(error, store)
+        if interrupts.came and not isinstance(error, Interrupted):
+            raise Interrupted(f"interrupted, after this: {error}", result=getattr(error, "result", None)) from error
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=plan.oracle)
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
         store.end()
     except DfaError as error:
         error.result = result
@@ -68,9 +73,9 @@ def _attack(plan: Plan, store: Store) -> Result:
     return result
 
 
-def _save_partial(error: DfaError | Interrupted, store: Store) -> None:
+def _save_partial(error: BaseException, store: Store) -> None:
     """Write down what a run had found when it ended; the oracle is not asked again."""
-    partial: Result | None = error.result
+    partial: Result | None = getattr(error, "result", None)
     if partial is None:
         return
     try:

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +27,7 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.answers import Answer
-from dfa.oracle.gate import Gate
+from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
@@ -151,6 +152,19 @@ class Window:
         """Return the batch that is answered next, or None if nothing is under way."""
         return self._flights[0] if self._flights else None
 
+    def check_hits(self, degrees: Degrees) -> None:
+        """Make sure that the hits of the batch that was answered are what the oracle was given.
+
+        Raises:
+            OracleError: The oracle has changed its batch.
+        """
+        flight = self._flights[0]
+        for row in np.flatnonzero(degrees == 0.0).tolist():
+            given = self._places.row(row)[np.newaxis]
+            shown = self._plan.space.show(given, partial(self._originals, flight.indices[row : row + 1]))
+            if not np.array_equal(shown[0], flight.candidates[row]):
+                raise self._gate.changed_batch()
+
     def tell(self, degrees: Degrees, seconds: float) -> list[int]:
         """Record the degrees of the batch that was answered, and return the places whose searches end.
 
@@ -159,9 +173,10 @@ class Window:
             seconds: That each of its candidates took.
         """
         flight = self._flights[0]
-        over = self._places.tell(degrees, flight.rows, seconds, time.monotonic())
+        over = self._places.tell(degrees, seconds, time.monotonic())
         self._buffers.append(flight.rows)
         self._flights.popleft()
+        self._oracle.forget(Purpose.ATTACK, self._plan.questions.queries_per_image)
         self._plan.questions.advance(self._between_iterations())
         return over
 

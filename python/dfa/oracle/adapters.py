@@ -49,7 +49,8 @@ def as_oracle(
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
         tolerance: How far the probabilities of one image may sum from 1; what is shown of them may sum to so much more.
-            (Of a .tflite file with an 8-bit output, whatever its rounding can make of them, unless another is given.)
+            (Of answers in float16 or bfloat16, at least what their rounding can make of them; of a .tflite file with an
+            8-bit output, whatever its rounding can make of them, unless another is given.)
         num_classes: K; needed with "top_k", "top_1" and "label", whose answers do not tell.
         k: How many classes an answer of "top_k" shows.
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from dfa.errors import OracleError
 from dfa.oracle.base import Oracle, ScoreKind, declare_shown
+from dfa.oracle.raw import UnreadableAnswerError, array_of, described, dtype_name, real, rounding_of
 from dfa.types import Indices, Scores
 
 Answer: TypeAlias = tuple[NDArray[Any], ...]
@@ -46,6 +47,8 @@ class Reader(ABC):
         num_classes: K; where the oracle does not declare it, None before the first answer.
     """
 
+    _wanted = "real numbers of shape (n, K), one row per image"
+
     def __init__(self, oracle: Oracle) -> None:
         """Read the answers of an oracle, by what it declares."""
         self.num_classes = oracle.num_classes
@@ -54,7 +57,17 @@ class Reader(ABC):
 
     def arrays(self, answer: Any) -> Answer:
         """Return an answer as arrays of its own: an oracle may use its memory again. Part of the time in the oracle."""
-        return (np.array(answer, order="C"),)
+        return (self._array(answer),)
+
+    def _array(self, answer: Any) -> NDArray[Any]:
+        try:
+            return array_of(answer)
+        except UnreadableAnswerError as error:
+            raise OracleError(f"the oracle {self._name!r} must answer with {self._wanted}; {error}") from error
+
+    def _tolerance_of(self, probabilities: NDArray[Any]) -> float:
+        """Return how far probabilities of one image may sum from 1, of the dtype that they came in."""
+        return max(self._tolerance, rounding_of(probabilities.dtype))
 
     @abstractmethod
     def scores(self, answer: Answer, indices: Indices) -> Scores:
@@ -103,71 +116,87 @@ class _ScoresReader(Reader):
     """Reads tables of one score per class."""
 
     _is_first = True
+    _one_output: str
+    """What a classifier with one output is to return."""
 
     def scores(self, answer: Answer, indices: Indices) -> Scores:
         (table,) = answer
-        self._check_form(table, len(indices))
-        scores = self._probabilities(table.astype(np.float64, copy=False), indices)
+        scores = self._checked_form(table, len(indices))
+        scores = self._probabilities(scores, indices, self._tolerance_of(table))
         self.num_classes = scores.shape[1]
         self._is_first = False
         return scores
 
+    def _cure(self, table: NDArray[Any], num_rows: int) -> str:
+        """Return what would make a table of scores of an array of another shape."""
+        if table.shape == (num_rows,) and num_rows > 1:
+            return f". {self._one_output}"
+        if num_rows == 1 and table.ndim == 1:
+            return ". Do not squeeze the answer: return answer[numpy.newaxis]"
+        if table.ndim > 2 and table.shape[0] == num_rows and table[0].size == max(table.shape[1:]):
+            return ". Drop the axes of length 1: return answer.reshape(len(answer), -1)"
+        return ""
+
     @abstractmethod
-    def _probabilities(self, scores: Scores, indices: Indices) -> Scores:
+    def _probabilities(self, scores: Scores, indices: Indices, tolerance: float) -> Scores:
         """Return the probabilities that a table holds, in place of it, or refuse it."""
 
-    def _check_form(self, table: NDArray[Any], num_rows: int) -> None:
-        """Refuse what is not a table of real numbers with one row per image and the known K."""
+    def _checked_form(self, table: NDArray[Any], num_rows: int) -> Scores:
+        """Return a table of real numbers with one row per image and the known K, or refuse it."""
+        scores = real(table)
         if table.ndim != 2 or table.shape[0] != num_rows:
             self._refuse(
                 f"must answer {num_rows} images with scores of shape ({num_rows}, "
                 f"{self.num_classes or 'K'}), one row per image and one column per class; it gave shape "
-                f"{table.shape}"
+                f"{table.shape}, {dtype_name(table)}{self._cure(table, num_rows)}"
             )
-        if table.dtype.kind not in "fiu":
-            self._refuse(f"must answer with real numbers; it gave dtype {table.dtype}")
+        if scores is None:
+            self._refuse(f"must answer with real numbers; it gave dtype {table.dtype}; return such as float32")
         if table.shape[1] < 2:
             self._refuse(
-                f"must score at least two classes; it gave shape {table.shape}. For a binary classifier "
-                "with one output p, return the two columns 1 - p and p"
+                f"must score at least two classes; it gave shape {table.shape}, {dtype_name(table)}. {self._one_output}"
             )
         if self.num_classes not in (None, table.shape[1]):
             self._refuse(
                 f"must score the same classes every time; it gave {table.shape[1]} columns, and "
                 f"{self.num_classes} {'were declared' if self._is_first else 'before'}"
             )
+        return scores
 
 
 class _ProbabilitiesReader(_ScoresReader):
-    def _probabilities(self, scores: Scores, indices: Indices) -> Scores:
+    _one_output = (
+        "For a binary classifier with one output p per image, return the two columns 1 - p and p: "
+        "numpy.stack([1 - p, p], axis=1), p of shape (n,)"
+    )
+
+    def _probabilities(self, scores: Scores, indices: Indices, tolerance: float) -> Scores:
         """Return the probabilities, rounding errors below 0 lifted to 0."""
-        tolerance = self._tolerance
         lowest, highest = scores.min(), scores.max()
         # A NaN makes these comparisons false; the range goes first, so that the sums cannot overflow.
         if not (lowest >= -tolerance and highest <= 1.0 + tolerance):
-            self._refuse_range(scores, indices)
+            self._refuse_range(scores, indices, tolerance)
         off = np.abs(scores.sum(axis=1) - 1.0)
         if off.max() > tolerance:
-            self._refuse_sums(scores, int(off.argmax()), indices)
+            self._refuse_sums(scores, int(off.argmax()), indices, tolerance)
         if lowest < 0.0:
             np.maximum(scores, 0.0, out=scores)
         return scores
 
-    def _refuse_range(self, scores: Scores, indices: Indices) -> NoReturn:
+    def _refuse_range(self, scores: Scores, indices: Indices, tolerance: float) -> NoReturn:
         """Say which probability is not one."""
         if not np.isfinite(scores).all():
             self._refuse_non_finite(scores, indices)
-        tolerance = self._tolerance
         row, column = np.argwhere((scores < -tolerance) | (scores > 1.0 + tolerance))[0]
         self._refuse(
             f"must answer with probabilities within [0, 1]; it gave {scores[row, column]:.6g} for class "
             f"{column} in row {row} (image {indices[row]}); looks like logits? pass returns='logits'"
         )
 
-    def _refuse_sums(self, scores: Scores, row: int, indices: Indices) -> NoReturn:
+    def _refuse_sums(self, scores: Scores, row: int, indices: Indices, tolerance: float) -> NoReturn:
         """Say which row of probabilities does not sum to 1."""
         self._refuse(
-            f"must answer with probabilities that sum to 1 within {self._tolerance:g}; row {row} "
+            f"must answer with probabilities that sum to 1 within {tolerance:g}; row {row} "
             f"(image {indices[row]}) sums to {scores[row].sum():.6g}; looks like logits? pass "
             "returns='logits'. If they are probabilities that were rounded or cut off, pass a larger "
             "tolerance"
@@ -175,7 +204,12 @@ class _ProbabilitiesReader(_ScoresReader):
 
 
 class _LogitsReader(_ScoresReader):
-    def _probabilities(self, scores: Scores, indices: Indices) -> Scores:
+    _one_output = (
+        "For a binary classifier with one logit z per image, return the two columns 0 and z: "
+        "numpy.stack([0 * z, z], axis=1), z of shape (n,)"
+    )
+
+    def _probabilities(self, scores: Scores, indices: Indices, tolerance: float) -> Scores:
         """Return the softmax of logits that are finite, and not probabilities under a wrong name."""
         lowest, highest = scores.min(), scores.max()
         # A NaN makes both of these NaN, and an infinity one of them infinite.
@@ -195,6 +229,8 @@ class _LogitsReader(_ScoresReader):
 class _TopReader(Reader):
     """Reads the likeliest classes and their probabilities."""
 
+    _wanted = "labels and probabilities that are arrays of numbers"
+
     def __init__(self, oracle: Oracle) -> None:
         super().__init__(oracle)
         assert oracle.num_shown is not None
@@ -204,32 +240,32 @@ class _TopReader(Reader):
 
     def arrays(self, answer: Any) -> Answer:
         if not isinstance(answer, tuple | list) or len(answer) != 2:
-            given = f"{len(answer)} parts" if isinstance(answer, tuple | list) else type(answer).__name__
+            given = f"{len(answer)} parts" if isinstance(answer, tuple | list) else described(answer)
             shape = "(n,)" if self._is_flat else f"(n, {self._num_shown})"
             self._refuse(
                 f"must answer with a pair (labels, probabilities), each of shape {shape}, the likeliest first; it "
                 f"gave {given}. If these are scores of all classes, pass returns='probabilities' or 'logits'"
             )
         labels, probabilities = answer
-        return np.array(labels, order="C"), np.array(probabilities, order="C")
+        return self._array(labels), self._array(probabilities)
 
     def scores(self, answer: Answer, indices: Indices) -> Scores:
         labels, shown = answer
         shape = (len(indices),) if self._is_flat else (len(indices), self._num_shown)
         self._check_labels(labels, shape, indices)
-        if shown.shape != shape or shown.dtype.kind not in "fiu":
+        numbers = real(shown)
+        if shown.shape != shape or numbers is None:
             self._refuse(
                 f"must answer {shape[0]} images with probabilities of shape {shape}, real numbers; it gave dtype "
-                f"{shown.dtype} of shape {shown.shape}"
+                f"{dtype_name(shown)} of shape {shown.shape}"
             )
         ids = labels.reshape(len(indices), -1).astype(np.int64)
-        probabilities: Scores = shown.reshape(len(indices), -1).astype(np.float64)
-        self._check_probabilities(probabilities, indices)
+        probabilities: Scores = numbers.reshape(len(indices), -1)
+        self._check_probabilities(probabilities, indices, self._tolerance_of(shown))
         self._check_distinct(ids, indices)
         return self._dense(ids, np.maximum(probabilities, _LEAST_SHOWN))
 
-    def _check_probabilities(self, shown: Scores, indices: Indices) -> None:
-        tolerance = self._tolerance
+    def _check_probabilities(self, shown: Scores, indices: Indices, tolerance: float) -> None:
         # A NaN makes these comparisons false.
         is_probability = (shown >= -tolerance) & (shown <= 1.0 + tolerance)
         if not is_probability.all():
@@ -264,9 +300,6 @@ class _TopReader(Reader):
 
     def _dense(self, ids: NDArray[np.int64], shown: Scores) -> Scores:
         assert self.num_classes is not None
-        # The oracle calls the first its class, and behind the gate the smaller id of two equals is taken for it.
-        is_mistaken = (shown == shown[:, :1]) & (ids < ids[:, :1])
-        shown[is_mistaken] = np.nextafter(shown[is_mistaken], 0.0)
         num_hidden = max(1, self.num_classes - self._num_shown)
         missing = np.maximum(1.0 - shown.sum(axis=1), 0.0) + _ROUNDING
         hidden = np.minimum(missing / num_hidden, np.nextafter(shown.min(axis=1), 0.0))
@@ -277,6 +310,8 @@ class _TopReader(Reader):
 
 class _LabelReader(Reader):
     """Reads labels alone."""
+
+    _wanted = "labels that are integer class ids, of shape (n,)"
 
     def scores(self, answer: Answer, indices: Indices) -> Scores:
         (labels,) = answer

@@ -107,7 +107,7 @@ class Oracle(ABC):
                 the caller, who reuses its memory: it is not to be changed, nor kept.
 
         Returns:
-            What `returns` names, see `ScoreKind`; every array may be anything `numpy.asarray` takes.
+            What `returns` names, see `ScoreKind`; every array may be anything that `dfa.oracle.raw` reads.
         """
 
     def taking(self, scalar: type[np.generic]) -> Oracle:

@@ -18,6 +18,7 @@ from dfa.oracle.base import (
     declare_shown,
     name_of,
 )
+from dfa.oracle.raw import on_host
 from dfa.types import Images
 
 
@@ -27,7 +28,7 @@ class CallableOracle(Oracle):
     The function gets exactly the rows that are asked, never padding, as a C-contiguous array that it may read but not
     write: uint8, (n, H, W, C). (`torch.from_numpy` warns of such an array; `torch.tensor` copies it and does not.)
     With `preprocess` it gets preprocess(float32 copy of the batch) instead. It may return whatever
-    `numpy.asarray` takes, and torch tensors wherever they live.
+    `numpy.asarray` takes, torch tensors wherever they live, and what else `dfa.oracle.raw` reads.
 
     Example:
         >>> import numpy as np
@@ -89,19 +90,12 @@ class CallableOracle(Oracle):
             batch.flags.writeable = False
         else:
             batch = self._preprocess(images.astype(np.float32, order="C"))
-        return _on_host(self._function(batch))
+        return self._ask(batch)
+
+    def _ask(self, batch: Any) -> Any:
+        return on_host(self._function(batch))
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
         preprocess = None if self._preprocess is None else name_of(self._preprocess)
         return super().describe() | {"preprocess": preprocess}
-
-
-def _on_host(answer: Any) -> Any:
-    """Return a torch tensor without its graph and on the host, the parts of a pair likewise, anything else as it is."""
-    if isinstance(answer, tuple):
-        return tuple(map(_on_host, answer))
-    # Told by what it can do, so that torch is not imported to find out.
-    if hasattr(answer, "detach") and hasattr(answer, "cpu"):
-        return answer.detach().cpu()
-    return answer

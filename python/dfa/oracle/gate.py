@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError
+from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
+from dfa.oracle.parts import Part, part_of
 from dfa.types import Indices, Scores
 
 
@@ -89,6 +90,13 @@ class Gate:
         """Set how many attack queries had been sent for an image when the state was saved."""
         self.sent[index] = number
 
+    def changed_batch(self) -> OracleError:
+        """Return the error of an oracle that wrote into a batch that it was given."""
+        return OracleError(
+            f"the oracle {self._oracle.name!r} must leave the batch that it is given as it is, and has changed it; let "
+            "it work on a copy (batch = batch.copy(); of torch: torch.from_numpy(batch.copy()))"
+        )
+
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready for batches of up to `batch_size` images of `shape`; no query is sent.
 
@@ -104,7 +112,9 @@ class Gate:
             self._oracle.prepare(shape, batch_size)
         except DfaError:
             raise
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
                 f"the oracle {self._oracle.name!r} could not get ready for batches of up to {batch_size} "
                 f"images of shape {shape}: {type(error).__name__}: {error}"
@@ -125,14 +135,24 @@ class Gate:
         Raises:
             BudgetExceededError: If an image would pass `max_queries`; then nothing was sent.
             InvalidInputError: If images and indices do not fit together; then nothing was sent.
-            OracleError: If the oracle fails, or its answer cannot be used.
+            OracleError: If the oracle fails, its answer cannot be used, or it has changed `images` (which of attack
+                queries is not looked at here).
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Answer:
+    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose, known: Part | None = None) -> Answer:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
+
+        Args:
+            images: As of `ask`.
+            indices: As of `ask`.
+            purpose: As of `ask`.
+            known: Answers of before, to rows that count as any, but need not be sent again.
+
+        Raises:
+            PartialAnswer: The oracle answered some rows only; it holds these, and those that are known, as arrays.
         """
         num_rows = len(images)
         takes = self._oracle.takes
@@ -147,7 +167,7 @@ class Gate:
             self._spend(indices)
         self.counts[purpose] += num_rows
         self.calls[purpose] += 1
-        return self._answer(images, purpose)
+        return self._answer(images, purpose) if known is None else self._answer_rest(images, purpose, known)
 
     def check(self, answer: Answer, indices: Indices) -> Scores:
         """Return the probabilities that an answer of `send` holds, as `ask` returns them.
@@ -179,16 +199,40 @@ class Gate:
 
     def _answer(self, images: NDArray[Any], purpose: Purpose) -> Answer:
         """Return the oracle's raw answer as arrays, and time it."""
+        # Attack queries are many, and whoever sends them writes anew what is kept of them.
+        kept = None if purpose is Purpose.ATTACK else images.copy()
         started = time.perf_counter()
         try:
             # Inside the clock: a framework may only compute when its answer is read.
-            return self._reader.arrays(self._oracle.scores(images))
-        except DfaError:
+            answer = self._reader.arrays(self._oracle.scores(images))
+        except PartialAnswer as error:
+            part = part_of(error, self._reader, len(images))
+            why = "" if error.cause is None else f": {type(error.cause).__name__}: {error.cause}"
+            raise PartialAnswer(
+                *part,
+                error.cause,
+                message=f"the oracle {self._oracle.name!r} answered {len(part.rows)} of {len(images)} images{why}",
+            ) from error
+        except (DfaError, KeyboardInterrupt):
             raise
-        except Exception as error:
+        except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
                 f"the oracle {self._oracle.name!r} failed on a batch of shape {images.shape}: "
                 f"{type(error).__name__}: {error}"
             ) from error
         finally:
             self.seconds[purpose] += time.perf_counter() - started
+        if kept is not None and not np.array_equal(kept, images, equal_nan=images.dtype.kind == "f"):
+            raise self.changed_batch()
+        return answer
+
+    def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part) -> Answer:
+        """Return the answer to a batch of which some rows are known."""
+        rest = np.setdiff1d(np.arange(len(images)), known.rows)
+        if not rest.size:
+            return known.in_order()
+        try:
+            return known.with_part(Part(rest, self._answer(images[rest], purpose))).in_order()
+        except PartialAnswer as error:
+            part = known.with_part(Part(rest[error.rows], error.answers))
+            raise PartialAnswer(*part, error.cause, message=str(error)) from error

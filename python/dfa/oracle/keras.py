@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.extras import how_to_install
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -21,6 +22,7 @@ from dfa.oracle.base import (
     declare_all,
     name_of,
 )
+from dfa.oracle.raw import rounding_of
 from dfa.types import Images
 
 _BACKENDS = ("tensorflow", "jax", "torch")
@@ -48,7 +50,7 @@ class KerasOracle(Oracle):
     batch size costs a compilation or a tuning run (on jax, and on any accelerator), a batch is padded up to
     the nearest of a few static sizes (batch_size, a quarter of it, and so on down to 1), so that a run that
     drains does not pay for 256 rows to ask 3; on a CPU under tensorflow and torch the rows go as they are,
-    which is cheaper.
+    which is cheaper. One output p that comes from a sigmoid is taken as two classes, 1 - p and p.
 
     Attributes:
         kind: "keras".
@@ -74,7 +76,8 @@ class KerasOracle(Oracle):
                 model takes. It runs inside the compiled function, on the device, where it can be traced there
                 (those of keras.applications can), and otherwise on the host, on a float32 numpy array. Either
                 way it must be a fixed function of the batch: randomness would be frozen in when traced.
-            tolerance: How far the probabilities of one image may sum from 1.
+            tolerance: How far the probabilities of one image may sum from 1; at least what the rounding of a float16
+                or bfloat16 output can make of them.
 
         Raises:
             InvalidInputError: If `model` is not a built Keras 3 model with one input and one output of shape
@@ -84,10 +87,15 @@ class KerasOracle(Oracle):
         self._keras = import_keras()
         _check_model(self._keras, model)
         self.returns = declare_all(returns, "a Keras model")
-        self.tolerance = checked_tolerance(tolerance)
         self.name = str(model.name)
         outputs = _tensors(model, "outputs")
+        dtype = model.compute_dtype if outputs is None else outputs[0].dtype
+        self.tolerance = max(checked_tolerance(tolerance), rounding_of(dtype))
         self.num_classes = None if outputs is None else outputs[0].shape[1]
+        self._is_binary = self.num_classes == 1
+        if self._is_binary:
+            _check_binary(model, self.returns)
+            self.num_classes = 2
         self._model = model
         self._preprocess = checked_preprocess(preprocess)
         self._on_host: Preprocess | None = None
@@ -124,7 +132,7 @@ class KerasOracle(Oracle):
         self._sizes = static_sizes(batch_size) if fixed is None else (fixed,)
 
     def scores(self, images: Images) -> NDArray[Any]:
-        """Return what the model answers: float32 (or float64, if the model is), (n, K).
+        """Return what the model answers: float32 (or float64, if the model is, or has one output), (n, K).
 
         Args:
             images: uint8, (n, H, W, C), 0..255.
@@ -132,6 +140,15 @@ class KerasOracle(Oracle):
         Raises:
             InvalidInputError: If the model has several outputs and could not be known to before.
         """
+        answers = self._outputs(images)
+        if not self._is_binary:
+            return answers
+        # In float64, where 1 - p is exact enough that no tie appears or vanishes.
+        likely = answers.astype(np.float64)
+        return np.concatenate([1.0 - likely, likely], axis=1)
+
+    def _outputs(self, images: Images) -> NDArray[Any]:
+        """Return the model's outputs, (n, outputs)."""
         if not self._sizes:
             self.prepare(images.shape[1:], len(images))
         if self._on_host is None:
@@ -275,7 +292,7 @@ def import_keras() -> Any:
         keras = importlib.import_module("keras")
     except ImportError as error:
         raise MissingDependencyError(
-            "a Keras oracle needs Keras and one of its backends: pip install 'dfa-attack[tensorflow]'"
+            f"a Keras oracle needs Keras and one of its backends: {how_to_install('tensorflow')}"
         ) from error
     if int(keras.__version__.partition(".")[0]) < 3:
         raise MissingDependencyError(
@@ -312,6 +329,35 @@ def _check_model(keras: Any, model: Any) -> None:
             f"the model {model.name!r} must give one row of scores per image, shape (batch, K), but its "
             f"output has shape {tuple(outputs[0].shape)}"
         )
+
+
+def _check_binary(model: Any, returns: ScoreKind) -> None:
+    """Refuse a model of one output that is not known to be the probability of one of two classes."""
+    is_sigmoid = _is_of_sigmoid(_tensors(model, "outputs"))
+    if is_sigmoid and returns is ScoreKind.PROBABILITIES:
+        return
+    if is_sigmoid:
+        raise InvalidInputError(
+            f"the model {model.name!r} has one output, and that is a sigmoid's, a probability; leave out "
+            f"returns={returns.value!r}"
+        )
+    raise InvalidInputError(
+        f"the model {model.name!r} has one output, which is not known to come from a sigmoid, and an oracle gives one "
+        "score per class; pass a function that returns two columns, of an output p that is a probability "
+        "numpy.concatenate([1 - p, p], axis=1), and of a logit z, with returns='logits', "
+        "numpy.concatenate([0 * z, z], axis=1)"
+    )
+
+
+def _is_of_sigmoid(outputs: list[Any] | None) -> bool:
+    """Tell whether a model's symbolic output is known to be that of a sigmoid, at the end of whatever nested model."""
+    if not outputs:
+        return False
+    operation = outputs[0]._keras_history.operation
+    # Layers that end in one, and the bare function.
+    activation = getattr(operation, "activation", None)
+    is_sigmoid = type(operation).__name__ == "Sigmoid" or getattr(activation, "__name__", "") == "sigmoid"
+    return is_sigmoid or _is_of_sigmoid(_tensors(operation, "outputs"))
 
 
 def _tensors(model: Any, attribute: str) -> list[Any] | None:

@@ -38,13 +38,12 @@ import PIL.Image
 import PIL.ImageFilter
 
 from dfa.checks import require_integer
-from dfa.errors import InvalidInputError, OracleError
+from dfa.errors import InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, name_of
 from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
-from dfa.search.objectives import predicted
-from dfa.types import Image, Images
+from dfa.types import Image, Images, Scores
 
 Step: TypeAlias = Callable[[Images], Any]
 """From uint8 (n, H, W, C) to uint8 (n, H', W', C'). It must not change the batch that it is given."""
@@ -318,8 +317,8 @@ class Vote(Oracle):
 
         Args:
             models: Two or more of what `dfa.as_oracle` takes, all of the same classes.
-            by: A class's score is its share of the "votes", which moves in steps of one member, or its mean over the
-                members' "probabilities".
+            by: A class's score is its share of the "votes", which moves in steps of one member (a member whose classes
+                tie shares its vote among them), or its mean over the members' "probabilities".
             name: What records call the oracle.
 
         Raises:
@@ -354,12 +353,16 @@ class Vote(Oracle):
             OracleError: A member failed, or the members do not know the same classes.
         """
         indices = np.zeros(len(images), dtype=np.int64)
-        answers = [gate.ask(images, indices, Purpose.CLEAN) for gate in self._gates]
+        try:
+            answers = [gate.ask(images, indices, Purpose.CLEAN) for gate in self._gates]
+        except PartialAnswer as error:
+            # What one member answered is no answer of them all.
+            raise OracleError(str(error)) from error
         sizes = [answer.shape[1] for answer in answers]
         if len(set(sizes)) > 1:
             raise OracleError(f"the models that vote must know the same classes, and know {sizes} of them")
         if self._by == "votes":
-            answers = [np.eye(sizes[0])[predicted(answer)] for answer in answers]
+            answers = [_votes(answer) for answer in answers]
         return np.mean(answers, axis=0)
 
     def fingerprint(self) -> str | None:
@@ -371,6 +374,13 @@ class Vote(Oracle):
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
         return super().describe() | {"by": self._by, "models": [each.describe() for each in self._members]}
+
+
+def _votes(scores: Scores) -> Scores:
+    """Return each row's vote, shared evenly by classes that tie: by ids alone it would be decided by nothing."""
+    is_first = scores == scores.max(axis=1, keepdims=True)
+    votes: Scores = is_first / is_first.sum(axis=1, keepdims=True)
+    return votes
 
 
 # Smith's network: 19 exchanges, after which the fifth of nine values is their median. With whole images as values it

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, PartialAnswer
 from dfa.oracle.answers import reader_of
 from dfa.oracle.base import Oracle, ScoreKind, declare_shown
 from dfa.types import Images
@@ -55,8 +55,15 @@ class RestrictedOracle(Oracle):
         Raises:
             OracleError: The oracle's answer is not what it declares.
         """
-        answer = self._reader.arrays(self._oracle.scores(images))
-        scores = self._reader.scores(answer, np.arange(len(images)))
+        try:
+            return self._shown(self._oracle.scores(images), len(images))
+        except PartialAnswer as error:
+            rows = list(error.rows)
+            shown = self._shown(error.answers, len(rows)) if rows else []
+            raise PartialAnswer(rows, shown, error.cause) from error
+
+    def _shown(self, answer: Any, number: int) -> Any:
+        scores = self._reader.scores(self._reader.arrays(answer), np.arange(number))
         if self.num_shown is None:
             return scores.argmax(axis=1)
         labels = np.argsort(-scores, axis=1, kind="stable")[:, : self.num_shown]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dfa.checks import is_integer
 from dfa.cores import usable_cores
 from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.extras import how_to_install
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -286,7 +287,7 @@ def _import_interpreter() -> tuple[Callable[..., Any], tuple[str, str]]:
         return tensorflow.lite.Interpreter, ("tensorflow", str(tensorflow.__version__))
     except (ImportError, AttributeError) as error:
         raise MissingDependencyError(
-            "a TFLite oracle needs LiteRT's interpreter: pip install 'dfa-attack[tflite]'"
+            f"a TFLite oracle needs LiteRT's interpreter: {how_to_install('tflite')}"
         ) from error
 
 

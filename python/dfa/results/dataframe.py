@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dfa.errors import MissingDependencyError
+from dfa.extras import how_to_install
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,9 +28,7 @@ def frame_of(record_type: type[Any], records: Iterable[Any], types: Mapping[str,
     try:
         import pandas as pd
     except ImportError as error:
-        raise MissingDependencyError(
-            "to_pandas needs pandas; install it with: pip install 'dfa-attack[pandas]'"
-        ) from error
+        raise MissingDependencyError(f"to_pandas needs pandas; install it with: {how_to_install('pandas')}") from error
     records = list(records)
     columns = {}
     for entry in dataclasses.fields(record_type):

@@ -102,6 +102,13 @@ class Record:
             )
 
     @property
+    def goal(self) -> int | None:
+        """The target, or in an untargeted run the original class; None if neither label nor oracle gave that."""
+        if self.target is not None:
+            return self.target
+        return self.class_before if self.label is None else self.label
+
+    @property
     def confidence(self) -> float:
         """Share of the repeated answers that found the adversarial image adversarial; nan if it was never asked."""
         return ratio(self.agreeing, self.answers)

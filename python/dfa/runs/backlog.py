@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from dfa.errors import StoreError
 from dfa.runs.folder import JOURNAL, sync_images, write_image
 from dfa.runs.image_files import ORIGINALS
 from dfa.runs.journal import Picture, digest_of_row, writing_to
@@ -55,6 +56,15 @@ class Backlog:
     def all_written(self) -> bool:
         """Tell whether all images are files that lie on the disk."""
         return not self._found and not self._waiting and not self._written
+
+    def check_all_written(self) -> None:
+        """Make sure that all images are files.
+
+        Raises:
+            StoreError: They are not.
+        """
+        if not self.all_written():
+            raise StoreError(f"the run in {self._folder} cannot end: images in its journal are not files yet")
 
     def put_down(self) -> None:
         """Take part in a transaction: what is found goes into the journal, what is a file on the disk leaves it."""

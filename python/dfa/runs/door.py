@@ -153,7 +153,14 @@ def size_of(folder: str | Path, name: str) -> int:
     Raises:
         StoreError: The folder that it would lie in is a link, or the system refuses.
     """
-    with contextlib.suppress(FileNotFoundError), _looking(folder), _parent(folder, name) as (parent, last):
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        _looking(folder),
+        _parent(folder, name) as (
+            parent,
+            last,
+        ),
+    ):
         found = parent.lstat(last)
         return 0 if found is None else found.st_size
     return 0
@@ -168,7 +175,7 @@ def names_in(folder: str | Path, place: str) -> list[str]:
     try:
         with _looking(folder), _parent(folder, f"{place}/.") as (parent, _):
             return sorted(os.listdir(parent.path if parent.descriptor is None else parent.descriptor))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

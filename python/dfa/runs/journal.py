@@ -38,6 +38,10 @@ CREATE TABLE records (place INTEGER PRIMARY KEY, record TEXT NOT NULL, digest BL
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE pictures (place INTEGER PRIMARY KEY, form TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL,
     digest BLOB NOT NULL);
+CREATE TABLE answers (
+    id INTEGER PRIMARY KEY, seal BLOB NOT NULL, purpose TEXT NOT NULL, place INTEGER NOT NULL, digest BLOB NOT NULL,
+    form TEXT NOT NULL, answer BLOB NOT NULL
+);
 """
 
 _ENDS_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
@@ -133,6 +137,13 @@ def reopen_journal(folder: Path) -> sqlite3.Connection:
         journal.close()
         raise
     return journal
+
+
+def end_journal(journal: sqlite3.Connection) -> None:
+    """Write down that a run has ended, and let go of what it would have gone on from; part of a transaction."""
+    for table in ("checkpoint", "pictures", "answers"):
+        journal.execute(f"DELETE FROM {table}")
+    journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
 
 
 def lock_folder(folder: Path) -> sqlite3.Connection:

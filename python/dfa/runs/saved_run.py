@@ -9,9 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dfa.errors import StoreError
 from dfa.runs import door
 from dfa.runs.documents import (
@@ -27,8 +24,8 @@ from dfa.runs.documents import (
     read_pictures,
     read_records,
 )
-from dfa.runs.folder import EPSILON, FORMAT_VERSION, JOURNAL, RECORDS, RESULTS, RUN, images_named, plain, read_document
-from dfa.runs.image_files import images_in, read_array, with_originals
+from dfa.runs.folder import FORMAT_VERSION, JOURNAL, RECORDS, RESULTS, RUN, images_named, plain, read_document
+from dfa.runs.image_files import images_in, with_originals
 from dfa.runs.journal import Picture, reading
 
 T = TypeVar("T")
@@ -38,7 +35,6 @@ RUN_FORMAT: Final = "dfa-run"
 RUN_VERSION: Final = 5
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
-_MOST_EPSILON: Final = 2**32
 
 _MAY_DIFFER: Final = {
     "command",
@@ -163,7 +159,7 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
     Raises:
         StoreError: Something that may change results differs; it is named.
     """
-    differences = list(_differences("", _raw_run_json(folder), json.loads(json.dumps(plain(about)))))
+    differences = what_differs(_raw_run_json(folder), json.loads(json.dumps(plain(about))))
     if differences:
         raise StoreError(
             f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
@@ -256,18 +252,9 @@ def _of_run(folder: Path, read: Callable[[sqlite3.Connection, Config], T]) -> T:
             raise StoreError(f"the run in {folder} must be as it was written, and is not: {error}") from error
 
 
-def read_epsilon(folder: Path, config: Mapping[str, Any]) -> NDArray[np.int64] | None:
-    """Return the largest change that a run allowed, grey levels: (), (N,), (H, W, C) or (N, H, W, C).
-
-    Returns:
-        None where the folder does not tell, because it was too large to be part of a saved result.
-    """
-    try:
-        if door.holds(folder, EPSILON):
-            return read_array(door.read_file(folder, EPSILON, most=_MOST_EPSILON)).astype(np.int64)
-        return np.asarray(config.get("epsilon"), dtype=np.int64)
-    except (OSError, ValueError, TypeError, OverflowError):
-        return None
+def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return, in words, what of run.json is another than it was, and may not be."""
+    return list(_differences("", begun, now))
 
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:

@@ -32,8 +32,8 @@ from dfa.runs.folder import (
 from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
 from dfa.runs.saved_run import check_replaceable
 from dfa.search.confirmation import Confirmation
-from dfa.search.objectives import predicted
-from dfa.types import Image
+from dfa.search.objectives import found_class, predicted
+from dfa.types import Classes, Image, Indices, Scores
 
 _COLUMNS = (*FIELDS, "file", "png_verified", "png_problem")
 
@@ -228,7 +228,10 @@ def _check_files(
                 gate.prepare(images.shape[1:], batch_size)
                 is_prepared = True
             indices = np.array(asked, dtype=np.int64)
-            answers = [predicted(gate.ask(images, indices, Purpose.VERIFICATION)) for _ in range(confirmation.of)]
+            answers = [
+                _found_classes(result, indices, gate.ask(images, indices, Purpose.VERIFICATION))
+                for _ in range(confirmation.of)
+            ]
         except DfaError as error:
             failure = error
             continue
@@ -281,6 +284,17 @@ def _row(record: Record, image: SavedImage | None) -> dict[str, Plain]:
     return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
 
 
+def _found_classes(result: Result, indices: Indices, scores: Scores) -> Classes:
+    """Return the class of each image, a tie counted against the attack."""
+    classes = predicted(scores)
+    for row, index in enumerate(indices.tolist()):
+        record = result.records[index]
+        if record.goal is not None:
+            goal = np.array([record.goal], dtype=np.int64)
+            classes[row] = found_class(scores[row, np.newaxis], goal, is_targeted=record.target is not None)[0]
+    return classes
+
+
 def _why_not_adversarial(record: Record, found: int) -> str:
     """Return why an image of class `found` is not adversarial, or nothing if it is.
 
@@ -288,8 +302,7 @@ def _why_not_adversarial(record: Record, found: int) -> str:
     """
     if record.target is not None:
         return "" if found == record.target else f"class {found}, not the target {record.target}"
-    original = record.class_before if record.label is None else record.label
-    return f"still of class {found}" if found == original else ""
+    return f"still of class {found}" if found == record.goal else ""
 
 
 def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:

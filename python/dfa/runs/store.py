@@ -12,7 +12,8 @@ results.json and records.csv.
 Three rules make a kill harmless. Files are written under a temporary name and renamed. Every image is counted in the
 journal before it is sent to the oracle. A resumed run goes on from the last checkpoint as if nothing had happened: what
 was sent after it is sent again, which the interval of the checkpoints bounds, and a record that was written after it
-is kept.
+is kept. Where an oracle fails in the middle of a batch, and says so, not even that is sent again: the state at that
+moment is written down, with the answers that are not part of it.
 
 An adversarial image lies in the journal first, in the transaction of its record, and becomes a file while files have
 taken less than a fiftieth of the run's time: small images fall faster than a file system takes them. It leaves the
@@ -26,7 +27,7 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -34,10 +35,11 @@ from typing import Any, Final
 import numpy as np
 
 from dfa.errors import StoreError
+from dfa.oracle.answers import Answer
 from dfa.originals import difference
 from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
-from dfa.runs.documents import Config, parse_config, read_journal
+from dfa.runs.documents import Config, JournalRows, parse_config, read_journal
 from dfa.runs.folder import (
     JOURNAL,
     RUN,
@@ -49,7 +51,8 @@ from dfa.runs.folder import (
     write_json,
 )
 from dfa.runs.image_files import image_file, original_of, read_image
-from dfa.runs.journal import Picture, digest_of_row, lock_folder, make_journal, reopen_journal, writing_to
+from dfa.runs.journal import Picture, digest_of_row, end_journal, lock_folder, make_journal, reopen_journal, writing_to
+from dfa.runs.kept_answers import KeptAnswers, Sent
 from dfa.runs.saved_run import (
     RUN_FORMAT,
     RUN_VERSION,
@@ -140,6 +143,7 @@ class Store:
         kept: Records written before, by place; empty at the start.
         digests: Digests of the images read before, by place; None for one that could not be read.
         resumes: How often the run has been taken up again.
+        answers: Those of before, to images that need not be sent again.
     """
 
     def __init__(self, folder: Path, interval: int, lock: sqlite3.Connection, journal: sqlite3.Connection) -> None:
@@ -151,6 +155,7 @@ class Store:
         self.digests: dict[int, bytes | None] = {}
         self.resumes = 0
         self._shape: tuple[int, ...] | None = None
+        self.answers = KeptAnswers()
         self._lock = lock
         self._journal = journal
         self._due = _Due(interval)
@@ -178,9 +183,8 @@ class Store:
             overwrite: A run or result there may be replaced.
 
         Raises:
-            StoreError: The folder holds a run or a result and `overwrite` is False (but for a run that died before it
-                sent anything), belongs to another process, holds files under the names needed here that no run wrote,
-                or cannot be written.
+            StoreError: The folder holds a run that has sent something, or a result, and `overwrite` is False, or files
+                that no run wrote, or belongs to another process, or cannot be written.
         """
         folder = Path(folder)
         check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
@@ -221,22 +225,12 @@ class Store:
             stack.callback(journal.close)
             store = cls(folder, interval, lock, journal)
             with writing_to(folder / JOURNAL), journal:
-                store._take_up(config)
+                rows, store.checkpoint = _take_up(folder, journal, config, store.answers)
+            store.kept, store.digests, store.resumes = rows.records, rows.digests, rows.resumes + 1
+            store._shape = config.shape
+            store._backlog.take_up(rows.pictures)
             stack.pop_all()
         return store
-
-    def _take_up(self, config: Config) -> None:
-        try:
-            rows = read_journal(self._journal, config)
-            self.checkpoint = Checkpoint.of(rows.checkpoint) if rows.checkpoint else None
-        except (ValueError, KeyError) as error:
-            raise StoreError(
-                f"the journal of the run in {self.folder} cannot be read: {error}; start a new run in another folder"
-            ) from error
-        self.kept, self.digests, self.resumes = rows.records, rows.digests, rows.resumes + 1
-        self._shape = config.shape
-        self._backlog.take_up(rows.pictures)
-        self._journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(self.resumes),))
 
     def go_on(self) -> None:
         """Clear away what the run had left when it was cut short, now that it is known to go on.
@@ -296,7 +290,7 @@ class Store:
         return _read_whole(self.folder, row, self._shape, self.digests.get(place))
 
     def sending(self, purpose: str, images: int) -> None:
-        """Count images that are about to be sent to the oracle, and write down what has been finished.
+        """Count images about to be sent (below 0: that were not sent after all), and write down what has been finished.
 
         Raises:
             StoreError: The folder cannot be written; then nothing is to be sent.
@@ -327,7 +321,7 @@ class Store:
         return self._due.is_due(images)
 
     def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
-        """Write a checkpoint, in place of the last one.
+        """Write a checkpoint, in place of the last one, and let go of kept answers that were used.
 
         Args:
             checkpoint: The state of the run.
@@ -339,7 +333,17 @@ class Store:
         with self._transaction():
             self._journal.execute("DELETE FROM checkpoint")
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", checkpoint.rows().items())
+            self.answers.put_down(self._journal)
         self._due.is_covered(under_way)
+
+    def keep(self, answers: Iterable[tuple[Sent, Answer]]) -> None:
+        """Keep answers beside the last checkpoint, each about one image, and let go of those that were used.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        with self._transaction():
+            self.answers.put_down(self._journal, answers)
 
     def sent(self) -> int:
         """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""
@@ -352,11 +356,9 @@ class Store:
         Raises:
             StoreError: The journal cannot be written.
         """
-        assert self._backlog.all_written()
+        self._backlog.check_all_written()
         with self._transaction():
-            self._journal.execute("DELETE FROM checkpoint")
-            self._journal.execute("DELETE FROM pictures")
-            self._journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+            end_journal(self._journal)
         with writing_to(self.folder / JOURNAL):
             self._journal.execute("VACUUM")
             # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
@@ -380,6 +382,26 @@ class Store:
         self._backlog.put_down_is_over()
         self._read.clear()
         self._pending.clear()
+
+
+def _take_up(
+    folder: Path, journal: sqlite3.Connection, config: Config, answers: KeptAnswers
+) -> tuple[JournalRows, Checkpoint | None]:
+    """Return what a run goes on from, and count that it is taken up again; part of a transaction.
+
+    Raises:
+        StoreError: Something is damaged.
+    """
+    try:
+        rows = read_journal(journal, config)
+        checkpoint = Checkpoint.of(rows.checkpoint) if rows.checkpoint else None
+        answers.take_up(journal)
+    except (ValueError, KeyError) as error:
+        raise StoreError(
+            f"the journal of the run in {folder} cannot be read: {error}; start a new run in another folder"
+        ) from error
+    journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(rows.resumes + 1),))
+    return rows, checkpoint
 
 
 def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | None, digest: bytes | None) -> Image:

@@ -14,18 +14,21 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import InvalidInputError
+from dfa.checks import is_integer
+from dfa.errors import InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference
 from dfa.runs import door
 from dfa.runs.image_files import IMAGES, decode_image, original_of
-from dfa.runs.saved_run import SavedRun, read_epsilon, read_run
+from dfa.runs.recorded import contradictions, recorded_epsilon, target_contradiction
+from dfa.runs.saved_run import SavedRun, read_run
 from dfa.search.confirmation import Confirmation
 from dfa.space.constraints import why_broken
 from dfa.types import Image, ImageSequence
 
 CHECKS: Final = {
+    "settings": "run.json, results.json, epsilon.npy and the number of records do not contradict one another",
     "record": "the record does not contradict itself, and names a file exactly if an image was found",
     "file": "the file decodes, without loss, to an 8-bit image (or an array, of a user's space) of the run's shape",
     "original": "the original is there, likewise and of the same shape",
@@ -48,7 +51,7 @@ class Finding:
     """Something that does not hold.
 
     Attributes:
-        index: Place of the image in the run.
+        index: Place of the image in the run; -1 for the run itself.
         check: Which of `CHECKS`.
         problem: What was expected and what was found.
     """
@@ -56,6 +59,11 @@ class Finding:
     index: int
     check: str
     problem: str
+
+    @property
+    def where(self) -> str:
+        """What it is about, in words."""
+        return "the run" if self.index < 0 else f"image {self.index}"
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,7 @@ class Verification:
         lines += [
             f"{name:<12} {number:>8,} {self.failed(name):>8,}  {CHECKS[name]}" for name, number in self.checked.items()
         ]
-        lines += [f"image {each.index}: {each.check}: {each.problem}" for each in self.findings]
+        lines += [f"{each.where}: {each.check}: {each.problem}" for each in self.findings]
         lines += [f"note: {note}" for note in self.notes]
         verdict = "everything holds" if self.holds else f"{len(self.findings):,} things do not hold"
         return "\n".join([*lines, f"{self.images:,} adversarial images in {self.folder}: {verdict}"])
@@ -143,6 +151,11 @@ def verify(
     if batch_size < 1:
         raise InvalidInputError(f"batch_size must be 1 or more, got {batch_size}")
     run = read_run(folder)
+    try:
+        Form.recorded(run.config)
+        Confirmation.parse(run.config.get("confirmations", 1))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise StoreError(f"the settings of the run in {run.folder} must be as they were written: {error}") from error
     if originals is not None and len(originals) != run.num_images:
         raise InvalidInputError(
             f"originals must be the {run.num_images} images of the run in {run.folder}, got {len(originals)}"
@@ -177,12 +190,12 @@ class _Verifier:
     def verify(self) -> Verification:
         rows = [self.run.rows[index] for index in sorted(self.run.rows)]
         for row in rows:
-            problem = "; ".join(_contradictions(row, self.run.config.get("max_queries")))
-            self._expect("record", row["index"], problem)
+            self._expect("record", row["index"], "; ".join(_contradictions(row, self.run.config)))
         named = [row for row in rows if row.get("file")]
         if self.confirmation.is_repeated:
             self.notes.append("the oracle is randomised: its single answers are not compared with those on record")
-        allowed = self._allowed() if self.space is None or self.epsilon is not None else None
+        allowed, problem = self._allowed()
+        self._expect("settings", -1, "; ".join([*contradictions(self.run), *([problem] if problem else [])]))
         oracle = as_oracle(self.oracle).taking(self.form.takes)
         gate = Gate(oracle, num_images=self.run.num_images, max_queries=0)
         is_prepared = False
@@ -241,21 +254,23 @@ class _Verifier:
         if problem is not None:
             self._expect("space", subject.index, problem)
 
-    def _allowed(self) -> NDArray[np.int64] | None:
+    def _allowed(self) -> tuple[NDArray[np.int64] | None, str]:
+        """Return the largest change allowed, if there is one, and what is wrong with its record."""
         if self.epsilon is None:
-            allowed = read_epsilon(self.run.folder, self.run.config)
-        else:
-            allowed = np.asarray(self.epsilon, dtype=np.int64)
-        if allowed is None:
-            self.notes.append("the folder does not tell epsilon; pass it to have it checked")
-            return None
+            return recorded_epsilon(self.run.folder, self.run.config, self.run.num_images)
         shape = tuple(self.run.config.get("shape", ()))
-        if allowed.shape not in ((), (self.run.num_images,), shape, (self.run.num_images, *shape)):
+        allowed = np.asarray(self.epsilon)
+        if allowed.dtype.kind not in "iu" or allowed.shape not in (
+            (),
+            (self.run.num_images,),
+            shape,
+            (self.run.num_images, *shape),
+        ):
             raise InvalidInputError(
                 f"epsilon must be one number, one per image ({self.run.num_images},), one per coordinate {shape}, or "
-                f"both, got shape {allowed.shape}"
+                f"both, in integers; got {allowed.dtype} of shape {allowed.shape}"
             )
-        return allowed
+        return allowed.astype(np.int64), ""
 
     def _open(self, row: Mapping[str, Any]) -> _Subject | None:
         """Return the image of a record and its original, or None where the image is not to be had."""
@@ -322,7 +337,7 @@ class _Verifier:
         self._expect("distance", subject.index, "; ".join(wrong))
 
     def _ask(self, gate: Gate, subjects: Sequence[_Subject]) -> None:
-        in_batch = _classes(gate, [each.image for each in subjects], subjects)
+        in_batch = _classes_after(gate, [each.image for each in subjects], subjects)
         alone = [self._answers(gate, each) for each in subjects]
         whole = [each for each in subjects if each.original is not None]
         originals = [each.original for each in whole if each.original is not None]
@@ -348,7 +363,7 @@ class _Verifier:
 
     def _answers(self, gate: Gate, subject: _Subject) -> list[int]:
         """Return the class of an image, asked alone as often as the run asks."""
-        return [_classes(gate, [subject.image], [subject])[0] for _ in range(self.confirmation.of)]
+        return [_classes_after(gate, [subject.image], [subject])[0] for _ in range(self.confirmation.of)]
 
     @property
     def confirmation(self) -> Confirmation:
@@ -363,12 +378,27 @@ class _Verifier:
 
 
 def _classes(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:
-    """Return the class of each image: that of the largest score, the smaller id on a tie."""
+    """Return the class of each original: that of the largest score, the smaller id on a tie."""
     if not images:
         return []
     indices = np.array([each.index for each in subjects], dtype=np.int64)
     scores = gate.ask(np.stack(images), indices, Purpose.VERIFICATION)
     return [int(each) for each in scores.argmax(axis=1)]
+
+
+def _classes_after(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:
+    """Return the class of each image, where a tie with the class to be reached or left counts against the attack."""
+    indices = np.array([each.index for each in subjects], dtype=np.int64)
+    classes = []
+    for subject, scores in zip(subjects, gate.ask(np.stack(images), indices, Purpose.VERIFICATION), strict=True):
+        target, original = subject.row["target"], subject.row["class_before"]
+        goal = original if target is None else target
+        others = scores.copy()
+        others[goal] = -np.inf
+        rival = int(others.argmax())
+        is_goal = scores[goal] >= scores[rival] if target is None else scores[goal] > scores[rival]
+        classes.append(int(goal) if is_goal else rival)
+    return classes
 
 
 def _other_class(recorded: int, found: int) -> str:
@@ -383,15 +413,25 @@ def _why_benign(row: Mapping[str, Any], found: int, clean: int | None) -> str:
     return f"it is still of class {found}" if found == original else ""
 
 
-def _contradictions(row: Mapping[str, Any], budget: int | None) -> Iterator[str]:
-    """Yield in what a record contradicts itself."""
+def _contradictions(row: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in what a record contradicts itself, or the run's settings, or leaves out what is to be checked."""
+    budget = config.get("max_queries")
     if (row["status"] == "success") != bool(row["verified"]):
         yield f"its status is {row['status']} and verified is {row['verified']}"
     if row["status"] == "success" and not row.get("file"):
         yield "it is a success without a file"
     if row.get("file") and not row["found"]:
         yield "it names a file, and nothing was found"
+    needed = (("l0", "l2", "linf") if row.get("file") else ()) + (
+        ("class_before", "class_after") if row["status"] == "success" else ()
+    )
+    missing = [name for name in needed if row.get(name) is None]
+    if missing:
+        yield f"it does not tell {', '.join(missing)}"
+    problem = target_contradiction(row, config.get("targets"))
+    if problem:
+        yield problem
     if not 0 <= row["queries"] <= row["queries_sent"]:
         yield f"it counts {row['queries']} queries, of {row['queries_sent']} that were sent"
-    if budget is not None and row["queries_sent"] > budget:
+    if is_integer(budget) and row["queries_sent"] > budget:
         yield f"{row['queries_sent']} queries were sent, of a budget of {budget}"

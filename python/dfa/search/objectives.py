@@ -4,6 +4,9 @@ A degree function takes the scores of a batch and one class per image (the origi
 run, the target class in a targeted one) and gives one degree per image: 0 exactly where the image is
 adversarial, positive elsewhere, always finite. The optimizer sees nothing but these degrees.
 
+An image is adversarial where another class stands strictly above the original one, or the target strictly above all
+others. A tie is no success, whichever ids the classes have: 8-bit models tie often.
+
 | objective | untargeted | targeted at c | when |
 |---|---|---|---|
 | `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
@@ -26,6 +29,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError, ObjectiveError
 from dfa.types import Classes, DegreeFunction, Degrees, Scores
@@ -40,7 +44,8 @@ _BEYOND_SHOWN: Final = 709.0
 def predicted(scores: Scores) -> Classes:
     """Return the class of each image: the likeliest one, and on a tie the one with the smallest id.
 
-    This is the project's only definition of the class of an image.
+    This is the project's only definition of the class of an image as such; what an attack has made of an image is
+    `found_class`.
 
     Args:
         scores: float64, (B, K).
@@ -53,60 +58,101 @@ def predicted(scores: Scores) -> Classes:
     return labels
 
 
+def is_adversarial(scores: Scores, goals: Classes, *, is_targeted: bool) -> NDArray[np.bool_]:
+    """Tell which images are adversarial: another class strictly above the original one, or the target above all others.
+
+    This is the project's only definition of success.
+
+    Args:
+        scores: float64, (B, K).
+        goals: int64, (B,), 0..K-1: the target classes, or in an untargeted run the original ones.
+        is_targeted: Which of the two they are.
+
+    Returns:
+        bool, (B,).
+    """
+    return (_reached if is_targeted else _left)(scores, goals, predicted(scores))
+
+
+def found_class(scores: Scores, goals: Classes, *, is_targeted: bool) -> Classes:
+    """Return the class of each image, a tie counted against the attack.
+
+    It is the target exactly where the image is adversarial, and in an untargeted run the original class exactly where
+    it is not. Elsewhere it is that of `predicted`.
+
+    Args:
+        scores: float64, (B, K).
+        goals: int64, (B,), 0..K-1: the target classes, or in an untargeted run the original ones.
+        is_targeted: Which of the two they are.
+
+    Returns:
+        int64, (B,), 0..K-1.
+    """
+    classes = predicted(scores)
+    adversarial = is_adversarial(scores, goals, is_targeted=is_targeted)
+    if not is_targeted:
+        return np.where(adversarial, classes, goals)
+    # Tied with the target stands another class, and that is the image's.
+    tied = np.flatnonzero((classes == goals) & ~adversarial)
+    others = scores[tied].copy()
+    others[np.arange(len(tied)), goals[tied]] = -np.inf
+    classes[tied] = predicted(others)
+    return classes
+
+
 def untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return top1 - top2 where the class is still the original one, else 0.
+    """Return top1 - top2 where no class is strictly above the original one, else 0.
 
     Args:
         scores: float64, (B, K), probabilities.
         classes: int64, (B,), 0..K-1: the original classes.
 
     Returns:
-        float64, (B,), 0..1. A tie at the top that leaves the class as it was gives `SMALLEST_DEGREE`.
+        float64, (B,), 0..1. A tie at the top gives `SMALLEST_DEGREE`.
 
     Source:
         Paper, section 4.2, D_ua.
     """
     labels = predicted(scores)
     top, runner_up = _top_two(scores, labels)
-    return _zero_where(labels != classes, top - runner_up)
+    return _zero_where(_left(scores, classes, labels), top - runner_up)
 
 
 def targeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return top1 - P(c) where the class is not yet the target c, else 0.
+    """Return top1 - P(c) where the target c is not strictly above all others, else 0.
 
     Args:
         scores: float64, (B, K), probabilities.
         classes: int64, (B,), 0..K-1: the target classes.
 
     Returns:
-        float64, (B,), 0..1. A tie at the top that does not make c the class gives `SMALLEST_DEGREE`.
+        float64, (B,), 0..1. A tie at the top gives `SMALLEST_DEGREE`.
 
     Source:
         Paper, section 4.2, D_ta.
     """
     labels = predicted(scores)
     rows = np.arange(len(scores))
-    return _zero_where(labels == classes, scores[rows, labels] - scores[rows, classes])
+    return _zero_where(_reached(scores, classes, labels), scores[rows, labels] - scores[rows, classes])
 
 
 def log_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return log top1 - log top2 where the class is still the original one, else 0.
+    """Return log top1 - log top2 where no class is strictly above the original one, else 0.
 
     Args:
         scores: float64, (B, K), probabilities; 0 counts as the smallest positive normal double.
         classes: int64, (B,), 0..K-1: the original classes.
 
     Returns:
-        float64, (B,), finite, 0..709. A tie at the top that leaves the class as it was gives
-        `SMALLEST_DEGREE`.
+        float64, (B,), finite, 0..709. A tie at the top gives `SMALLEST_DEGREE`.
     """
     labels = predicted(scores)
     top, runner_up = _top_two(scores, labels)
-    return _zero_where(labels != classes, _log_ratio(top, runner_up))
+    return _zero_where(_left(scores, classes, labels), _log_ratio(top, runner_up))
 
 
 def log_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return log top1 - log P(c) where the class is not yet the target c, else 0.
+    """Return log top1 - log P(c) where the target c is not strictly above all others, else 0.
 
     The plain degree saturates where P(c) is 1e-9, since every candidate's degree is then top1; this one still
     ranks.
@@ -116,16 +162,15 @@ def log_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
         classes: int64, (B,), 0..K-1: the target classes.
 
     Returns:
-        float64, (B,), finite, 0..709. A tie at the top that does not make c the class gives
-        `SMALLEST_DEGREE`.
+        float64, (B,), finite, 0..709. A tie at the top gives `SMALLEST_DEGREE`.
     """
     labels = predicted(scores)
     rows = np.arange(len(scores))
-    return _zero_where(labels == classes, _log_ratio(scores[rows, labels], scores[rows, classes]))
+    return _zero_where(_reached(scores, classes, labels), _log_ratio(scores[rows, labels], scores[rows, classes]))
 
 
 def log_odds_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return log(1 - P(c)) - log P(c), the log odds against the target c, where the class is not yet c, else 0.
+    """Return log(1 - P(c)) - log P(c), the log odds against the target c, where c is not strictly above all, else 0.
 
     A step that lowers the likeliest class and raises another as much has brought c no nearer. `log_targeted_degree`
     takes it for progress, this one does not.
@@ -135,9 +180,9 @@ def log_odds_degree(scores: Scores, classes: Classes) -> Degrees:
         classes: int64, (B,), 0..K-1: the target classes.
 
     Returns:
-        float64, (B,), finite, 0..709. A tie at the top that does not make c the class gives
-        `SMALLEST_DEGREE`. Where P(c) is 0, by rounding or underflow, nothing tells candidates apart but the likeliest
-        class: there the degree is that of `log_targeted_degree`, more than any with P(c) > 0.
+        float64, (B,), finite, 0..709. A tie at the top of P(c) = 1/2 gives `SMALLEST_DEGREE`. Where P(c) is 0, by
+        rounding or underflow, nothing tells candidates apart but the likeliest class: there the degree is that of
+        `log_targeted_degree`, more than any with P(c) > 0.
 
     Source:
         Not in the paper.
@@ -146,11 +191,11 @@ def log_odds_degree(scores: Scores, classes: Classes) -> Degrees:
     rows = np.arange(len(scores))
     wanted = scores[rows, classes]
     against = np.where(wanted >= SMALLEST_DEGREE, 1.0 - wanted, scores[rows, labels])
-    return _zero_where(labels == classes, _log_ratio(against, wanted))
+    return _zero_where(_reached(scores, classes, labels), _log_ratio(against, wanted))
 
 
 def top_1_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return top1 where the class is still the original one, else 0.
+    """Return top1 where no class is strictly above the original one, else 0.
 
     Args:
         scores: float64, (B, K), probabilities; only the largest of each row is read.
@@ -163,11 +208,11 @@ def top_1_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
         Paper, section 4.5, D_ua with upper index 1.
     """
     labels = predicted(scores)
-    return _zero_where(labels != classes, scores[np.arange(len(scores)), labels])
+    return _zero_where(_left(scores, classes, labels), scores[np.arange(len(scores)), labels])
 
 
 def top_1_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
-    """Return top1 where the class is not yet the target c, else 0.
+    """Return top1 where the target c is not strictly above all others, else 0.
 
     Args:
         scores: float64, (B, K), probabilities; only the largest of each row is read.
@@ -180,7 +225,7 @@ def top_1_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
         Paper, section 4.5, which leaves the targeted degree to be "adapted similarly".
     """
     labels = predicted(scores)
-    return _zero_where(labels == classes, scores[np.arange(len(scores)), labels])
+    return _zero_where(_reached(scores, classes, labels), scores[np.arange(len(scores)), labels])
 
 
 @dataclass(frozen=True)
@@ -285,7 +330,9 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
     name = getattr(function, "__qualname__", type(function).__qualname__)
     try:
         answer: Any = np.asarray(function(scores, classes))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also what asks the process to exit: a run does not end without its result
         raise ObjectiveError(
             f"the degree function {name} failed on scores of shape {scores.shape}: {type(error).__name__}: {error}"
         ) from error
@@ -307,6 +354,23 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
     return degrees
 
 
+def _left(scores: Scores, classes: Classes, labels: Classes) -> NDArray[np.bool_]:
+    """Tell where another class is strictly above a given one; `labels` says where the largest of each row is."""
+    rows = np.arange(len(scores))
+    left: NDArray[np.bool_] = scores[rows, classes] < scores[rows, labels]
+    return left
+
+
+def _reached(scores: Scores, classes: Classes, labels: Classes) -> NDArray[np.bool_]:
+    """Tell where a given class is strictly above all others; `labels` says where the largest of each row is."""
+    rows = np.arange(len(scores))
+    reached: NDArray[np.bool_] = scores[rows, classes] == scores[rows, labels]
+    # Few images get there, and only those can tie.
+    top = scores[reached, classes[reached]]
+    reached[reached] = (scores[reached] == top[:, np.newaxis]).sum(axis=1) == 1
+    return reached
+
+
 def _top_two(scores: Scores, labels: Classes) -> tuple[Degrees, Degrees]:
     """Return the largest and the second largest score of each row; `labels` says where the largest is."""
     rows = np.arange(len(scores))
@@ -323,7 +387,7 @@ def _log_ratio(larger: Degrees, smaller: Degrees) -> Degrees:
     return difference
 
 
-def _zero_where(adversarial: np.ndarray[Any, np.dtype[np.bool_]], degrees: Degrees) -> Degrees:
+def _zero_where(adversarial: NDArray[np.bool_], degrees: Degrees) -> Degrees:
     """Return `degrees`, but 0 where adversarial, and at least `SMALLEST_DEGREE` elsewhere."""
     np.maximum(degrees, SMALLEST_DEGREE, out=degrees)
     degrees[adversarial] = 0.0

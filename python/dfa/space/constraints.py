@@ -22,6 +22,8 @@ def why_broken(
 ) -> str | None:
     """Return in what an image breaks the promise of its space, nothing if it keeps it, None if there is none.
 
+    A promise that cannot be checked, of a space that is not known here or with settings of none, is not kept.
+
     Args:
         settings: What run.json says of the space.
         index: Place of the original in the run.
@@ -29,14 +31,15 @@ def why_broken(
         shown: The image, likewise.
         distances: What the record reports of the space's own distances.
     """
-    check = CHECKS.get(settings["kind"])
-    if check is None:
-        return None
     try:
-        return check(settings, index, original, shown, distances or {})
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
-        # What cannot be checked does not hold: the words may have come from anybody.
-        return f"what the record says of the space {settings['kind']} cannot be held against the image: {error!r}"
+        kind = settings["kind"]
+        if kind in WITHOUT_PROMISE:
+            return None
+        if kind not in CHECKS:
+            return f"it cannot be held to the promise of the space {kind!r}, which is not known"
+        return CHECKS[kind](settings, index, original, shown, distances or {})
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        return f"it cannot be held to the promise of its space, as run.json has that: {type(error).__name__}: {error}"
 
 
 def changed(original: Image, shown: Image) -> NDArray[np.bool_]:
@@ -120,3 +123,6 @@ CHECKS: Final[Mapping[str, Callable[[Settings, int, Image, Image, Mapping[str, f
     "Lighting": _lighting,
     "Tiled": _tiled,
 }
+
+WITHOUT_PROMISE: Final = frozenset({"Custom", "Shift"})
+"""The spaces of whose images nothing can be told: the user's own, and what is moved out of sight."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import MissingDependencyError
+from dfa.extras import how_to_install
 
 Figure = Any
 """A `matplotlib.figure.Figure`; matplotlib may be absent."""
@@ -221,6 +222,4 @@ def _matplotlib() -> Any:
     try:
         return importlib.import_module("matplotlib")
     except ImportError as error:
-        raise MissingDependencyError(
-            "charts need matplotlib; install it with: pip install 'dfa-attack[report]'"
-        ) from error
+        raise MissingDependencyError(f"charts need matplotlib; install it with: {how_to_install('report')}") from error

@@ -21,6 +21,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
+from dfa.extras import how_to_install
 from dfa.originals import Form
 from dfa.results.rates import wilson
 from dfa.results.record import Record, Status
@@ -196,9 +197,7 @@ def _environment() -> Any:
     try:
         jinja2 = importlib.import_module("jinja2")
     except ImportError as error:
-        raise MissingDependencyError(
-            "a report needs Jinja2; install it with: pip install 'dfa-attack[report]'"
-        ) from error
+        raise MissingDependencyError(f"a report needs Jinja2; install it with: {how_to_install('report')}") from error
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dfa.views", "templates"),
         autoescape=True,

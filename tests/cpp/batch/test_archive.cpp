@@ -269,6 +269,10 @@ TEST_CASE("damaged archives are refused, with a right checksum too") {
   REQUIRE(state.substr(first, 4) == packed(std::uint32_t{0}));
   check_refused(first, packed(std::uint32_t{1}), "saved archive holds entries out of order");
   check_refused(entries, packed(~std::uint64_t{0}), "saved state ends too early: it is truncated");
+  std::uint64_t length = 0;
+  dfa::StateReader(state, entries - 8, state.size()).field(length);
+  check_refused(entries + length, packed(std::uint32_t{dfa::kNumTexturedStarts - 1}),
+                "saved archive holds a name that it has not given yet");
   // After name and origin, whether there are signs, and after that the trials.
   check_refused(first + 4 + 8 + 1, std::string(8, '\xff'), "saved state holds a number that none of its counts can be");
   check_refused(first + 4 + 8, std::string(1, '\2'), "saved state holds a choice that there is not");

@@ -49,7 +49,7 @@ struct Window {
   }
   std::vector<std::size_t> tell(const std::vector<double>& degrees, double now = 0.0) {
     REQUIRE(degrees.size() == places.num_rows());
-    return places.tell(degrees.data(), images.data(), 0.5, now);
+    return places.tell(degrees.data(), 0.5, now);
   }
 
   dfa::Batch batch;
@@ -387,7 +387,9 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
   const char* nowhere = "saved places hold a search that is not where its place is";
   check_refused(patched(state, iteration, packed(std::uint64_t{2})), nowhere);
   check_refused(patched(state, size, packed(std::uint32_t{4})), nowhere);
-  check_refused(patched(state, size + 4, packed(std::uint32_t{4})), nowhere);
+  for (const std::uint32_t told : {0U, 2U, 3U, 4U}) {
+    check_refused(patched(state, size + 4, packed(told)), nowhere);
+  }
   // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
   const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;
   const std::size_t length = part(state, "place") - 8;

@@ -24,4 +24,7 @@ struct ImageShape {
   }
 };
 
+/// Throws std::invalid_argument where images of this shape hold no value, or more than 31 bits can number.
+void validate(const ImageShape& shape);
+
 }  // namespace dfa

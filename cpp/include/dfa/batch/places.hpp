@@ -64,11 +64,14 @@ class Places {
   std::size_t batch_size() const { return batch_size_; }
   const ImageShape& shape() const { return batch_.shape(); }
 
-  /// Records a degree for each row of the oldest batch under way, and adds `seconds` to its place; `images` are what
-  /// propose() wrote, of which first hits (degree 0) are kept. All candidates of an iteration are told, also after a
-  /// hit, before the next begins. Returns the places, ascending, whose searches end here: by a hit, the budget or their
-  /// deadline.
-  std::vector<std::size_t> tell(const double* degrees, const std::uint8_t* images, double seconds, double now);
+  /// Writes a row of the oldest batch under way once more, as propose() wrote it. Throws std::invalid_argument if there
+  /// is no such row.
+  void write_row(std::size_t row, std::uint8_t* image);
+  /// Records a degree for each row of the oldest batch under way, and adds `seconds` to its place. All candidates of an
+  /// iteration are told, also after a hit (degree 0), before the next begins. Images of first hits are written anew and
+  /// kept: what propose() wrote has been in others' hands. Returns the places, ascending, whose searches end here: by a
+  /// hit, the budget or their deadline.
+  std::vector<std::size_t> tell(const double* degrees, double seconds, double now);
 
   /// The exact state of all places, their searches and the curriculum. Of what is under way it says which rows shared a
   /// batch: they are asked again by whoever loads it. Deadlines are kept as time left at `now`.
@@ -129,6 +132,12 @@ class Places {
     }
   };
 
+  struct Hit {
+    std::size_t place = 0;
+    std::vector<std::uint8_t> image;
+    std::vector<std::int16_t> vector;
+  };
+
   struct UnderWay {
     std::vector<Row> rows;
     std::vector<std::uint64_t> places;  // of each row
@@ -137,6 +146,8 @@ class Places {
   void check(const Place& loaded, const Racos& search) const;
   static void check(const std::vector<Place>& loaded, const Curriculum& curriculum);
   void check_again(const std::vector<std::vector<std::uint64_t>>& again, const std::vector<Place>& loaded) const;
+  /// The first hits of places that had none, among rows that are about to be told.
+  std::vector<Hit> first_hits(const UnderWay& told, const double* degrees);
   UnderWay choose();
   /// Books that an iteration is complete; whether the search ends with it.
   bool end_iteration(Place& place, double now);

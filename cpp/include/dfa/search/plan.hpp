@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -45,6 +46,7 @@ struct Plan {
     state.field(self.starts);
     state.field(self.gains);
     state.field(self.scale);
+    state.require(std::isfinite(self.scale) && self.scale > 0.0, "a scale that cannot be");
   }
 };
 

@@ -57,6 +57,7 @@ class Racos {
   void tell(std::uint32_t candidate, double degree);
   /// Takes back what tell() recorded.
   void retract(std::uint32_t candidate);
+  bool is_told(std::uint32_t candidate) const { return candidates_[candidate].is_told; }
   bool is_complete() const { return num_told_ == candidates_.size(); }
   /// Ranks, selects and starts the next iteration. Throws std::logic_error unless the iteration is complete.
   void advance(Scratch& scratch);

@@ -17,6 +17,9 @@ using Parameters = std::map<std::string, std::int32_t>;
 /// One of them. Throws std::invalid_argument where it is missing or not in low..high.
 std::int32_t parameter(const Parameters& parameters, const std::string& name, std::int32_t low, std::int32_t high);
 
+/// An end of an interval that depends on the image. Throws std::invalid_argument where it is beyond 16 bits.
+std::int16_t interval_end(std::int64_t value);
+
 /// Writes the image that x stands for. Called by several threads at a time.
 using Renderer = std::function<void(const std::uint8_t* original, const std::int16_t* x, std::uint8_t* image)>;
 

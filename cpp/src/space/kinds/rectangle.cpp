@@ -16,7 +16,7 @@ SpaceDefinition rectangle(const ImageShape& shape, const Parameters& parameters)
   SpaceDefinition space;
   space.low = {0, 0, 1, 1};
   for (const std::int32_t high : {image_height - 1, image_width - 1, height, width}) {
-    space.high.push_back(static_cast<std::int16_t>(high));
+    space.high.push_back(interval_end(high));
   }
   if (colour < 0) {
     space.low.insert(space.low.end(), shape.channels, 0);

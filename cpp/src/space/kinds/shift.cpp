@@ -8,8 +8,8 @@ namespace dfa::spaces {
 SpaceDefinition shift(const ImageShape& shape, const Parameters& parameters) {
   const auto height = static_cast<std::int32_t>(shape.height);
   const auto width = static_cast<std::int32_t>(shape.width);
-  const auto rows = static_cast<std::int16_t>(parameter(parameters, "rows", 0, height - 1));
-  const auto columns = static_cast<std::int16_t>(parameter(parameters, "columns", 0, width - 1));
+  const auto rows = interval_end(parameter(parameters, "rows", 0, height - 1));
+  const auto columns = interval_end(parameter(parameters, "columns", 0, width - 1));
   SpaceDefinition space;
   space.low = {static_cast<std::int16_t>(-rows), static_cast<std::int16_t>(-columns)};
   space.high = {rows, columns};

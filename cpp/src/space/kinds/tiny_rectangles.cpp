@@ -12,8 +12,8 @@ SpaceDefinition tiny_rectangles(const ImageShape& shape, const Parameters& param
   SpaceDefinition space;
   for (std::int32_t i = 0; i < number; ++i) {
     space.low.insert(space.low.end(), 2, 0);
-    space.high.push_back(static_cast<std::int16_t>(static_cast<std::int32_t>(shape.height) - height));
-    space.high.push_back(static_cast<std::int16_t>(static_cast<std::int32_t>(shape.width) - width));
+    space.high.push_back(interval_end(std::int64_t{shape.height} - height));
+    space.high.push_back(interval_end(std::int64_t{shape.width} - width));
   }
   const std::size_t line = std::size_t{shape.width} * shape.channels;
   const std::size_t length = static_cast<std::size_t>(width) * shape.channels;

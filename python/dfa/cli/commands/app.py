@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 
 import click
+from click.shell_completion import shell_complete
 
 import dfa
 from dfa.cli.commands.attack import attack
 from dfa.cli.commands.audit import audit
 from dfa.cli.commands.bench import bench
-from dfa.cli.commands.completion import completion
+from dfa.cli.commands.completion import COMPLETE, completion
 from dfa.cli.commands.demo import demo
-from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FOLDER, INTERRUPTED, ORACLE, USAGE
+from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPTED, ORACLE, UNREAD, USAGE
 from dfa.cli.commands.report import report
 from dfa.cli.commands.resume import resume
 from dfa.cli.commands.verify import verify
+from dfa.cli.fault import tell_fault
+from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
 
 
@@ -49,9 +53,15 @@ for command in (attack, resume, verify, report, bench, audit, demo, completion):
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run a command, print what came of it, and return the exit status."""
+    instruction = os.environ.get(COMPLETE)
+    if instruction:
+        return shell_complete(app, {}, "dfa", COMPLETE, instruction)
     wants_json = "--json" in arguments
     try:
-        status = app.main(args=list(arguments), prog_name="dfa", standalone_mode=False)
+        # Not `app.main`: it takes any end of a file for an interrupt, and what an interrupt has to say is lost in it.
+        with app.make_context("dfa", list(arguments)) as context:
+            status = app.invoke(context)
+        sys.stdout.flush()
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -65,11 +75,17 @@ def invoke(arguments: Sequence[str]) -> int:
         return _fail(FOLDER, str(error), wants_json)
     except DfaError as error:
         return _fail(USAGE, str(error), wants_json)
+    except BrokenPipeError:
+        # Nobody reads on; the interpreter must not try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    except (Exception, SystemExit) as error:
+        return _fail(FAULT, tell_fault(error, arguments), wants_json)
     return status if isinstance(status, int) else DONE
 
 
 def _fail(status: int, message: str, wants_json: bool) -> int:
-    print(f"dfa: {message}", file=sys.stderr)
+    print(printable(f"dfa: {message}"), file=sys.stderr)
     if wants_json:
         print(json.dumps({"error": message, "exit": status}))
     return status

@@ -12,6 +12,7 @@ import click
 
 import dfa
 from dfa.cli.commands.options import (
+    allow_missing_option,
     fail_above_option,
     image_options,
     json_option,
@@ -23,7 +24,7 @@ from dfa.cli.commands.options import (
     target_option,
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
-from dfa.cli.commands.running import run_request
+from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
 from dfa.space import core_spaces
 
@@ -66,6 +67,7 @@ labels.csv has a header and the columns file,label (or index,label).
     help="Most images sent to the oracle that a kill can make dfa send again.",
 )
 @fail_above_option
+@allow_missing_option
 @preset_option
 @click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
 @click.option(
@@ -78,7 +80,9 @@ labels.csv has a header and the columns file,label (or index,label).
 @image_options
 @setting_options(optimizer_settings(), unset=True)
 @json_option
-def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json: bool, **words: Any) -> int:
+def attack(
+    out: Path | None, overwrite: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: Any
+) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
     settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
@@ -89,4 +93,5 @@ def attack(out: Path | None, overwrite: bool, fail_above: float | None, as_json:
         stem = re.sub(r"\W+", "-", Path(request.model).stem).strip("-")
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
-    return run_request(request, storage, fail_above, as_json, trace)
+    with interruptible(out):
+        return run_request(request, storage, as_json, trace, fail_above=fail_above, allow_missing=allow_missing)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 
-from dfa.cli.commands.options import fail_above_option, image_options, json_option, model_options, target_option
-from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
+from dfa.cli.commands.options import (
+    allow_missing_option,
+    fail_above_option,
+    image_options,
+    json_option,
+    model_options,
+    target_option,
+)
+from dfa.cli.commands.outcome import EXIT_STATUS, MISSING, judge, print_json, tell_missing
+from dfa.cli.commands.screen import Screen
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, MostSkippedWarning
 
 
 @click.command(
@@ -44,10 +52,19 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @click.option("--seed", type=int, default=0, show_default=True, help="Of stochastic rounding.")
 @click.option("--batch-size", type=int, default=256, show_default=True, help="The most images per call of the model.")
 @fail_above_option
+@allow_missing_option
 @model_options
 @image_options
 @json_option
-def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_json: bool, **words: Any) -> int:
+def audit(
+    model: str,
+    images: str,
+    vectors: Path,
+    fail_above: float | None,
+    allow_missing: float,
+    as_json: bool,
+    **words: Any,
+) -> int:
     """Bring another tool's adversarial vectors back to 8-bit images, ask again, and say what is left of them."""
     try:
         auditing = importlib.import_module("dfa.auditing")
@@ -61,25 +78,32 @@ def audit(model: str, images: str, vectors: Path, fail_above: float | None, as_j
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
-    report = auditing.audit(
-        oracle,
-        source.images,
-        vectors,
-        None if words["labels"] is None else read_labels(words["labels"], source.names),
-        targets=parse_target(words["target"], source.names),
-        normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
-        vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
-        rounding=words["rounding"].split(","),
-        codec=words["codec"].split(","),
-        epsilon=words["epsilon"],
-        seed=words["seed"],
-        batch_size=words["batch_size"],
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
+        report = auditing.audit(
+            oracle,
+            source.images,
+            vectors,
+            None if words["labels"] is None else read_labels(words["labels"], source.names),
+            targets=parse_target(words["target"], source.names),
+            normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
+            vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
+            rounding=words["rounding"].split(","),
+            codec=words["codec"].split(","),
+            epsilon=words["epsilon"],
+            seed=words["seed"],
+            batch_size=words["batch_size"],
+        )
     summaries = report.summaries()
-    above = fail_above is not None and any(fail_above < each.TSR for each in summaries)
-    status = ABOVE if above else DONE
+    total, attacked = len(source.images), min(each.attacked for each in summaries)
+    status = judge(total, attacked, [each.TSR for each in summaries], fail_above, allow_missing)
+    screen = Screen(error=True)
+    if skips := report.skips("--labels, and at --class-offset of a .tflite file", source.names):
+        screen.say(skips)
+    if status == MISSING:
+        screen.say(tell_missing(total, attacked), "bold red")
     if as_json:
         print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
     else:
-        Console().print(str(report), highlight=False)
+        Screen().say(report)
     return status

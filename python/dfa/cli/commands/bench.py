@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 import dfa
 from dfa.cli.commands.options import (
@@ -19,6 +17,7 @@ from dfa.cli.commands.options import (
     target_option,
 )
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, print_json
+from dfa.cli.commands.screen import Screen
 from dfa.cli.forecast import DEFAULT_SIZES, benchmark
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target
@@ -72,12 +71,12 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     if as_json:
         print_json({**measured.as_dict(), "exit": DONE})
         return DONE
-    console = Console()
-    table = Table("batch", "images/s", "calls")
+    screen = Screen()
+    rows = []
     for each in measured.throughput:
         mark = "  recommended" if each.batch_size == measured.recommended else ""
-        table.add_row(f"{each.batch_size:,}", f"{each.images_per_second:,.1f}{mark}", f"{each.calls:,}")
-    console.print(table, highlight=False)
+        rows.append((f"{each.batch_size:,}", f"{each.images_per_second:,.1f}{mark}", f"{each.calls:,}"))
+    screen.show(rows, "batch", "images/s", "calls")
     forecast = measured.forecast
     for line in (
         f"A query costs {1e3 * measured.oracle_seconds:.3g} ms in the oracle and "
@@ -89,7 +88,7 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
         f"{forecast.queries_high:,.0f}) and {_duration(forecast.seconds)} ({_duration(forecast.seconds_low)} to "
         f"{_duration(forecast.seconds_high)}).",
     ):
-        console.print(line, highlight=False)
+        screen.say(line)
     return DONE
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from dfa.cli.demo.main import main
+from dfa.cli.commands.outcome import DONE
+from dfa.cli.demo.main import tell
 
 
 @click.command()
@@ -20,4 +21,5 @@ def demo(**words: Any) -> int:
     for name, value in words.items():
         if value is not None:
             arguments += [f"--{name.replace('_', '-')}", str(value)]
-    return main(arguments)
+    tell(arguments)
+    return DONE

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import click
 
 import dfa
+from dfa.cli.request import RUN_SETTINGS
 from dfa.oracle import ScoreKind
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -96,8 +97,7 @@ def run_settings() -> list[Setting]:
     parameters = inspect.signature(dfa.run).parameters
     hints = typing.get_type_hints(dfa.run)
     words = _documented(dfa.run, "Args")
-    names = ("max_queries", "max_seconds", "batch_size", "seed", "threads")
-    return [Setting(name, hints[name], parameters[name].default, words[name]) for name in names]
+    return [Setting(name, hints[name], parameters[name].default, words[name]) for name in RUN_SETTINGS]
 
 
 def optimizer_settings() -> list[Setting]:
@@ -163,9 +163,22 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
+trust_option = click.option(
+    "--trust",
+    is_flag=True,
+    help="Load the model, and whatever else is code, that the run folder names. Only for folders that you know.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 fail_above_option = click.option(
     "--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1."
+)
+allow_missing_option = click.option(
+    "--allow-missing",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    default=0.5,
+    show_default=True,
+    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.",
 )
 target_option = click.option(
     "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from dfa.runs.folder import plain
@@ -13,13 +14,41 @@ ABOVE: Final = 1
 USAGE: Final = 2
 ORACLE: Final = 3
 FOLDER: Final = 4
+MISSING: Final = 5
+FAULT: Final = 70
 INTERRUPTED: Final = 130
+UNREAD: Final = 141
+"""Nobody reads what is printed; as of other programs in a pipe."""
 
 EXIT_STATUS: Final = """\b
 Exit status: 0 done, 1 attacks above --fail-above (or a verification that does
 not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not be read or
-written, 130 interrupted."""
+written, 5 most images were not attacked, so nothing is judged (--allow-missing),
+70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
+
+
+def judge(total: int, attacked: int, rates: Iterable[float], fail_above: float | None, allow_missing: float) -> int:
+    """Return the exit status of a run.
+
+    Args:
+        total: Its images.
+        attacked: Those whose attack ended, the others were errors or skipped.
+        rates: Its TSR, one or several.
+        fail_above: The highest that is no failure, or None.
+        allow_missing: The share of images that may be missing, 0..1.
+    """
+    is_judged = fail_above is not None
+    if (total - attacked) > allow_missing * total or (is_judged and not attacked):
+        return MISSING
+    return ABOVE if fail_above is not None and any(fail_above < rate for rate in rates) else DONE
+
+
+def tell_missing(total: int, attacked: int) -> str:
+    """Return what to say where `judge` finds too many images missing."""
+    share = math.ceil(100 * (total - attacked) / total) / 100
+    way_on = f"; --allow-missing {share} lets that pass" if attacked else ""
+    return f"{total - attacked:,} of {total:,} images were not attacked, so the run is not judged{way_on}"
 
 
 def print_json(document: Mapping[str, object]) -> None:

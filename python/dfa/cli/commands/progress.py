@@ -6,7 +6,6 @@ import bisect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,10 +16,12 @@ from rich.progress import (
 )
 
 import dfa
+from dfa.cli.commands.screen import Screen
+from dfa.cli.text import printable
 
 
 @contextmanager
-def show_progress(console: Console, number: int, storage: dfa.Storage) -> Iterator[Callable[[dfa.Record], None] | bool]:
+def show_progress(console: Screen, number: int, storage: dfa.Storage) -> Iterator[Callable[[dfa.Record], None] | bool]:
     """Show a live line of how a run is doing.
 
     Yields:
@@ -31,9 +32,9 @@ def show_progress(console: Console, number: int, storage: dfa.Storage) -> Iterat
         return
     queries: list[int] = []
     ended = 0
-    columns = (TextColumn(str(storage.folder)), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[found]}"))
+    columns = (_field("folder"), BarColumn(), MofNCompleteColumn(), _field("found"))
     with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("", total=number, found="")
+        task = progress.add_task("", total=number, folder=printable(storage.folder), found="")
 
         def show(record: dfa.Record) -> None:
             nonlocal ended
@@ -45,3 +46,8 @@ def show_progress(console: Console, number: int, storage: dfa.Storage) -> Iterat
             progress.update(task, advance=1, found=f"{share} fell{median}")
 
         yield show
+
+
+def _field(name: str) -> TextColumn:
+    """Return a column that shows a field as it is; a text of the column itself would be a format string and markup."""
+    return TextColumn(f"{{task.fields[{name}]}}", markup=False)

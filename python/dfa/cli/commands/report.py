@@ -6,10 +6,10 @@ import time
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from dfa.cli.commands.options import json_option
 from dfa.cli.commands.outcome import DONE, print_json
+from dfa.cli.commands.screen import Screen
 from dfa.views.report import write_report
 
 
@@ -26,5 +26,5 @@ def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool
     if as_json:
         print_json({"report": str(path), "bytes": path.stat().st_size, "seconds": seconds, "exit": DONE})
     else:
-        Console().print(f"{path} ({path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s)", highlight=False)
+        Screen().say(f"{path} ({path.stat().st_size / 1e6:.1f} MB, {seconds:.1f} s)")
     return DONE

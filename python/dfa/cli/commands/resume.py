@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 import click
 
 import dfa
-from dfa.cli.commands.options import fail_above_option, json_option
+from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
-from dfa.cli.commands.running import run_request
+from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
+from dfa.cli.trust import name_again, trust_folder
 
 
-@click.command(epilog=EXIT_STATUS)
+@click.command(
+    epilog=f"""\b
+Examples:
+  dfa resume runs/first                       # asks before it loads what the folder names
+  dfa resume runs/first --model model.keras   # loads what you name
+  dfa resume runs/first --trust               # loads what the folder names; in a script
+
+{EXIT_STATUS}"""
+)
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--model", help="The run's model, named again.")
+@click.option("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
+@click.option("--space", metavar="WORD", help="The run's search space, named again.")
+@trust_option
 @fail_above_option
+@allow_missing_option
 @json_option
-def resume(run: Path, fail_above: float | None, as_json: bool) -> int:
+def resume(
+    run: Path, trust: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: str | None
+) -> int:
     """Go on with a run that was cut short, from its last checkpoint.
 
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
-    ends as it would have without the interruption.
+    ends as it would have without the interruption. A run folder is data: what it names is loaded only if you say so.
     """
     request = Request.of_run(run)
     run = run.resolve()
-    os.chdir(request.folder)
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))
-    return run_request(request, storage, fail_above, as_json)
+    given = {name: word for name, word in words.items() if word is not None}
+    with interruptible(run, is_begun=True):
+        if given:
+            request = name_again(request, run, given)
+        else:
+            trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
+        return run_request(request, storage, as_json, fail_above=fail_above, allow_missing=allow_missing)

@@ -3,44 +3,87 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.table import Table
+from typing import Final
 
 import dfa
-from dfa.cli.commands.outcome import ABOVE, DONE, print_json
+from dfa.cli.commands.outcome import ABOVE, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
+from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import ImageFiles, open_images, parse_size
+from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size
 from dfa.cli.sources.labels import parse_target, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
-from dfa.errors import InvalidInputError
-from dfa.runs.folder import read_document
+from dfa.engine.inputs import OTHER_SHAPE
+from dfa.errors import MostSkippedWarning
+from dfa.results.skips import tell_skipped_records
+from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
+
+_SHOWN: Final = 10
+"""Images that could not be attacked, by name; of others their number."""
+
+
+@contextlib.contextmanager
+def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
+    """Let an interrupt say how to go on, whenever it comes.
+
+    Args:
+        folder: Where the run is kept.
+        is_begun: The run there is the one to go on with; otherwise one that is there now is another.
+
+    Raises:
+        KeyboardInterrupt: With the command that goes on, or with the word that there is nothing to go on with.
+    """
+    before = None if is_begun else _stamp(folder / RUN)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if _stamp(folder / RUN) == before:
+            raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
+        command = f"dfa resume {shlex.quote(str(folder))}"
+        raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from another in its place, or None if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def run_request(
-    request: Request, storage: dfa.Storage, fail_above: float | None, as_json: bool, trace: Path | None = None
+    request: Request,
+    storage: dfa.Storage,
+    as_json: bool,
+    trace: Path | None = None,
+    *,
+    fail_above: float | None,
+    allow_missing: float,
 ) -> int:
     """Run an attack, keep what it finds, and say so.
 
     Args:
         request: The attack.
         storage: Its folder.
-        fail_above: The highest TSR that is no failure, or None.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        fail_above: The highest TSR that is no failure, or None.
+        allow_missing: The largest share of images not attacked with which the run is judged.
 
     Returns:
         The exit status.
 
     Raises:
         DfaError: As of `dfa.run`; or a word of the request names nothing.
-        KeyboardInterrupt: With the command that goes on from there.
     """
-    say = Console(stderr=True)
+    screen = Screen(error=True)
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
@@ -48,34 +91,37 @@ def run_request(
     size = parse_size(request.size)
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
-        say.print(source.text, highlight=False)
+        screen.say(source.text)
     targets = parse_target(request.target, source.names)
-    watch = contextlib.nullcontext(False) if as_json else show_progress(say, len(source.images), storage)
-    try:
-        with watch as progress:
-            result = dfa.run(
-                oracle,
-                source.images,
-                None if request.labels is None else read_labels(request.labels, source.names),
-                targets=targets,
-                space=space,
-                objective=request.objective,
-                optimizer=optimizer,
-                confirmations=Confirmation.parse(request.confirmations or 1),
-                store=storage,
-                progress=progress,
-                **request.settings,
-            )
-    except KeyboardInterrupt as error:
-        raise KeyboardInterrupt(f"interrupted; go on with: dfa resume {storage.folder}") from error
+    watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
+    with watch as progress, warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
+        result = dfa.run(
+            oracle,
+            source.images,
+            None if request.labels is None else read_labels(request.labels, source.names),
+            targets=targets,
+            space=space,
+            objective=request.objective,
+            optimizer=optimizer,
+            confirmations=Confirmation.parse(request.confirmations or 1),
+            store=storage,
+            progress=progress,
+            **request.settings,
+        )
     if trace is not None:
         result.profile.save_trace(trace)
     turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
     summary = result.summary()
-    if fail_above is not None and not summary.attacked:
-        raise InvalidInputError("no image was attacked, so there is no rate to hold against --fail-above")
-    above = fail_above is not None and bool(fail_above < summary.TSR)
-    status = ABOVE if above else DONE
+    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing)
+    errors = [record for record in result.records if record.status is dfa.Status.ERROR]
+    for line in _told_of_errors(errors, source):
+        screen.say(line)
+    skips = tell_skipped_records(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
+    if skips:
+        screen.say(skips)
+    if status == MISSING:
+        screen.say(tell_missing(summary.total, summary.attacked), "bold red")
     if as_json:
         print_json(
             {
@@ -85,25 +131,39 @@ def run_request(
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),
                 "profile": result.profile.as_dict(),
+                "errors": [
+                    {"index": each.index, "file": source.names[each.index], "reason": each.reason} for each in errors
+                ],
+                "skips": skips,
                 "fail_above": fail_above,
                 "exit": status,
             }
         )
         return status
     _print_result(summary, turned, storage)
-    if above:
+    if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
-        Console().print(text, style="bold red", highlight=False)
+        Screen().say(text, "bold red")
     return status
 
 
+def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:
+    """Yield, line by line, which images could not be attacked, and what helps."""
+    if not errors:
+        return
+    yield f"{len(errors):,} of {len(source.names):,} images could not be attacked:"
+    for record in errors[:_SHOWN]:
+        yield f"  {source.names[record.index]}: {record.reason}"
+    if len(errors) > _SHOWN:
+        yield f"  and {len(errors) - _SHOWN:,} more"
+    if any(OTHER_SHAPE in record.reason for record in errors):
+        yield "  --size HEIGHTxWIDTH makes image files one size"
+
+
 def _print_result(summary: dfa.Summary, turned: int, storage: dfa.Storage) -> None:
-    console = Console()
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for line in str(summary).splitlines():
-        name, _, value = line.partition("  ")
-        table.add_row(name, value.strip())
-    console.print(table, highlight=False)
+    screen = Screen()
+    lines = [line.partition("  ") for line in str(summary).splitlines()]
+    screen.show([(name, value.strip()) for name, _, value in lines])
     if turned:
-        console.print(f"{turned:,} files carry an EXIF orientation, which was not applied", highlight=False)
-    console.print(f"Kept in {storage.folder}; look at it with: dfa report {storage.folder}", highlight=False)
+        screen.say(f"{turned:,} files carry an EXIF orientation, which was not applied")
+    screen.say(f"Kept in {storage.folder}; look at it with: dfa report {shlex.quote(str(storage.folder))}")

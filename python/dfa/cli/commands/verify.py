@@ -2,68 +2,103 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 import dfa
-from dfa.cli.commands.options import image_options, json_option, model_options
+from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
-from dfa.cli.request import Request
+from dfa.cli.commands.screen import Screen
+from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
-from dfa.runs.saved_run import read_run
+from dfa.cli.sources.spaces import parse_epsilon
+from dfa.cli.trust import anchored, refuse_from_run, trust_folder
+from dfa.errors import InvalidInputError
+from dfa.runs.saved_run import holds_run, read_run
 
 
-@click.command(epilog=EXIT_STATUS)
+@click.command(
+    epilog=f"""\b
+Examples:
+  dfa verify runs/first --model model.keras   # loads what you name
+  dfa verify runs/first                       # asks before it loads the model that the folder names
+  dfa verify runs/first --trust               # loads it; in a script
+
+{EXIT_STATUS}"""
+)
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", help="The model to ask.  [default: that of the run]")
+@click.option("--model", help="The model to ask; else that of the run, if you trust its folder.")
+@trust_option
 @click.option("--images", help="Originals to believe instead of the copies in the folder.")
+@click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
 )
 @model_options
 @image_options
 @json_option
-def verify(run: Path, model: str | None, images: str | None, as_json: bool, **words: Any) -> int:
+def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
     """Check every adversarial image of a run from its file, and ask the model about it, alone and in a batch."""
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
+    epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
+    run = run.resolve()
+    # What the user names is relative to where the user is.
+    images = None if images is None else anchored(images, Path.cwd())
     if model is None:
-        request = Request.of_run(run)
-        run = run.resolve()
-        os.chdir(request.folder)
+        if words["preprocess"] is not None:
+            raise InvalidInputError("--preprocess goes before the model that --model names; give both, or neither")
+        request = _request_of(run)
+        trust_folder(request, run, "verify", ("model", "preprocess"), trust=trust)
         settings = {name: words[name] or getattr(request, name) for name in MODEL_SETTINGS}
         oracle, _ = open_oracle(request.model, **settings)
     else:
+        named = {"model": model, "preprocess": words["preprocess"]}
+        refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
         oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     originals = None
     if images is not None:
         wanted = read_run(run).config["shape"][-1]
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
-    verification = dfa.verify(run, oracle, originals=originals, batch_size=batch_size)
+    verification = dfa.verify(run, oracle, originals=originals, epsilon=epsilon, batch_size=batch_size)
     status = DONE if verification.holds else ABOVE
     if as_json:
         print_json({**verification.as_dict(), "exit": status})
         return status
-    console = Console()
-    table = Table("check", "made", "failed", "what must hold")
-    for name, number in verification.checked.items():
-        failed = verification.failed(name)
-        entry = verification.as_dict()["checks"][name]["what"]
-        table.add_row(name, f"{number:,}", f"{failed:,}", entry, style="red" if failed else "")
-    console.print(table, highlight=False)
+    screen = Screen()
+    failed = {name: verification.failed(name) for name in verification.checked}
+    screen.show(
+        [
+            (name, f"{number:,}", f"{failed[name]:,}", verification.as_dict()["checks"][name]["what"])
+            for name, number in verification.checked.items()
+        ],
+        "check",
+        "made",
+        "failed",
+        "what must hold",
+        styles=["red" if number else "" for number in failed.values()],
+    )
     if verification.findings:
-        table = Table("image", "check", "what does not hold")
-        for finding in verification.findings:
-            table.add_row(str(finding.index), finding.check, finding.problem)
-        console.print(table, highlight=False)
+        findings = [(each.where, each.check, each.problem) for each in verification.findings]
+        screen.show(findings, "of", "check", "what does not hold")
     for note in verification.notes:
-        console.print(f"note: {note}", highlight=False)
+        screen.say(f"note: {note}")
     verdict = "everything holds" if verification.holds else f"{len(verification.findings):,} things do not hold"
     style = "green" if verification.holds else "bold red"
-    console.print(f"{verification.images:,} adversarial images: {verdict}", style=style, highlight=False)
+    screen.say(f"{verification.images:,} adversarial images: {verdict}", style)
     return status
+
+
+def _request_of(run: Path) -> Request:
+    """Return the request of a run, or say that its model must be named."""
+    try:
+        if not holds_run(run):
+            read_run(run)
+            raise NotOnRecordError
+        return Request.of_run(run)
+    except NotOnRecordError:
+        raise InvalidInputError(
+            f"the result in {run} was not made by `dfa attack`, so its model is not on record; give --model"
+        ) from None

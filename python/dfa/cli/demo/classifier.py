@@ -17,6 +17,7 @@ from PIL import Image as Pillow
 
 from dfa.cli.demo.chatter import without_chatter
 from dfa.errors import MissingDependencyError
+from dfa.extras import how_to_install
 from dfa.search.objectives import predicted
 from dfa.types import Classes, Images
 
@@ -169,4 +170,4 @@ def _import_keras_quietly() -> Any:
 
 
 def _missing(what: str, error: ImportError) -> MissingDependencyError:
-    return MissingDependencyError(f"the demo needs {what} ({error}): pip install 'dfa-attack[demo]'")
+    return MissingDependencyError(f"the demo needs {what} ({error}): {how_to_install('demo')}")

@@ -17,6 +17,7 @@ from dfa.cli.demo.attacks import EPSILON, TARGET_RANK, Attack, attacks
 from dfa.cli.demo.classifier import SIDE, Recipe, accuracy, cache_file, load_digits, train_or_load
 from dfa.cli.demo.contact_sheet import choose_examples, draw_contact_sheet
 from dfa.cli.demo.table import format_table
+from dfa.cli.text import printable
 from dfa.errors import DfaError
 from dfa.results.result import Result
 from dfa.runs.folder import check_folder, write_json
@@ -153,14 +154,22 @@ def _positive(text: str) -> int:
     return number
 
 
+def tell(arguments: Sequence[str] | None = None, recipe: Recipe = _RECIPE) -> None:
+    """Run the demo, and say what it does on the way.
+
+    Raises:
+        DfaError: As of `demonstrate`.
+    """
+    for line in demonstrate(_parse(arguments), recipe):
+        print(printable(line), flush=True)
+
+
 def main(arguments: Sequence[str] | None = None, recipe: Recipe = _RECIPE) -> int:
     """Run the demo, say what it does on the way, and return the exit status."""
-    options = _parse(arguments)
     try:
-        for line in demonstrate(options, recipe):
-            print(line, flush=True)
+        tell(arguments, recipe)
     except DfaError as error:
-        print(f"dfa demo: {error}", file=sys.stderr)
+        print(printable(f"dfa demo: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("dfa demo: interrupted", file=sys.stderr)

@@ -26,7 +26,7 @@ def load_object(word: str) -> Any:
         found = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     except DfaError:
         raise
-    except Exception as error:  # a user's module may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything, and may end the process
         raise InvalidInputError(f"cannot import {place!r}: {type(error).__name__}: {error}") from error
     for name in names.split("."):
         if not hasattr(found, name):

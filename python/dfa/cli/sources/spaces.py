@@ -52,9 +52,9 @@ def parse_space(word: str | None, epsilon: str | None) -> Space:
     ball = LinfBall() if epsilon is None else LinfBall(parse_epsilon(epsilon))
     if word is None:
         return ball
-    name, _, rest = word.partition(":")
+    _, _, rest = word.partition(":")
     kinds = core_spaces()
-    kind = kinds.get(name.replace("-", "_"))
+    kind = kinds.get(_kind_in(word))
     has_ball = kind is not None and any(each.name == "base" for each in dataclasses.fields(kind))
     if epsilon is not None and not has_ball:
         raise InvalidInputError(f"epsilon is of the ball around an image, and the space {word!r} is none; leave it out")
@@ -79,3 +79,12 @@ def parse_space(word: str | None, epsilon: str | None) -> Space:
             )
         given[field_name] = int(value) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
     return kind(**given)
+
+
+def is_object(word: str) -> bool:
+    """Tell whether a space is named by `module:attribute`, and so is code to be loaded."""
+    return _kind_in(word) not in core_spaces()
+
+
+def _kind_in(word: str) -> str:
+    return word.partition(":")[0].replace("-", "_")

@@ -1,0 +1,59 @@
+"""The oracle of a run that is kept, asked about its image files at the end: no answer is lost there either."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from dfa.errors import PartialAnswer
+from dfa.oracle.answers import Answer
+from dfa.oracle.base import Oracle
+from dfa.oracle.gate import Gate, Purpose
+from dfa.oracle.parts import Part
+from dfa.runs.kept_answers import Sent
+from dfa.runs.store import Store, digest_of
+from dfa.types import Images
+
+_FILE: Final = "file"
+
+
+class FileAnswers(Oracle):
+    """An oracle whose answers are kept, should it fail in the middle of a batch, and used when the run is resumed."""
+
+    def __init__(self, oracle: Oracle, store: Store) -> None:
+        """Ask an oracle about the files of a store."""
+        self.takes = oracle.takes  # type: ignore[misc]
+        self.name = oracle.name
+        self.returns = oracle.returns
+        self.tolerance = oracle.tolerance
+        self.num_classes, self.num_shown = oracle.num_classes, oracle.num_shown
+        self._oracle = oracle
+        self._store = store
+        self._gate = Gate(oracle, num_images=1, max_queries=0)
+        self._answered: list[tuple[Sent, Answer]] = []
+
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+        """Let the oracle get ready."""
+        self._oracle.prepare(shape, batch_size)
+
+    def scores(self, images: Images) -> Any:
+        """Return what the oracle answers, or answered before the run was resumed.
+
+        Raises:
+            PartialAnswer: It failed in the middle of the batch; what it did answer is kept.
+            StoreError: That cannot be kept.
+        """
+        # A file is known by its pixels alone.
+        sent = [Sent(_FILE, 0, digest_of(image)) for image in images]
+        indices = np.zeros(len(images), dtype=np.int64)
+        try:
+            answer = self._gate.send(images, indices, Purpose.VERIFICATION, self._store.answers.take(sent))
+        except PartialAnswer as error:
+            part = Part(error.rows, error.answers)
+            self._gate.check(tuple(array.copy() for array in part.answer), indices[part.rows])
+            self._answered += part.by_row(sent)
+            self._store.keep(self._answered)
+            raise
+        self._answered += Part(np.arange(len(images)), answer).by_row(sent)
+        return answer if len(answer) > 1 else answer[0]

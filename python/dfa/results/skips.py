@@ -1,0 +1,63 @@
+"""What is said of a run that skipped most of its images: it says little, and often the labels are at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from dfa.results.record import Record, Status
+
+_SHOWN: Final = 3
+"""Examples of a label and an answer; of fewer nothing is guessed."""
+
+
+class Mislabelled(NamedTuple):
+    """An image whose class is not its label."""
+
+    place: int
+    label: int
+    answer: int
+
+
+def tell_skipped_records(records: Sequence[Record], cure: str, names: Sequence[str] | None = None) -> str:
+    """Return what `tell_skips` says of a run's records."""
+    skipped = [record for record in records if record.status is Status.SKIPPED]
+    wrong = [
+        Mislabelled(each.index, each.label, each.class_before)
+        for each in skipped
+        if each.label is not None and each.class_before is not None and each.label != each.class_before
+    ]
+    return tell_skips(len(records), len(skipped), wrong, cure, names)
+
+
+def tell_skips(
+    number: int, skipped: int, wrong: Sequence[Mislabelled], cure: str, names: Sequence[str] | None = None
+) -> str:
+    """Return what to tell where more than half of the images were skipped; else nothing.
+
+    Args:
+        number: Of all images.
+        skipped: Of those that were skipped.
+        wrong: Of these, the images that the model gets wrong; the others are of the target class already.
+        cure: What the user may change where labels are wrong.
+        names: What the images are called; None for their places.
+    """
+    if 2 * skipped <= number:
+        return ""
+    parts = [f"{skipped:,} of {number:,} images were skipped"]
+    if len(wrong) < skipped:
+        parts.append(f"{skipped - len(wrong):,} are of the target class already")
+    if not wrong:
+        return "; ".join(parts)
+    examples = [
+        f"{f'image {each.place}' if names is None else names[each.place]} has the label {each.label} and the answer "
+        f"{each.answer}"
+        for each in wrong[:_SHOWN]
+    ]
+    parts.append(f"{len(wrong):,} are not what their labels say: {', '.join(examples)}")
+    for step, word in ((1, "plus"), (-1, "minus")):
+        stepped = sum(each.answer == each.label + step for each in wrong)
+        if len(wrong) >= _SHOWN and 2 * stepped > len(wrong):
+            parts.append(f"most answers are the label {word} 1, so the ids seem to be off by one")
+    parts.append(f"look at {cure}")
+    return "; ".join(parts)

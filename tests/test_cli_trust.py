@@ -1,0 +1,240 @@
+"""A run folder that somebody sent: nothing is loaded because it names it."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import dfa
+
+pytest.importorskip("click")
+pytest.importorskip("rich")
+
+from command_line import IMAGES, MODEL, SPACES, attack, dfa_says, go_to_workplace
+
+EVIL = """
+from pathlib import Path
+Path({mark!r}).write_text("ran")
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    folder = tmp_path / "here [1]"
+    folder.mkdir()
+    return go_to_workplace(folder, monkeypatch)
+
+
+@pytest.fixture
+def mark(tmp_path):
+    return tmp_path / "mark"
+
+
+def change_command(run, **words):
+    document = json.loads((run / "run.json").read_text())
+    document["command"].update(words)
+    (run / "run.json").write_text(json.dumps(document))
+
+
+def evil(mark):
+    return EVIL.format(mark=str(mark)) + MODEL
+
+
+@pytest.mark.parametrize("command", ["verify", "resume"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"model": "evil.py:classify"},
+        {"model": "evil:classify"},
+        {"preprocess": "evil.py:halve"},
+        {"space": "evil.py:left"},
+        {"model": "evil.keras"},
+    ],
+    ids=lambda words: " ".join(words.values()),
+)
+def test_nothing_is_loaded_that_only_the_folder_names(here, capsys, mark, command, words):
+    attack(capsys, "--out", "run")
+    (here / "evil.py").write_text(evil(mark) + SPACES)
+    (here / "evil.keras").write_bytes(b"")
+    change_command(here / "run", **words)
+    status, _, err = dfa_says(capsys, command, "run")
+    assert status == 2
+    if not (command == "verify" and "space" in words):
+        assert next(iter(words.values())) in err
+    assert f"relative to {here}" in err
+    assert "--trust" in err
+    assert "--model ..." in err
+    assert not mark.exists()
+    assert "evil" not in sys.modules
+
+
+def test_what_is_trusted_is_shown_before_it_is_loaded(here, capsys, mark):
+    attack(capsys, "--out", "run")
+    (here / "model.py").write_text(evil(mark))
+    status, _, err = dfa_says(capsys, "verify", "run", "--trust", "--json")
+    assert (status, mark.exists()) == (0, True)
+    assert f"model       model.py:classify  ({here / 'model.py'})" in err
+    assert f"relative to {here}" in err
+    status, _, err = dfa_says(capsys, "resume", "run", "--trust", "--json")
+    assert (status, "images      photos" in err) == (0, True)
+    change_command(here / "run", model="model_gone.py:classify")
+    status, _, err = dfa_says(capsys, "verify", "run", "--trust")
+    assert (status, "model_gone.py:classify" in err.partition("must be a file")[0]) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["verify", "resume"])
+def test_nothing_in_the_run_folder_is_loaded_even_if_it_is_trusted(here, capsys, mark, command):
+    attack(capsys, "--out", "run")
+    inside = here / "run" / "inside"
+    (inside / "package").mkdir(parents=True)
+    (inside / "evil.py").write_text(evil(mark))
+    (inside / "package" / "__init__.py").write_text(evil(mark))
+    (inside / "model.keras").write_bytes(b"")
+    (here / "photos").joinpath("link.py").symlink_to(inside / "evil.py")
+    (here / "linked").symlink_to(inside / "package")
+    (here / "kept").mkdir()
+    (here / "kept" / "__init__.py").write_text("")
+    (here / "kept" / "deep.py").symlink_to(inside / "evil.py")
+    for model in (
+        "run/inside/evil.py:classify",
+        "photos/../run/inside/evil.py:classify",
+        str(inside / "evil.py:classify"),
+        "photos/link.py:classify",
+        "run.inside.evil:classify",
+        "linked:classify",
+        "kept.deep:classify",
+        "run/inside/model.keras",
+    ):
+        change_command(here / "run", model=model)
+        status, _, err = dfa_says(capsys, command, "run", "--trust")
+        assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), (model, err)
+        assert model in err
+    change_command(here / "run", model="model.py:classify", preprocess="run/inside/evil.py:halve")
+    assert dfa_says(capsys, command, "run", "--trust")[0] == 2
+    (here / "elsewhere").symlink_to(inside)
+    for folder, model in ((inside, "evil:classify"), (here / "elsewhere", str(here / "model.py:classify"))):
+        change_command(here / "run", model=model, preprocess=None, folder=str(folder))
+        status, _, err = dfa_says(capsys, command, "run", "--trust")
+        assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), err
+    assert not mark.exists()
+
+
+def test_a_module_of_the_run_folder_is_not_taken_for_the_one_that_was_named(here, capsys, mark, monkeypatch):
+    attack(capsys, "--out", "run")
+    (here / "run" / "shadow.py").write_text(evil(mark))
+    monkeypatch.chdir(here / "run")
+    status, _, err = dfa_says(capsys, "verify", ".", "--model", "shadow:classify")
+    assert (status, "--model shadow:classify lies in" in err) == (2, True)
+    status, _, err = dfa_says(capsys, "verify", ".", "--model", "somewhere_else:classify")
+    assert (status, "run the command from another folder" in err) == (2, True)
+    assert not mark.exists()
+    assert dfa_says(capsys, "verify", ".", "--model", "../model.py:classify")[0] == 0
+    monkeypatch.syspath_prepend(here / "run")
+    status, _, err = dfa_says(capsys, "verify", ".", "--model", "../model.py:classify")
+    assert (status, "where Python looks for modules" in err) == (2, True)
+
+
+def test_a_run_goes_on_with_the_words_that_are_given_again(here, capsys, mark, monkeypatch, tmp_path):
+    (here / "spaces.py").write_text(SPACES)
+    (here / "labels.csv").write_text("label\n" + "1\n" * 10)
+    np.save("images [a].npy", IMAGES)
+    words = ("images [a].npy", "--space", "spaces.py:left", "--preprocess", "model.py:halve", "--labels", "labels.csv")
+    fast = ("--max-queries", 60, "--batch-size", 32, "--json")
+    assert dfa_says(capsys, "attack", "model.py:classify", *words, *fast, "--out", "run")[0] in (0, 5)
+    # Of the words that the folder keeps none is loaded.
+    (here / "model.py").rename(tmp_path / "mine.py")
+    (here / "spaces.py").rename(tmp_path / "my_spaces.py")
+    (here / "model.py").write_text(evil(mark))
+    (here / "spaces.py").write_text(evil(mark))
+    monkeypatch.chdir(tmp_path)
+    model, space, preprocess = "mine.py:classify", "my_spaces.py:left", "mine.py:halve"
+    given = ("--model", model, "--space", space, "--preprocess", preprocess)
+    status, out, err = dfa_says(capsys, "resume", "here [1]/run", *given, "--json")
+    assert status in (0, 5), err
+    assert json.loads(out)["summary"]["total"] == 10
+    assert os.getcwd() == str(tmp_path)
+    status, _, err = dfa_says(capsys, "resume", "here [1]/run", "--model", model)
+    assert status == 2
+    assert "these are missing: --preprocess (it was model.py:halve), --space (it was spaces.py:left)" in err
+    # Another function before the model, or another space, than the run's is named.
+    (tmp_path / "other.py").write_text("def third(batch):\n    return batch / 3\n")
+    for name, word, message in (
+        ("--preprocess", "other.py:third", "config.oracle.preprocess was"),
+        ("--space", "rectangle:height=2,width=2", "config.space was"),
+    ):
+        changed = list(given)
+        changed[changed.index(name) + 1] = word
+        status, _, err = dfa_says(capsys, "resume", "here [1]/run", *changed)
+        assert (status, message in err) == (4, True), err
+    assert not mark.exists()
+    status, _, err = dfa_says(capsys, "attack", "mine.py:classify", "here [[]1]/photos/*.jpg", *fast, "--out", "b")
+    assert dfa_says(capsys, "resume", "b", "--model", "mine.py:classify")[0] == 0
+    monkeypatch.chdir(here)
+    status, _, err = dfa_says(capsys, "attack", "../mine.py:classify", "photos/*.jpg", *fast, "--out", "c")
+    monkeypatch.chdir(tmp_path)
+    status, _, err = dfa_says(capsys, "resume", "here [1]/c", "--model", "mine.py:classify")
+    assert (status, f"reading the images {tmp_path}/here" in err) == (0, True)
+    # What the user names is where the user is, also where the rest is where the folder says.
+    (tmp_path / "photos").symlink_to(here / "photos")
+    (here / "model.py").write_text(MODEL)
+    change_command(here / "c", model="model.py:classify")
+    status, _, err = dfa_says(capsys, "verify", "here [1]/c", "--trust", "--images", "photos/*.jpg")
+    assert status == 0, err
+
+
+def test_a_run_folder_whose_command_is_no_command_is_refused(here, capsys):
+    attack(capsys, "--out", "run")
+    for words in (
+        {"model": 5},
+        {"model": None},
+        {"images": ["a"]},
+        {"channels": "all"},
+        {"settings": []},
+        {"settings": {"store": "elsewhere"}},
+        {"optimizer": {"nonsense": 1}},
+        {"k": "3"},
+        {"nonsense": 1},
+    ):
+        kept = (here / "run" / "run.json").read_text()
+        change_command(here / "run", **words)
+        for command in ("verify", "resume"):
+            status, _, err = dfa_says(capsys, command, "run", "--trust")
+            assert (status, "must be as `dfa attack` wrote it" in err) == (4, True), (words, err)
+        (here / "run" / "run.json").write_text(kept)
+
+
+def test_a_run_begun_from_python_needs_a_model(here, capsys):
+    settings = {"max_queries": 3, "progress": False}
+    dfa.run(lambda images: np.eye(2)[np.zeros(len(images), int)], IMAGES[:1], store="python", **settings)
+    dfa.run(lambda images: np.eye(2)[np.zeros(len(images), int)], IMAGES[:1], **settings).save("saved")
+    for folder in ("python", "saved"):
+        status, _, err = dfa_says(capsys, "verify", folder)
+        assert (status, "give --model" in err, "Python" in err) == (2, True, False), err
+    assert dfa_says(capsys, "resume", "python")[0] == 4
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("y\n", 0), ("yes\n", 0), ("n\n", 2), ("\n", 2), ("\x04", 2)])
+def test_a_terminal_is_asked(here, capsys, mark, answer, expected):
+    attack(capsys, "--out", "run")
+    (here / "model.py").write_text(evil(mark))
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "dfa.cli", "verify", "run", "--json"]
+    process = subprocess.Popen(command, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE)
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 4096)
+    assert not mark.exists()
+    assert b"model.py:classify" in said
+    os.write(ours, answer.encode())
+    process.stdout.read()
+    process.stdout.close()
+    assert process.wait(timeout=60) == expected
+    os.close(ours)
+    assert mark.exists() == (expected == 0)

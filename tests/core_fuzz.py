@@ -424,6 +424,7 @@ VALUES: dict[str, list[Any]] = {
     "kind": [*KINDS, "none"],
     "slot": [0, 1, 2, 3],
     "place": [0, 1, 2, 3],
+    "row": [0, 1, 5, 40],
     "image": [0, 1, -(2**63)],
     "goal": [0, 3, -(2**63), 2**63 - 1],
     "deadline": [float("inf"), 0.0, 5.0],

@@ -32,7 +32,7 @@ ROOMS = [
     "face",  # what does a user call?
     "cli",  # which words stand for that?
 ]
-ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "originals"), "ground") | {
+ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "files", "originals"), "ground") | {
     "": "face",
     "api": "face",
     "demo": "cli",

@@ -194,9 +194,9 @@ def test_originals_without_a_vector_count_as_failures(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.npy", b"no", "cannot be read"),
-        ("a.npz", b"no", "cannot be read"),
-        ("gone.npy", None, "cannot be read: FileNotFoundError"),
+        ("a.npy", b"no", "must be a .npy or .npz file of NumPy"),
+        ("a.npz", b"no", "must be a .npy or .npz file of NumPy"),
+        ("gone.npy", None, "gone.npy.: No such file"),
         ("a.csv", b"", "must begin with a header of 4 columns"),
         ("a.csv", b"a,b,c\n1,2,3\n", "must begin with a header of 4 columns.*begins with 3"),
         ("a.csv", b"1,2,3,4\n1,2,3,4\n", "which are numbers"),

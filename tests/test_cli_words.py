@@ -52,7 +52,7 @@ def here(tmp_path, monkeypatch):
         (["model.py:classify", "photos", "--shows", "label"], "num_classes must be an integer of 2 or more"),
         (["model.py:classify", "photos", "--k", "3"], "goes with returns='top_k'"),
         (["no_such_module:classify", "photos"], "cannot import 'no_such_module': ModuleNotFoundError"),
-        (["gone.py:classify", "photos"], "'gone.py' must be a file that exists"),
+        (["gone.py:classify", "photos"], "cannot read 'gone.py': No such file"),
         (["model.py:nested", "photos"], "got the class Scores"),
         (["model.py:classify", "nowhere"], "IMAGES must be a folder or a glob with images"),
         (["model.py:classify", "photos/*.png"], "IMAGES must be a folder or a glob with images"),

@@ -470,6 +470,6 @@ def test_a_file_that_is_larger_than_any_of_its_kind_is_not_read(unfinished, tmp_
     run = Path(shutil.copytree(unfinished, tmp_path / "run"))
     (run / "results.json").unlink()
     with (run / "run.json").open("r+b") as file:
-        file.truncate(2**26 + 1)
-    with pytest.raises(dfa.StoreError, match=r"must hold no more than 67,108,864 bytes, and holds 67,108,865"):
+        file.truncate(2**28 + 1)
+    with pytest.raises(dfa.StoreError, match=r"must hold no more than 268,435,456 bytes, and holds 268,435,457"):
         dfa.Result.load(run)

@@ -32,7 +32,7 @@ class TestLoad:
     def test_another_version_of_the_layout_is_refused(self, tmp_path: Path) -> None:
         make_result().save(tmp_path)
         text = (tmp_path / "results.json").read_text()
-        (tmp_path / "results.json").write_text(text.replace('"version": 3', '"version": 99'))
+        (tmp_path / "results.json").write_text(text.replace('"version": 4', '"version": 99'))
         with pytest.raises(StoreError, match="got version 99"):
             Result.load(tmp_path)
 

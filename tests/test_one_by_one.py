@@ -97,6 +97,25 @@ def test_a_request_to_stop_is_no_failure():
         send(dfa.OneByOne(stop))
 
 
+def test_a_function_that_asks_to_exit_is_a_failure():
+    def leaves(image):
+        raise SystemExit(3)
+
+    with pytest.raises(PartialAnswer, match="answered 0 of 4 images: SystemExit: 3"):
+        send(dfa.OneByOne(leaves))
+
+
+def test_an_answer_about_some_rows_of_a_batch_that_was_changed_is_none():
+    def ask(images):
+        images.setflags(write=True)
+        images[:] = 0
+        raise PartialAnswer([0], brightness(images[:1]))
+
+    with pytest.raises(OracleError, match="must leave the batch that it is given as it is") as caught:
+        gate_to(ask).send(IMAGES.copy(), INDICES, Purpose.CLEAN)
+    assert not isinstance(caught.value, PartialAnswer)
+
+
 def test_rows_that_are_known_count_and_are_not_sent():
     sent = []
 

@@ -77,3 +77,10 @@ def test_the_tolerance_of_a_model_follows_its_output(dtype, tolerance):
     assert oracle.tolerance == tolerance
     scores = Gate(oracle, num_images=1, max_queries=9).ask(images(9), np.zeros(9, dtype=np.int64), Purpose.CLEAN)
     assert scores.shape == (9, 1000)
+
+
+def test_a_probability_near_nothing_leaves_less_than_one():
+    model = small(keras.layers.Dense(1, activation="sigmoid"))
+    model.layers[-1].set_weights([np.zeros((16, 1)), np.array([-20.0])])
+    # In float32 it would be 1.
+    assert 1 - 1e-8 < as_oracle(model).scores(images(1))[0, 0] < 1

@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import closing, suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import dfa
+from dfa.engine.jury import Claim, Jury
 from dfa.errors import OracleError, PartialAnswer
+from dfa.runs.journal import Picture
 from dfa.runs.store import Store
 from oracles import Recorder, Until, raising
 from small_problem import CLASSIFIER, IMAGES
@@ -266,3 +269,18 @@ def test_a_run_that_is_not_kept_gives_back_what_it_found():
     with pytest.raises(OracleError, match=r"answered \d of 4 images: ConnectionError: 503") as caught:
         dfa.run(dfa.OneByOne(function), IMAGES, **SETTINGS)
     assert caught.value.result.success.any()
+
+
+def test_claims_that_were_asked_about_in_vain_are_due_at_once():
+    def fails():
+        raise PartialAnswer([], [])
+
+    plan = SimpleNamespace(confirmation=SimpleNamespace(is_repeated=False))
+    oracle = SimpleNamespace(ask_ahead=lambda *_: fails)
+    jury = Jury(plan, oracle, None, None, batch_size=4)
+    jury.hear(Claim(SimpleNamespace(index=0), Picture(IMAGES[0], IMAGES[0])))
+    while not jury.is_due:
+        jury.wait()
+    with pytest.raises(PartialAnswer):
+        jury.ask_ahead()()
+    assert jury.is_due

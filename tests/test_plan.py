@@ -28,6 +28,9 @@ def test_a_plan_is_what_it_was_after_its_run():
         threads=None,
         progress=False,
         ids=None,
+        layout=None,
+        names=None,
+        class_names=None,
     )
     first, second = attack(plan), attack(plan)
     assert [record.id for record in first.records] == [record.id for record in second.records]

@@ -348,6 +348,6 @@ def test_oracles_and_images_are_given_by_place_and_settings_by_name():
 @pytest.mark.parametrize("store", [5, b"runs", object()])
 def test_what_is_no_folder_is_refused(store):
     oracle = Recorder(CLASSIFIER)
-    with pytest.raises((TypeError, dfa.DfaError), match="str"):
+    with pytest.raises(dfa.InvalidInputError, match="store must be a path, got"):
         dfa.run(oracle, IMAGES, store=store)
     assert oracle.num_images == 0

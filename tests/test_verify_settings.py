@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -85,6 +86,25 @@ def test_an_array_of_epsilon_is_believed_only_where_the_settings_tell_the_same(r
     assert {"settings", "epsilon"} == {each.check for each in verification.findings}
     # The user's own epsilon is what counts.
     assert problems(folder, epsilon=14) == ""
+
+
+def test_only_a_file_of_the_folder_is_read(run, tmp_path):
+    folder = run("array")
+    (folder / "epsilon.npy").rename(tmp_path / "elsewhere.npy")
+    (folder / "epsilon.npy").symlink_to(tmp_path / "elsewhere.npy")
+    assert "must be a regular file" in problems(folder)
+    (folder / "epsilon.npy").unlink()
+    os.mkfifo(folder / "epsilon.npy")
+    assert "must be a regular file" in problems(folder)
+
+
+def test_a_file_of_another_shape_is_not_read_into_memory(run):
+    folder = run("array")
+    header = np.lib.format.header_data_from_array_1_0(np.zeros(0, np.uint8)) | {"shape": (2**40,)}
+    with (folder / "epsilon.npy").open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + 2**40)
+    assert "and holds 1,099,511,627,904" in problems(folder)
 
 
 @pytest.mark.parametrize("content", [b"garbage", None])
@@ -172,6 +192,13 @@ def test_what_a_record_leaves_out_is_found(run, field):
     folder = run("number")
     change_records(folder, **{field: None})
     assert f"it does not tell {field}" in problems(folder, "record")
+
+
+@pytest.mark.parametrize("fields", [{"target": 10}, {"target": -1}, {"class_before": 10}])
+def test_a_class_that_the_oracle_has_not_is_found(run, fields):
+    folder = run("targeted" if "target" in fields else "number")
+    change_records(folder, **fields)
+    assert not dfa.verify(folder, CLASSIFIER).holds
 
 
 def test_a_target_that_is_not_the_runs_is_found(run):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ def run(
     overwrite: bool = False,
     resume: bool = False,
     ids: ArrayLike | None = None,
+    layout: str | None = None,
+    names: Sequence[str | os.PathLike[str]] | None = None,
+    class_names: Sequence[str] | None = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
 
@@ -99,6 +103,12 @@ def run(
             they were (only `threads`, `progress` and `store` may differ), and the result is then what the run would
             have ended with, had it not been cut short. A run that has ended is read back.
         ids: Integers that name the images' random streams, (N,). None: made from the images' bytes.
+        layout: "NHWC" says that images whose channels seem to come first, such as (N, 3, 32, 32), are meant as they
+            are: 3 high, with 32 channels. Otherwise they are refused.
+        names: Files that the images came from, or other names, one per image; records, tables and reports carry them
+            (`Record.source`). None: `images.names`, if the sequence has a list of so many strings there.
+        class_names: What the oracle's classes are called, in their order. `labels` and `targets` may then hold names,
+            and reports show them.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -137,6 +147,9 @@ def run(
         threads=threads,
         progress=progress,
         ids=ids,
+        layout=layout,
+        names=names,
+        class_names=class_names,
     )
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
-from typing import Any, TypeGuard, TypeVar
+from pathlib import Path
+from typing import Any, Final, TypeGuard, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
 
 E = TypeVar("E", bound=Enum)
+
+MOST: Final = 2**31 - 1
+"""The largest number that the core takes."""
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -30,6 +35,57 @@ def require_integer(name: str, value: object, least: int, most: int | None = Non
     return int(value)
 
 
+def require_count(name: str, value: object, least: int, most: int = MOST) -> int:
+    """Return an argument that must be an integer that the core can hold.
+
+    Raises:
+        InvalidInputError: It is not.
+    """
+    # Apart, since an end that nobody comes near says nothing to those who are below the other.
+    require_integer(name, value, least)
+    return require_integer(name, value, least, most)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether `value` is an integer or a float, NumPy's included, and no bool."""
+    return is_integer(value) or isinstance(value, float | np.floating)
+
+
+def require_flag(name: str, value: object) -> bool:
+    """Return an argument that must be True or False.
+
+    Raises:
+        InvalidInputError: It is neither; a word such as "no" would count as True.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def require_path(name: str, value: object) -> Path:
+    """Return an argument that must be a path.
+
+    Raises:
+        InvalidInputError: It is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidInputError(f"{name} must be a path, got {value!r}")
+    return Path(value)
+
+
+def as_text(name: str | os.PathLike[str]) -> str:
+    """Return a name that can be written as UTF-8, whatever bytes it has on disk."""
+    return os.fspath(name).encode("utf-8", "backslashreplace").decode()
+
+
+def as_length(values: Any) -> int | None:
+    """Return how many items a value holds, None where it is no collection."""
+    try:
+        return len(values)
+    except TypeError:
+        return None
+
+
 def one_of(kinds: type[E], value: Any, name: str) -> E:
     """Return the member of an enumeration that `value` is, or names.
 
@@ -44,7 +100,7 @@ def one_of(kinds: type[E], value: Any, name: str) -> E:
         ) from None
 
 
-def as_array(values: ArrayLike) -> NDArray[Any]:
+def as_array(values: Any) -> NDArray[Any]:
     """Return an array; one of objects where NumPy cannot make a table of them (a ragged list, say)."""
     try:
         return np.asarray(values)

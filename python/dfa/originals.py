@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+
+_CHANNELS: Final = (1, 3, 4)
+"""Of grey, RGB and RGBA."""
 
 
 class Form(Enum):
@@ -27,7 +30,7 @@ class Form(Enum):
             return f"must hold finite integers or floats, got {original.dtype} of shape {original.shape}"
         if original.dtype == np.uint8 and original.ndim == 3 and original.size != 0:
             return ""
-        return f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{float_hint(original)}"
+        return f"must be uint8 of shape (H, W, C), got {original.dtype} of shape {original.shape}{_hints(original)}"
 
     @classmethod
     def recorded(cls, config: Mapping[str, Any]) -> Form:
@@ -45,6 +48,24 @@ def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
     exact = np.int64 if original.dtype.kind in "iu" else np.float64
     change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
     return change
+
+
+def _hints(original: NDArray[Any]) -> str:
+    turned = "; transpose (C, H, W) with image.transpose(1, 2, 0)" if is_channels_first(original.shape) else ""
+    added = "; a grey image (H, W) needs its channel, image[..., None]" if original.ndim == 2 else ""
+    return turned + added + float_hint(original)
+
+
+def is_channels_first(shape: Sequence[int]) -> bool:
+    """Tell whether an image of this shape is more likely (C, H, W) than (H, W, C).
+
+    So where the first axis is as short as channels are (1, 3 or 4), the last is not, and the other two are longer.
+    (3, 8, 4) may be either, and is taken as it stands.
+    """
+    if len(shape) != 3:
+        return False
+    first, *others = shape
+    return first in _CHANNELS and shape[2] not in _CHANNELS and min(others) > first
 
 
 def float_hint(images: NDArray[Any]) -> str:

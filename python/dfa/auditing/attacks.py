@@ -22,9 +22,10 @@ from dfa.auditing.audit_report import AuditReport
 from dfa.auditing.normalizers import Affine, AnyNormalizer, Layout, Vectors, as_normalizer, checked_vectors
 from dfa.auditing.vector_oracle import VectorOracle, as_vector_oracle
 from dfa.auditing.vectors import on_host
+from dfa.engine.inputs import Inputs
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
-from dfa.search.goals import parse_labels
+from dfa.search.goals import Rank, parse_labels, parse_targets
 from dfa.types import Classes, Images
 
 
@@ -76,10 +77,14 @@ def audit_attack(
             "images must be uint8 of shape (N, H, W, C), got "
             + (f"{images.dtype} of shape {images.shape}" if isinstance(images, np.ndarray) else type(images).__name__)
         )
+    # Before the attack, which may take hours.
+    Inputs(images, layout=audit_arguments.get("layout"))
     parsed = parse_labels(labels, len(images))
     if parsed is None:
         raise InvalidInputError("labels must be class ids, one per image, since attacks need them; got None")
-    goals = None if targets is None else parse_labels(np.broadcast_to(targets, (len(images),)), len(images))
+    goals = parse_targets(targets, num_images=len(images), labels=parsed)
+    if isinstance(goals, Rank):
+        raise InvalidInputError(f"targets must be class ids, since attacks need them; got {targets!r}")
     adapter = _adapter(attack, model, epsilon, dict(options or {}))
     adapter.check_goals(goals)
     space = adapter.normalizer(images.shape) if normalizer is None else as_normalizer(normalizer)

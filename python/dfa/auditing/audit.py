@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from dfa.auditing.audit_report import AuditReport
 from dfa.auditing.audit_run import AuditRun
 from dfa.auditing.normalizers import Affine
 from dfa.auditing.roundings import Rounding
-from dfa.checks import require_integer
+from dfa.checks import is_number, require_count, require_integer
 from dfa.errors import InvalidInputError, MostSkippedWarning
 from dfa.oracle.codecs import Codec
 from dfa.search.goals import Rank
@@ -39,6 +38,7 @@ def audit(
     seed: int = 0,
     batch_size: int = 256,
     threads: int = 2,
+    layout: str | None = None,
 ) -> AuditReport:
     """Bring an attack's adversarial vectors back to 8-bit images, ask again, and report what is left.
 
@@ -75,6 +75,7 @@ def audit(
         seed: 0..2**64 - 1, of stochastic rounding. Its draws depend on (seed, id), not on order or batch.
         batch_size: The most images per call of an oracle.
         threads: Threads that round, write and read images beside the oracle.
+        layout: As in `dfa.run`, of the originals. That of the vectors is the normalizer's.
 
     Returns:
         The report: `str(report)`, `report.summary()`, `report.records`, `report.to_pandas()`, `report.plot(path)`.
@@ -110,8 +111,9 @@ def audit(
         epsilon=_checked_epsilon(epsilon),
         ids=ids,
         seed=require_integer("seed", seed, 0, 2**64 - 1),
-        batch_size=require_integer("batch_size", batch_size, 1),
+        batch_size=require_count("batch_size", batch_size, 1),
         threads=require_integer("threads", threads, 1, 1024),
+        layout=layout,
     ).run(started)
     if skips := report.skips("labels=, and at class_offset= of dfa.TfliteOracle"):
         warnings.warn(skips, MostSkippedWarning, stacklevel=2)
@@ -128,7 +130,7 @@ def _several(value: Any, single: tuple[type, ...], name: str) -> list[Any]:
         return [value]
     if not values:
         raise InvalidInputError(f"{name} must name at least one, got none")
-    if len({each.name if isinstance(each, Codec) else each for each in values}) != len(values):
+    if len({each.name if isinstance(each, Codec) else str(each) for each in values}) != len(values):
         raise InvalidInputError(f"{name} must name each one once, got {value!r}")
     return values
 
@@ -136,8 +138,8 @@ def _several(value: Any, single: tuple[type, ...], name: str) -> list[Any]:
 def _checked_epsilon(epsilon: float | None) -> float | None:
     if epsilon is None:
         return None
-    if isinstance(epsilon, bool) or not isinstance(epsilon, int | float | np.number) or not 1 <= epsilon <= 255:
-        is_share = isinstance(epsilon, float) and 0 < epsilon < 1
+    if not is_number(epsilon) or not 1 <= epsilon <= 255:
+        is_share = is_number(epsilon) and 0 < epsilon < 1
         hint = f"; did you mean {epsilon * 255:g}, which is {epsilon:g} of 255?" if is_share else ""
         raise InvalidInputError(f"epsilon must be None or a number of grey levels in 1..255, got {epsilon!r}{hint}")
     return float(epsilon)

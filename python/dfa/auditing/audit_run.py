@@ -54,13 +54,14 @@ class AuditRun:
         seed: int,
         batch_size: int,
         threads: int,
+        layout: str | None,
     ) -> None:
         """Take the arguments of `dfa.audit`, and check those that it has not.
 
         Raises:
             InvalidInputError: One is not as it must be.
         """
-        self._inputs = Inputs(originals)
+        self._inputs = Inputs(originals, layout=layout)
         number = self._inputs.num_images
         assert self._inputs.shape is not None
         self._shape: tuple[int, int, int] = self._inputs.shape

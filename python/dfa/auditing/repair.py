@@ -32,7 +32,7 @@ from dfa.auditing.repair_report import RepairReport, Stage
 from dfa.auditing.repair_search import Repair, open_lattice
 from dfa.auditing.vector_oracle import image_and_vector_oracles
 from dfa.auditing.vectors import checked_claims, read_vectors
-from dfa.checks import one_of, require_integer
+from dfa.checks import as_array, as_length, one_of, require_count, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import DfaError, Interrupted, InvalidInputError
 from dfa.oracle.gate import Gate
@@ -60,6 +60,7 @@ def repair(
     seed: int = 0,
     batch_size: int = 256,
     threads: int | None = None,
+    layout: str | None = None,
 ) -> RepairReport:
     """Search, around vectors whose nearest image is benign, for images that are adversarial, by queries alone.
 
@@ -86,6 +87,7 @@ def repair(
         batch_size: The most images per call of the oracle; the images of a batch are searched side by side. Results do
             not depend on it.
         threads: Threads of the C++ core. None: 1. Results do not depend on it.
+        layout: As in `dfa.run`, of the originals.
 
     Returns:
         Records, adversarial images, and `summary()`.
@@ -100,7 +102,7 @@ def repair(
         Paper, section 3.1.1; see `dfa.auditing.repair`.
     """
     started = time.perf_counter()
-    inputs = Inputs(originals)
+    inputs = Inputs(originals, layout=layout)
     parsed_labels = parse_labels(labels, inputs.num_images)
     parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
     space = as_normalizer(normalizer)
@@ -110,7 +112,7 @@ def repair(
     assert inputs.shape is not None
     example = checked_vectors(space, inputs.load(0)[None])
     max_queries = require_integer("max_queries", max_queries, 1)
-    batch_size = require_integer("batch_size", batch_size, 1)
+    batch_size = require_count("batch_size", batch_size, 1)
     work = Repair(
         inputs=inputs,
         vectors=read_vectors(vectors, inputs.num_images, example.shape[1:]),
@@ -122,7 +124,7 @@ def repair(
         max_queries=max_queries,
         lattice=open_lattice(
             inputs.shape,
-            stages=[one_of(Stage, each, "stages") for each in stages],
+            stages=_checked_stages(stages),
             num_stochastic=require_integer("num_stochastic", num_stochastic, 0, 2**32 - 1),
             seed=require_integer("seed", seed, 0, 2**64 - 1),
             threads=1 if threads is None else require_integer("threads", threads, 1, 1024),
@@ -143,10 +145,16 @@ def repair(
     return work.report(started)
 
 
+def _checked_stages(stages: Any) -> list[Stage]:
+    if isinstance(stages, str | Stage) or as_length(stages) is None:
+        raise InvalidInputError(f"stages must be a sequence of stages, such as ('outward', 'blocks'), got {stages!r}")
+    return [one_of(Stage, each, "stages") for each in stages]
+
+
 def _checked_epsilon(epsilon: ArrayLike | None, number: int) -> NDArray[np.int64]:
     if epsilon is None:
         return np.full(number, 255, dtype=np.int64)
-    given = np.asarray(epsilon)
+    given = as_array(epsilon)
     if given.dtype.kind not in "iu" or given.shape not in ((), (number,)) or given.min() < 1 or given.max() > 255:
         raise InvalidInputError(
             f"epsilon must be None, or in grey levels: an integer of 1..255, or one per image, ({number},); got "

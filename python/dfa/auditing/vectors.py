@@ -14,7 +14,7 @@ An original without a vector (a verifier that found no witness, say) counts as a
 from __future__ import annotations
 
 import csv
-import zipfile
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.auditing.normalizers import Vectors
 from dfa.checks import as_array
 from dfa.errors import InvalidInputError
+from dfa.files import opened, opened_arrays
 
 
 class GivenVectors:
@@ -122,33 +123,30 @@ def _rows(indices: NDArray[Any], num_vectors: int, num_images: int) -> NDArray[n
 def _read_file(path: Path, vector_shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the vectors of a file, and the originals they belong to where it says so."""
     readers: dict[str, Callable[[], tuple[NDArray[Any], NDArray[Any] | None]]] = {
-        ".npy": lambda: (np.load(path, mmap_mode="r", allow_pickle=False), None),
-        ".npz": lambda: _read_npz(path),
+        ".npy": lambda: _read_arrays(path),
+        ".npz": lambda: _read_arrays(path),
         ".csv": lambda: _read_csv(path, vector_shape),
     }
     if path.suffix not in readers:
         raise InvalidInputError(f"vectors must be in a file .npy, .npz or .csv, got {path}")
-    try:
-        return readers[path.suffix]()
-    except InvalidInputError:
-        raise
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InvalidInputError(f"the vectors in {path} cannot be read: {type(error).__name__}: {error}") from error
+    return readers[path.suffix]()
 
 
-def _read_npz(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    with np.load(path, allow_pickle=False) as arrays:
+def _read_arrays(path: Path) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    with opened_arrays(path) as arrays:
+        if isinstance(arrays, np.ndarray):
+            return arrays, None
         if "vectors" not in arrays:
             raise InvalidInputError(f"{path} must hold an array named 'vectors', and holds {sorted(arrays.files)}")
-        return arrays["vectors"], arrays.get("indices")
+        return on_host(arrays["vectors"]), None if "indices" not in arrays else on_host(arrays["indices"])
 
 
 def _read_csv(path: Path, vector_shape: tuple[int, ...]) -> tuple[NDArray[Any], NDArray[Any] | None]:
     size = int(np.prod(vector_shape))
     values: list[list[float]] = []
     indices: list[int] = []
-    with path.open(newline="", encoding="utf-8") as file:
-        lines = csv.reader(file)
+    with opened(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        lines = csv.reader(text)
         header = [name.strip() for name in next(lines, [])]
         has_index = header[:1] == ["index"]
         if len(header) != size + has_index or _is_number(header[-1]):

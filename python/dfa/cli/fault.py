@@ -33,7 +33,10 @@ def tell_fault(error: BaseException, arguments: Sequence[str]) -> str:
                 "w", prefix="dfa-fault-", suffix=".txt", encoding="utf-8", errors="backslashreplace", delete=False
             ) as file:
                 file.write(text)
-            return f"{told}please report it to dfa's developers with {file.name} (version, command, traceback)"
+            return (
+                f"{told}please report it to dfa's developers with {file.name} (version, command, traceback; "
+                "DFA_DEBUG=1 prints them instead)"
+            )
         except OSError:
             pass
     return f"{told}please report it to dfa's developers with what follows (version, command, traceback)\n{text}"

@@ -132,8 +132,8 @@ def benchmark(
     if not sizes or min(sizes) < 1 or pilot < 1 or (number is not None and number < 1):
         raise InvalidInputError("sizes, pilot and number must be 1 or more")
     asked = as_oracle(oracle)
-    chosen = np.unique(np.linspace(0, len(images) - 1, min(pilot, len(images))).astype(np.int64))
-    inputs = Inputs(images)
+    inputs = Inputs(images, layout=settings.get("layout"))
+    chosen = np.unique(np.linspace(0, inputs.num_images - 1, min(pilot, inputs.num_images)).astype(np.int64))
     some = np.stack([inputs.load(int(place)) for place in chosen])
     throughput = tuple(_throughput(asked, some, size, seconds) for size in sorted(set(sizes)))
     best = max(each.images_per_second for each in throughput)
@@ -142,7 +142,11 @@ def benchmark(
         asked,
         some,
         None if labels is None else np.asarray(labels)[chosen],
-        **{"progress": False, **_settings_of(settings, chosen, len(images)), "batch_size": recommended.batch_size},
+        **{
+            "progress": False,
+            **_settings_of(settings, chosen, inputs.num_images),
+            "batch_size": recommended.batch_size,
+        },
     )
     profile = result.profile
     rows = max(1, profile.rows_sent)
@@ -157,7 +161,7 @@ def benchmark(
         oracle_seconds=oracle_seconds,
         optimizer_seconds=optimizer_seconds,
         optimizer_share=optimizer_seconds / per_query,
-        forecast=_forecast(result, len(images) if number is None else number, per_query),
+        forecast=_forecast(result, inputs.num_images if number is None else number, per_query),
     )
 
 

@@ -45,6 +45,8 @@ class Request:
         k: How many classes are shown.
         shows: What of the model's answers is shown; None for all.
         space: The search space; None for the ball.
+        class_names: A file of them, one a line; or None.
+        image_layout: "NHWC" where images look like (C, H, W) and are not; else None.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -70,6 +72,8 @@ class Request:
     k: int | None = None
     shows: str | None = None
     space: str | None = None
+    image_layout: str | None = None
+    class_names: str | None = None
 
     @classmethod
     def of_run(cls, folder: Path) -> Request:

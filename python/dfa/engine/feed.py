@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dfa.checks import as_text
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
@@ -16,6 +17,7 @@ from dfa.errors import InvalidInputError, OracleError
 from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
+from dfa.search.class_names import check_class_names
 from dfa.search.goals import check_label_range, resolve_targets
 from dfa.search.objectives import measure, predicted
 from dfa.types import Image
@@ -140,18 +142,19 @@ class Feed:
         while len(images) < self._batch_size and self.num_read < self._plan.inputs.num_images:
             index = self.num_read
             self.num_read += 1
-            label = self._plan.label(index)
+            label, source = self._plan.label(index), self._plan.inputs.source(index)
             try:
                 image = self._plan.inputs.load(index)
             except InvalidInputError as error:
                 # One unreadable file of a folder must not cost the others their results.
                 self._ledger.note_read(index, None)
-                self._ledger.settle(Record(index=index, id=0, status=Status.ERROR, reason=str(error), label=label))
+                record = Record(index=index, id=0, status=Status.ERROR, reason=as_text(str(error)), label=label)
+                self._ledger.settle(replace(record, source=source))
                 continue
             self._ledger.note_read(index, image)
             images.append(image)
             name = self._plan.ids.name(index, image)
-            drafts.append(Record(index=index, id=name, status=Status.UNFINISHED, label=label))
+            drafts.append(Record(index=index, id=name, status=Status.UNFINISHED, source=source, label=label))
         return drafts, images
 
     def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
@@ -160,6 +163,7 @@ class Feed:
         # What a randomised oracle says on average is what it is attacked for.
         scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
         check_label_range(self._plan.labels, scores.shape[1])
+        check_class_names(self._plan.class_names, scores.shape[1])
         goals = resolve_targets(self._plan.targets, scores, indices)
         classes = predicted(scores)
         if not self._plan.optimizer.archive:

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.checks import as_array
+from dfa.checks import as_array, as_length, as_text
 from dfa.errors import InvalidInputError
-from dfa.originals import Form, float_hint
+from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
 
 OTHER_SHAPE: Final = "must have the shape of the first"
 """What is said of an image that has another; also whoever can resize images knows it by that."""
+_IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
+_LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
+"""What the columns of public data sets are called."""
 
 
 class Inputs:
@@ -27,22 +31,41 @@ class Inputs:
         form: What they are.
         shape: (H, W, C) of every image.
         dtype: uint8 of images.
+        names: Files that they came from, or other names, one per image; or None.
     """
 
-    def __init__(self, images: ImageSequence | Sequence[Any] | NDArray[Any], form: Form = Form.IMAGES) -> None:
+    def __init__(
+        self,
+        images: ImageSequence | Sequence[Any] | NDArray[Any],
+        form: Form = Form.IMAGES,
+        *,
+        layout: str | None = None,
+        names: Sequence[str | os.PathLike[str]] | None = None,
+    ) -> None:
         """Look at the length and at the first image; read nothing else.
 
         Args:
             images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
                 uint8 (H, W, C) images of one shape.
             form: What they are to be instead.
+            layout: "NHWC" where images that look like (C, H, W) are (H, W, C) all the same.
+            names: Files that the images came from, or other names, one per image; None: the `names` of the sequence, if
+                it has a list of strings under that name.
 
         Raises:
-            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C).
+            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C), or looks like
+                (C, H, W).
         """
+        if not (layout is None or (isinstance(layout, str) and layout == "NHWC")):
+            raise InvalidInputError(
+                f"layout must be None or 'NHWC', got {layout!r}; images (N, C, H, W) must be transposed"
+            )
         is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
         if is_array and (images.dtype != np.uint8 or images.ndim != 4):  # type: ignore[union-attr]
             raise InvalidInputError(_describe_array(np.asarray(images)))
+        if isinstance(images, Mapping):
+            name = _one_of(_IMAGE_NAMES, images) or "images"
+            raise InvalidInputError(f"images must be a sequence, and are {_keys(images)}; pass data[{name!r}]")
         if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
             raise InvalidInputError(
                 "images must be uint8 of shape (N, H, W, C), or a sequence of uint8 images with __len__ and "
@@ -55,8 +78,15 @@ class Inputs:
         self.form = form
         self.shape: Any = None  # a tuple of integers, three of images
         first = self.load(0)
+        if form is Form.IMAGES and layout is None and is_channels_first(first.shape):
+            raise InvalidInputError(_describe_channels_first(images, first.shape))
         self.shape = first.shape
         self.dtype = first.dtype
+        self.names = _names(names, images, self.num_images)
+
+    def source(self, index: int) -> str | None:
+        """Return the name of image `index`, if it has one."""
+        return None if self.names is None else self.names[index]
 
     def load(self, index: int) -> NDArray[Any]:
         """Return a copy of image `index`: uint8, (H, W, C), C-contiguous.
@@ -65,7 +95,11 @@ class Inputs:
             InvalidInputError: It cannot be read, or is not a uint8 image of the run's shape.
         """
         try:
-            image = np.asarray(self._images[index])
+            item = self._images[index]
+            _refuse_item(item)
+            image = np.asarray(item)
+        except InvalidInputError as error:
+            raise InvalidInputError(f"image {index}: {error}") from error
         except Exception as error:  # a user's sequence may raise anything
             raise InvalidInputError(f"image {index} cannot be read: {type(error).__name__}: {error}") from error
         problem = self.form.why_not(image)
@@ -126,8 +160,84 @@ class StreamIds:
         return int.from_bytes(named, "little")
 
 
+def _names(given: Any, images: Any, number: int) -> list[str] | None:
+    """Return a name for every image, or None.
+
+    Raises:
+        InvalidInputError: What was given is not one string or path per image.
+    """
+    if given is None:
+        given = getattr(images, "names", None)
+        # Other libraries have other things under that name: torch a tuple, of a tensor's axes.
+        is_ours = isinstance(given, list) and len(given) == number and all(isinstance(each, str) for each in given)
+        return [as_text(each) for each in given] if is_ours else None
+    if isinstance(given, str | bytes | Mapping | set) or as_length(given) != number:
+        shown = f"{given!r:.60}" if as_length(given) is None else f"{as_length(given)} of type {type(given).__name__}"
+        raise InvalidInputError(
+            f"names must be None or a list of {number} strings or paths, one per image, got {shown}"
+        )
+    names = list(given)
+    wrong = next((place for place, each in enumerate(names) if not isinstance(each, str | os.PathLike)), None)
+    if wrong is not None:
+        raise InvalidInputError(f"names must be strings or paths, got {names[wrong]!r:.60} for image {wrong}")
+    return [as_text(each) for each in names]
+
+
+def _refuse_item(item: Any) -> None:
+    """Refuse an item that is more than an image, as a data set gives it, with how to take it apart.
+
+    Raises:
+        InvalidInputError: It is a dict, or a pair of an array and a label.
+    """
+    if isinstance(item, Mapping):
+        image, label = _one_of(_IMAGE_NAMES, item), _one_of(_LABEL_NAMES, item)
+        cure = f"images=[np.asarray(each[{image or next(iter(item), '')!r}]) for each in data]"
+        cure += f", labels=[each[{label!r}] for each in data]" if label else ""
+        raise InvalidInputError(f"it must be an array alone, and is {_keys(item)}; pass {cure}")
+    if isinstance(item, tuple | list) and len(item) == 2 and _num_axes(item[0]) > max(0, _num_axes(item[1])):
+        raise InvalidInputError(
+            f"it must be an array alone, and is a pair ({type(item[0]).__name__}, {type(item[1]).__name__}); pass "
+            "images=[np.asarray(image) for image, _ in data], labels=[label for _, label in data]"
+        )
+
+
+def _num_axes(value: Any) -> int:
+    """Return how many axes an array has that a value makes, -1 where it makes none."""
+    try:
+        return np.asarray(value).ndim
+    except (ValueError, TypeError, RuntimeError):  # ragged, or a tensor elsewhere
+        return -1
+
+
+def _keys(item: Mapping[Any, Any]) -> str:
+    shown = ", ".join(repr(key) for key in list(item)[:6])
+    return f"a dict of {shown or 'nothing'}"
+
+
+def _one_of(names: Sequence[str], item: Mapping[Any, Any]) -> str | None:
+    return next((name for name in names if name in item), None)
+
+
+def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
+    if isinstance(images, np.ndarray):
+        cure = "images.transpose(0, 2, 3, 1)"
+    elif hasattr(images, "permute"):
+        cure = "images.permute(0, 2, 3, 1)"  # a tensor of torch
+    else:
+        cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"
+    return (
+        f"each image must be of shape (H, W, C), and {shape} looks like (C, H, W); pass {cure}, or layout='NHWC' "
+        f"(--image-layout NHWC) if it is {shape[0]} high and has {shape[2]} channels"
+    )
+
+
 def _describe_array(images: NDArray[Any]) -> str:
     text = f"images must be uint8 of shape (N, H, W, C), got {images.dtype} of shape {images.shape}"
+    if images.ndim == 4 and is_channels_first(images.shape[1:]):
+        text += "; transpose with images = images.transpose(0, 2, 3, 1)"
     if images.dtype == np.uint8 and images.ndim == 3:
-        return f"{text}; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
+        text += "; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
+        return text + (
+            ", images.transpose(1, 2, 0)[None] for one image (C, H, W)" if is_channels_first(images.shape) else ""
+        )
     return text + float_hint(images)

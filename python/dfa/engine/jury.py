@@ -148,7 +148,6 @@ class Jury:
 
         Until then the claims count as waiting.
         """
-        self._turns = 0
         batch = self.claims[: self._batch_size]
         indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
         images = np.stack([claim.picture.image for claim in batch])
@@ -158,6 +157,7 @@ class Jury:
             for claim, row in zip(batch, answer(), strict=True):
                 self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
             del self.claims[: len(batch)]
+            self._turns = 0
             self._oracle.forget(Purpose.VERIFICATION)
 
         return settle

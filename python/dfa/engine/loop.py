@@ -162,7 +162,8 @@ class Loop:
         self._jury.leave_unconfirmed(reason)
         self._feed.leave_unfinished(reason)
         for index in self._ledger.unsettled():
-            record = Record(index, 0, Status.UNFINISHED, label=self._plan.label(index))
+            source = self._plan.inputs.source(index)
+            record = Record(index, 0, Status.UNFINISHED, source=source, label=self._plan.label(index))
             self._ledger.leave_unfinished(record, reason)
         return self._result()
 

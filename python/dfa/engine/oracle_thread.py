@@ -152,8 +152,8 @@ class OracleThread:
         return self._kept.take(_sent(images, indices, purpose)) if self._kept else None
 
     def _answer(self, question: _Question) -> Answer:
-        # What waited behind a call that failed would be paid for, and its answer never be looked at. Whoever looks
-        # first, at whichever of them, sees why.
+        # What waited behind a call that failed would be paid for, and its answer never be looked at.
+        # Whoever looks first, at whichever of them, sees why.
         if self.failure is not None:
             raise self.failure
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.checks import is_integer, require_integer
+from dfa.checks import is_integer, is_number, require_count, require_flag, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
 from dfa.originals import Form
 from dfa.results.record import Record
 from dfa.runs.store import Store
+from dfa.search.class_names import parse_class_names
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import LabelWalk, Questions
@@ -37,6 +39,7 @@ class Plan:
         inputs: The images.
         ids: Names their random streams.
         labels: int64, (N,), or None for the oracle's own answers.
+        class_names: One per class of the oracle, or None.
         targets: Class ids, a rank, or None in an untargeted run.
         space: What may become of each image.
         optimizer: How candidates are made.
@@ -58,6 +61,7 @@ class Plan:
     inputs: Inputs
     ids: StreamIds
     labels: Classes | None
+    class_names: tuple[str, ...] | None
     targets: Targets
     space: BoundSpace
     optimizer: Racos
@@ -108,6 +112,9 @@ def make_plan(
     threads: int | None,
     progress: bool | Callable[[Record], None],
     ids: ArrayLike | None,
+    layout: str | None,
+    names: Sequence[str | os.PathLike[str]] | None,
+    class_names: Sequence[str] | None,
 ) -> Plan:
     """Check the arguments of `dfa.run`, and return the run that they describe.
 
@@ -115,10 +122,13 @@ def make_plan(
         InvalidInputError: An argument is not as `dfa.run` describes it.
     """
     space = _checked_space(space, epsilon)
-    inputs = Inputs(images, space.form)
+    inputs = Inputs(images, space.form, layout=layout, names=names)
     optimizer = _checked_optimizer(optimizer, space)
-    parsed_labels = parse_labels(labels, inputs.num_images)
-    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
+    parsed_names = parse_class_names(class_names)
+    parsed_labels = parse_labels(labels, inputs.num_images, parsed_names)
+    parsed_targets = parse_targets(
+        targets, num_images=inputs.num_images, labels=parsed_labels, class_names=parsed_names
+    )
     is_targeted = parsed_targets is not None
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
@@ -134,7 +144,7 @@ def make_plan(
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,
-        "batch_size": require_integer("batch_size", batch_size, 1),
+        "batch_size": require_count("batch_size", batch_size, 1),
         "seed": require_integer("seed", seed, 0, 2**64 - 1),
         "threads": None if threads is None else require_integer("threads", threads, 1, 1024),
     }
@@ -142,6 +152,7 @@ def make_plan(
         "num_images": inputs.num_images,
         "shape": list(inputs.shape),
         "targets": targets,
+        "class_names": parsed_names,
         **bound.describe(),
         "objective": chosen.name,
         "optimizer": optimizer,
@@ -156,6 +167,7 @@ def make_plan(
         inputs=inputs,
         ids=StreamIds(ids, inputs.num_images),
         labels=parsed_labels,
+        class_names=parsed_names,
         targets=parsed_targets,
         space=bound,
         optimizer=optimizer,
@@ -163,7 +175,7 @@ def make_plan(
         questions=questions,
         confirmation=confirmation,
         **numbers,
-        shows_progress=progress is True,
+        shows_progress=not callable(progress) and require_flag("progress (unless a function)", progress),
         on_record=progress if callable(progress) else None,
         config=config,
     )
@@ -210,6 +222,5 @@ def _check_limits(questions: Questions, optimizer: Racos, max_queries: int, max_
             f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
             f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
         )
-    is_number = isinstance(max_seconds, int | float) and not isinstance(max_seconds, bool)
-    if max_seconds is not None and not (is_number and 0 < max_seconds < math.inf):
+    if max_seconds is not None and not (is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")

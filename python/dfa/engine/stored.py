@@ -34,7 +34,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         "command": storage.command,
         "config": plan.config,
         "model": {"fingerprint": plan.oracle.fingerprint()},
-        "inputs": {"labels": plan.labels, "ids": plan.ids.given},
+        "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
     }
     folder = Path(storage.folder)
     if storage.resume and holds_run(folder) and not holds_nothing_paid(folder):

@@ -206,6 +206,7 @@ class Gate:
             # Inside the clock: a framework may only compute when its answer is read.
             answer = self._reader.arrays(self._oracle.scores(images))
         except PartialAnswer as error:
+            self._check_unchanged(kept, images)
             part = part_of(error, self._reader, len(images))
             why = "" if error.cause is None else f": {type(error.cause).__name__}: {error.cause}"
             raise PartialAnswer(
@@ -222,8 +223,7 @@ class Gate:
             ) from error
         finally:
             self.seconds[purpose] += time.perf_counter() - started
-        if kept is not None and not np.array_equal(kept, images, equal_nan=images.dtype.kind == "f"):
-            raise self.changed_batch()
+        self._check_unchanged(kept, images)
         return answer
 
     def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part) -> Answer:
@@ -236,3 +236,7 @@ class Gate:
         except PartialAnswer as error:
             part = known.with_part(Part(rest[error.rows], error.answers))
             raise PartialAnswer(*part, error.cause, message=str(error)) from error
+
+    def _check_unchanged(self, kept: NDArray[Any] | None, images: NDArray[Any]) -> None:
+        if kept is not None and not np.array_equal(kept, images, equal_nan=images.dtype.kind == "f"):
+            raise self.changed_batch()

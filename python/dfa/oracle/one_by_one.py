@@ -36,7 +36,9 @@ class OneByOne(CallableOracle):
         for image in batch:
             try:
                 answers.append(self._function(image))
-            except Exception as error:  # a user's function may raise anything
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # a user's function may raise anything, and ask the process to exit
                 raise PartialAnswer(range(len(answers)), self._of_all(answers), error) from error
         return self._of_all(answers)
 

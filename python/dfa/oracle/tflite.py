@@ -18,6 +18,7 @@ from dfa.checks import is_integer
 from dfa.cores import usable_cores
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.extras import how_to_install
+from dfa.files import opened
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -131,9 +132,8 @@ class TfliteOracle(Oracle):
         """
         self._make, self._version = _import_interpreter()
         path = Path(model)
-        if not path.is_file():
-            raise InvalidInputError(f"a TFLite oracle needs a .tflite file that exists, and {str(path)!r} does not")
-        self._content = path.read_bytes()
+        with opened(path) as file:
+            self._content = file.read()
         self.name = path.name if name is None else name
         if threads is not None and (not is_integer(threads) or threads < 1):
             raise InvalidInputError(f"threads must be None or an integer of at least 1, got {threads!r}")

@@ -37,6 +37,7 @@ class Record:
         id: Name of the image's random stream.
         status: How the attack ended.
         reason: Why, in words; empty for a success.
+        source: The file that the image came from, or another name that the run was given for it; None without one.
         label: The label given for the image, or None.
         target: The target class, or None in an untargeted run.
         class_before: Class of the original image, None if it was never asked.
@@ -66,6 +67,7 @@ class Record:
     id: int
     status: Status
     reason: str = ""
+    source: str | None = None
     label: int | None = None
     target: int | None = None
     class_before: int | None = None

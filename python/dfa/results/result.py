@@ -111,6 +111,15 @@ class Result:
         """Class of each adversarial image: int64, (N,), -1 where there is none."""
         return _classes(record.class_after for record in self.records)
 
+    def class_name(self, number: int | None) -> str:
+        """Return what a class is called: its name where the run was given `class_names`, else its id; "" for None."""
+        if number is None:
+            return ""
+        names = self.config.get("class_names")
+        if isinstance(names, list | tuple) and isinstance(number, int) and 0 <= number < len(names):
+            return str(names[number])
+        return str(number)
+
     def summary(self) -> Summary:
         """Return the paper's figures of this run (SR, TSR, GAP, ATC) and its query quantiles.
 
@@ -204,6 +213,7 @@ def _classes(classes: Iterable[int | None]) -> NDArray[np.int64]:
 _PANDAS_TYPES: Final = {
     "Status": "str",
     "str": "str",
+    "str | None": "object",
     "bool": "bool",
     "int": "int64",
     "int | None": "Int64",

@@ -22,7 +22,7 @@ from dfa.runs.image_files import why_not_image_file
 from dfa.runs.journal import Picture, digest_of_row
 from dfa.search.confirmation import Confirmation
 
-MOST_RUN: Final = 2**26
+MOST_RUN: Final = 2**28
 """Bytes that run.json may hold."""
 
 MOST_IMAGES: Final = 2**20

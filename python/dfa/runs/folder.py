@@ -36,7 +36,7 @@ from dfa.types import Image
 Plain: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 """What a JSON file can hold."""
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 """Version of the layout; counted up when a reader of the old one would go wrong."""
 
 _FORMAT = "dfa-results"

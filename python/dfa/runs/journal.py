@@ -139,11 +139,25 @@ def reopen_journal(folder: Path) -> sqlite3.Connection:
     return journal
 
 
+def count_sent(journal: sqlite3.Connection, purpose: str, images: int) -> None:
+    """Count images as sent; part of a transaction."""
+    journal.execute(
+        "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
+        (purpose, images),
+    )
+
+
 def end_journal(journal: sqlite3.Connection) -> None:
     """Write down that a run has ended, and let go of what it would have gone on from; part of a transaction."""
     for table in ("checkpoint", "pictures", "answers"):
         journal.execute(f"DELETE FROM {table}")
     journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
+
+
+def make_readable_alone(journal: sqlite3.Connection) -> None:
+    """Make a journal small, and one file: nobody writes any more, and readers may be on a read-only disk."""
+    journal.execute("VACUUM")
+    journal.execute("PRAGMA journal_mode = DELETE")
 
 
 def lock_folder(folder: Path) -> sqlite3.Connection:

@@ -28,7 +28,13 @@ def load(folder: str | Path) -> Result:
         records = [
             read_record(saved.rows[index])
             if index in saved.rows
-            else Record(index, 0, Status.UNFINISHED, "the run has not ended")
+            else Record(
+                index,
+                0,
+                Status.UNFINISHED,
+                "the run has not ended",
+                None if saved.names is None else saved.names[index],
+            )
             for index in range(saved.num_images)
         ]
         files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}

@@ -6,9 +6,10 @@ Whoever believes one file alone can be told anything by it: run.json, results.js
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +19,6 @@ from dfa.runs import door
 from dfa.runs.folder import EPSILON
 from dfa.runs.image_files import read_array
 from dfa.runs.saved_run import SavedRun, holds_run, read_run_json, what_differs
-
-_MOST_EPSILON: Final = 2**32
-"""Bytes that epsilon.npy may hold."""
 
 
 def contradictions(run: SavedRun) -> Iterator[str]:
@@ -74,7 +72,9 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
         there is none, or in what the files contradict one another: nothing where they do not.
     """
     given = config.get("epsilon")
-    kept, problem = _read(folder)
+    shape = tuple(config.get("shape") or ())
+    shapes = ((), (num_images,), shape, (num_images, *shape))
+    kept, problem = _read(folder, shapes)
     if problem:
         return None, problem
     if config.get("space") is not None:
@@ -94,8 +94,7 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
             return None, "epsilon must be numbers of one shape, and is on record as a ragged list"
     if told is None:
         return None, f"epsilon is not on record as grey levels, but as {given!r}; pass epsilon"
-    shape = tuple(config.get("shape") or ())
-    if told.dtype.kind not in "iu" or told.shape not in ((), (num_images,), shape, (num_images, *shape)):
+    if told.dtype.kind not in "iu" or told.shape not in shapes:
         return None, f"epsilon is on record as {told.dtype} of shape {told.shape}, and fits no run of {shape}"
     if told.min() < (0 if told.ndim >= 3 else 1) or told.max() > 255:
         return None, f"epsilon must be grey levels of at most 255, and is on record as {told.min()}..{told.max()}"
@@ -105,10 +104,12 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     return np.asarray(told, dtype=np.int64), problem
 
 
-def _read(folder: Path) -> tuple[NDArray[Any] | None, str]:
+def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
     """Return what epsilon.npy holds, if it is there, or why it cannot be used."""
     try:
-        return read_array(door.read_file(folder, EPSILON, most=_MOST_EPSILON)), ""
+        # A value takes no more than 16 bytes, a header no more than a few thousand.
+        most = 16 * max(map(math.prod, shapes)) + 2**16
+        return read_array(door.read_file(folder, EPSILON, most=most), shapes), ""
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError) as error:

@@ -58,6 +58,7 @@ class SavedRun:
         rows: By place, as results.json has them; until the run has ended only of images that are finished.
         profile: Where the time went; empty until the run has ended.
         is_complete: Whether the run had ended, and was written down as a whole.
+        names: Of all images, where the run was given them and has not ended.
         pictures: What `picture` returns, as the journal has it; none once the run has ended.
     """
 
@@ -67,6 +68,7 @@ class SavedRun:
     rows: dict[int, dict[str, Any]]
     profile: dict[str, Any]
     is_complete: bool
+    names: list[str] | None = None
     pictures: dict[int, tuple[str, bytes, bytes]] = field(default_factory=dict)
 
     @property
@@ -220,7 +222,8 @@ def read_run(folder: str | Path) -> SavedRun:
         return SavedRun(folder, results.config, len(rows), rows, results.profile, True)
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
-    config = read_run_json(folder).config
+    run = read_run_json(folder)
+    config = run.config
     number = config["num_images"]
     if number > MOST_IMAGES:
         raise StoreError(
@@ -228,7 +231,7 @@ def read_run(folder: str | Path) -> SavedRun:
             f"{RUN} tells of {number:,}; resume it first"
         )
     rows, pictures = _of_run(folder, _read_unfinished)
-    return SavedRun(folder, config, number, rows, {}, False, pictures)
+    return SavedRun(folder, config, number, rows, {}, False, _names_in(run), pictures)
 
 
 def _read_unfinished(
@@ -255,6 +258,13 @@ def _of_run(folder: Path, read: Callable[[sqlite3.Connection, Config], T]) -> T:
 def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return, in words, what of run.json is another than it was, and may not be."""
     return list(_differences("", begun, now))
+
+
+def _names_in(run: RunDocument) -> list[str] | None:
+    """Return the images' names that run.json has, if it has one for each."""
+    names, number = run.inputs.get("names"), run.config["num_images"]
+    is_whole = isinstance(names, list) and len(names) == number and all(isinstance(each, str) for each in names)
+    return names if is_whole else None
 
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:

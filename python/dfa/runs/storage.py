@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dfa.checks import require_integer
+from dfa.checks import require_flag, require_integer, require_path
 from dfa.errors import InvalidInputError
 from dfa.runs.store import DEFAULT_INTERVAL
 
@@ -47,12 +47,17 @@ class Storage:
         Raises:
             InvalidInputError: The words contradict one another, or the interval is too short.
         """
+        overwrite, resume = require_flag("overwrite", overwrite), require_flag("resume", resume)
         if store is None:
             if resume:
                 raise InvalidInputError("resume=True needs the folder of the run: pass store=")
             return None
-        storage = store if isinstance(store, Storage) else Storage(Path(store))
-        storage = replace(storage, overwrite=storage.overwrite or overwrite, resume=storage.resume or resume)
+        storage = store if isinstance(store, Storage) else Storage(require_path("store", store))
+        storage = replace(
+            storage,
+            overwrite=require_flag("overwrite", storage.overwrite) or overwrite,
+            resume=require_flag("resume", storage.resume) or resume,
+        )
         if storage.overwrite and storage.resume:
             raise InvalidInputError(
                 "a run is either resumed or overwritten; pass one of resume=True and overwrite=True"

@@ -51,7 +51,17 @@ from dfa.runs.folder import (
     write_json,
 )
 from dfa.runs.image_files import image_file, original_of, read_image
-from dfa.runs.journal import Picture, digest_of_row, end_journal, lock_folder, make_journal, reopen_journal, writing_to
+from dfa.runs.journal import (
+    Picture,
+    count_sent,
+    digest_of_row,
+    end_journal,
+    lock_folder,
+    make_journal,
+    make_readable_alone,
+    reopen_journal,
+    writing_to,
+)
 from dfa.runs.kept_answers import KeptAnswers, Sent
 from dfa.runs.saved_run import (
     RUN_FORMAT,
@@ -297,10 +307,7 @@ class Store:
         """
         self._backlog.write_while_cheap()
         with self._transaction():
-            self._journal.execute(
-                "INSERT INTO sent VALUES (?, ?) ON CONFLICT (purpose) DO UPDATE SET images = images + excluded.images",
-                (purpose, images),
-            )
+            count_sent(self._journal, purpose, images)
         self._due.uncovered += images
 
     def flush(self) -> None:
@@ -360,9 +367,7 @@ class Store:
         with self._transaction():
             end_journal(self._journal)
         with writing_to(self.folder / JOURNAL):
-            self._journal.execute("VACUUM")
-            # Nobody writes any more, so readers need no file beside it, not even on a read-only disk.
-            self._journal.execute("PRAGMA journal_mode = DELETE")
+            make_readable_alone(self._journal)
 
     def close(self) -> None:
         """Let other processes at the folder. What was not written is lost; closing twice does nothing."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import is_integer
+from dfa.checks import as_array, as_length, is_integer, require_count, require_path
 from dfa.errors import InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
@@ -148,17 +148,18 @@ def verify(
         InvalidInputError: `originals` or `epsilon` do not fit the run.
         OracleError: The oracle failed.
     """
-    if batch_size < 1:
-        raise InvalidInputError(f"batch_size must be 1 or more, got {batch_size}")
-    run = read_run(folder)
+    batch_size = require_count("batch_size", batch_size, 1)
+    run = read_run(require_path("folder", folder))
     try:
         Form.recorded(run.config)
         Confirmation.parse(run.config.get("confirmations", 1))
     except (ValueError, TypeError, AttributeError) as error:
         raise StoreError(f"the settings of the run in {run.folder} must be as they were written: {error}") from error
-    if originals is not None and len(originals) != run.num_images:
+    given = None if originals is None else as_length(originals)
+    if originals is not None and given != run.num_images:
         raise InvalidInputError(
-            f"originals must be the {run.num_images} images of the run in {run.folder}, got {len(originals)}"
+            f"originals must be the {run.num_images} images of the run in {run.folder}, got "
+            f"{type(originals).__name__ if given is None else given}"
         )
     return _Verifier(run, oracle, originals, epsilon, batch_size).verify()
 
@@ -259,7 +260,7 @@ class _Verifier:
         if self.epsilon is None:
             return recorded_epsilon(self.run.folder, self.run.config, self.run.num_images)
         shape = tuple(self.run.config.get("shape", ()))
-        allowed = np.asarray(self.epsilon)
+        allowed = as_array(self.epsilon)
         if allowed.dtype.kind not in "iu" or allowed.shape not in (
             (),
             (self.run.num_images,),
@@ -393,6 +394,10 @@ def _classes_after(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subj
     for subject, scores in zip(subjects, gate.ask(np.stack(images), indices, Purpose.VERIFICATION), strict=True):
         target, original = subject.row["target"], subject.row["class_before"]
         goal = original if target is None else target
+        if not (is_integer(goal) and 0 <= goal < len(scores)):
+            # The record is at fault, and is found to be.
+            classes.append(int(scores.argmax()))
+            continue
         others = scores.copy()
         others[goal] = -np.inf
         rival = int(others.argmax())

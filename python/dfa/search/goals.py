@@ -12,8 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfa.checks import as_array
+from dfa.checks import as_array, is_integer
 from dfa.errors import InvalidInputError
+from dfa.search.class_names import ClassNames, ids_of
 from dfa.types import Classes, Indices, Scores
 
 
@@ -32,7 +33,7 @@ class Rank:
 
     def __post_init__(self) -> None:
         """Check the rank."""
-        if not isinstance(self.j, int | np.integer) or self.j < 2:
+        if not is_integer(self.j) or self.j < 2:
             raise InvalidInputError(
                 f"rank must be an integer of 2 or more (1 is the class the image already has), got {self.j!r}"
             )
@@ -55,19 +56,19 @@ def rank(j: int) -> Rank:
     return Rank(j)
 
 
-def parse_labels(labels: ArrayLike | None, num_images: int) -> Classes | None:
-    """Return the user's labels as int64, (N,), or None.
+def parse_labels(labels: ArrayLike | None, num_images: int, class_names: ClassNames = None) -> Classes | None:
+    """Return the user's labels as int64, (N,), or None; names of `class_names` stand for their ids.
 
     Raises:
         InvalidInputError: They are not integers of 0 or more, one per image.
     """
     if labels is None:
         return None
-    given = as_array(labels)
+    given = ids_of(as_array(labels), class_names)
     if given.dtype.kind not in "iu" or given.shape != (num_images,):
         raise InvalidInputError(
             f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
-            f"{given.shape}"
+            f"{given.shape}{_hint('labels', given)}"
         )
     if int(given.min()) < 0:
         raise InvalidInputError(f"labels must be class ids of 0 or more, got {given.min()}")
@@ -95,7 +96,13 @@ Targets: TypeAlias = Rank | Classes | None
 """Checked targets: a rank, one class id per image (int64, (N,)), or None in an untargeted run."""
 
 
-def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: Classes | None = None) -> Targets:
+def parse_targets(
+    targets: Rank | ArrayLike | None,
+    *,
+    num_images: int,
+    labels: Classes | None = None,
+    class_names: ClassNames = None,
+) -> Targets:
     """Return the user's targets, checked as far as possible without asking the oracle.
 
     A single class id stands for all images. An image that already has that class is not an error (it is
@@ -106,6 +113,7 @@ def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: 
         targets: None, a `Rank`, one class id, or one per image: integers, (N,).
         num_images: N.
         labels: The labels that the user gave, int64, (N,), or None where the oracle's own answers serve.
+        class_names: What the classes are called, in place of whose ids `targets` may hold their names; or None.
 
     Returns:
         None, the `Rank`, or int64, (N,).
@@ -116,15 +124,16 @@ def parse_targets(targets: Rank | ArrayLike | None, *, num_images: int, labels: 
     """
     if targets is None or isinstance(targets, Rank):
         return targets
-    given = _as_array(targets)
+    given = ids_of(_as_array(targets), class_names)
     if given.dtype.kind not in "iu":
         raise InvalidInputError(
             "targets must be None, dfa.rank(j), one integer class id, or one per image, "
-            f"got {_described(targets, given)}"
+            f"got {_described(targets, given)}{_hint('targets', given)}"
         )
     if given.ndim and given.shape != (num_images,):
         raise InvalidInputError(
             f"targets must be one class id or one per image, shape ({num_images},), got shape {given.shape}"
+            f"{_hint('targets', given)}"
         )
     # An id past int64 would wrap in the conversion below and come out as another class.
     outside = (given < 0) | (given > np.iinfo(np.int64).max)
@@ -199,6 +208,21 @@ def _as_array(targets: ArrayLike) -> np.ndarray:
         raise InvalidInputError(
             f"targets must be None, dfa.rank(j), one integer class id, or one per image; {error}"
         ) from error
+
+
+def _hint(name: str, given: np.ndarray) -> str:
+    """Return how class ids are made of what was given, as the end of a message; nothing where that is not plain."""
+    if given.dtype.kind == "U":
+        return f"; {name} by name need class_names=, the oracle's classes in their order"
+    if given.dtype.kind not in "iufb" or given.size == 0:
+        return ""
+    if given.ndim == 2 and given.shape[1] == 1:
+        return f"; take the one column, np.asarray({name})[:, 0]"
+    if given.ndim == 2 and np.isin(given, (0, 1)).all() and (given.sum(axis=1) == 1).all():
+        return f"; they look one-hot, so pass np.asarray({name}).argmax(1)"
+    if given.dtype.kind == "f" and np.isfinite(given).all() and (given == np.rint(given)).all():
+        return f"; pass np.asarray({name}).astype(int)"
+    return ""
 
 
 def _described(targets: ArrayLike, given: np.ndarray) -> str:

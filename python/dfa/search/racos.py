@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias, get_args
 
+import numpy as np
+
 from dfa import _core
-from dfa.checks import require_integer
+from dfa.checks import as_length, is_number, require_count, require_flag
 from dfa.errors import InvalidInputError
 from dfa.search.objectives import ODDS, PAPER, Objective
 
@@ -21,9 +23,6 @@ PAPER_SHARE: Final = 600 / (299 * 299 * 3)
 """The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
 
 _MOST_IMPROVEMENTS: Final = 64
-
-_MOST: Final = 2**31 - 1
-"""The largest number that the core takes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,31 +106,36 @@ class Racos:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("samples", "positives"):
-            _require_number(name, getattr(self, name), 1, 2**20)
+            require_count(name, getattr(self, name), 1, 2**20)
         if self.max_iterations is not None:
-            _require_number("max_iterations", self.max_iterations, 1)
+            require_count("max_iterations", self.max_iterations, 1)
         _require_name("shape", self.shape, get_args(Shape))
         _require_name("values", self.values, get_args(Values))
         _require_name("region", self.region, get_args(Region))
         _require_name("start", self.start, get_args(Start))
         _require_name("domain", self.domain, get_args(Domain))
         _require_name("ties", self.ties, get_args(Ties))
-        is_share = isinstance(self.coordinates, float) and 0 < self.coordinates < 1
+        is_share = isinstance(self.coordinates, float | np.floating) and 0 < self.coordinates < 1
         if not is_share:
-            _require_number("coordinates (unless a share in (0, 1))", self.coordinates, 1)
-        if not 0 < self.window_share <= 1:
+            require_count("coordinates (unless a share in (0, 1))", self.coordinates, 1)
+        if not is_number(self.window_share) or not 0 < self.window_share <= 1:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
+        is_row = isinstance(self.window_halvings, list | tuple | np.ndarray)
+        if not is_row or as_length(self.window_halvings) is None:
+            raise InvalidInputError(f"window_halvings must be integers, got {self.window_halvings!r}")
         for halving in self.window_halvings:
-            _require_number("each of window_halvings", halving, 1)
+            require_count("each of window_halvings", halving, 1)
         if list(self.window_halvings) != sorted(self.window_halvings):
             raise InvalidInputError(f"window_halvings must ascend, got {self.window_halvings}")
-        _require_number("placements", self.placements, 1, 2**20)
+        require_count("placements", self.placements, 1, 2**20)
         if self.starts is not None:
-            _require_number("starts (unless None)", self.starts, self.population)
-        _require_number("restart_after", self.restart_after, 0)
+            require_count("starts (unless None)", self.starts, self.population)
+        require_count("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
-        if self.improvements is not None and not 0 <= self.improvements <= _MOST_IMPROVEMENTS:
+        if self.improvements is not None and not (
+            is_number(self.improvements) and 0 <= self.improvements <= _MOST_IMPROVEMENTS
+        ):
             raise InvalidInputError(
                 f"improvements must be None or in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}"
             )
@@ -139,7 +143,7 @@ class Racos:
             raise InvalidInputError(
                 f"improvements need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
             )
-        if not 0 < self.rest_ratio <= 1:
+        if not is_number(self.rest_ratio) or not 0 < self.rest_ratio <= 1:
             raise InvalidInputError(f"rest_ratio must be in (0, 1], got {self.rest_ratio!r}")
         if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
             raise InvalidInputError(
@@ -150,8 +154,7 @@ class Racos:
             raise InvalidInputError(
                 f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
             )
-        if not isinstance(self.archive, bool):
-            raise InvalidInputError(f"archive must be True or False, got {self.archive!r}")
+        require_flag("archive", self.archive)
         if self.archive and self.start != "textures":
             raise InvalidInputError(
                 f"an archive ranks textured starts: it needs start='textures', got {self.start!r}; or set archive=False"
@@ -160,6 +163,12 @@ class Racos:
             raise InvalidInputError(
                 f"objective must be a dfa.Objective here, got {self.objective!r}; a bare function goes to dfa.run"
             )
+        # NumPy's numbers are taken for what they say, once all are checked.
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, np.generic):
+                object.__setattr__(self, each.name, value.item())
+        object.__setattr__(self, "window_halvings", tuple(map(int, self.window_halvings)))
 
     @classmethod
     def paper(cls, *, targeted: bool = False, coordinates: int | float = PAPER_SHARE) -> Racos:
@@ -235,12 +244,6 @@ class Racos:
         )
 
 
-def _require_number(name: str, value: object, least: int, most: int = _MOST) -> None:
-    # Apart, since an end that nobody comes near says nothing to those who are below the other.
-    require_integer(name, value, least)
-    require_integer(name, value, least, most)
-
-
 def _require_name(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")

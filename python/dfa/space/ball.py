@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
+from dfa.checks import as_array
 from dfa.errors import InvalidInputError
 from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
@@ -98,7 +99,7 @@ def _masked(
     """Return epsilon where the mask holds, and 0 elsewhere: (H, W, C) or (N, H, W, C)."""
     flat = shape[:2]
     wanted = f"mask must be bool, {flat}, {shape}, or one per image {(num_images, *flat)} or {(num_images, *shape)}"
-    given = np.asarray(mask)
+    given = as_array(mask)
     if given.dtype != np.bool_ or given.shape not in (flat, shape, (num_images, *flat), (num_images, *shape)):
         raise InvalidInputError(f"{wanted}; got {given.dtype} of shape {given.shape}")
     if given.shape in (flat, (num_images, *flat)):

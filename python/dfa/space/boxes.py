@@ -148,7 +148,7 @@ class Pixels(CoreSpace):
         One pixel that does nothing teaches nothing, so a search for one begins in many places, takes large steps, and
         begins anew where it has come to rest.
         """
-        if self.number == 1:
+        if is_integer(self.number) and self.number == 1:
             return replace(small_box(coordinates=3), starts=100, restart_after=512, rest_ratio=0.8)
         return small_box()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ _CSS: Final = {
 
 _MOST_STEPS: Final = 800
 _MOST_CLASSES: Final = 20
+_LONGEST_NAME: Final = 24
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,14 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
     return figure
 
 
-def class_chart(queries: Mapping[int, NDArray[np.float64]], *, width: float = 5.2) -> Figure:
+def class_chart(
+    queries: Mapping[int, NDArray[np.float64]], name: Callable[[int], str] = str, *, width: float = 5.2
+) -> Figure:
     """Return the quartiles of the queries of the successes of each class, hardest first.
 
     Args:
         queries: Queries of the successes, by class of the original; classes beyond the hardest 20 are left out.
+        name: Tells what a class is called.
         width: Inches.
 
     Raises:
@@ -97,11 +101,19 @@ def class_chart(queries: Mapping[int, NDArray[np.float64]], *, width: float = 5.
         axes.plot([low, high], [row, row], color=PALETTE[0], linewidth=4, solid_capstyle="round", alpha=0.45)
         axes.plot([middle], [row], "o", color=PALETTE[0], markersize=6)
     _make_logarithmic(axes)
-    axes.set_yticks(range(len(hardest)), [f"{number}  (n = {len(queries[number])})" for number in hardest])
+    # A name is text, and no formula, whatever dollars it has.
+    words = [f"{_short(name(number))}  (n = {len(queries[number])})" for number in hardest]
+    axes.set_yticks(range(len(hardest)), words, parse_math=False)
     axes.set_ylim(len(hardest) - 0.5, -0.5)
     axes.set_xlabel("queries: median, and the middle half")
     axes.set_ylabel("class of the original")
     return figure
+
+
+def _short(name: str) -> str:
+    """Return what of a name a chart has room for, in characters that an SVG may hold."""
+    plain = "".join(each if each.isprintable() else " " for each in name)
+    return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}\u2026"
 
 
 def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:

@@ -188,6 +188,11 @@ class _View:
         )
 
     @property
+    def has_sources(self) -> bool:
+        """Whether the run knows where its images came from."""
+        return any(record.source for record in self.result.records)
+
+    @property
     def statuses(self) -> list[str]:
         present = {record.status for record in self.result.records}
         return [status.value for status in Status if status in present]
@@ -226,7 +231,7 @@ def _charts(name: str, result: Result) -> dict[str, str]:
             by_class.setdefault(record.class_before, []).append(record.queries)
     if by_class:
         queries = {number: np.array(each, dtype=np.float64) for number, each in by_class.items()}
-        charts["classes"] = to_svg(class_chart(queries), f"{name}: queries by class")
+        charts["classes"] = to_svg(class_chart(queries, result.class_name), f"{name}: queries by class")
     profile = result.profile
     if profile.wall:
         parts = {part: getattr(profile, part) for part in ("wait", "propose", "score", "update", "other")}
@@ -271,11 +276,12 @@ def _pictures(result: Result, most: int) -> tuple[list[_Picture], int]:
             continue
         if changed is None or changed.shape != original.shape or Form.IMAGES.why_not(changed):
             continue
-        pictures.append(_picture(result.records[index], original, changed, factor))
+        pictures.append(_picture(result, index, original, changed, factor))
     return pictures, factor
 
 
-def _picture(record: Record, original: Image, changed: Image, factor: int) -> _Picture:
+def _picture(result: Result, index: int, original: Image, changed: Image, factor: int) -> _Picture:
+    record = result.records[index]
     difference = amplified_difference(original, changed, factor)
     tiles = [_tile(image) for image in (original, changed, difference)]
     width, height = tiles[0].size
@@ -292,8 +298,8 @@ def _picture(record: Record, original: Image, changed: Image, factor: int) -> _P
         strip.save(buffer, format="jpeg", quality=80)
     kind = "png" if is_small else "jpeg"
     text = (
-        f"image {record.index}: original, class {record.class_before}; adversarial, class {record.class_after}; "
-        f"difference, {factor} times"
+        f"image {record.index}: original, class {result.class_name(record.class_before)}; adversarial, class "
+        f"{result.class_name(record.class_after)}; difference, {factor} times"
     )
     data = f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
     return _Picture(data, strip.width, strip.height, text, record)
@@ -338,7 +344,7 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
     if command:
         given = _command(command)
         words = ["dfa", "attack", given.model, given.images, *(["--epsilon", given.epsilon] if given.epsilon else [])]
-        single = ("labels", "target", "objective", "returns", "preprocess", "size")
+        single = ("labels", "target", "objective", "returns", "preprocess", "size", "class_names", "image_layout")
         named = {name: command.get(name) for name in single}
         named["preset"] = given.preset if given.preset != "default" else None
         named["channels"] = given.channels if given.channels != "auto" else None

@@ -13,7 +13,9 @@ import click
 import dfa
 from dfa.cli.commands.options import (
     allow_missing_option,
+    class_names_option,
     fail_above_option,
+    image_layout_option,
     image_options,
     json_option,
     model_options,
@@ -41,7 +43,7 @@ Examples:
   dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
-labels.csv has a header and the columns file,label (or index,label).
+labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
 
 {EXIT_STATUS}"""
 )
@@ -56,6 +58,7 @@ labels.csv has a header and the columns file,label (or index,label).
 )
 @click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @target_option
+@class_names_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
@@ -78,6 +81,7 @@ labels.csv has a header and the columns file,label (or index,label).
 @setting_options(run_settings(), unset=False)
 @model_options
 @image_options
+@image_layout_option
 @setting_options(optimizer_settings(), unset=True)
 @json_option
 def attack(

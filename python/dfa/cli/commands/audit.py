@@ -11,7 +11,9 @@ import click
 
 from dfa.cli.commands.options import (
     allow_missing_option,
+    class_names_option,
     fail_above_option,
+    image_layout_option,
     image_options,
     json_option,
     model_options,
@@ -20,7 +22,7 @@ from dfa.cli.commands.options import (
 from dfa.cli.commands.outcome import EXIT_STATUS, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.screen import Screen
 from dfa.cli.sources.images import open_images, parse_size
-from dfa.cli.sources.labels import parse_target, read_labels
+from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
 from dfa.errors import InvalidInputError, MostSkippedWarning
 
@@ -42,6 +44,7 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @click.option("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
 @click.option("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
 @target_option
+@class_names_option
 @click.option("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
 @click.option(
     "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors."
@@ -55,6 +58,7 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @allow_missing_option
 @model_options
 @image_options
+@image_layout_option
 @json_option
 def audit(
     model: str,
@@ -78,14 +82,15 @@ def audit(
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    class_names = read_class_names(words["class_names"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         report = auditing.audit(
             oracle,
             source.images,
             vectors,
-            None if words["labels"] is None else read_labels(words["labels"], source.names),
-            targets=parse_target(words["target"], source.names),
+            None if words["labels"] is None else read_labels(words["labels"], source.names, class_names=class_names),
+            targets=parse_target(words["target"], source.names, class_names),
             normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
             vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
             rounding=words["rounding"].split(","),
@@ -93,6 +98,7 @@ def audit(
             epsilon=words["epsilon"],
             seed=words["seed"],
             batch_size=words["batch_size"],
+            layout=words["image_layout"],
         )
     summaries = report.summaries()
     total, attacked = len(source.images), min(each.attacked for each in summaries)

@@ -10,6 +10,7 @@ import click
 import dfa
 from dfa.cli.commands.options import (
     IntegerList,
+    image_layout_option,
     image_options,
     json_option,
     model_options,
@@ -46,6 +47,7 @@ Examples:
 @click.option("--trace", type=click.Path(path_type=Path), help="Write the pilot's profile as a Chrome trace.")
 @model_options
 @image_options
+@image_layout_option
 @json_option
 def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     """Measure a model over batch sizes, attack a few images, and project what a run would take."""
@@ -65,6 +67,7 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
         epsilon=epsilon,
         optimizer=paper if words["preset"] == "paper" else dfa.Racos(),
         max_queries=words["max_queries"],
+        layout=words["image_layout"],
     )
     if words["trace"] is not None:
         measured.profile.save_trace(words["trace"])

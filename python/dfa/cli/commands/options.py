@@ -168,6 +168,16 @@ trust_option = click.option(
     is_flag=True,
     help="Load the model, and whatever else is code, that the run folder names. Only for folders that you know.",
 )
+class_names_option = click.option(
+    "--class-names",
+    metavar="FILE",
+    help="What the model's classes are called, one a line; tables and targets may then hold names, and reports do.",
+)
+image_layout_option = click.option(
+    "--image-layout",
+    type=click.Choice(["NHWC"]),
+    help="Take an array as it is, although its channels seem to come first.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 fail_above_option = click.option(
     "--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1."

@@ -15,7 +15,7 @@ from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
 from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size
-from dfa.cli.sources.labels import parse_target, read_labels
+from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.engine.inputs import OTHER_SHAPE
@@ -92,14 +92,15 @@ def run_request(
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
         screen.say(source.text)
-    targets = parse_target(request.target, source.names)
+    class_names = read_class_names(request.class_names)
+    targets = parse_target(request.target, source.names, class_names)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
     with watch as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         result = dfa.run(
             oracle,
             source.images,
-            None if request.labels is None else read_labels(request.labels, source.names),
+            None if request.labels is None else read_labels(request.labels, source.names, class_names=class_names),
             targets=targets,
             space=space,
             objective=request.objective,
@@ -107,6 +108,8 @@ def run_request(
             confirmations=Confirmation.parse(request.confirmations or 1),
             store=storage,
             progress=progress,
+            layout=request.image_layout,
+            class_names=class_names,
             **request.settings,
         )
     if trace is not None:

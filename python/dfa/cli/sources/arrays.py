@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
+from dfa.files import opened_arrays
 
 
 def load_array(path: Path, name: str) -> NDArray[Any]:
@@ -17,15 +18,13 @@ def load_array(path: Path, name: str) -> NDArray[Any]:
     Raises:
         InvalidInputError: The file cannot be read, or holds several arrays and none of that name.
     """
-    try:
-        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+    with opened_arrays(path) as loaded:
         if isinstance(loaded, np.ndarray):
             return loaded
-        with loaded:
-            if name in loaded:
-                return np.asarray(loaded[name])
-            if len(loaded.files) == 1:
-                return np.asarray(loaded[loaded.files[0]])
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(f"cannot read {str(path)!r}: {error}") from error
-    raise InvalidInputError(f"{str(path)!r} must hold an array {name!r}, and holds {', '.join(loaded.files)}")
+        names = loaded.files
+        if name in names or len(names) == 1:
+            found = loaded[name if name in names else names[0]]
+            if isinstance(found, np.ndarray):
+                return found
+            raise InvalidInputError(f"cannot read {str(path)!r}: what it holds is no array")
+    raise InvalidInputError(f"{str(path)!r} must hold an array {name!r}, and holds {', '.join(names) or 'none'}")

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 import numpy as np
 import PIL
 import PIL.Image
 from numpy.typing import NDArray
 
+from dfa.checks import as_text
 from dfa.cli.sources.arrays import load_array
+from dfa.cli.sources.depth import check_depth
 from dfa.errors import InvalidInputError
+from dfa.files import opened, reading
 from dfa.types import Image, ImageSequence
 
 Channels: TypeAlias = Literal["auto", "grey", "rgb"]
 
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _GREY_MODES: Final = {"1", "L", "LA"}
-_COLOUR_MODES: Final = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+_FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+"""What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
+
 _ORIENTATION: Final = 0x0112
 
 
@@ -43,6 +49,12 @@ class ImageFiles:
     size: tuple[int, int] | None = None
     turned: set[str] = field(default_factory=set)
 
+    @property
+    def names(self) -> list[str]:
+        """Where each file lies in the folder that holds them all."""
+        folder = os.path.commonpath([path.parent for path in self.paths])
+        return [as_text(path.relative_to(folder).as_posix()) for path in self.paths]
+
     def __len__(self) -> int:
         """Return the number of files."""
         return len(self.paths)
@@ -51,13 +63,11 @@ class ImageFiles:
         """Return one image: uint8, (H, W, 1) or (H, W, 3).
 
         Raises:
-            OSError: It cannot be read.
-            InvalidInputError: It holds more than 8 bits per channel.
+            InvalidInputError: It cannot be read, or holds more than 8 bits per channel.
         """
         path = self.paths[index]
-        with PIL.Image.open(path) as picture:
-            if picture.mode not in _GREY_MODES | _COLOUR_MODES:
-                raise InvalidInputError(f"{path.name} must have 8 bits per channel, and is of mode {picture.mode!r}")
+        with opened(path) as file, _decoder(file, path) as picture:
+            check_depth(picture, file, as_text(path.name))
             if picture.getexif().get(_ORIENTATION, 1) != 1:
                 self.turned.add(path.name)
             decoded = picture.convert("L" if self.channels == "grey" else "RGB")
@@ -82,7 +92,7 @@ class ImageSource:
 
     Attributes:
         images: The images.
-        names: One per image: file names, or places.
+        names: One per image: files, by where they lie in the folder that holds them all; or places in an array.
         text: What they are, in words.
     """
 
@@ -110,8 +120,11 @@ def open_images(
         if size is not None or channels != "auto":
             raise InvalidInputError("only image files can be resized or converted; an array is attacked as it is")
         images = load_array(path, "images")
+        if images.ndim == 0:
+            raise InvalidInputError(f"{word!r} must hold images (N, H, W, C), and holds a single value")
         return ImageSource(images, [str(index) for index in range(len(images))], f"{len(images):,} images of {word}")
-    files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
+    with reading(word):
+        files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
     files = [each for each in files if each.suffix.lower() in _SUFFIXES and not each.name.startswith(".")]
     if not files:
         raise InvalidInputError(
@@ -119,7 +132,7 @@ def open_images(
             f"and {word!r} is none"
         )
     opened = ImageFiles(files, _channels_of_files(files[0], channels, wanted), size)
-    return ImageSource(opened, [each.name for each in files], opened.describe())
+    return ImageSource(opened, opened.names, opened.describe())
 
 
 def parse_size(word: str | None) -> tuple[int, int] | None:
@@ -141,8 +154,19 @@ def _channels_of_files(first: Path, channels: Channels, wanted: int | None) -> L
         return channels
     if wanted in (1, 3):
         return "grey" if wanted == 1 else "rgb"
+    with opened(first) as file, _decoder(file, first) as picture:
+        return "grey" if picture.mode in _GREY_MODES else "rgb"
+
+
+def _decoder(file: BinaryIO, path: Path) -> PIL.Image.Image:
+    """Return an image that is opened and not decoded yet.
+
+    Raises:
+        InvalidInputError: It is of no format that is read here.
+    """
     try:
-        with PIL.Image.open(first) as picture:
-            return "grey" if picture.mode in _GREY_MODES else "rgb"
-    except OSError as error:
-        raise InvalidInputError(f"cannot read {first}: {error}") from error
+        return PIL.Image.open(file, formats=_FORMATS)
+    except PIL.UnidentifiedImageError as error:
+        raise InvalidInputError(
+            f"cannot read {str(path)!r}: it is none of {', '.join(_FORMATS)}, or damaged"
+        ) from error

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError
+from dfa.files import check_file, reading
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
 
 MODEL_SETTINGS: Final = ("returns", "preprocess", "class_offset", "num_classes", "k", "shows")
@@ -30,8 +31,11 @@ def load_model(word: str) -> Any:
                 f"{word!r}"
             )
         return load_object(word)
-    if not path.is_file():
+    with reading(word):
+        is_there = path.exists()
+    if not is_there:
         raise InvalidInputError(f"MODEL must be a file that exists, and {word!r} does not")
+    check_file(path)
     if path.suffix == ".tflite":
         return path
     from dfa.oracle.keras import import_keras

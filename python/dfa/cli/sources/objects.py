@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dfa.errors import DfaError, InvalidInputError
+from dfa.files import check_file
 
 
 def load_object(word: str) -> Any:
@@ -42,8 +43,7 @@ def _load_module(name: str) -> Any:
 
 
 def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise InvalidInputError(f"{str(path)!r} must be a file that exists")
+    check_file(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

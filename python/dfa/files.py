@@ -1,0 +1,101 @@
+"""The one door through which files of users are read: images, arrays, tables, models.
+
+Decoders raise whatever they like. Here all of it becomes an `InvalidInputError` with the file's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+
+from dfa.errors import DfaError, InvalidInputError
+
+_KINDS: Final = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+_NPY: Final = b"\x93NUMPY"
+_ZIP: Final = b"PK"
+"""How .npy and .npz files begin."""
+
+
+@contextlib.contextmanager
+def reading(path: str | Path) -> Iterator[None]:
+    """Raise whatever goes wrong inside as one error that names the file.
+
+    Raises:
+        InvalidInputError: An exception that dfa did not raise on purpose.
+    """
+    try:
+        yield
+    except DfaError:
+        raise
+    except Exception as error:  # of Pillow, zipfile, NumPy, csv: no two have a root in common
+        raise InvalidInputError(f"cannot read {str(path)!r}: {_reason(error)}") from error
+
+
+@contextlib.contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Open a regular file, and blame it for what goes wrong while it is open.
+
+    Raises:
+        InvalidInputError: It is none, cannot be opened, or what is done with it fails, however.
+    """
+    with reading(path), open(path, "rb", opener=_open_without_waiting) as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if not stat.S_ISREG(mode):
+            kind = _KINDS.get(stat.S_IFMT(mode), "none")
+            raise InvalidInputError(f"cannot read {str(path)!r}: it must be a file, and is {kind}")
+        yield file
+
+
+@contextlib.contextmanager
+def opened_arrays(path: str | Path) -> Iterator[Any]:
+    """Open a .npy or .npz file: an array, mapped and not read, or what `numpy.load` gives for an archive.
+
+    Raises:
+        InvalidInputError: As of `opened`; or it is no such file, whatever its name.
+    """
+    with opened(path) as file:
+        magic = file.read(6)
+        if not magic.startswith((_NPY, _ZIP)):
+            # NumPy would take it for a pickle, and advise to load it as one.
+            raise InvalidInputError(f"cannot read {str(path)!r}: it must be a .npy or .npz file of NumPy, and is none")
+        if magic.startswith(_NPY):
+            yield np.load(path, mmap_mode="r", allow_pickle=False)
+            return
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as archive:
+            yield archive
+
+
+def check_file(path: str | Path) -> None:
+    """Make sure that a file can be read, before a library of others is given its name.
+
+    Raises:
+        InvalidInputError: As of `opened`.
+    """
+    with opened(path):
+        pass
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    # A pipe would wait for somebody to write.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text; save it as UTF-8"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {error}".removesuffix(": ")

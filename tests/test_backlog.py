@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import sqlite3
@@ -16,11 +15,10 @@ import pytest
 
 import dfa
 from dfa.runs import backlog as backlog_module
-from dfa.runs import folder as folder_module
-from dfa.runs import saved_run as saved_run_module
+from dfa.runs import documents, door
 from dfa.runs.backlog import Backlog
 from dfa.runs.journal import Picture, make_journal
-from dfa.runs.saved_run import read_run, read_run_json
+from dfa.runs.saved_run import read_run
 from oracles import LinearClassifier
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import assert_same, attack, cut_short, run_whole
@@ -118,18 +116,18 @@ def test_an_image_that_became_a_file_lies_in_the_journal_no_more(tmp_path, monke
 
 
 def test_no_image_is_there_without_its_original(tmp_path, monkeypatch):
-    fill = folder_module._fill
+    fill = door._fill
     originals = []
 
-    def fill_up(path, content):
+    def fill_up(path, descriptor, content, is_synced):
         if Path(path).parent.name == "originals":
             originals.append(path)
             if len(originals) > 2:
                 raise OSError(28, "No space left on device")
-        return fill(path, content)
+        return fill(path, descriptor, content, is_synced)
 
     monkeypatch.setattr(backlog_module, "_SHARE", math.inf)
-    monkeypatch.setattr(folder_module, "_fill", fill_up)
+    monkeypatch.setattr(door, "_fill", fill_up)
     with pytest.raises(dfa.StoreError, match=r"cannot write .*No space left"):
         attack(CLASSIFIER, tmp_path)
     names = [{path.name for path in (tmp_path / folder).glob("[0-9]*")} for folder in ("images", "originals")]
@@ -139,17 +137,15 @@ def test_no_image_is_there_without_its_original(tmp_path, monkeypatch):
 def test_a_run_that_is_read_while_it_goes_on_is_read_at_one_moment(killed, monkeypatch):
     """Between a record and its image, the image becomes a file and leaves the journal."""
     places = set(read_run(killed).pictures)
-    loads = json.loads
+    check = documents.check_record
 
-    def meanwhile(text):
+    def meanwhile(*words):
         with closing(sqlite3.connect(killed / "journal.sqlite")) as journal, journal:
             journal.execute("DELETE FROM pictures")
-        return loads(text)
+        return check(*words)
 
     (killed / "results.json").unlink(missing_ok=True)
-    document = read_run_json(killed)
-    monkeypatch.setattr(saved_run_module, "read_run_json", lambda folder: document)
-    monkeypatch.setattr(saved_run_module, "json", SimpleNamespace(loads=meanwhile))
+    monkeypatch.setattr(documents, "check_record", meanwhile)
     assert set(read_run(killed).pictures) == places != set()
     assert num_pictures(killed) == 0
 
@@ -176,7 +172,7 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
 
     def write_slowly(*words, **more):
         clock.now += 0.5
-        write(*words, **more)
+        return write(*words, **more)
 
     monkeypatch.setattr(backlog_module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(backlog_module, "write_image", write_slowly)
@@ -185,6 +181,7 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
     for place in range(5):
         backlog.add(place, Picture(IMAGES[place], IMAGES[place + 1]))
     # A fiftieth of 100 seconds, and then the file that passes it; each image is two of them.
+    transact(backlog, journal)
     backlog.write_while_cheap()
     assert files(tmp_path) == ["000000", "000001", "000002"]
     assert not backlog.all_written()
@@ -195,7 +192,13 @@ def test_files_take_their_share_of_the_time_and_no_more(tmp_path, journal, monke
     clock.now += 100
     backlog.write_while_cheap()
     assert len(files(tmp_path)) == 5
+    # They are in the journal until they are known to lie on the disk.
+    transact(backlog, journal)
+    assert num_pictures(tmp_path) == 5
+    backlog.write_all()
     assert backlog.all_written()
+    transact(backlog, journal)
+    assert num_pictures(tmp_path) == 0
 
 
 def test_an_image_that_waits_twice_is_no_matter(tmp_path, journal):
@@ -204,7 +207,7 @@ def test_an_image_that_waits_twice_is_no_matter(tmp_path, journal):
     backlog.add(3, Picture(IMAGES[3], IMAGES[4]))
     transact(backlog, journal)
     backlog.write_all()
-    backlog.take_up()
+    backlog.take_up([3])
     assert not backlog.all_written()
     transact(backlog, journal)
     assert backlog.get(3) is None

@@ -51,7 +51,7 @@ def test_odd_errors_are_printed_as_they_are(here, capsys):
 def test_odd_findings_are_printed_as_they_are(here, capsys):
     attack(capsys, "--out", "run")
     document = json.loads((here / "run" / "results.json").read_text())
-    document["config"]["max_queries"] = "[red]x[/red][/x]"
+    document["config"]["targets"] = "[red]x[/red][/x]"
     (here / "run" / "results.json").write_text(json.dumps(document))
     status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model.py:classify")
     assert (status, "[red]x[/red][/x]" in "".join(out.replace("│", "").split())) == (1, True)

@@ -16,7 +16,7 @@ from dfa.errors import StoreError
 from dfa.oracle import as_oracle
 from dfa.results.images import AdversarialImages
 from dfa.results.result import Result
-from dfa.runs import folder as folder_module
+from dfa.runs import door
 from dfa.runs.folder import check_folder, plain
 from sample_results import by_first_value, failure, image_of_class, make_result, read_json, success
 
@@ -90,7 +90,7 @@ class TestFolder:
     def test_an_unwritable_folder_is_found_before_anything_is_written(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def refuse(*_: Any) -> None:
+        def refuse(*_: Any, **more: Any) -> None:
             raise PermissionError(13, "Permission denied")
 
         monkeypatch.setattr("os.replace", refuse)
@@ -121,23 +121,23 @@ class TestFolder:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         result = make_result()
-        fill = folder_module._fill
+        fill = door._fill
 
-        def fill_up(path: str, content: bytes) -> None:
+        def fill_up(path: str, descriptor: int, content: bytes, is_synced: bool) -> None:
             if "000004" in path:
-                fill(path, content[:10])
+                fill(path, descriptor, content[:10], is_synced)
                 raise OSError(28, "No space left on device")
-            fill(path, content)
+            fill(path, descriptor, content, is_synced)
 
         with monkeypatch.context() as patch:
-            patch.setattr(folder_module, "_fill", fill_up)
+            patch.setattr(door, "_fill", fill_up)
             with pytest.raises(StoreError, match=r"000004\.png: .*No space left .*still in memory"):
                 result.save(tmp_path / "full")
         assert [path.name for path in (tmp_path / "full" / "images").iterdir()] == ["000001.png"]
         assert result.save(tmp_path / "elsewhere").verified == 2
 
 
-def interrupt(_: Path) -> None:
+def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 

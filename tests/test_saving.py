@@ -17,7 +17,7 @@ from dfa.oracle import Oracle, as_oracle
 from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
-from dfa.runs.folder import read_image
+from dfa.runs.image_files import read_image
 from dfa.types import Images
 from sample_results import SHAPE, by_first_value, failure, image_of_class, make_result, read_json, success
 
@@ -52,7 +52,7 @@ class TestSave:
         report = result.save(tmp_path)
         assert report.verified == 2
         np.testing.assert_array_equal(
-            read_image(tmp_path / f"images/000004.{suffix}"), image_of_class(2, shape, seed=4)
+            read_image(tmp_path, f"images/000004.{suffix}", shape), image_of_class(2, shape, seed=4)
         )
 
     def test_records_lie_beside_the_images_as_json_and_csv(self, tmp_path: Path) -> None:
@@ -194,9 +194,9 @@ class TestSave:
         assert read_json(tmp_path)["complete"] is True
 
     def test_a_file_that_differs_from_memory_is_refuted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def lossy(path: Path) -> NDArray[np.uint8]:
-            image = read_image(path)
-            if path.name == "000004.png":
+        def lossy(folder: Path, file: str, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+            image = read_image(folder, file, shape)
+            if file == "images/000004.png":
                 image[-1, -1, 0] ^= 1
             return image
 

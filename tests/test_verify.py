@@ -138,9 +138,12 @@ def test_a_target_must_be_reached(tmp_path):
     [
         (lambda path: path.unlink(), "is missing"),
         (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be decoded"),
-        (lambda path: path.write_bytes(b""), "cannot be decoded"),
-        (lambda path: PIL.Image.open(path).convert("P").save(path), "must be an 8-bit PNG, and is a PNG of mode P"),
-        (lambda path: PIL.Image.open(path).save(path, format="jpeg"), "must be an 8-bit PNG, and is a JPEG"),
+        (lambda path: path.write_bytes(b""), "must be an 8-bit PNG, and is none"),
+        (
+            lambda path: PIL.Image.open(path).convert("P").save(path),
+            "must be an 8-bit PNG of grey, .* colour type 3",
+        ),
+        (lambda path: PIL.Image.open(path).save(path, format="jpeg"), "must be an 8-bit PNG, and is none"),
         (lambda path: PIL.Image.open(path).convert("L").save(path), r"run's shape \(6, 6, 3\), and has \(6, 6, 1\)"),
         (lambda path: PIL.Image.open(path).crop((0, 0, 5, 6)).save(path), r"shape \(6, 6, 3\), and has \(6, 5, 3\)"),
     ],

@@ -104,7 +104,7 @@ def test_a_file_of_another_shape_is_not_read_into_memory(run):
     with (folder / "epsilon.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + 2**40)
-    assert "has the shape (1099511627776,)" in problems(folder)
+    assert "and holds 1,099,511,627,904" in problems(folder)
 
 
 @pytest.mark.parametrize("content", [b"garbage", None])
@@ -174,9 +174,11 @@ def test_records_that_were_taken_out_are_found(run):
     document = json.loads((folder / "results.json").read_text())
     document["records"] = [row for row in document["records"] if row["status"] != "failure"]
     (folder / "results.json").write_text(json.dumps(document))
-    assert "one record for each of its 12 images, and has" in problems(folder)
+    with pytest.raises(dfa.StoreError, match="there must be a record for each of 12 images, and there are"):
+        dfa.verify(folder, CLASSIFIER)
     change(folder, num_images=len(document["records"]))
-    assert "one record for each" in problems(folder)
+    with pytest.raises(dfa.StoreError, match=r"the record at place \d+ is of image"):
+        dfa.verify(folder, CLASSIFIER)
 
 
 def test_a_budget_that_is_not_told_is_found(run):
@@ -222,8 +224,6 @@ def test_every_image_has_the_target_that_was_given_for_it(tmp_path):
         ({"kind": "Nonsense"}, "the space 'Nonsense', which is not known"),
         ({"kind": "Pixels"}, "KeyError: 'number'"),
         ({"kind": "Pixels", "number": "5"}, "TypeError"),
-        ({"kind": ["Pixels"]}, "TypeError"),
-        ({}, "KeyError: 'kind'"),
     ],
 )
 def test_a_promise_that_cannot_be_checked_is_not_kept(run, space, message):
@@ -232,9 +232,18 @@ def test_a_promise_that_cannot_be_checked_is_not_kept(run, space, message):
     assert message in problems(folder, "space")
 
 
-@pytest.mark.parametrize("config", [{"space": {"form": "stones"}}, {"space": 3}, {"confirmations": "many"}])
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"space": {"form": "stones"}},
+        {"space": 3},
+        {"confirmations": "many"},
+        {"space": {"kind": ["Pixels"]}},
+        {"space": {}},
+    ],
+)
 def test_settings_that_are_none_are_refused(run, config):
     folder = run("pixels")
     change(folder, **config)
-    with pytest.raises(dfa.StoreError, match="must be as they were written"):
+    with pytest.raises(dfa.StoreError, match="must be as it was saved, and is not"):
         dfa.verify(folder, CLASSIFIER)

@@ -83,7 +83,7 @@ class Request:
             StoreError: The folder holds no run, or the command in it is not as one wrote it.
             NotOnRecordError: No command began it.
         """
-        command = read_run_json(folder).get("command")
+        command = read_run_json(folder).command
         if command is None:
             raise NotOnRecordError(
                 f"the run in {folder} was not begun by `dfa attack`, so its model and images are not on record; "

@@ -96,7 +96,7 @@ class Checkpoints:
             self.oracle.recall(self.store.answers)
         except DfaError:
             raise
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise StoreError(
                 f"the checkpoint of the run in {self.store.folder} cannot be read: {error}; resume the run with the "
                 "dfa that began it, or start a new run in another folder"
@@ -126,7 +126,7 @@ class Checkpoints:
         ready = _drafts(row for row, _ in document["feed"]["ready"])
         claimed = _drafts(document["jury"]["claims"])
         waiting = {draft.index: draft for draft in (*searched, *ready, *claimed)}
-        images = self._read_again(document["feed"]["num_read"], waiting)
+        images, lost = self._read_again(document["feed"]["num_read"], waiting)
         self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
         self._check_oracle(waiting, images)
         self.gate.load(document["gate"])
@@ -137,10 +137,16 @@ class Checkpoints:
         self.jury.load(document["jury"], blobs, claimed, images)
         self.window.load(document["window"], blobs, searched, images)
         self.plan.questions.load(document["questions"])
+        self.feed.ask_again(list(lost), list(lost.values()), [images[index] for index in lost])
 
-    def _read_again(self, number: int, waiting: Mapping[int, Record]) -> dict[int, Image]:
-        """Read the first images of the run again, all of them, and return those that are not finished."""
-        images = {}
+    def _read_again(self, number: int, waiting: Mapping[int, Record]) -> tuple[dict[int, Image], dict[int, int]]:
+        """Read the first images of the run again, all of them.
+
+        Returns:
+            Those that are not finished, by index; and of those among them that were, and are lost, the names of their
+            random streams.
+        """
+        images, lost = {}, {}
         for index in range(number):
             if self.store.digests.get(index) is None:
                 # It could not be read then, and was given up.
@@ -153,12 +159,14 @@ class Checkpoints:
                 raise
             self.store.note_read(index, digest_of(image))
             # Names of copies are counted, so every image is named again, in order.
-            self.plan.ids.name(index, image)
+            name = self.plan.ids.name(index, image)
             if index in waiting:
                 images[index] = image
+            elif not self.ledger.is_kept(index):
+                images[index], lost[index] = image, name
             else:
                 self.gate.restore_sent(index, self.ledger.settle_again(index).queries_sent)
-        return images
+        return images, lost
 
     def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:
         """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did."""

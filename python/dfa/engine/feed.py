@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -96,6 +96,23 @@ class Feed:
                 self.num_read = begun
                 raise
         return bool(self.ready)
+
+    def ask_again(self, indices: Sequence[int], names: Sequence[int], images: Sequence[Image]) -> None:
+        """Let images be searched again that had been settled, and whose adversarial image is lost.
+
+        Args:
+            indices: Their places.
+            names: Of their random streams.
+            images: The originals.
+        """
+        drafts = [
+            Record(index=index, id=name, status=Status.UNFINISHED, label=self._plan.label(index))
+            for index, name in zip(indices, names, strict=True)
+        ]
+        for start in range(0, len(drafts), self._batch_size):
+            part = slice(start, start + self._batch_size)
+            self._before_sending(len(drafts[part]) * self._plan.confirmation.of)
+            self._ask_clean(drafts[part], list(images[part]))
 
     def leave_unfinished(self, reason: str) -> None:
         """Write down the waiting jobs as they are, since the run is over."""

@@ -198,7 +198,11 @@ class Jury:
         for draft in drafts:
             original = images[draft.index]
             stored = np.frombuffer(blobs[f"claim {draft.index}"], dtype=original.dtype)
-            self.claims.append(Claim(draft, Picture(stored.reshape(original.shape).copy(), original)))
+            picture = Picture(stored.reshape(original.shape).copy(), original)
+            problem = self._plan.space.why_broken(draft.index, original, picture.image, draft.distances)
+            if problem:
+                raise ValueError(f"what was found for image {draft.index} is not of the search space: {problem}")
+            self.claims.append(Claim(draft, picture))
         self._turns = document["turns"]
         self._verdicts = {index: Verdict(*verdict) for index, verdict in document["verdicts"]}
         self.unconfirmed = Counter(dict(document["unconfirmed"]))

@@ -55,12 +55,16 @@ class Ledger:
     def take_up(self, store: Store) -> None:
         """Read what was settled before the run was cut short, which stays, whatever is found when it is searched again.
 
+        What has lost its image is forgotten, so that it is searched again.
+
         Raises:
-            StoreError: A record is damaged, or an image's file is gone.
+            StoreError: A record is damaged.
         """
-        for index, row in store.kept.items():
+        for index, row in list(store.kept.items()):
             try:
                 self._kept[index] = (read_record(row), store.kept_image(index))
+            except StoreError:
+                del store.kept[index]
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise StoreError(
                     f"the record of image {index} of the run in {store.folder} cannot be read: {error!r}; start a new "
@@ -101,6 +105,10 @@ class Ledger:
             follow, self._on_record = self._on_record, None
             follow(record)
             self._on_record = follow
+
+    def is_kept(self, index: int) -> bool:
+        """Tell whether an image was settled before the run was cut short."""
+        return index in self._kept
 
     def settle_again(self, index: int) -> Record:
         """Settle an image as it was before the run was cut short, and return its record."""

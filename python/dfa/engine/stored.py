@@ -14,7 +14,7 @@ from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, StoreError
 from dfa.results.result import Result
 from dfa.runs.loading import load
-from dfa.runs.saved_run import check_alike, has_ended, holds_run
+from dfa.runs.saved_run import check_alike, has_ended, holds_nothing_paid, holds_run
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
 from dfa.runs.store import Store
@@ -37,7 +37,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
     }
     folder = Path(storage.folder)
-    if storage.resume and holds_run(folder):
+    if storage.resume and holds_run(folder) and not holds_nothing_paid(folder):
         if has_ended(folder):
             check_alike(folder, about)
             return replace(load(folder), oracle=plan.oracle)

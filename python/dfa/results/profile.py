@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.results.parsing import MisfitError, fields_reader, reader
 from dfa.results.rates import ratio
 
 MOST_SPANS: Final = 50_000
@@ -74,18 +75,22 @@ class CallsOverTime:
         return dataclasses.asdict(self)
 
     @classmethod
-    def read(cls, document: Mapping[str, Any]) -> CallsOverTime:
+    def read(cls, document: object) -> CallsOverTime:
         """Return what `save` wrote down.
 
         Raises:
             ValueError: It is nothing that `save` writes.
         """
-        seconds, calls, rows = document["seconds"], list(document["calls"]), list(document["rows"])
-        are_counts = all(isinstance(number, int) and number >= 0 for number in (*calls, *rows))
+        expected = "calls over time must be as many counts of rows as of calls, of parts that have a length"
+        try:
+            read: CallsOverTime = reader(cls)(document)
+        except MisfitError as error:
+            raise ValueError(f"{expected}: {error}") from None
+        are_counts = all(number >= 0 for number in (*read.calls, *read.rows))
         # A part of no length would be doubled for ever.
-        if not (0 < seconds < math.inf and are_counts and len(calls) == len(rows) <= MOST_PARTS):
-            raise ValueError("calls over time must be as many counts of rows as of calls, of parts that have a length")
-        return cls(seconds, calls, rows)
+        if not (read.seconds > 0 and are_counts and len(read.calls) == len(read.rows) <= MOST_PARTS):
+            raise ValueError(expected)
+        return read
 
 
 def _in_pairs(numbers: list[int]) -> list[int]:
@@ -181,3 +186,21 @@ class Profile:
 TOTALS: Final = tuple(
     entry.name for entry in dataclasses.fields(Profile) if entry.name not in ("spans", "calls_over_time")
 )
+
+_TYPES: Final = {name: kind for name, kind in typing.get_type_hints(Profile).items() if name in TOTALS}
+
+
+def read_profile(document: Mapping[str, Any]) -> Profile:
+    """Return the profile that results.json keeps; empty for an empty document, as of a run that has not ended.
+
+    Raises:
+        ValueError: It keeps none.
+    """
+    if not document:
+        return Profile()
+    totals = fields_reader(_TYPES)(document)
+    for name, value in totals.items():
+        # What is left of the time is a difference of clocks.
+        if value < 0 and name != "other":
+            raise MisfitError("0 or more", value, name)
+    return Profile(**totals, calls_over_time=CallsOverTime.read(document.get("calls_over_time")))

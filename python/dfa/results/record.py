@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import typing
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
+from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.rates import Interval, ratio, wilson
 
 
@@ -124,9 +125,43 @@ FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))
 """The names of a record's fields, in their order."""
 
 
-def read_record(entry: Mapping[str, Any]) -> Record:
-    """Return the record that an entry of results.json or of a journal describes."""
-    values = {name: entry[name] for name in FIELDS}
-    values["status"] = Status(values["status"])
-    values["trace"] = tuple(map(tuple, values["trace"]))
-    return Record(**values)
+_TYPES: Final = {**typing.get_type_hints(Record), "trace": tuple[tuple[int, float | None], ...]}
+"""Of a degree that no number is, JSON knows nothing."""
+
+_read_fields: Final = fields_reader(_TYPES)
+_AT_LEAST_0: Final = (
+    "index",
+    "answers",
+    "agreeing",
+    "unconfirmed",
+    "queries",
+    "queries_sent",
+    "seconds",
+    "l0",
+    "l2",
+    "linf",
+)
+
+
+def read_fields(entry: object) -> dict[str, Any]:
+    """Return the fields of the record that an entry of results.json or of a journal describes, each of its type.
+
+    Raises:
+        ValueError: It describes none.
+    """
+    values = _read_fields(entry)
+    for name in _AT_LEAST_0:
+        if values[name] is not None and values[name] < 0:
+            raise MisfitError("0 or more", values[name], name)
+    if values["agreeing"] > values["answers"]:
+        raise MisfitError(f"at most the {values['answers']} answers", values["agreeing"], "agreeing")
+    return values
+
+
+def read_record(entry: object) -> Record:
+    """Return the record that an entry of results.json or of a journal describes.
+
+    Raises:
+        ValueError: It describes none, or one that contradicts itself.
+    """
+    return Record(**read_fields(entry))

@@ -20,17 +20,17 @@ import io
 import json
 import math
 import os
-import re
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-import PIL.Image
 
 from dfa.errors import StoreError
+from dfa.results.parsing import load_json
+from dfa.runs import door
+from dfa.runs.image_files import IMAGES, ORIGINALS, encode_image, halves_in, image_file, with_originals
 from dfa.types import Image
 
 Plain: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
@@ -40,23 +40,16 @@ FORMAT_VERSION = 4
 """Version of the layout; counted up when a reader of the old one would go wrong."""
 
 _FORMAT = "dfa-results"
-IMAGES = "images"
-"""Where adversarial images lie."""
-
-ORIGINALS = "originals"
-"""Where the images lie that they were made from."""
-
 RUN = "run.json"
 """What says that a run was begun in a folder."""
 
 JOURNAL = "journal.sqlite"
 EPSILON = "epsilon.npy"
+RESULTS = "results.json"
+RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
-_RESULTS = "results.json"
-_RECORDS = "records.csv"
-_PNG_CHANNELS = (1, 3, 4)
-_IMAGE_NAME = re.compile(r"[0-9]{6,}\.(png|npy)|\.[0-9]{6,}\.(png|npy)\.[0-9]+\.tmp")
+_MOST_RESULTS = 2**30
 _LARGEST_ARRAY = 65_536
 
 
@@ -77,13 +70,11 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
             needed here that no save wrote, or cannot be written.
     """
     folder = Path(folder)
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        has_results = (folder / _RESULTS).exists()
-        has_run = (folder / RUN).exists()
-        has_others = (folder / _RECORDS).exists() or any(_is_in_the_way(folder / name) for name in (IMAGES, ORIGINALS))
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
+        has_results = door.holds(folder, RESULTS)
+        has_run = door.holds(folder, RUN)
+        has_others = door.holds(folder, RECORDS) or any(door.names_in(folder, name) for name in (IMAGES, ORIGINALS))
     if has_results:
         document = read_document(folder)
         if not overwrite:
@@ -104,39 +95,59 @@ def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
             f"{folder} must not hold images or records.csv without a results.json, since those are not a "
             "saved result; choose another folder"
         )
-    probe = folder / f".dfa-probe.{os.getpid()}"
-    write_bytes(probe, b"")
-    probe.unlink()
+    probe = f".dfa-probe.{os.getpid()}"
+    write_bytes(folder / probe, b"")
+    _remove(folder, probe)
     return folder
 
 
-def clear_folder(folder: Path) -> None:
-    """Remove a run or a result that is to be replaced; files of other names are left alone.
+def clear_folder(folder: Path, images: Iterable[str]) -> None:
+    """Remove a run or a result that is to be replaced; other files are left alone.
 
     Args:
         folder: The folder, as `check_folder` gave it.
+        images: The image files that the run or result names as its own.
 
     Raises:
         StoreError: A file cannot be removed.
     """
-    remove_other_images(folder, keep=set())
+    remove_images(folder, images)
     # What says that all this is ours goes last.
-    _remove(folder, EPSILON, *JOURNAL_FILES, _RECORDS, RUN, _RESULTS)
+    _remove(folder, EPSILON, *JOURNAL_FILES, RECORDS, RUN, RESULTS)
 
 
-def begin_document(folder: Path, *, is_run: bool = False) -> None:
+def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False) -> None:
     """Mark a folder as holding a result that is being saved, so that a half-saved one never passes for whole.
 
     Args:
         folder: The folder.
+        images: The image files that are about to be written or removed, so that whoever comes after a kill knows
+            whose they are.
         is_run: The result is that of the run in the folder; otherwise what is left of a run goes.
 
     Raises:
         StoreError: The file cannot be written.
     """
+    header = {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False}
+    write_json(folder / RESULTS, {**header, "images": sorted(images)}, is_synced=True)
     if not is_run:
         _remove(folder, EPSILON, *JOURNAL_FILES, RUN)
-    write_json(folder / _RESULTS, {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False})
+
+
+def take_back(folder: Path, *, keep: Iterable[str]) -> None:
+    """Mark a result as one that is being saved once more, since its run goes on, and remove what it alone had named.
+
+    Args:
+        folder: The folder of the run.
+        keep: Image files that the run goes on with.
+
+    Raises:
+        StoreError: The folder cannot be written, or holds a result that cannot be read.
+    """
+    named = images_named(read_document(folder)) if door.holds(folder, RESULTS) else set()
+    others = named - with_originals(keep)
+    begin_document(folder, others, is_run=True)
+    remove_images(folder, others)
 
 
 def complete_document(folder: Path, content: Mapping[str, object]) -> None:
@@ -146,7 +157,7 @@ def complete_document(folder: Path, content: Mapping[str, object]) -> None:
         StoreError: The file cannot be written.
     """
     header = {"format": _FORMAT, "version": FORMAT_VERSION, "complete": True}
-    write_json(folder / _RESULTS, {**header, **content})
+    write_json(folder / RESULTS, {**header, **content}, is_synced=True)
 
 
 def read_document(folder: Path) -> dict[str, Any]:
@@ -155,12 +166,12 @@ def read_document(folder: Path) -> dict[str, Any]:
     Raises:
         StoreError: It is absent, unreadable, or nothing that was saved here.
     """
-    path = folder / _RESULTS
+    path = folder / RESULTS
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = load_json(door.read_file(folder, RESULTS, most=_MOST_RESULTS))
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+    if document.get("format") != _FORMAT:
         raise StoreError(f"{path} must be a saved result, and is another file; choose another folder")
     return document
 
@@ -171,69 +182,46 @@ def write_image(folder: Path, index: int, image: Image, *, place: str = IMAGES) 
     Args:
         folder: The folder.
         index: Names the file.
-        image: uint8, (H, W, C). C = 1, 3 or 4 gives a PNG (grey, RGB, RGBA), any other C a .npy file, and so does an
-            array that is no image.
+        image: uint8, (H, W, C), or an array that is no image.
         place: `IMAGES` or `ORIGINALS`.
 
     Raises:
         StoreError: The file cannot be written.
     """
-    buffer = io.BytesIO()
     file = image_file(image, index, place=place)
-    if file.endswith(".png"):
-        picture = PIL.Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        # Filtered pixels compress as well by runs as by zlib's default, in half the time.
-        picture.save(buffer, format="png", compress_level=1, compress_type=zlib.Z_RLE)
-    else:
-        np.save(buffer, image, allow_pickle=False)
-    write_bytes(folder / file, buffer.getvalue())
+    write_file(folder, file, encode_image(image))
     return file
 
 
-def image_file(image: Image, index: int, *, place: str = IMAGES) -> str:
-    """Return the path inside a folder under which `write_image` writes an image."""
-    is_picture = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in _PNG_CHANNELS
-    return f"{place}/{index:06d}.{'png' if is_picture else 'npy'}"
-
-
-def read_image(path: Path) -> Image:
-    """Return what an image file holds: uint8, (H, W, C); of a .npy file whatever array it is.
+def sync_images(folder: Path, files: Sequence[str]) -> None:
+    """Wait until image files lie on the disk.
 
     Raises:
-        StoreError: It is absent or unreadable.
+        StoreError: One cannot be written there.
     """
-    try:
-        if path.suffix == ".npy":
-            array: Image = np.load(path, allow_pickle=False)
-            return array
-        with PIL.Image.open(path, formats=("PNG",)) as picture:
-            pixels = np.array(picture, dtype=np.uint8)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"cannot read the image {path}: {error}") from error
-    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+    with _writing(folder):
+        door.sync_files(folder, files)
 
 
-def remove_other_images(folder: Path, *, keep: set[str]) -> None:
-    """Remove the image files that a replaced result or a killed process left behind; other files are left alone.
+def images_named(document: Mapping[str, Any]) -> set[str]:
+    """Return the image files that results.json names as a result's own, complete or not; of other names none."""
+    rows, images = (each if isinstance(each := document.get(name), list) else [] for name in ("records", "images"))
+    files = [row.get("file") for row in rows if isinstance(row, dict)]
+    return with_originals(file for file in (*files, *images) if isinstance(file, str))
+
+
+def remove_images(folder: Path, images: Iterable[str]) -> None:
+    """Remove image files, and what a killed process left of half of one; other files are left alone.
 
     Args:
         folder: The folder.
-        keep: Paths inside the folder, as `write_image` gave them.
+        images: Paths inside the folder; only what the run or result there names as its own.
 
     Raises:
         StoreError: A file cannot be removed.
     """
-    for place in (IMAGES, ORIGINALS):
-        images = folder / place
-        if not images.is_dir():
-            continue
-        try:
-            for path in images.iterdir():
-                is_ours = _IMAGE_NAME.fullmatch(path.name) is not None
-                if is_ours and f"{place}/{path.name}" not in keep:
-                    path.unlink()
-        except OSError as error:
-            raise _cannot_write(images, error) from error
+    with _writing(folder):
+        door.remove_files(folder, sorted(with_originals(images) | halves_in(folder)))
 
 
 def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str, Plain]]) -> None:
@@ -251,11 +239,16 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_bytes(folder / _RECORDS, text.getvalue().encode())
+    write_bytes(folder / RECORDS, text.getvalue().encode())
 
 
-def write_json(path: Path, document: Mapping[str, object]) -> None:
+def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = False) -> None:
     """Write an object as JSON; its lists go one entry to a line, since they may be long.
+
+    Args:
+        path: The file.
+        document: Values that `plain` takes, by name.
+        is_synced: Wait until it lies on the disk.
 
     Raises:
         StoreError: The file cannot be written.
@@ -268,7 +261,7 @@ def write_json(path: Path, document: Mapping[str, object]) -> None:
         else:
             text = json.dumps(content, allow_nan=False, indent=2)
         parts.append(f"{json.dumps(name)}: {text}")
-    write_bytes(path, ("{\n" + ",\n".join(parts) + "\n}\n").encode())
+    write_file(*os.path.split(path), ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
 
 
 def plain(value: object) -> Plain:
@@ -324,44 +317,33 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StoreError: The system refuses.
     """
-    # Plain strings: on small images `pathlib` would cost a third of the whole.
-    parent, name = os.path.split(path)
-    temporary = os.path.join(parent, f".{name}.{os.getpid()}.tmp")
+    write_file(*os.path.split(path), content)
+
+
+def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:
+    """Write a file of a run folder, as `door.write_file` does.
+
+    Raises:
+        StoreError: The system refuses, or something else lies there.
+    """
+    with _writing(os.path.join(folder, name)):
+        door.write_file(folder, name, content, is_synced=is_synced)
+
+
+@contextlib.contextmanager
+def _writing(path: str | Path) -> Iterator[None]:
+    """Say in an error what cannot be written, and what to do."""
     try:
-        try:
-            _fill(temporary, content)
-        except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _fill(temporary, content)
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise _cannot_write(path, error) from error
+        yield
+    except StoreError:
         raise
-
-
-def _fill(path: str, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-
-
-def _cannot_write(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot write {path}: {error}; choose a folder that can be written, or make room (what was to be "
-        "saved is still in memory, and can be saved again)"
-    )
+    except OSError as error:
+        raise StoreError(
+            f"cannot write {path}: {error}; choose a folder that can be written, or make room (what was to be "
+            "saved is still in memory, and can be saved again)"
+        ) from error
 
 
 def _remove(folder: Path, *names: str) -> None:
-    try:
-        for name in names:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
-
-
-def _is_in_the_way(path: Path) -> bool:
-    """Tell whether a folder of images is there already with something in it, or is no folder."""
-    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+    with _writing(folder):
+        door.remove_files(folder, names)

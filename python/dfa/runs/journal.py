@@ -1,23 +1,27 @@
 """The journal of a run that is under way: one SQLite file, and the lock beside it.
 
-What its tables mean is the store's; here is how they are opened, written and read, so that no kill and no full disk
-costs what they hold.
+What its tables mean is told in `documents` and `store`; here is how they are opened, so that no kill, no full disk and
+no loss of power costs what they hold, and so that a journal from elsewhere can do no harm.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from dfa.errors import StoreError
+from dfa.results.parsing import MisfitError
+from dfa.runs import door
 from dfa.runs.folder import JOURNAL, JOURNAL_FILES
 from dfa.types import Image
 
@@ -30,14 +34,19 @@ _SCHEMA: Final = """
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sent (purpose TEXT PRIMARY KEY, images INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE inputs (place INTEGER PRIMARY KEY, digest BLOB);
-CREATE TABLE records (place INTEGER PRIMARY KEY, record TEXT NOT NULL);
+CREATE TABLE records (place INTEGER PRIMARY KEY, record TEXT NOT NULL, digest BLOB NOT NULL);
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE pictures (place INTEGER PRIMARY KEY, form TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL);
+CREATE TABLE pictures (place INTEGER PRIMARY KEY, form TEXT NOT NULL, image BLOB NOT NULL, original BLOB NOT NULL,
+    digest BLOB NOT NULL);
 CREATE TABLE answers (
     id INTEGER PRIMARY KEY, seal BLOB NOT NULL, purpose TEXT NOT NULL, place INTEGER NOT NULL, digest BLOB NOT NULL,
     form TEXT NOT NULL, answer BLOB NOT NULL
 );
 """
+
+_ENDS_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
+_STEPS: Final = 100_000
+_STEPS_PER_BYTE: Final = 4
 
 
 class Picture(NamedTuple):
@@ -54,56 +63,80 @@ class Picture(NamedTuple):
 
     @classmethod
     def of(cls, form: str, image: bytes, original: bytes) -> Picture:
-        """Return the picture that a row of the journal keeps."""
-        dtype, shape = json.loads(form)
-        return cls(*(np.frombuffer(each, np.dtype(dtype)).reshape(shape) for each in (image, original)))
+        """Return the picture that a row of the journal keeps.
+
+        Raises:
+            ValueError: It keeps none.
+        """
+        try:
+            name, shape = json.loads(form)
+            dtype = np.dtype(str(name))
+            size = math.prod(shape) * dtype.itemsize
+            is_one = dtype.kind in "uif" and all(type(number) is int and number > 0 for number in shape)
+        except (ValueError, TypeError, RecursionError, SyntaxError) as error:
+            raise MisfitError("a dtype and a shape", form, "the form of an image") from error
+        if not is_one or {len(image), len(original)} != {size}:
+            raise MisfitError(
+                f"one of two arrays of {len(image)} and {len(original)} bytes", form, "the form of an image"
+            )
+        return cls(*(np.frombuffer(each, dtype).reshape(shape) for each in (image, original)))
+
+
+def digest_of_row(place: int, *values: bytes) -> bytes:
+    """Return 16 bytes that tell whether a row of the journal is as it was written."""
+    digest = hashlib.blake2b(str(place).encode(), digest_size=16)
+    for value in values:
+        digest.update(f" {len(value)} ".encode())
+        digest.update(value)
+    return digest.digest()
 
 
 def make_journal(folder: Path) -> sqlite3.Connection:
-    """Return a new journal, empty and open for writing.
+    """Return a new journal, empty and open for writing, whose tables lie on the disk.
 
     Raises:
         StoreError: It cannot be written.
     """
     journal = open_journal(folder)
-    with writing_to(folder / JOURNAL), journal:
+    with writing_to(folder / JOURNAL):
+        journal.execute("PRAGMA synchronous = FULL")
+        # Before the log: a loss of power may cost what is in the log alone.
+        journal.executescript(f"BEGIN; {_SCHEMA} COMMIT;")
         journal.execute("PRAGMA journal_mode = WAL")
-        journal.executescript(_SCHEMA)
+        # Survives the death of the process; only that of the machine can cost the last seconds, and no more.
+        journal.execute("PRAGMA synchronous = NORMAL")
+        door.sync_folder(folder)
     return journal
 
 
 def open_journal(folder: Path) -> sqlite3.Connection:
-    """Return a folder's journal, open for writing.
+    """Return a folder's journal, open for writing, whatever it holds.
 
     Raises:
         StoreError: It cannot be opened.
     """
     with writing_to(folder / JOURNAL):
+        _check_files(folder)
         journal = sqlite3.connect(folder / JOURNAL, timeout=10, check_same_thread=False)
-        # Survives the death of the process; only that of the machine can cost the last seconds, and no more.
+        journal.execute("PRAGMA trusted_schema = OFF")
         journal.execute("PRAGMA synchronous = NORMAL")
         return journal
 
 
-def take_up_journal(
-    journal: sqlite3.Connection,
-) -> tuple[dict[int, dict[str, Any]], dict[int, bytes | None], dict[str, bytes], int]:
-    """Return what a run goes on from, and count that it is taken up again; part of a transaction.
-
-    Returns:
-        Records by place; digests of the images read, by place; what a checkpoint is made of; how often the run has been
-        taken up, this time included.
+def reopen_journal(folder: Path) -> sqlite3.Connection:
+    """Return the journal of a run that goes on, open for writing.
 
     Raises:
-        ValueError: A record is damaged.
+        StoreError: It is none, or is damaged, or cannot be opened.
     """
-    records = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
-    digests = dict(journal.execute("SELECT place, digest FROM inputs"))
-    saved = dict(journal.execute("SELECT name, value FROM checkpoint"))
-    before = journal.execute("SELECT value FROM about WHERE name = 'resumes'").fetchone()
-    resumes = 1 + (int(before[0]) if before else 0)
-    journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(resumes),))
-    return records, digests, saved, resumes
+    journal = open_journal(folder)
+    try:
+        with _telling(folder / JOURNAL):
+            _check_content(folder, journal)
+    except BaseException:
+        journal.close()
+        raise
+    return journal
 
 
 def count_sent(journal: sqlite3.Connection, purpose: str, images: int) -> None:
@@ -134,12 +167,21 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
     journal beside it stays readable for everyone.
 
     Raises:
-        StoreError: Another process is at the folder, or it cannot be written.
+        StoreError: Another process is at the folder, or it cannot be written, or the lock is no lock.
     """
+    door.require_regular(folder, [_LOCK, f"{_LOCK}-journal", f"{_LOCK}-wal", f"{_LOCK}-shm"])
+    # Of an empty database SQLite takes over nothing that lies beside it.
+    if door.size_of(folder, _LOCK):
+        raise StoreError(f"{folder / _LOCK} must be empty, and is not; remove it, unless another program needs it")
     try:
         lock = sqlite3.connect(folder / _LOCK, timeout=0, isolation_level=None, check_same_thread=False)
         lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
+        if not _has_locks(folder):
+            raise StoreError(
+                f"{folder} must lie on a file system that can lock files, and this one cannot ({error}), as some that "
+                "are shared over a network; choose a folder on a local disk"
+            ) from error
         if "locked" in str(error):
             raise StoreError(
                 f"{folder} must belong to one process at a time, and another one is at it; wait for it, or choose "
@@ -157,25 +199,25 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         StoreError: It is missing, or no journal.
     """
     path = folder / JOURNAL
-    if not path.exists():
+    if not door.holds(folder, JOURNAL):
         raise StoreError(f"{folder} must hold a run, and its {JOURNAL} is missing")
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as stack, _telling(path):
+        _check_files(folder)
+        journal = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+        stack.callback(journal.close)
         try:
-            journal = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10)
+            _check_content(folder, journal)
+        except sqlite3.OperationalError:
+            # Reading a journal that was not closed takes a file beside it, which a read-only folder refuses.
+            copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            for name in JOURNAL_FILES[:3]:
+                if door.holds(folder, name):
+                    shutil.copyfile(folder / name, copy / name, follow_symlinks=False)
+            journal = sqlite3.connect(copy / JOURNAL)
             stack.callback(journal.close)
-            try:
-                journal.execute("SELECT 1 FROM about").fetchone()
-            except sqlite3.OperationalError:
-                # Reading a journal that was not closed takes a file beside it, which a read-only folder refuses.
-                copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-                for name in JOURNAL_FILES[:3]:
-                    if (folder / name).exists():
-                        shutil.copy(folder / name, copy)
-                journal = sqlite3.connect(copy / JOURNAL)
-                stack.callback(journal.close)
-            yield journal
-        except _FAILURES as error:
-            raise StoreError(f"{path} must be the journal of a run, and cannot be read: {error}") from error
+            _check_content(copy, journal)
+        journal.execute("PRAGMA query_only = ON")
+        yield journal
 
 
 @contextlib.contextmanager
@@ -191,6 +233,68 @@ def writing_to(path: Path) -> Iterator[None]:
         if isinstance(error, StoreError):
             raise
         raise _cannot_write(path, error) from error
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse files that SQLite would follow elsewhere.
+
+    Raises:
+        StoreError: One is a link, no regular file, or names a file elsewhere.
+    """
+    door.require_regular(folder, JOURNAL_FILES)
+    rollback = f"{JOURNAL}-journal"
+    if door.last_bytes(folder, rollback, len(_ENDS_SUPER_JOURNAL)) == _ENDS_SUPER_JOURNAL:
+        # SQLite would remove the file that stands in front of these bytes, wherever that lies.
+        raise StoreError(
+            f"{folder / rollback} must be that of a run, and names a file elsewhere, which no run does; start a new "
+            "run in another folder"
+        )
+
+
+def _check_content(folder: Path, journal: sqlite3.Connection) -> None:
+    """Refuse a database that is no journal of a run, before any of its rows is looked at.
+
+    Raises:
+        sqlite3.Error: It is none, or is damaged.
+    """
+    journal.execute("PRAGMA trusted_schema = OFF")
+    sizes = [door.size_of(folder, name) for name in JOURNAL_FILES[:2]]
+    steps = iter(range(_STEPS_PER_BYTE * sum(sizes) // _STEPS + 100))
+    # A tree of pages that lead to one another can be longer than the file by any factor.
+    journal.set_progress_handler(lambda: 0 if next(steps, None) is not None else 1, _STEPS)
+    listed = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    with contextlib.closing(sqlite3.connect(":memory:")) as ours:
+        ours.executescript(_SCHEMA)
+        expected = ours.execute(listed).fetchall()
+    if journal.execute(listed).fetchmany(len(expected) + 1) != expected:
+        raise sqlite3.DatabaseError("its tables are not those of a journal of this version")
+    (found,) = journal.execute("PRAGMA quick_check(1)").fetchone()
+    if found != "ok":
+        raise sqlite3.DatabaseError(f"it is damaged: {' '.join(found.split())}")
+    journal.set_progress_handler(None, 0)
+
+
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, *_FAILURES) as error:
+        raise StoreError(f"{path} must be the journal of a run, and cannot be read: {error}") from error
+
+
+def _has_locks(folder: Path) -> bool:
+    """Tell whether the file system of a folder can lock a file that nobody else knows; True where none can be made."""
+    try:
+        with (
+            tempfile.NamedTemporaryFile(dir=folder, prefix=".dfa-probe.") as probe,
+            contextlib.closing(sqlite3.connect(probe.name, timeout=0, isolation_level=None)) as lock,
+        ):
+            lock.execute("BEGIN EXCLUSIVE")
+    except OSError:
+        return True
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _cannot_write(path: Path, error: Exception) -> StoreError:

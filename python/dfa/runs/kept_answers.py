@@ -54,6 +54,8 @@ class KeptAnswers:
         rows = journal.execute("SELECT id, seal, purpose, place, digest, form, answer FROM answers ORDER BY id")
         for number, seal, *row in rows.fetchall():
             purpose, place, digest, form, answer = row
+            if [type(value) for value in (seal, *row)] != [bytes, str, int, bytes, str, bytes]:
+                raise ValueError("an answer that was kept is damaged: its values are of other types")
             # A number that is another would go unnoticed, as in a checkpoint.
             if seal != _seal((purpose, place, digest, form, answer)):
                 raise ValueError("an answer that was kept is damaged: its digest does not match")
@@ -95,6 +97,13 @@ def _packed(answer: Answer) -> tuple[str, bytes]:
 
 
 def _answer_of(form: str, content: bytes) -> Answer:
+    try:
+        return _arrays_of(form, content)
+    except (TypeError, LookupError, OverflowError, RecursionError, SyntaxError) as error:
+        raise ValueError(f"an answer that was kept must be of arrays, and is of {form[:60]!r}") from error
+
+
+def _arrays_of(form: str, content: bytes) -> Answer:
     arrays = []
     begin = 0
     for name, shape in json.loads(form):

@@ -9,10 +9,10 @@ import numpy as np
 
 from dfa.errors import StoreError
 from dfa.results.images import ImagesByIndex
-from dfa.results.profile import TOTALS, CallsOverTime, Profile
+from dfa.results.profile import read_profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
-from dfa.runs.folder import ORIGINALS, read_image
+from dfa.runs.image_files import original_of, read_image
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.types import Image
 
@@ -37,22 +37,17 @@ def load(folder: str | Path) -> Result:
             )
             for index in range(saved.num_images)
         ]
-        # Until a run has ended, nothing is told of it.
-        profile = Profile()
-        if saved.profile:
-            calls = CallsOverTime.read(saved.profile["calls_over_time"])
-            profile = Profile(**{name: saved.profile[name] for name in TOTALS}, calls_over_time=calls)
         files = {index: row["file"] for index, row in saved.rows.items() if row["file"] is not None}
         return Result(
             records=records,
             images=_SavedImages(saved, files),
-            profile=profile,
+            profile=read_profile(saved.profile),
             config=saved.config,
             originals=_SavedOriginals(saved, files),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise StoreError(
-            f"the result in {saved.folder} must be as it was saved, and is not: {error!r}; save it again"
+            f"the result in {saved.folder} must be as it was saved, and is not: {error}; save it again"
         ) from error
 
 
@@ -74,7 +69,7 @@ class _SavedImages(ImagesByIndex):
         if picture is not None:
             return np.array(picture.image)
         file = self._files.get(index)
-        return None if file is None else read_image(self._saved.folder / file)
+        return None if file is None else read_image(self._saved.folder, file, self._saved.shape)
 
 
 class _SavedOriginals:
@@ -95,5 +90,5 @@ class _SavedOriginals:
         return (
             np.array(picture.original)
             if picture is not None
-            else read_image(folder / ORIGINALS / Path(self._files[index]).name)
+            else read_image(folder, original_of(self._files[index]), self._saved.shape)
         )

@@ -6,6 +6,7 @@ Whoever believes one file alone can be told anything by it: run.json, results.js
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import is_integer
+from dfa.runs import door
 from dfa.runs.folder import EPSILON
+from dfa.runs.image_files import read_array
 from dfa.runs.saved_run import SavedRun, holds_run, read_run_json, what_differs
 
 
@@ -25,7 +28,7 @@ def contradictions(run: SavedRun) -> Iterator[str]:
         StoreError: The folder holds a run.json that cannot be read.
     """
     if run.is_complete and holds_run(run.folder):
-        begun = {"config": read_run_json(run.folder).get("config")}
+        begun = {"config": read_run_json(run.folder).config}
         for difference in what_differs(begun, {"config": run.config}):
             yield f"run.json and results.json must tell the same, and {difference}"
     number = run.config.get("num_images")
@@ -71,7 +74,7 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     given = config.get("epsilon")
     shape = tuple(config.get("shape") or ())
     shapes = ((), (num_images,), shape, (num_images, *shape))
-    kept, problem = _read(folder / EPSILON, shapes)
+    kept, problem = _read(folder, shapes)
     if problem:
         return None, problem
     if config.get("space") is not None:
@@ -101,20 +104,16 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     return np.asarray(told, dtype=np.int64), problem
 
 
-def _read(path: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
+def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
     """Return what epsilon.npy holds, if it is there, or why it cannot be used."""
-    if not path.exists() and not path.is_symlink():
-        return None, ""
-    if path.is_symlink() or not path.is_file():
-        return None, f"{path.name} must be a regular file, and is none"
     try:
-        # A map takes no memory for what a header promises and the file does not hold.
-        kept = np.load(path, mmap_mode="r", allow_pickle=False)
-        if kept.shape not in shapes:
-            return None, f"{path.name} must hold the epsilon of run.json, and has the shape {kept.shape}"
-        return np.array(kept), ""
-    except Exception as error:  # a damaged header raises many kinds
-        return None, f"{path.name} cannot be read: {type(error).__name__}: {error}"
+        # A value takes no more than 16 bytes, a header no more than a few thousand.
+        most = 16 * max(map(math.prod, shapes)) + 2**16
+        return read_array(door.read_file(folder, EPSILON, most=most), shapes), ""
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError) as error:
+        return None, f"{EPSILON} cannot be read: {error}"
 
 
 def _is_digest_of(digest: Mapping[str, Any], kept: NDArray[Any]) -> bool:

@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from dfa.errors import StoreError
-from dfa.runs.folder import FORMAT_VERSION, RUN, plain, read_document
+from dfa.runs import door
+from dfa.runs.documents import (
+    MOST_IMAGES,
+    MOST_RUN,
+    Config,
+    RunDocument,
+    parse_config,
+    parse_results,
+    parse_run,
+    read_journal,
+    read_json,
+    read_pictures,
+    read_records,
+)
+from dfa.runs.folder import FORMAT_VERSION, JOURNAL, RECORDS, RESULTS, RUN, images_named, plain, read_document
+from dfa.runs.image_files import images_in, with_originals
 from dfa.runs.journal import Picture, reading
+
+T = TypeVar("T")
 
 RUN_FORMAT: Final = "dfa-run"
 
 RUN_VERSION: Final = 5
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
+
 
 _MAY_DIFFER: Final = {
     "command",
@@ -52,14 +71,75 @@ class SavedRun:
     names: list[str] | None = None
     pictures: dict[int, tuple[str, bytes, bytes]] = field(default_factory=dict)
 
+    @property
+    def shape(self) -> tuple[int, ...] | None:
+        """That of the run's images; None where the folder does not tell."""
+        return shape_of(self.config)
+
     def picture(self, index: int) -> Picture | None:
         """Return the adversarial image of a place, with its original, if it is not a file yet."""
         return Picture.of(*self.pictures[index]) if index in self.pictures else None
 
 
+def shape_of(config: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return the shape of a run's images; None where its configuration does not tell."""
+    return parse_config(config).shape
+
+
 def holds_run(folder: Path) -> bool:
     """Tell whether a run was begun in a folder."""
-    return (folder / RUN).exists()
+    return door.holds(folder, RUN)
+
+
+def holds_nothing_paid(folder: Path) -> bool:
+    """Tell whether nothing lies in a folder but what a run leaves that died before it sent anything.
+
+    Raises:
+        StoreError: The folder cannot be read, or something in it is a link.
+    """
+    if any(door.holds(folder, name) for name in (RESULTS, RECORDS)) or images_in(folder):
+        return False
+    try:
+        if door.size_of(folder, RUN):
+            _raw_run_json(folder)
+        if not door.size_of(folder, JOURNAL):
+            return True
+        with reading(folder) as journal:
+            paid = "SELECT EXISTS (SELECT 1 FROM sent) OR EXISTS (SELECT 1 FROM records)"
+            (is_paid,) = journal.execute(paid).fetchone()
+            return not is_paid
+    except StoreError:
+        return False
+
+
+def own_images(folder: Path) -> set[str]:
+    """Return the image files that a run or result in a folder names as its own.
+
+    Raises:
+        StoreError: What names them cannot be read.
+    """
+    document = read_document(folder) if door.holds(folder, RESULTS) else {}
+    named = images_named(document)
+    if document.get("complete") is not True and door.size_of(folder, RUN) and door.holds(folder, JOURNAL):
+        rows = _of_run(folder, read_records)
+        named |= with_originals(row["file"] for row in rows.values() if row["file"] is not None)
+    return named
+
+
+def check_replaceable(folder: Path) -> set[str]:
+    """Return the image files in a folder that go when its run or result is replaced.
+
+    Raises:
+        StoreError: There are others, which nothing says are ours to remove or to write over.
+    """
+    own = own_images(folder)
+    others = images_in(folder) - own
+    if others:
+        raise StoreError(
+            f"{folder} must hold no images but those that its run names, and holds {min(others)}; move it away, or "
+            "choose another folder"
+        )
+    return own
 
 
 def has_ended(folder: Path) -> bool:
@@ -68,9 +148,7 @@ def has_ended(folder: Path) -> bool:
     Raises:
         StoreError: The folder holds no run that can be read.
     """
-    read_run_json(folder)
-    with reading(folder) as journal:
-        return journal.execute("SELECT 1 FROM about WHERE name = 'ended'").fetchone() is not None
+    return _of_run(folder, read_journal).is_over
 
 
 def check_alike(folder: Path, about: Mapping[str, object]) -> None:
@@ -83,7 +161,7 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
     Raises:
         StoreError: Something that may change results differs; it is named.
     """
-    differences = what_differs(read_run_json(folder), json.loads(json.dumps(plain(about))))
+    differences = what_differs(_raw_run_json(folder), json.loads(json.dumps(plain(about))))
     if differences:
         raise StoreError(
             f"the run in {folder} must be resumed as it was begun, and this differs: {'; '.join(differences)}; "
@@ -91,24 +169,33 @@ def check_alike(folder: Path, about: Mapping[str, object]) -> None:
         )
 
 
-def read_run_json(folder: Path) -> dict[str, Any]:
+def read_run_json(folder: Path) -> RunDocument:
     """Return what run.json says beside its format and version.
 
     Raises:
         StoreError: It is absent, unreadable, or of another version.
     """
+    document = _raw_run_json(folder)
+    try:
+        return parse_run(document)
+    except ValueError as error:
+        raise StoreError(f"{folder / RUN} must be as it was written, and is not: {error}") from error
+
+
+def _raw_run_json(folder: Path) -> dict[str, Any]:
+    """Return run.json, of this version, as it stands there."""
     path = folder / RUN
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = read_json(folder, RUN, most=MOST_RUN)
     except (OSError, ValueError) as error:
         raise StoreError(f"{folder} must hold a run, and {path.name} cannot be read: {error}") from error
-    if not isinstance(document, dict) or document.pop("format", None) != RUN_FORMAT:
+    if document.pop("format", None) != RUN_FORMAT:
         raise StoreError(f"{path} must be that of a run, and is another file")
     version = document.pop("version", None)
-    if version != RUN_VERSION:
+    if version != RUN_VERSION or type(version) is not int:
         raise StoreError(
-            f"{folder} must hold a run of version {RUN_VERSION} of the layout, got version {version!r}; use the dfa "
-            "that began it"
+            f"{folder} must hold a run of version {RUN_VERSION} of the layout, got version {_short(version)}; use the "
+            "dfa that began it"
         )
     return document
 
@@ -120,32 +207,52 @@ def read_run(folder: str | Path) -> SavedRun:
         StoreError: It holds neither, or one of another version.
     """
     folder = Path(folder)
-    document = read_document(folder) if (folder / "results.json").exists() or not holds_run(folder) else {}
+    document = read_document(folder) if door.holds(folder, RESULTS) or not holds_run(folder) else {}
     if document and document.get("version") != FORMAT_VERSION:
         raise StoreError(
             f"{folder} must hold a result saved in version {FORMAT_VERSION} of the layout, got version "
-            f"{document.get('version')!r}; read it with the dfa that wrote it"
+            f"{_short(document.get('version'))}; read it with the dfa that wrote it"
         )
     if document.get("complete") is True:
         try:
-            rows = {row["index"]: row for row in document["records"]}
-            return SavedRun(folder, document["config"], len(rows), rows, document["profile"], True)
-        except (KeyError, TypeError) as error:
-            raise StoreError(f"the result in {folder} must be as it was saved, and is not: {error!r}") from error
+            results = parse_results(document)
+        except ValueError as error:
+            raise StoreError(f"the result in {folder} must be as it was saved, and is not: {error}") from error
+        rows = dict(enumerate(results.records))
+        return SavedRun(folder, results.config, len(rows), rows, results.profile, True)
     if not holds_run(folder):
         raise StoreError(f"{folder} must hold a complete result, and its saving was cut off; save the result again")
-    try:
-        about = read_run_json(folder)
-        config, names = about["config"], _names_in(about)
-        with reading(folder) as journal:
-            # One moment of a run that may be going on.
-            journal.execute("BEGIN")
-            rows = {place: json.loads(record) for place, record in journal.execute("SELECT place, record FROM records")}
-            found = journal.execute("SELECT place, form, image, original FROM pictures")
-            pictures = {place: (form, image, original) for place, form, image, original in found}
-        return SavedRun(folder, config, config["num_images"], rows, {}, False, names, pictures)
-    except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"the run in {folder} must be as it was written, and is not: {error!r}") from error
+    run = read_run_json(folder)
+    config = run.config
+    number = config["num_images"]
+    if number > MOST_IMAGES:
+        raise StoreError(
+            f"{folder} must hold a run of at most {MOST_IMAGES:,} images to be read before it has ended, and its "
+            f"{RUN} tells of {number:,}; resume it first"
+        )
+    rows, pictures = _of_run(folder, _read_unfinished)
+    return SavedRun(folder, config, number, rows, {}, False, _names_in(run), pictures)
+
+
+def _read_unfinished(
+    journal: sqlite3.Connection, config: Config
+) -> tuple[dict[int, dict[str, Any]], dict[int, tuple[str, bytes, bytes]]]:
+    return read_records(journal, config), read_pictures(journal, config)
+
+
+def _of_run(folder: Path, read: Callable[[sqlite3.Connection, Config], T]) -> T:
+    """Return what is read from the journal of a run at one moment, as the run may be going on.
+
+    Raises:
+        StoreError: The folder holds no run that can be read.
+    """
+    config = parse_config(read_run_json(folder).config)
+    with reading(folder) as journal:
+        journal.execute("BEGIN")
+        try:
+            return read(journal, config)
+        except ValueError as error:
+            raise StoreError(f"the run in {folder} must be as it was written, and is not: {error}") from error
 
 
 def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -153,9 +260,9 @@ def what_differs(begun: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return list(_differences("", begun, now))
 
 
-def _names_in(about: Mapping[str, Any]) -> list[str] | None:
+def _names_in(run: RunDocument) -> list[str] | None:
     """Return the images' names that run.json has, if it has one for each."""
-    names, number = about.get("inputs", {}).get("names"), about["config"]["num_images"]
+    names, number = run.inputs.get("names"), run.config["num_images"]
     is_whole = isinstance(names, list) and len(names) == number and all(isinstance(each, str) for each in names)
     return names if is_whole else None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,20 +19,18 @@ from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
 from dfa.results.summary import distance_names
 from dfa.runs.folder import (
-    IMAGES,
-    ORIGINALS,
     Plain,
     begin_document,
     check_folder,
     complete_document,
-    image_file,
     plain,
-    read_image,
-    remove_other_images,
+    remove_images,
     write_epsilon,
     write_image,
     write_records,
 )
+from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
+from dfa.runs.saved_run import check_replaceable
 from dfa.search.confirmation import Confirmation
 from dfa.search.objectives import found_class, predicted
 from dfa.types import Classes, Image, Indices, Scores
@@ -97,10 +94,11 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
     folder = check_folder(folder, overwrite=overwrite)
-    begin_document(folder)
+    before = check_replaceable(folder)
+    begin_document(folder, before | files_of(result.images.held()))
     write_epsilon(folder, result.config.get("epsilon"))
     files = {index: _write_image(result, folder, index) for index in result.images.held()}
-    remove_other_images(folder, keep=set(files.values()) | _write_originals(result, folder, files))
+    remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
     return _complete(result, folder, files, checker)
 
 
@@ -116,18 +114,16 @@ def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> Save
         StoreError: The folder cannot be written.
         OracleError: As in `save`.
     """
-    begin_document(folder, is_run=True)
+    begin_document(folder, files_of(result.images.held()), is_run=True)
     files = {}
-    there = set(os.listdir(folder / IMAGES)) if (folder / IMAGES).is_dir() else set()
+    there = images_in(folder)
     for index in result.images.held():
         file = image_file(_held(result, index), index)
         # What was not confirmed was not stored on the way.
-        if not (result.records[index].verified and Path(file).name in there):
+        if not (result.records[index].verified and {file, original_of(file)} <= there):
             _write_image(result, folder, index)
             _write_originals(result, folder, [index])
         files[index] = file
-    keep = {*files.values(), *(file.replace(IMAGES, ORIGINALS, 1) for file in files.values())}
-    remove_other_images(folder, keep=keep)
     return _complete(result, folder, files, oracle)
 
 
@@ -218,7 +214,7 @@ def _check_files(
     is_prepared = False
     batch_size = int(result.config.get("batch_size", 256))
     for batch in _batches(list(names), batch_size):
-        read = {index: read_image(folder / names[index]) for index in batch}
+        read = {index: read_image(folder, names[index], _held(result, index).shape) for index in batch}
         for index, pixels in read.items():
             problem = _why_not_the_same(result, index, pixels)
             saved[index] = SavedImage(index, names[index], False if problem else None, problem)

@@ -15,9 +15,9 @@ was sent after it is sent again, which the interval of the checkpoints bounds, a
 is kept. Where an oracle fails in the middle of a batch, and says so, not even that is sent again: the state at that
 moment is written down, with the answers that are not part of it.
 
-An adversarial image is written as soon as it is confirmed, unless files have taken more than a fiftieth of the run's
-time: small images fall faster than a file system takes them. It then lies in the journal, in the transaction of its
-record, and becomes a file when there is time, at the latest at the end of the run. Readers find it in either place.
+An adversarial image lies in the journal first, in the transaction of its record, and becomes a file while files have
+taken less than a fiftieth of the run's time: small images fall faster than a file system takes them. It leaves the
+journal when its file is known to lie on the disk, at the latest at the end of the run. Readers find it in either place.
 """
 
 from __future__ import annotations
@@ -32,37 +32,45 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from dfa.errors import StoreError
 from dfa.oracle.answers import Answer
+from dfa.originals import difference
+from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
+from dfa.runs.documents import Config, JournalRows, parse_config, read_journal
 from dfa.runs.folder import (
-    IMAGES,
     JOURNAL,
-    ORIGINALS,
     RUN,
     Plain,
-    begin_document,
     check_folder,
     clear_folder,
-    image_file,
-    read_image,
-    remove_other_images,
+    take_back,
     write_epsilon,
     write_json,
 )
+from dfa.runs.image_files import image_file, original_of, read_image
 from dfa.runs.journal import (
     Picture,
     count_sent,
+    digest_of_row,
     end_journal,
     lock_folder,
     make_journal,
     make_readable_alone,
-    open_journal,
-    take_up_journal,
+    reopen_journal,
     writing_to,
 )
 from dfa.runs.kept_answers import KeptAnswers, Sent
-from dfa.runs.saved_run import RUN_FORMAT, RUN_VERSION, check_alike
+from dfa.runs.saved_run import (
+    RUN_FORMAT,
+    RUN_VERSION,
+    check_alike,
+    check_replaceable,
+    holds_nothing_paid,
+    read_run_json,
+)
 from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000
@@ -103,7 +111,7 @@ class Checkpoint:
         # A number that is another would go unnoticed, and the run would end as no run does.
         if rows.get("digest") != _digest_of_all(state):
             raise ValueError("the checkpoint is damaged: its digest does not match")
-        return cls(json.loads(state.pop("document")), state)
+        return cls(load_json(state.pop("document")), state)
 
 
 class _Due:
@@ -156,11 +164,12 @@ class Store:
         self.kept: dict[int, dict[str, Any]] = {}
         self.digests: dict[int, bytes | None] = {}
         self.resumes = 0
+        self._shape: tuple[int, ...] | None = None
         self.answers = KeptAnswers()
         self._lock = lock
         self._journal = journal
         self._due = _Due(interval)
-        self._pending: list[tuple[int, str]] = []
+        self._pending: list[tuple[int, str, bytes]] = []
         self._read: list[tuple[int, bytes | None]] = []
         self._backlog = Backlog(folder, journal)
 
@@ -184,17 +193,20 @@ class Store:
             overwrite: A run or result there may be replaced.
 
         Raises:
-            StoreError: The folder holds a run or a result and `overwrite` is False, belongs to another process, holds
-                files under the names needed here that no run wrote, or cannot be written.
+            StoreError: The folder holds a run that has sent something, or a result, and `overwrite` is False, or files
+                that no run wrote, or belongs to another process, or cannot be written.
         """
-        folder = check_folder(folder, overwrite=overwrite)
+        folder = Path(folder)
+        check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
         lock = lock_folder(folder)
         try:
-            clear_folder(folder)
+            # Once more, now that nobody else can begin.
+            check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
+            clear_folder(folder, check_replaceable(folder))
             write_epsilon(folder, epsilon)
             journal = make_journal(folder)
             # Last, because its presence says that the rest is there.
-            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about})
+            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about}, is_synced=True)
         except BaseException:
             lock.close()
             raise
@@ -215,27 +227,20 @@ class Store:
         """
         folder = Path(folder)
         check_alike(folder, about)
-        lock = lock_folder(folder)
-        try:
-            journal = open_journal(folder)
+        config = parse_config(read_run_json(folder).config)
+        with contextlib.ExitStack() as stack:
+            lock = lock_folder(folder)
+            stack.callback(lock.close)
+            journal = reopen_journal(folder)
+            stack.callback(journal.close)
             store = cls(folder, interval, lock, journal)
             with writing_to(folder / JOURNAL), journal:
-                store._take_up()
-        except BaseException:
-            lock.close()
-            raise
+                rows, store.checkpoint = _take_up(folder, journal, config, store.answers)
+            store.kept, store.digests, store.resumes = rows.records, rows.digests, rows.resumes + 1
+            store._shape = config.shape
+            store._backlog.take_up(rows.pictures)
+            stack.pop_all()
         return store
-
-    def _take_up(self) -> None:
-        try:
-            self.kept, self.digests, saved, self.resumes = take_up_journal(self._journal)
-            self.checkpoint = Checkpoint.of(saved) if saved else None
-            self.answers.take_up(self._journal)
-            self._backlog.take_up()
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"the journal of the run in {self.folder} cannot be read: {error!r}; start a new run in another folder"
-            ) from error
 
     def go_on(self) -> None:
         """Clear away what the run had left when it was cut short, now that it is known to go on.
@@ -244,9 +249,7 @@ class Store:
             StoreError: The folder cannot be written.
         """
         # From here on the journal says how far the run has got, and no partial result of before.
-        begin_document(self.folder, is_run=True)
-        files = [row["file"] for row in self.kept.values() if row["file"] is not None]
-        remove_other_images(self.folder, keep={*files, *(file.replace(IMAGES, ORIGINALS, 1) for file in files)})
+        take_back(self.folder, keep=[row["file"] for row in self.kept.values() if row["file"] is not None])
 
     def note_read(self, place: int, digest: bytes | None) -> None:
         """Note what image was read at a place, or None for one that could not be.
@@ -279,19 +282,22 @@ class Store:
         if picture is not None:
             file = image_file(picture.image, place)
             self._backlog.add(place, picture)
-        self._pending.append((place, json.dumps({**row, "file": file})))
+        record = json.dumps({**row, "file": file})
+        self._pending.append((place, record, digest_of_row(place, record.encode())))
 
     def kept_image(self, place: int) -> Image | None:
         """Return the adversarial image of a record in `kept`, or None if it has none.
 
         Raises:
-            StoreError: Its file is gone.
+            StoreError: Its file or that of its original is gone, or damaged.
         """
-        file = self.kept[place]["file"]
-        if file is None:
+        row = self.kept[place]
+        if row["file"] is None:
             return None
         picture = self._backlog.get(place)
-        return read_image(self.folder / file) if picture is None else picture.image
+        if picture is not None:
+            return picture.image
+        return _read_whole(self.folder, row, self._shape, self.digests.get(place))
 
     def sending(self, purpose: str, images: int) -> None:
         """Count images about to be sent (below 0: that were not sent after all), and write down what has been finished.
@@ -375,12 +381,50 @@ class Store:
         """Write down, with what the context writes, what has been finished and is not yet written down."""
         with writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
-            self._journal.executemany("INSERT OR IGNORE INTO records VALUES (?, ?)", self._pending)
+            self._journal.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", self._pending)
             self._backlog.put_down()
             yield
         self._backlog.put_down_is_over()
         self._read.clear()
         self._pending.clear()
+
+
+def _take_up(
+    folder: Path, journal: sqlite3.Connection, config: Config, answers: KeptAnswers
+) -> tuple[JournalRows, Checkpoint | None]:
+    """Return what a run goes on from, and count that it is taken up again; part of a transaction.
+
+    Raises:
+        StoreError: Something is damaged.
+    """
+    try:
+        rows = read_journal(journal, config)
+        checkpoint = Checkpoint.of(rows.checkpoint) if rows.checkpoint else None
+        answers.take_up(journal)
+    except (ValueError, KeyError) as error:
+        raise StoreError(
+            f"the journal of the run in {folder} cannot be read: {error}; start a new run in another folder"
+        ) from error
+    journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(rows.resumes + 1),))
+    return rows, checkpoint
+
+
+def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | None, digest: bytes | None) -> Image:
+    """Return the image of a record from its file.
+
+    Raises:
+        StoreError: It, or its original, is not what it was.
+    """
+    image, original = (read_image(folder, file, shape) for file in (row["file"], original_of(row["file"])))
+    is_whole = original.shape == image.shape
+    if is_whole:
+        change = difference(image, original)
+        found = {"l0": np.count_nonzero(change), "linf": np.abs(change).max().item()}
+        # Blocks that did not reach the disk read as zeros, which the header of an array does not tell.
+        is_whole = all(row[name] in (None, value) for name, value in found.items())
+    if not is_whole or digest_of(original) != digest:
+        raise StoreError(f"{folder / row['file']} must hold the image that its record is about, and holds another")
+    return image
 
 
 def digest_of(image: Image) -> bytes:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.checks import as_array, as_length, is_integer, require_count, require_path
@@ -20,7 +19,8 @@ from dfa.errors import InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference
-from dfa.runs.folder import IMAGES, ORIGINALS
+from dfa.runs import door
+from dfa.runs.image_files import IMAGES, decode_image, original_of
 from dfa.runs.recorded import contradictions, recorded_epsilon, target_contradiction
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.search.confirmation import Confirmation
@@ -43,7 +43,6 @@ CHECKS: Final = {
 }
 """What is checked, by name."""
 
-_LOSSLESS: Final = {"L", "RGB", "RGBA"}
 _DEFAULT_BATCH: Final = 64
 
 
@@ -277,7 +276,7 @@ class _Verifier:
     def _open(self, row: Mapping[str, Any]) -> _Subject | None:
         """Return the image of a record and its original, or None where the image is not to be had."""
         picture = self.run.picture(row["index"])
-        image, problem = _decode(self.run.folder / row["file"], self.form) if picture is None else (picture.image, "")
+        image, problem = self._decode(row["file"]) if picture is None else (picture.image, "")
         shape = tuple(self.run.config.get("shape", ())) or (None if image is None else image.shape)
         if image is not None and image.shape != shape:
             problem = f"it must have the run's shape {shape}, and has {image.shape}"
@@ -294,12 +293,19 @@ class _Verifier:
             picture = self.run.picture(row["index"])
             if picture is not None:
                 return picture.original, ""
-            return _decode(self.run.folder / ORIGINALS / Path(row["file"]).name, self.form)
+            return self._decode(original_of(row["file"]))
         try:
             original = np.asarray(self.originals[row["index"]])
         except Exception as error:  # a user's sequence may raise anything
             return None, f"it cannot be read: {type(error).__name__}: {error}"
         return original, self.form.why_not(original)
+
+    def _decode(self, file: str) -> tuple[Image | None, str]:
+        """Return what a file holds, as the run's form has it, or why it cannot be used."""
+        image, problem = decode_image(self.run.folder, file, self.run.shape)
+        if image is not None and self.form.why_not(image):
+            return None, f"{Path(file).name} holds {image.dtype} of shape {image.shape}"
+        return image, problem
 
     def _measure(self, subject: _Subject, allowed: NDArray[np.int64] | None) -> None:
         if subject.original is None:
@@ -365,34 +371,11 @@ class _Verifier:
         return Confirmation.parse(self.run.config.get("confirmations", 1))
 
     def _look_for_strays(self, named: set[str]) -> None:
-        folder = self.run.folder / IMAGES
-        if not folder.is_dir():
-            return
-        for path in sorted(folder.iterdir()):
+        for path in map(Path, door.names_in(self.run.folder, IMAGES)):
             if path.suffix in (".png", ".npy") and not path.name.startswith("."):
                 is_named = f"{IMAGES}/{path.name}" in named
                 index = int(path.stem) if path.stem.isdigit() else -1
                 self._expect("stray", index, "" if is_named else f"no record names {path.name}")
-
-
-def _decode(path: Path, form: Form) -> tuple[Image | None, str]:
-    """Return what a file holds, uint8, (H, W, C), or what else the form has it, or why it cannot be used."""
-    try:
-        if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
-            is_one = not form.why_not(array)
-            return (array, "") if is_one else (None, f"{path.name} holds {array.dtype} of shape {array.shape}")
-        with PIL.Image.open(path) as picture:
-            if picture.format != "PNG" or picture.mode not in _LOSSLESS:
-                return None, f"{path.name} must be an 8-bit PNG, and is a {picture.format} of mode {picture.mode}"
-            picture.load()
-            pixels: Image = np.asarray(picture)
-    except FileNotFoundError:
-        return None, f"{path.name} is missing"
-    # Pillow raises a SyntaxError for a damaged PNG.
-    except (OSError, ValueError, SyntaxError) as error:
-        return None, f"{path.name} cannot be decoded: {error}"
-    return (pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]), ""
 
 
 def _classes(gate: Gate, images: Sequence[Image], subjects: Sequence[_Subject]) -> list[int]:

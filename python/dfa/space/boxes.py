@@ -294,9 +294,10 @@ def read_space(description: Mapping[str, Any]) -> CoreSpace | None:
     kind = fields.pop("kind", None)
     for known in CoreSpace.__subclasses__():
         if known.__name__ == kind:
-            if "base" in fields:
-                fields["base"] = LinfBall(fields["base"])
-            return known(**fields)
+            try:
+                return known(**fields | ({"base": LinfBall(fields["base"])} if "base" in fields else {}))
+            except (TypeError, ValueError, OverflowError):
+                return None
     return None
 
 

@@ -27,6 +27,7 @@ from dfa.results.rates import wilson
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
+from dfa.runs.documents import Command, RunDocument, parse_command
 from dfa.runs.folder import write_bytes
 from dfa.runs.saved_run import holds_run, read_run_json
 from dfa.search.confirmation import Confirmation
@@ -103,13 +104,13 @@ class _View:
     num_shown: int
     charts: dict[str, str]
     command: str
-    about: dict[str, Any]
+    about: RunDocument | None
 
     @classmethod
     def of(cls, folder: Path, name: str, gallery: int) -> _View:
         result = Result.load(folder)
         summary = result.summary()
-        about = read_run_json(folder) if holds_run(folder) else {}
+        about = read_run_json(folder) if holds_run(folder) else None
         pictures, factor = _pictures(result, gallery)
         return cls(
             name=name,
@@ -183,7 +184,7 @@ class _View:
     @property
     def settings(self) -> str:
         return json.dumps(
-            {**self.config, **({"model": self.about["model"]} if "model" in self.about else {})}, indent=2
+            {**self.config, **({"model": self.about.model} if self.about and self.about.model else {})}, indent=2
         )
 
     @property
@@ -337,20 +338,21 @@ def _flat(where: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield where, value
 
 
-def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
+def _reproduction(result: Result, about: RunDocument | None) -> str:
     """Return the command, or the lines of Python, that do the same again."""
-    command = about.get("command")
+    command = None if about is None else about.command
     if command:
-        words = ["dfa", "attack", command["model"], command["images"], "--epsilon", command["epsilon"]]
+        given = _command(command)
+        words = ["dfa", "attack", given.model, given.images, *(["--epsilon", given.epsilon] if given.epsilon else [])]
         single = ("labels", "target", "objective", "returns", "preprocess", "size", "class_names", "image_layout")
         named = {name: command.get(name) for name in single}
-        named["preset"] = command["preset"] if command["preset"] != "default" else None
-        named["channels"] = command["channels"] if command["channels"] != "auto" else None
-        for name, value in {**named, **command["settings"], **command["optimizer"]}.items():
+        named["preset"] = given.preset if given.preset != "default" else None
+        named["channels"] = given.channels if given.channels != "auto" else None
+        for name, value in {**named, **given.settings, **given.optimizer}.items():
             if value is not None:
                 text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 words += [f"--{name.replace('_', '-')}", text]
-        return f"cd {shlex.quote(command['folder'])}\n{shlex.join(words)}"
+        return f"cd {shlex.quote(given.folder)}\n{shlex.join(words)}"
     config = result.config
     optimizer = config.get("optimizer") or {}
     fields = ", ".join(
@@ -377,6 +379,13 @@ def _reproduction(result: Result, about: Mapping[str, Any]) -> str:
         lines.append(f"    confirmations=dfa.{confirmation!r},")
     lines += [f"    {name}={config.get(name)!r}," for name in ("max_queries", "max_seconds", "batch_size", "seed")]
     return "\n".join([*lines, ")"])
+
+
+def _command(command: object) -> Command:
+    try:
+        return parse_command(command)
+    except ValueError as error:
+        raise StoreError(f"run.json must keep the words of `dfa attack`, and does not: {error}") from error
 
 
 def _space_words(space: Mapping[str, Any]) -> str:

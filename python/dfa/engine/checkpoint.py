@@ -176,6 +176,9 @@ class Checkpoints:
             return
         indices = np.array([draft.index for draft in drafts], dtype=np.int64)
         scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
+        for draft in waiting.values():
+            if draft.goal is None or not 0 <= draft.goal < scores.shape[1]:
+                raise ValueError(f"image {draft.index} must aim at one of {scores.shape[1]} classes, not {draft.goal}")
         differ = []
         for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
             if draft.probability_before is None:

@@ -106,7 +106,13 @@ class Feed:
             images: The originals.
         """
         drafts = [
-            Record(index=index, id=name, status=Status.UNFINISHED, label=self._plan.label(index))
+            Record(
+                index=index,
+                id=name,
+                status=Status.UNFINISHED,
+                source=self._plan.inputs.source(index),
+                label=self._plan.label(index),
+            )
             for index, name in zip(indices, names, strict=True)
         ]
         for start in range(0, len(drafts), self._batch_size):

@@ -91,9 +91,7 @@ def test_a_checkpoint_that_lacks_a_part_is_told_of(tmp_path, lost):
 def test_a_checkpoint_that_means_nothing_is_told_of_as_any_other(tmp_path):
     cut_short(tmp_path, 50)
     alter_checkpoint(tmp_path, lambda rows: Checkpoint({}).rows())
-    with pytest.raises(
-        dfa.StoreError, match=r"checkpoint of the run in .* cannot be read: 'window'; .*start a new run"
-    ):
+    with pytest.raises(dfa.StoreError, match=r"checkpoint of the run in .* cannot be read: 'gate'; .*start a new run"):
         attack(CLASSIFIER, tmp_path)
 
 

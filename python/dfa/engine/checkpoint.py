@@ -18,6 +18,7 @@ from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.window import Window
 from dfa.errors import DfaError, InvalidInputError, StoreError
 from dfa.oracle.gate import Gate, Purpose
+from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.record import Record, read_record
 from dfa.runs.store import Checkpoint, Store, digest_of
 from dfa.search.objectives import predicted
@@ -25,6 +26,22 @@ from dfa.types import Image
 
 _NUM_PROBES: Final = 8
 _PROBE_TOLERANCE: Final = 0.05
+
+_PARTS: Final[dict[str, dict[str, Any]]] = {
+    "gate": {"num_classes": int | None, "counts": dict[str, int], "seconds": dict[str, float]},
+    "stopwatch": {"wall": float, "seconds": dict[str, float], "calls_over_time": dict[str, Any]},
+    "window": {"batches": int, "rows_sent": int, "jobs": list[tuple[int, dict[str, Any], float | None]]},
+    "feed": {"num_read": int, "ready": list[tuple[dict[str, Any], float | None]]},
+    "jury": {
+        "claims": list[dict[str, Any]],
+        "turns": int,
+        "verdicts": list[tuple[int, tuple[int, int, int, float]]],
+        "unconfirmed": list[tuple[int, int]],
+    },
+}
+"""What the parts of a checkpoint's document are made of; who wrote it is not known to be dfa."""
+
+_read_parts: Final = {name: fields_reader(fields) for name, fields in _PARTS.items()}
 
 
 @dataclass(frozen=True)
@@ -122,6 +139,11 @@ class Checkpoints:
 
     def _load(self, checkpoint: Checkpoint) -> None:
         document, blobs = checkpoint.document, checkpoint.blobs
+        for name, read in _read_parts.items():
+            try:
+                read(document[name])
+            except MisfitError as error:
+                raise error.below(name) from None
         searched = _drafts(row for _, row, _ in document["window"]["jobs"])
         ready = _drafts(row for row, _ in document["feed"]["ready"])
         claimed = _drafts(document["jury"]["claims"])

@@ -289,7 +289,8 @@ def _found_classes(result: Result, indices: Indices, scores: Scores) -> Classes:
     classes = predicted(scores)
     for row, index in enumerate(indices.tolist()):
         record = result.records[index]
-        if record.goal is not None:
+        # A kept record may name a class that this oracle does not have; then it is no success.
+        if record.goal is not None and 0 <= record.goal < scores.shape[1]:
             goal = np.array([record.goal], dtype=np.int64)
             classes[row] = found_class(scores[row, np.newaxis], goal, is_targeted=record.target is not None)[0]
     return classes

@@ -89,7 +89,7 @@ def test_files_and_the_folders_that_name_them_are_synced(tmp_path, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
     door.sync_files(tmp_path, ["images/a", "originals/a"])
-    names = ("images/a", "originals/a", "images", "originals", ".")
+    names = ("images/a", "images", "originals/a", "originals", ".")
     assert synced == [(tmp_path / name).stat().st_ino for name in names]
 
 

@@ -185,14 +185,14 @@ def sync_files(folder: str | Path, names: Iterable[str]) -> None:
     Raises:
         OSError: The system refuses, or one is absent.
     """
-    places: dict[str, str] = {}
+    places: dict[str, list[str]] = {}
     for name in names:
-        with _parent(folder, name) as (parent, last):
-            _sync(parent, last)
-        places[os.path.dirname(name)] = name
-    for name in places.values():
-        with _parent(folder, name) as (parent, _):
-            _sync(parent, ".")
+        place, _, last = name.rpartition("/")
+        places.setdefault(place, []).append(last)
+    for place, lasts in places.items():
+        with _parent(folder, f"{place}/." if place else ".") as (parent, _):
+            for last in (*lasts, "."):
+                _sync(parent, last)
     if any(places):
         sync_folder(folder)
 

@@ -93,6 +93,21 @@ def test_files_and_the_folders_that_name_them_are_synced(tmp_path, monkeypatch):
     assert synced == [(tmp_path / name).stat().st_ino for name in names]
 
 
+def test_many_files_are_waited_for_at_once(tmp_path, monkeypatch):
+    names = [f"images/{number}" for number in range(40)]
+    for name in names:
+        door.write_file(tmp_path, name, b"x")
+    calls = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("one"))
+    monkeypatch.setattr(os, "sync", lambda: calls.append("all"))
+    monkeypatch.setattr(door.sys, "platform", "linux")
+    door.sync_files(tmp_path, names)
+    assert calls == ["all"]
+    monkeypatch.setattr(door.sys, "platform", "darwin")
+    door.sync_files(tmp_path, names)
+    assert calls == ["all"] + ["one"] * 42
+
+
 def spoil(path, how):
     if how == "missing":
         path.unlink()

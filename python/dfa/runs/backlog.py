@@ -87,7 +87,10 @@ class Backlog:
             StoreError: A file cannot be written.
         """
         while self._writing <= _SHARE * (time.monotonic() - self._began) and self._write_next():
-            pass
+            if len(self._written) >= _TOGETHER:
+                started = time.monotonic()
+                self._sync()
+                self._writing += time.monotonic() - started
 
     def write_all(self) -> None:
         """Write all files of what is in the journal, and wait until they lie on the disk.
@@ -111,8 +114,6 @@ class Backlog:
         if picture is not None:
             self._written[place] = self._write(place, picture)
         self._waiting.popleft()
-        if len(self._written) >= _TOGETHER:
-            self._sync()
         self._writing += time.monotonic() - started
         return True
 

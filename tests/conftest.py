@@ -21,6 +21,8 @@ DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--data", type=Path, default=DEFAULT_DATA, help="folder of real images and models")
     parser.addoption("--sanitized", action="store_true", help="refuse to test a core without sanitizers")
+    parser.addoption("--killed", type=int, default=50, help="processes that are killed while they attack")
+    parser.addoption("--mutated", type=int, default=2_000, help="run folders that are changed")
     parser.addoption("--fuzzed", type=int, default=2_000, help="calls of the core, and damaged states, that are tried")
 
 
@@ -50,3 +52,15 @@ def data(request: pytest.FixtureRequest) -> Path:
 def fuzzed(request: pytest.FixtureRequest) -> int:
     """How many cases a fuzz test tries."""
     return int(request.config.getoption("--fuzzed"))
+
+
+@pytest.fixture(scope="session")
+def killed(request: pytest.FixtureRequest) -> int:
+    """How many processes are killed while they attack."""
+    return int(request.config.getoption("--killed"))
+
+
+@pytest.fixture(scope="session")
+def mutated(request: pytest.FixtureRequest) -> int:
+    """How many run folders are changed."""
+    return int(request.config.getoption("--mutated"))

@@ -19,7 +19,6 @@ from mutations import Folder, mutate
 from oracles import Recorder, Until, raising
 from small_problem import CLASSIFIER, IMAGES
 
-NUMBER = 2_000
 SECONDS = 5.0
 SMALL = IMAGES[:6]
 SETTINGS = {"epsilon": 8, "max_queries": 40, "batch_size": 4, "progress": False, "threads": 1}
@@ -124,8 +123,8 @@ def try_all(templates, seeds, acts, allowed):
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_a_folder_that_was_changed_is_read_or_refused(templates, part):
-    seeds = range(part * NUMBER // 4, (part + 1) * NUMBER // 4)
+def test_a_folder_that_was_changed_is_read_or_refused(templates, part, mutated):
+    seeds = range(part * mutated // 4, (part + 1) * mutated // 4)
     problems = try_all(templates, seeds, [look, verify, resume], dfa.StoreError)
     assert not problems, f"{len(problems)} problems\n" + "\n".join(problems[:3])
 
@@ -133,5 +132,5 @@ def test_a_folder_that_was_changed_is_read_or_refused(templates, part):
 def test_a_report_on_a_folder_that_was_changed_is_written_or_refused(templates):
     pytest.importorskip("matplotlib")
     pytest.importorskip("jinja2")
-    problems = try_all(templates, range(NUMBER, NUMBER + 30), [report], dfa.StoreError)
+    problems = try_all(templates, range(30), [report], dfa.StoreError)
     assert not problems, f"{len(problems)} problems\n" + "\n".join(problems[:3])

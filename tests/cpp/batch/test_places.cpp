@@ -315,7 +315,7 @@ TEST_CASE("places and a curriculum that know of different searches are refused t
                    image == 0 ? 0.0 : kNever);
     }
     places.propose(images.data());
-    CHECK(places.tell(degrees.data(), images.data(), 0.5, 1.0) == Finished{0});  // in time; the other goes on
+    CHECK(places.tell(degrees.data(), 0.5, 1.0) == Finished{0});  // in time; the other goes on
     if (has_more) {
       curriculum.begin(50);
     }

@@ -65,7 +65,7 @@ def audit(
     images: str,
     vectors: Path,
     fail_above: float | None,
-    allow_missing: float,
+    allow_missing: float | None,
     as_json: bool,
     **words: Any,
 ) -> int:

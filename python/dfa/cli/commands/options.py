@@ -186,9 +186,8 @@ allow_missing_option = click.option(
     "--allow-missing",
     type=click.FloatRange(0, 1),
     metavar="SHARE",
-    default=0.5,
-    show_default=True,
-    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.",
+    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.  [default: 0.5, and with "
+    "--fail-above no errors]",
 )
 target_option = click.option(
     "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."

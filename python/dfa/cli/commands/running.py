@@ -65,7 +65,7 @@ def run_request(
     trace: Path | None = None,
     *,
     fail_above: float | None,
-    allow_missing: float,
+    allow_missing: float | None,
 ) -> int:
     """Run an attack, keep what it finds, and say so.
 
@@ -75,7 +75,7 @@ def run_request(
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
         fail_above: The highest TSR that is no failure, or None.
-        allow_missing: The largest share of images not attacked with which the run is judged.
+        allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
 
     Returns:
         The exit status.
@@ -116,8 +116,8 @@ def run_request(
         result.profile.save_trace(trace)
     turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
     summary = result.summary()
-    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing)
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
+    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing, errors=len(errors))
     for line in _told_of_errors(errors, source):
         screen.say(line)
     skips = tell_skipped_records(result.records, "--labels, and at --class-offset of a .tflite file", source.names)

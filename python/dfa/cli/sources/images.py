@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias
@@ -28,6 +30,8 @@ _FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
 
 _ORIENTATION: Final = 0x0112
+_LOOKED_AT: Final = 100
+"""Files in which one is looked for that says whether they are grey; as many as a run looks at for their shape."""
 
 
 @dataclass
@@ -108,7 +112,7 @@ def open_images(
 
     Args:
         word: What names them. Files are taken in the order of their names; hidden ones are left out.
-        channels: Of image files. "auto" is what the model takes, or else what the first file has.
+        channels: Of image files. "auto" is what the model takes, or else what the first file has that can be read.
         size: (H, W) to resize image files to.
         wanted: Channels that the model takes, if known.
 
@@ -131,7 +135,7 @@ def open_images(
             f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "
             f"and {word!r} is none"
         )
-    opened = ImageFiles(files, _channels_of_files(files[0], channels, wanted), size)
+    opened = ImageFiles(files, _channels_of_files(files, channels, wanted), size)
     return ImageSource(opened, opened.names, opened.describe())
 
 
@@ -149,13 +153,18 @@ def parse_size(word: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
-def _channels_of_files(first: Path, channels: Channels, wanted: int | None) -> Literal["grey", "rgb"]:
+def _channels_of_files(paths: Sequence[Path], channels: Channels, wanted: int | None) -> Literal["grey", "rgb"]:
     if channels != "auto":
         return channels
     if wanted in (1, 3):
         return "grey" if wanted == 1 else "rgb"
-    with opened(first) as file, _decoder(file, first) as picture:
-        return "grey" if picture.mode in _GREY_MODES else "rgb"
+    for path in paths[:_LOOKED_AT]:
+        # A file that is damaged is told of when its turn comes.
+        with contextlib.suppress(InvalidInputError), opened(path) as file, _decoder(file, path) as picture:
+            check_depth(picture, file, as_text(path.name))
+            picture.load()
+            return "grey" if picture.mode in _GREY_MODES else "rgb"
+    return "rgb"
 
 
 def _decoder(file: BinaryIO, path: Path) -> PIL.Image.Image:

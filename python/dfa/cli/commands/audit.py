@@ -21,7 +21,7 @@ from dfa.cli.commands.options import (
 )
 from dfa.cli.commands.outcome import EXIT_STATUS, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.screen import Screen
-from dfa.cli.sources.images import open_images, parse_size
+from dfa.cli.sources.images import open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
 from dfa.errors import InvalidInputError, MostSkippedWarning
@@ -82,6 +82,10 @@ def audit(
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    screen = Screen(error=True)
+    notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
+    for note in notes:
+        screen.say(note)
     class_names = read_class_names(words["class_names"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
@@ -103,13 +107,14 @@ def audit(
     summaries = report.summaries()
     total, attacked = len(source.images), min(each.attacked for each in summaries)
     status = judge(total, attacked, [each.TSR for each in summaries], fail_above, allow_missing)
-    screen = Screen(error=True)
     if skips := report.skips("--labels, and at --class-offset of a .tflite file", source.names):
         screen.say(skips)
     if status == MISSING:
         screen.say(tell_missing(total, attacked), "bold red")
     if as_json:
-        print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
+        print_json(
+            {"images": source.text, "notes": notes, "audits": summaries, "queries": report.queries, "exit": status}
+        )
     else:
         Screen().say(report)
     return status

@@ -14,7 +14,7 @@ from dfa.cli.commands.outcome import ABOVE, MISSING, judge, print_json, tell_mis
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size
+from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
@@ -92,6 +92,9 @@ def run_request(
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
     if not as_json:
         screen.say(source.text)
+    notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
+    for note in notes:
+        screen.say(note)
     class_names = read_class_names(request.class_names)
     targets = parse_target(request.target, source.names, class_names)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -130,6 +133,7 @@ def run_request(
             {
                 "folder": str(storage.folder),
                 "images": source.text,
+                "notes": notes,
                 "exif_orientation_not_applied": turned,
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,16 +15,16 @@ import PIL
 import PIL.Image
 from numpy.typing import NDArray
 
-from dfa.checks import as_text
-from dfa.cli.sources.arrays import load_array
+from dfa.checks import as_text, counted
+from dfa.cli.sources.arrays import has_array, load_array
 from dfa.cli.sources.depth import check_depth
+from dfa.cli.sources.paths import find_files
 from dfa.errors import InvalidInputError
-from dfa.files import opened, reading
+from dfa.files import opened
 from dfa.types import Image, ImageSequence
 
 Channels: TypeAlias = Literal["auto", "grey", "rgb"]
 
-_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _GREY_MODES: Final = {"1", "L", "LA"}
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
@@ -85,8 +85,8 @@ class ImageFiles:
         kinds = sorted({path.suffix.lower().lstrip(".") for path in self.paths})
         shape = "" if self.size is None else f", resized once to {self.size[0]}x{self.size[1]}"
         return (
-            f"{len(self.paths):,} files ({', '.join(kinds)}), decoded once by Pillow {PIL.__version__} to 8-bit "
-            f"{'grey' if self.channels == 'grey' else 'RGB'} pixels{shape}; those pixels are attacked"
+            f"{counted(len(self.paths), 'file')} ({', '.join(kinds)}), decoded once by Pillow {PIL.__version__} to "
+            f"8-bit {'grey' if self.channels == 'grey' else 'RGB'} pixels{shape}; those pixels are attacked"
         )
 
 
@@ -98,11 +98,15 @@ class ImageSource:
         images: The images.
         names: One per image: files, by where they lie in the folder that holds them all; or places in an array.
         text: What they are, in words.
+        notes: What was left out, in words.
+        has_labels: The file that holds them holds labels as well.
     """
 
     images: ImageSequence | NDArray[np.uint8]
     names: list[str]
     text: str
+    notes: tuple[str, ...] = ()
+    has_labels: bool = False
 
 
 def open_images(
@@ -126,17 +130,22 @@ def open_images(
         images = load_array(path, "images")
         if images.ndim == 0:
             raise InvalidInputError(f"{word!r} must hold images (N, H, W, C), and holds a single value")
-        return ImageSource(images, [str(index) for index in range(len(images))], f"{len(images):,} images of {word}")
-    with reading(word):
-        files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
-    files = [each for each in files if each.suffix.lower() in _SUFFIXES and not each.name.startswith(".")]
-    if not files:
-        raise InvalidInputError(
-            f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "
-            f"and {word!r} is none"
+        return ImageSource(
+            images,
+            [str(index) for index in range(len(images))],
+            f"{counted(len(images), 'image')} of {word}",
+            has_labels=has_array(path, "labels"),
         )
-    opened = ImageFiles(files, _channels_of_files(files, channels, wanted), size)
-    return ImageSource(opened, opened.names, opened.describe())
+    found = find_files(word)
+    files = ImageFiles(found.paths, _channels_of_files(found.paths, channels, wanted), size)
+    return ImageSource(files, files.names, files.describe(), tuple(found.told()))
+
+
+def tell_unused_labels(source: ImageSource, word: str, labels: str | None) -> list[str]:
+    """Return what to say where the images' file holds labels, and none are asked for."""
+    if labels is not None or not source.has_labels:
+        return []
+    return [f"{word} also holds labels, which are not used; --labels {shlex.quote(word)} uses them"]
 
 
 def parse_size(word: str | None) -> tuple[int, int] | None:

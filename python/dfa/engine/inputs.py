@@ -245,7 +245,7 @@ def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
         cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"
     return (
         f"each image must be of shape (H, W, C), and {shape} looks like (C, H, W); pass {cure}, or layout='NHWC' "
-        f"(--image-layout NHWC) if it is {shape[0]} high and has {shape[2]} channels"
+        f"if it is {shape[0]} high and has {shape[2]} channels"
     )
 
 

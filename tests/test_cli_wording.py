@@ -15,7 +15,7 @@ pytest.importorskip("rich")
 import click
 
 import dfa
-from command_line import IMAGES, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, dfa_says, go_to_workplace
 from dfa.cli.commands.app import app
 from dfa.cli.commands.wording import in_options
 
@@ -106,7 +106,7 @@ def test_answers_of_another_kind_are_told_of_with_returns(here, capsys):
 
 
 def test_probabilities_that_are_rounded_are_told_of_without_a_flag_that_is_none(here, capsys):
-    (here / "rounded.py").write_text("from model import classify\ndef f(b):\n    return classify(b) * 1.01\n")
+    (here / "rounded.py").write_text(MODEL + "\ndef f(b):\n    return classify(b) * 1.01\n")
     status, err = say(capsys, "rounded.py:f", "photos", "--out", "a")
     assert (status, "dfa.as_oracle(model, tolerance=...)" in err, "pass a larger" in err) == (3, True, False)
 

@@ -19,7 +19,7 @@ from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.engine.inputs import OTHER_SHAPE
-from dfa.errors import MostSkippedWarning
+from dfa.errors import MostSkippedWarning, ObjectiveError, OracleError, SpaceError, StoreError
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
@@ -30,7 +30,7 @@ _SHOWN: Final = 10
 
 @contextlib.contextmanager
 def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
-    """Let an interrupt say how to go on, whenever it comes.
+    """Let an interrupt say how to go on, whenever it comes, and a failure of the model or the disk as well.
 
     Args:
         folder: Where the run is kept.
@@ -38,15 +38,20 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: With the command that goes on, or with the word that there is nothing to go on with.
+        DfaError: With the command that goes on, where there is a run to go on with.
     """
+    command = f"dfa resume {shlex.quote(str(folder))}"
     before = None if is_begun else _stamp(folder / RUN)
     try:
         yield
     except KeyboardInterrupt as error:
         if _stamp(folder / RUN) == before:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
-        command = f"dfa resume {shlex.quote(str(folder))}"
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
+    except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
+        if error.result is not None and _stamp(folder / RUN) != before:
+            error.args = (f"{error}; then go on with: {command}",)
+        raise
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dfa.errors import DfaError, InvalidInputError, told
+from dfa.errors import DfaError, InvalidInputError, told_with_place
 from dfa.files import check_file
 
 
@@ -28,7 +28,7 @@ def load_object(word: str) -> Any:
     except DfaError:
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything, and may end the process
-        raise InvalidInputError(f"cannot import {place!r}: {told(error)}") from error
+        raise InvalidInputError(f"cannot import {place!r}: {told_with_place(error)}") from error
     for name in names.split("."):
         if not hasattr(found, name):
             raise InvalidInputError(f"{place!r} has no {names!r}; it has {_names_in(found)}")

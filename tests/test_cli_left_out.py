@@ -85,3 +85,74 @@ def test_a_folder_of_folders_is_told_the_glob_that_finds_its_images(here, capsys
     assert "'empty' is none; it is empty" in dfa_says(capsys, *ATTACK, "empty", "--out", "a")[2]
     assert "no file matches it" in dfa_says(capsys, *ATTACK, "no/*.png", "--out", "a")[2]
     assert "what is there: 1 file (notes.txt)" in dfa_says(capsys, *ATTACK, "photos/notes.txt", "--out", "a")[2]
+
+
+def label(capsys, table, *words, images="photos"):
+    """Attack with a table of labels, and return the exit status and what is said."""
+    with open("labels.csv", "w", encoding="utf-8") as file:
+        file.write(table)
+    return dfa_says(capsys, *ATTACK, images, *FAST, "--out", "run", "--overwrite", "--labels", "labels.csv", *words)[
+        ::2
+    ]
+
+
+def rows(start="", number=10, label=1):
+    return "".join(f"{start}p{index}.jpg,{label}\n" for index in range(number))
+
+
+def test_rows_of_no_image_are_counted_and_named(here, capsys):
+    told = "labels.csv: 6 rows of no image (x0.jpg, x1.jpg, x2.jpg, x3.jpg, x4.jpg, ...)\n"
+    more = "".join(f"x{index}.jpg,1\n" for index in range(6))
+    assert told in label(capsys, f"file,label\n{rows()}{more}")[1]
+    assert told in label(capsys, f"file,label\n{rows('photos/')}{more}")[1]
+    assert "of no image" not in label(capsys, f"file,label\n{rows('photos/')}")[1]
+    table = f"file,target\n{rows(label=3)}gone.jpg,3\n"
+    (here / "target.csv").write_text(table)
+    err = label(capsys, f"file,label\n{rows()}", "--target", "target.csv")[1]
+    assert "target.csv: 1 row of no image (gone.jpg)\n" in err
+
+
+@pytest.mark.parametrize("start", ["", "nested/", "./nested/", "/data/nested/"])
+def test_labels_of_files_of_the_same_name_may_be_by_longer_paths(here, capsys, start):
+    (here / "nested").mkdir()
+    shutil.copytree(here / "photos", here / "nested" / "gold")
+    shutil.move(here / "photos", here / "nested" / "crow")
+    table = f"file,label\n{rows(f'{start}gold/', label=1)}{rows(f'{start}crow/', label=7)}"
+    status, err = label(capsys, table, "--overwrite", "--allow-missing", 1, images="nested/*/*.jpg")
+    assert status == 0, err
+    records = json.loads((here / "run" / "results.json").read_text())["records"]
+    assert {each["source"].partition("/")[0]: each["label"] for each in records} == {"gold": 1, "crow": 7}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("file;label\np0.jpg;1\n", "has the columns 'file;label'; it has semicolons where commas are needed"),
+        ("filename,class\np0.jpg,1\n", "has the columns 'filename', 'class'; such as\nfile,label\n"),
+        ("file,label\n", "has no rows"),
+        ("file,label\np0.jpg,22.0\n", "row 1 holds '22.0': ids are integers; write 22"),
+        ("file,label\np0.jpg,-1\n", "row 1 holds '-1': ids are 0 or more"),
+        ("file,label\np0.jpg,cat\n", "names need --class-names"),
+        (
+            f"file,label\n{rows(number=9)}",
+            "must give every image a label, and lacks 1, the first 'p9.jpg'; it names p0",
+        ),
+        (f"file,label\n{rows(label=10)}", "--labels must be class ids 0..9, since the oracle knows 10 classes"),
+        (f"file,label\n{rows(label=10)}", "they seem to count from 1, and classes count from 0: subtract 1 from each"),
+    ],
+)
+def test_a_table_is_told_of_with_what_is_seen_in_it(here, capsys, table, message):
+    status, err = label(capsys, table)
+    assert (status, message in err) == (2, True), err
+
+
+def test_a_table_of_targets_is_not_told_of_as_one_of_labels(here, capsys):
+    (here / "target.csv").write_text("file,target\np0.jpg,3\n")
+    err = dfa_says(capsys, *ATTACK, "photos", *FAST, "--out", "run", "--target", "target.csv")[2]
+    assert "must give every image a target, and lacks 9" in err
+
+
+def test_a_full_disk_is_not_told_of_as_if_the_command_went_on(here, capsys):
+    (here / "names.txt").write_text("ant\n")
+    status, _, err = dfa_says(capsys, *ATTACK, "photos", *FAST, "--out", "names.txt")
+    assert (status, "cannot write names.txt" in err, "in memory" in err) == (4, True, False)

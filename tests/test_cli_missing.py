@@ -125,7 +125,7 @@ def test_labels_that_are_off_by_one_are_told_of(here, capsys, shift, word):
     assert err.count("has the label") == 3
     assert f"2 has the label {labels[2]} and the answer {classes()[2]}; " in err
     assert f"most answers are the label {word} 1, so the ids seem to be off by one" in err
-    assert "--class-offset" in err
+    assert "look at --preprocess (does the model take 0..255?), --size and --channels, --labels, and --class-off" in err
     assert "Warning" not in err
     assert "off by one" in json.loads(dfa_says(capsys, *words, "--json", "--out", "j")[1])["skips"]
     namespace = {}
@@ -171,7 +171,7 @@ def test_an_audit_of_nothing_is_no_verdict_either(here, capsys):
     status, _, err = dfa_says(capsys, *words, "--labels", "labels.npy")
     assert (status, "10 of 10 images were not attacked" in err) == (5, True)
     assert "10 are not what their labels say: 0 has the label" in err
-    assert "off by one; look at --labels" in err
+    assert "off by one; look at --preprocess" in err
     assert "Warning" not in err
     namespace = {}
     exec(MODEL, namespace)

@@ -68,7 +68,7 @@ def here(tmp_path, monkeypatch):
         (["model.py:classify", "photos", "--checkpoint", "5"], "at least four batches"),
         (["model.py:classify", "photos", "--shape", "round"], "'round' is not one of"),
         (["model.py:classify", "photos", "--window-halvings", "a,b"], "must be integers with commas"),
-        (["model.py:classify", "photos", "--fail-above", "2"], "is not in the range"),
+        (["model.py:classify", "photos", "--fail-above", "2"], "must be a rate within 0..1"),
         (["model.py:classify"], "Missing argument"),
         (["--epsilonn"], "No such option"),
     ],

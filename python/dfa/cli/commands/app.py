@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from click.shell_completion import shell_complete
@@ -24,6 +25,8 @@ from dfa.cli.commands.wording import in_options
 from dfa.cli.fault import tell_fault
 from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
+
+_QUOTES: Final = "A glob goes in quotes, such as 'photos/*.png'; without them the shell puts files in its place"
 
 
 @click.group(
@@ -68,6 +71,12 @@ def invoke(arguments: Sequence[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         error.show()
+        message = error.format_message()
+        if "unexpected extra argument" in message:
+            print(_QUOTES, file=sys.stderr)
+            message += f". {_QUOTES}"
+        if wants_json:
+            print(json.dumps({"error": message, "exit": USAGE}))
         return USAGE
     except (KeyboardInterrupt, click.Abort) as error:
         return _fail(INTERRUPTED, str(error) or "interrupted", wants_json)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 import dfa
-from dfa.cli.commands.outcome import ABOVE, MISSING, judge, print_json, tell_missing
+from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
+from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
@@ -98,17 +98,22 @@ def run_request(
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    for note in notes:
-        screen.say(note)
     class_names = read_class_names(request.class_names)
-    targets = parse_target(request.target, source.names, class_names)
+    labels = (
+        None
+        if request.labels is None
+        else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
+    )
+    targets = parse_target(request.target, source.names, class_names, notes)
+    for note in dict.fromkeys(notes):
+        screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
     with watch as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         result = dfa.run(
             oracle,
             source.images,
-            None if request.labels is None else read_labels(request.labels, source.names, class_names=class_names),
+            labels,
             targets=targets,
             space=space,
             objective=request.objective,
@@ -122,13 +127,14 @@ def run_request(
         )
     if trace is not None:
         result.profile.save_trace(trace)
-    turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
+    files = source.images if isinstance(source.images, ImageFiles) else None
+    changes = [] if files is None else files.tell_changed()
     summary = result.summary()
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
     status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing, errors=len(errors))
     for line in _told_of_errors(errors, source):
         screen.say(line)
-    skips = tell_skipped_records(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
+    skips = tell_skipped_records(result.records, LIKELY_CAUSES, source.names)
     if skips:
         screen.say(skips)
     if status == MISSING:
@@ -139,7 +145,8 @@ def run_request(
                 "folder": str(storage.folder),
                 "images": source.text,
                 "notes": notes,
-                "exif_orientation_not_applied": turned,
+                "exif_orientation_not_applied": 0 if files is None else len(files.changed.get(TURNED, ())),
+                "not_attacked_of_files": changes,
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),
                 "profile": result.profile.as_dict(),
@@ -152,7 +159,7 @@ def run_request(
             }
         )
         return status
-    _print_result(summary, turned, storage)
+    _print_result(summary, changes, storage)
     if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
@@ -172,10 +179,10 @@ def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterat
         yield "  --size HEIGHTxWIDTH makes image files one size"
 
 
-def _print_result(summary: dfa.Summary, turned: int, storage: dfa.Storage) -> None:
+def _print_result(summary: dfa.Summary, changes: Sequence[str], storage: dfa.Storage) -> None:
     screen = Screen()
     lines = [line.partition("  ") for line in str(summary).splitlines()]
     screen.show([(name, value.strip()) for name, _, value in lines])
-    if turned:
-        screen.say(f"{turned:,} files carry an EXIF orientation, which was not applied")
+    for change in changes:
+        screen.say(change)
     screen.say(f"Kept in {storage.folder}; look at it with: dfa report {shlex.quote(str(storage.folder))}")

@@ -21,6 +21,7 @@ _PHRASES: Final = (
     ("normalizer=dfa.Affine(layout='NCHW')", "--layout NCHW"),
     ("dfa.Affine(layout='NCHW')", "--layout NCHW"),
     ("normalizer=...", "--range and --layout"),
+    (" (what was to be saved is still in memory, and can be saved again)", ""),
     ("resume=True", "dfa resume RUN"),
     (
         "pass a larger tolerance",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias
@@ -30,6 +30,12 @@ _FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
 
 _ORIENTATION: Final = 0x0112
+TURNED: Final = "with an EXIF orientation, which was not applied"
+_TRANSPARENT: Final = "with transparency, which was dropped"
+_CMYK: Final = "in CMYK, which Pillow converted without a colour profile"
+_FRAMES: Final = "with several frames, of which the first was attacked"
+_CHANGES: Final = (TURNED, _TRANSPARENT, _CMYK, _FRAMES)
+_ALPHA_MODES: Final = {"LA", "PA", "RGBA"}
 _LOOKED_AT: Final = 100
 """Files in which one is looked for that says whether they are grey; as many as a run looks at for their shape."""
 
@@ -45,13 +51,13 @@ class ImageFiles:
         paths: The files, in order.
         channels: "grey" for (H, W, 1) or "rgb" for (H, W, 3).
         size: (H, W) to resize to by Pillow's bicubic filter before anything else, or None.
-        turned: Files that carry an EXIF orientation, as far as they have been read.
+        changed: Files that have more than what is attacked, by what it is, as far as they have been read.
     """
 
     paths: list[Path]
     channels: Literal["grey", "rgb"]
     size: tuple[int, int] | None = None
-    turned: set[str] = field(default_factory=set)
+    changed: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -72,13 +78,17 @@ class ImageFiles:
         path = self.paths[index]
         with opened(path) as file, _decoder(file, path) as picture:
             check_depth(picture, file, as_text(path.name))
-            if picture.getexif().get(_ORIENTATION, 1) != 1:
-                self.turned.add(path.name)
             decoded = picture.convert("L" if self.channels == "grey" else "RGB")
+            for what in _not_attacked(picture):
+                self.changed.setdefault(what, set()).add(str(path))
         if self.size is not None and decoded.size != self.size[::-1]:
             decoded = decoded.resize(self.size[::-1], PIL.Image.Resampling.BICUBIC)
         pixels: Image = np.array(decoded, dtype=np.uint8)
         return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+    def tell_changed(self) -> list[str]:
+        """Return in words what of the files was not attacked."""
+        return [f"{counted(len(self.changed[what]), 'file')} {what}" for what in _CHANGES if what in self.changed]
 
     def describe(self) -> str:
         """Return in words what is attacked."""
@@ -160,6 +170,21 @@ def parse_size(word: str | None) -> tuple[int, int] | None:
     if not 1 <= len(sides) <= 2 or not all(side.isdecimal() and int(side) for side in sides):
         raise InvalidInputError(f"the size must be HEIGHTxWIDTH, such as 224x224, got {word!r}")
     return int(sides[0]), int(sides[-1])
+
+
+def _not_attacked(picture: PIL.Image.Image) -> Iterator[str]:
+    """Yield what an image has, and what is attacked has not."""
+    if picture.getexif().get(_ORIENTATION, 1) != 1:
+        yield TURNED
+    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
+        yield _TRANSPARENT
+    if picture.mode == "CMYK":
+        yield _CMYK
+    frames = 1
+    with contextlib.suppress(Exception):  # whatever is wrong with the others, the first is attacked
+        frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        yield _FRAMES
 
 
 def _channels_of_files(paths: Sequence[Path], channels: Channels, wanted: int | None) -> Literal["grey", "rgb"]:

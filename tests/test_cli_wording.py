@@ -111,6 +111,11 @@ def test_probabilities_that_are_rounded_are_told_of_without_a_flag_that_is_none(
     assert (status, "dfa.as_oracle(model, tolerance=...)" in err, "pass a larger" in err) == (3, True, False)
 
 
+def test_an_interval_is_called_by_its_option(here, capsys):
+    status, err = say(capsys, "model.py:classify", "photos", "--checkpoint", 20, "--out", "a")
+    assert (status, "dfa: --checkpoint (at least four batches) must be an integer" in err) == (2, True)
+
+
 def test_names_of_classes_are_told_of_with_class_names(here, capsys):
     (here / "labels.csv").write_text("file,label\np0.jpg,cat\n")
     status, err = say(capsys, "model.py:classify", "photos", "--labels", "labels.csv", "--out", "a")

@@ -263,6 +263,7 @@ def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, mon
         ) as full:
             attack(oracle, tmp_path)
     assert full.value.result.success.any()
+    assert str(full.value).count("make room") == 1
     again = Recorder(CLASSIFIER)
     result = attack(again, tmp_path)
     assert_same(result, whole[0])

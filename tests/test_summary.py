@@ -93,3 +93,8 @@ class TestSummary:
         assert "66.7 %" in table
         assert "20.0 mean, 20.0 median" in table
         assert "46.7 mean of 100" in table  # (10 + 30 + 100) / 3
+
+    def test_of_no_success_the_table_has_no_figures(self) -> None:
+        table = str(summarise([failure(0)]))
+        assert " none\n" in table
+        assert "- mean" not in table

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dfa
+import dfa.runs.journal as journal_module
 from dfa.errors import told_with_place
 from oracles import random_images
 
@@ -82,5 +83,21 @@ def test_a_command_that_failed_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     status, _, err = dfa_says(capsys, "attack", *words, "--out", "my run")
     assert (status, "OSError: gone (" in err) == (3, True), err
     assert err.endswith("); then go on with: dfa resume 'my run'\n")
+
+    open_journal = journal_module.open_journal
+
+    def small(folder):
+        journal = open_journal(folder)
+        journal.execute("PRAGMA max_page_count = 12")
+        return journal
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "open_journal", small)
+        words = ("model.py:classify", "photos", "--max-queries", 300, "--epsilon", 1)
+        words += ("--batch-size", 2, "--checkpoint", 8)
+        status, _, err = dfa_says(capsys, "attack", *words, "--out", "full")
+    assert status == 4, err
+    assert err.count("make room") == 1
+    assert err.endswith("; then go on with: dfa resume full\n")
     status, _, err = dfa_says(capsys, "attack", "model.py:missing", "photos", "--out", "b")
     assert (status, "go on with" in err) == (2, False)

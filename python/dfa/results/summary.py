@@ -92,7 +92,9 @@ class Summary:
             ("ATC", "-" if math.isnan(self.ATC) else f"{self.ATC:.3g} s"),
             (
                 "queries, successes",
-                f"{_count(self.queries_mean)} mean, {_count(self.queries_median)} median, "
+                "none"
+                if math.isnan(self.queries_mean)
+                else f"{_count(self.queries_mean)} mean, {_count(self.queries_median)} median, "
                 f"{_count(self.queries_p90)} 90 %",
             ),
             ("queries, failures at budget", f"{_count(self.queries_mean_with_failures)} mean{budget}"),

@@ -73,7 +73,7 @@ def invoke(arguments: Sequence[str]) -> int:
         error.show()
         message = error.format_message()
         if "unexpected extra argument" in message:
-            print(_QUOTES, file=sys.stderr)
+            print(printable(_QUOTES), file=sys.stderr)
             message += f". {_QUOTES}"
         if wants_json:
             print(json.dumps({"error": message, "exit": USAGE}))

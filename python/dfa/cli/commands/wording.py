@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 _RENAMED: Final = {
+    "interval": "checkpoint",
     "layout": "image_layout",
     "store": "out",
     "targets": "target",
@@ -44,7 +45,7 @@ _WORD: Final = re.compile(
     (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | \S*/\S* )  # quoted, code, or a path
     | (?<![\w./=-]) (?P<argument>[a-z]\w*) =
       (?: (?P<value>'[^'\n]*'|True|False|None|[A-Z]\b|\d[\d.]*) | (?=[\s,;.)]|$) )
-    | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=[ ]must[ ])
+    | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=(?:[ ]\([^()]*\))?[ ]must[ ])
     | (?<![\w./=-]) (?P<name>[a-z]+(?:_[a-z]+)+) (?![\w(=/:]|\.\w)
     """,
     re.VERBOSE,

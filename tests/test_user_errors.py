@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import json
 
 import numpy as np
 import pytest
 
 import dfa
 import dfa.runs.journal as journal_module
+from dfa.engine.stored import _save_partial
 from dfa.errors import told_with_place
 from oracles import random_images
 
@@ -45,6 +47,8 @@ def test_code_of_libraries_is_not_the_users():
         return np.linalg.inv(np.zeros((2, 3)))
 
     assert f"({__file__}, line {inspect.getsourcelines(inside_numpy)[1] + 1})" in fails(inside_numpy)
+    in_python = fails(lambda batch: json.loads("{"))
+    assert f"({__file__}, line " in in_python
     with pytest.raises(ValueError, match="invalid") as caught:
         int("x")
     told = "ValueError: invalid literal for int() with base 10: 'x'"
@@ -67,6 +71,22 @@ def test_a_function_that_changes_its_batch_is_told_to_copy_it(change):
     assert "read-only (<string>, line 2); the batch must not be changed, so work on a copy: batch = batch.copy()" in (
         fails(names["f"])
     )
+
+
+class Broken:
+    """A store that cannot be written."""
+
+    def flush(self):
+        raise dfa.StoreError("cannot write x; make room")
+
+
+def test_what_cannot_be_written_is_told_once():
+    full, dead = dfa.StoreError("cannot write y; make room"), dfa.OracleError("gone", result=object())
+    full.result = object()
+    for error in (full, dead):
+        _save_partial(error, Broken())
+    assert str(full) == "cannot write y; make room"
+    assert str(dead) == "gone; the partial result could not be saved either: cannot write x; make room"
 
 
 def test_a_command_that_failed_says_how_to_go_on(tmp_path, monkeypatch, capsys):
@@ -99,5 +119,8 @@ def test_a_command_that_failed_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     assert status == 4, err
     assert err.count("make room") == 1
     assert err.endswith("; then go on with: dfa resume full\n")
+    (here / "full" / "journal.sqlite").write_bytes(b"no database")
+    status, _, err = dfa_says(capsys, "resume", "full", "--trust")
+    assert (status, "go on with" in err) == (4, False), err
     status, _, err = dfa_says(capsys, "attack", "model.py:missing", "photos", "--out", "b")
     assert (status, "go on with" in err) == (2, False)

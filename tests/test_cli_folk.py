@@ -48,10 +48,25 @@ def test_what_a_file_has_that_is_not_attacked_is_told_of(here, capsys):
     assert json.loads(out)["not_attacked_of_files"] == []
 
 
+def test_damage_behind_the_first_frame_is_of_no_account(here, capsys):
+    odd = here / "odd"
+    odd.mkdir()
+    pictures = [PIL.Image.fromarray(image) for image in IMAGES]
+    pictures[0].save(odd / "a.gif", save_all=True, append_images=pictures[1:3])
+    content = (odd / "a.gif").read_bytes()
+    (odd / "a.gif").write_bytes(content[: 2 * len(content) // 5])
+    with PIL.Image.open(odd / "a.gif") as picture, pytest.raises(Exception, match=""):
+        picture.n_frames  # noqa: B018 -- it is looked for
+    status, _, err = dfa_says(capsys, *ATTACK, "odd", *FAST, "--out", "a")
+    assert (status, "could not be attacked" in err) == (0, False)
+
+
 @pytest.mark.parametrize("command", [ATTACK, ("bench", "model.py:classify")])
 def test_a_glob_without_quotes_is_told_of(here, capsys, command):
     status, _, err = dfa_says(capsys, *command, "photos/p0.jpg", "photos/p1.jpg", "photos/p2.jpg")
     assert (status, "A glob goes in quotes, such as 'photos/*.png'" in err) == (2, True)
+    out = dfa_says(capsys, *command, "a.png", "b.png", "--json")[1]
+    assert "A glob goes in quotes" in json.loads(out)["error"]
 
 
 @pytest.mark.parametrize("word", ["5%", "0.05", "5.0 %"])

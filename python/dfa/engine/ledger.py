@@ -110,6 +110,10 @@ class Ledger:
         """Tell whether an image was settled before the run was cut short."""
         return index in self._kept
 
+    def kept_records(self) -> list[Record]:
+        """Return the records of images that were settled before the run was cut short, in the order of the images."""
+        return [self._kept[index][0] for index in sorted(self._kept)]
+
     def settle_again(self, index: int) -> Record:
         """Settle an image as it was before the run was cut short, and return its record."""
         self.settle(self._kept[index][0])

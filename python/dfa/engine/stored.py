@@ -10,6 +10,7 @@ from dfa.engine.file_answers import FileAnswers
 from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
+from dfa.engine.sameness import check_ended
 from dfa.errors import Interrupted, StoreError, told
 from dfa.results.result import Result
 from dfa.runs.loading import load
@@ -39,7 +40,9 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
     if is_there and has_ended(folder):
         check_alike(folder, about)
-        return replace(load(folder), oracle=plan.oracle)
+        result = load(folder)
+        check_ended(folder, plan, result.records)
+        return replace(result, oracle=plan.oracle)
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:
         if is_there:

@@ -308,6 +308,16 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
     return pictures
 
 
+def read_inputs(journal: sqlite3.Connection, config: Config) -> dict[int, bytes | None]:
+    """Return the digests of the images that were read, by place; None for one that could not be.
+
+    Raises:
+        ValueError: A row is damaged, or none.
+        sqlite3.Error: The journal cannot be read.
+    """
+    return dict(_rows(journal, "inputs", config, (int, (bytes, type(None)))))
+
+
 def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
     """Return all that a journal holds.
 
@@ -320,13 +330,10 @@ def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
     for purpose, images in sent.items():
         if not 0 <= images < 2**62:
             raise MisfitError("0 or more", images, f"images sent for {purpose}")
-    digests: dict[int, bytes | None] = {}
-    for place, digest in _rows(journal, "inputs", config, (int, (bytes, type(None)))):
-        digests[place] = digest
     return JournalRows(
         records=read_records(journal, config),
         pictures=read_pictures(journal, config),
-        digests=digests,
+        digests=read_inputs(journal, config),
         checkpoint=_named(journal, "checkpoint", bytes),
         sent=sent,
         resumes=int(about.get("resumes", "0")),

@@ -258,12 +258,7 @@ class Store:
             StoreError: Before the run was cut short there was another image at that place.
         """
         if place in self.digests:
-            if self.digests[place] != digest:
-                raise StoreError(
-                    f"image {place} must be what it was when the run in {self.folder} began, and "
-                    f"{'can no longer be read' if digest is None else 'has changed'}; put it back, or start a new run "
-                    "in another folder"
-                )
+            refuse_another_image(self.folder, place, self.digests[place], digest)
             return
         self.digests[place] = digest
         self._read.append((place, digest))
@@ -425,6 +420,26 @@ def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | N
     if not is_whole or digest_of(original) != digest:
         raise StoreError(f"{folder / row['file']} must hold the image that its record is about, and holds another")
     return image
+
+
+def refuse_another_image(folder: Path, place: int, begun: bytes | None, now: bytes | None) -> None:
+    """Refuse another image than that with which a run began.
+
+    Args:
+        folder: The run's.
+        place: Of the image.
+        begun: Its digest then; None if it could not be read.
+        now: Likewise.
+
+    Raises:
+        StoreError: They differ.
+    """
+    if begun != now:
+        raise StoreError(
+            f"image {place} must be what it was when the run in {folder} began, and "
+            f"{'can no longer be read' if now is None else 'has changed'}; put it back, or start a new run in another "
+            "folder"
+        )
 
 
 def digest_of(image: Image) -> bytes:

@@ -137,7 +137,7 @@ def test_a_target_must_be_reached(tmp_path):
     ("spoil", "problem"),
     [
         (lambda path: path.unlink(), "is missing"),
-        (lambda path: path.write_bytes(path.read_bytes()[:60]), "cannot be decoded"),
+        (lambda path: path.write_bytes(path.read_bytes()[:60]), "is not a PNG that dfa writes"),
         (lambda path: path.write_bytes(b""), "must be an 8-bit PNG, and is none"),
         (
             lambda path: PIL.Image.open(path).convert("P").save(path),

@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dfa.errors import StoreError
-from dfa.originals import Form, difference
+from dfa.originals import Form, difference, largest
 from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status, read_record
 from dfa.runs.folder import plain
@@ -152,8 +152,12 @@ class Ledger:
 def distances(image: Image, original: Image) -> dict[str, Any]:
     """Return what was changed, measured on the images themselves, as fields of a record."""
     change = difference(image, original)
+    # Whole numbers beyond 64 bits their squares may be, and nothing is lost of those of grey levels.
+    sizes = change.astype(np.float64)
+    with np.errstate(over="ignore"):
+        squares = (sizes * sizes).sum()
     return {
         "l0": int(np.count_nonzero(change)),
-        "l2": float(np.sqrt((change * change).sum())),
-        "linf": np.abs(change).max().item(),
+        "l2": float(np.sqrt(squares)),
+        "linf": largest(change),
     }

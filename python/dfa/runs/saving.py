@@ -13,7 +13,7 @@ from dfa.errors import DfaError, InvalidInputError, OracleError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.originals import Form, difference
+from dfa.originals import Form, difference, largest
 from dfa.results.rates import ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
@@ -253,7 +253,7 @@ def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
     if result.originals is None or result.records[index].linf is None:
         return ""
     try:
-        distance = np.abs(difference(pixels, result.originals[index])).max().item()
+        distance = largest(difference(pixels, result.originals[index]))
     except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
         return f"the original cannot be read again: {type(error).__name__}: {error}"
     if distance == result.records[index].linf:

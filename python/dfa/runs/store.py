@@ -36,7 +36,7 @@ import numpy as np
 
 from dfa.errors import StoreError
 from dfa.oracle.answers import Answer
-from dfa.originals import difference
+from dfa.originals import difference, largest
 from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
 from dfa.runs.documents import Config, JournalRows, parse_config, read_journal
@@ -411,10 +411,10 @@ def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | N
         StoreError: It, or its original, is not what it was.
     """
     image, original = (read_image(folder, file, shape) for file in (row["file"], original_of(row["file"])))
-    is_whole = original.shape == image.shape
+    is_whole = (original.dtype, original.shape) == (image.dtype, image.shape)
     if is_whole:
         change = difference(image, original)
-        found = {"l0": np.count_nonzero(change), "linf": np.abs(change).max().item()}
+        found = {"l0": np.count_nonzero(change), "linf": largest(change)}
         # Blocks that did not reach the disk read as zeros, which the header of an array does not tell.
         is_whole = all(row[name] in (None, value) for name, value in found.items())
     if not is_whole or digest_of(original) != digest:

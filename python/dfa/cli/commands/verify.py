@@ -35,6 +35,11 @@ Examples:
 @click.option("--images", help="Originals to believe instead of the copies in the folder.")
 @click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
 @click.option(
+    "--confirmations",
+    metavar="K/N",
+    help="How many of how many answers must find an image adversarial; by default as in the run, up to 100 answers.",
+)
+@click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
 )
 @model_options
@@ -60,9 +65,17 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     originals = None
     if images is not None:
-        wanted = read_run(run).config["shape"][-1]
+        shape = read_run(run).shape
+        wanted = shape[-1] if shape else None
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
-    verification = dfa.verify(run, oracle, originals=originals, epsilon=epsilon, batch_size=batch_size)
+    verification = dfa.verify(
+        run,
+        oracle,
+        originals=originals,
+        epsilon=epsilon,
+        confirmations=words["confirmations"],
+        batch_size=batch_size,
+    )
     status = DONE if verification.holds else ABOVE
     if as_json:
         print_json({**verification.as_dict(), "exit": status})
@@ -83,11 +96,12 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     if verification.findings:
         findings = [(each.where, each.check, each.problem) for each in verification.findings]
         screen.show(findings, "of", "check", "what does not hold")
+    for name, told in verification.believed.items():
+        screen.say(f"believed of the folder: {name}: {told}")
     for note in verification.notes:
         screen.say(f"note: {note}")
-    verdict = "everything holds" if verification.holds else f"{len(verification.findings):,} things do not hold"
     style = "green" if verification.holds else "bold red"
-    screen.say(f"{verification.images:,} adversarial images: {verdict}", style)
+    screen.say(f"{verification.images:,} adversarial images: {verification.verdict}", style)
     return status
 
 

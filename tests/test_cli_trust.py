@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -125,19 +126,56 @@ def test_nothing_in_the_run_folder_is_loaded_even_if_it_is_trusted(here, capsys,
     assert not mark.exists()
 
 
-def test_a_module_of_the_run_folder_is_not_taken_for_the_one_that_was_named(here, capsys, mark, monkeypatch):
+@pytest.mark.parametrize("command", ["verify", "resume", "report"])
+def test_no_command_begins_where_a_run_folder_could_be_imported_from(here, capsys, monkeypatch, command):
     attack(capsys, "--out", "run")
-    (here / "run" / "shadow.py").write_text(evil(mark))
-    monkeypatch.chdir(here / "run")
-    status, _, err = dfa_says(capsys, "verify", ".", "--model", "shadow:classify")
-    assert (status, "--model shadow:classify lies in" in err) == (2, True)
-    status, _, err = dfa_says(capsys, "verify", ".", "--model", "somewhere_else:classify")
-    assert (status, "run the command from another folder" in err) == (2, True)
+    inside = here / "run" / "inside"
+    inside.mkdir()
+    words = (command, here / "run", *([] if command == "report" else ["--model", here / "model.py:classify"]))
+    for folder in (here / "run", inside):
+        monkeypatch.chdir(folder)
+        status, _, err = dfa_says(capsys, *words)
+        assert (status, "the current folder lies in" in err, "run the command from another folder" in err) == (
+            2,
+            True,
+            True,
+        )
+    monkeypatch.chdir(here)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(inside)
+        status, _, err = dfa_says(capsys, *words)
+        assert (status, "where Python looks for modules" in err) == (2, True)
+    stranger = types.ModuleType("click_of_a_stranger")
+    stranger.__file__ = str(inside / "click.py")
+    monkeypatch.setitem(sys.modules, "click_of_a_stranger", stranger)
+    status, _, err = dfa_says(capsys, *words)
+    assert (status, "click_of_a_stranger, which is loaded already" in err, "click.py" in err) == (2, True, True)
+
+
+def test_a_run_folder_is_no_package_to_the_modules_that_are_named(here, capsys, mark, monkeypatch):
+    """One that is called like what the user's own module imports."""
+    attack(capsys, "--out", "wanted")
+    (here / "wanted" / "__init__.py").write_text(evil(mark))
+    (here / "wanted" / "part.py").write_text(evil(mark))
+    before = list(sys.meta_path)
+    for imports in ("wanted", "wanted.part", "linked"):
+        module = f"mine_{imports.replace('.', '_')}"
+        (here / f"{module}.py").write_text(f"import {imports}\n{MODEL}")
+        if imports == "linked":
+            (here / "linked").symlink_to("wanted")
+        for command in ("verify", "resume"):
+            named = ("--model", f"{module}:classify", "--images", "photos")
+            status, _, err = dfa_says(capsys, command, "wanted", *named)
+            assert (status, "__init__.py lies in" in err) == (2, True), err
+            change_command(here / "wanted", model=f"{module}:classify")
+            status, _, err = dfa_says(capsys, command, "wanted", "--trust")
+            assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), err
+    # A folder without __init__.py is a package too.
+    (here / "wanted" / "__init__.py").unlink()
+    status, _, err = dfa_says(capsys, "verify", "wanted", "--model", "mine_wanted_part:classify")
+    assert (status, "wanted lies in" in err) == (2, True), err
     assert not mark.exists()
-    assert dfa_says(capsys, "verify", ".", "--model", "../model.py:classify")[0] == 0
-    monkeypatch.syspath_prepend(here / "run")
-    status, _, err = dfa_says(capsys, "verify", ".", "--model", "../model.py:classify")
-    assert (status, "where Python looks for modules" in err) == (2, True)
+    assert sys.meta_path == before
 
 
 def test_a_run_goes_on_with_the_words_that_are_given_again(here, capsys, mark, monkeypatch, tmp_path):

@@ -128,8 +128,6 @@ def refuse_from_run(words: Mapping[str, str], folder: Path, run: Path, *, files:
             for path in _found(place, folder):
                 _refuse_in_run(path, f"--{name} {word}", run)
             _refuse_in_run(folder, f"--{name} {word} would be looked for in {folder}, and that", run)
-    for entry in sys.path:
-        _refuse_in_run(Path(entry or Path.cwd()), f"{entry or Path.cwd()}, where Python looks for modules,", run)
 
 
 def _refuse_in_run(path: Path, what: str, run: Path) -> None:

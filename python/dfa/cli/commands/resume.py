@@ -11,6 +11,7 @@ import dfa
 from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
+from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import Request
 from dfa.cli.trust import name_again, trust_folder
 
@@ -26,6 +27,7 @@ Examples:
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", help="The run's model, named again.")
+@click.option("--images", help="The run's images, named again.")
 @click.option("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
 @click.option("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
@@ -40,6 +42,7 @@ def resume(
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
     ends as it would have without the interruption. A run folder is data: what it names is loaded only if you say so.
     """
+    click.get_current_context().with_resource(no_imports_from(run))
     request = Request.of_run(run)
     run = run.resolve()
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))

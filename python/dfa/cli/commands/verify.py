@@ -11,6 +11,7 @@ import dfa
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
@@ -42,6 +43,7 @@ Examples:
 @json_option
 def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
     """Check every adversarial image of a run from its file, and ask the model about it, alone and in a batch."""
+    click.get_current_context().with_resource(no_imports_from(run))
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
     epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
     run = run.resolve()

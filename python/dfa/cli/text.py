@@ -13,24 +13,21 @@ def printable(text: object) -> str:
 
     What may be printed stays as it is, spaces and line ends included: a path may be copied from there.
     """
-    return _escaped(text, "\n\t")
+    return "".join(
+        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode("ascii")
+        for each in str(text)
+    )
 
 
 def one_line(value: object) -> str:
     """Return a value as it may stand in a line that somebody decides by: no line of its own, and none pushed away.
 
-    Line ends and tabs are escapes, the middle of a long value is left out, and one that could look like the rest of the
-    line is in quotes.
+    The middle of a long value is left out. One that could look like another line, or like the rest of its own, is
+    written as Python would, in quotes.
     """
-    text = _escaped(value, "")
+    text = str(value)
     if len(text) > _LONGEST:
         half = _LONGEST // 2
         text = f"{text[:half]} ... {len(text) - 2 * half:,} characters ... {text[-half:]}"
-    return repr(text) if "  " in text or " (" in text or text != text.strip() else text
-
-
-def _escaped(text: object, kept: str) -> str:
-    return "".join(
-        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode("ascii")
-        for each in str(text)
-    )
+    is_plain = text.isprintable() and text == text.strip() and "  " not in text and " (" not in text
+    return text if is_plain else repr(text)

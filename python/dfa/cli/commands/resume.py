@@ -14,13 +14,15 @@ from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import Request
 from dfa.cli.trust import name_again, trust_folder
+from dfa.runs.documents import parse_config
+from dfa.runs.saved_run import read_run_json
 
 
 @click.command(
     epilog=f"""\b
 Examples:
   dfa resume runs/first                       # asks before it loads what the folder names
-  dfa resume runs/first --model model.keras   # loads what you name
+  dfa resume runs/first --model model.keras --images photos   # loads what you name
   dfa resume runs/first --trust               # loads what the folder names; in a script
 
 {EXIT_STATUS}"""
@@ -49,7 +51,11 @@ def resume(
     given = {name: word for name, word in words.items() if word is not None}
     with interruptible(run, is_begun=True):
         if given:
-            request = name_again(request, run, given)
+            request = name_again(request, run, given, trust=trust)
         else:
             trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
-        return run_request(request, storage, as_json, fail_above=fail_above, allow_missing=allow_missing)
+        # More files than the run has images are another run's, however many a word of the folder finds.
+        most = parse_config(read_run_json(run).config).num_images
+        return run_request(
+            request, storage, as_json, most_images=most, fail_above=fail_above, allow_missing=allow_missing
+        )

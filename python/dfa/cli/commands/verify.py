@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_epsilon
-from dfa.cli.trust import anchored, refuse_from_run, trust_folder
+from dfa.cli.text import printable
+from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder
 from dfa.errors import InvalidInputError
 from dfa.runs.saved_run import holds_run, read_run
+from dfa.search.confirmation import Confirmation
 
 
 @click.command(
@@ -60,6 +63,9 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         named = {"model": model, "preprocess": words["preprocess"]}
         refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
         oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+        saved = read_run(run)
+        if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
+            print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)
     originals = None
     if images is not None:
         wanted = read_run(run).config["shape"][-1]

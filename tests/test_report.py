@@ -55,6 +55,25 @@ def cells(html, column):
     return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[column] for row in rows]
 
 
+def test_no_matplotlibrc_says_how_it_looks(run, page, tmp_path):
+    """Matplotlib takes one from the folder that one is in; LaTeX would run what stands there."""
+    import matplotlib
+
+    def drawn(folder):
+        html = write_report(run, folder / "report.html").read_text()
+        figure = calls_chart(2.0, np.array([1.0, 2.0]), 3.0)
+        return [re.sub(r"<dc:date>.*?</dc:date>", "", each) for each in (html, figure._repr_svg_())]
+
+    (tmp_path / "evil").mkdir()
+    plain = drawn(tmp_path)
+    evil = {"text.usetex": True, "axes.facecolor": "red", "font.family": "Evil", "lines.marker": "x"}
+    evil |= {"savefig.facecolor": "red", "savefig.bbox": "tight"}
+    with matplotlib.rc_context({"svg.hashsalt": "evil", **evil}):
+        assert drawn(tmp_path / "evil")[0] == plain[0]
+        assert not re.search("Evil|#ff0000", drawn(tmp_path / "evil")[1])
+        assert all(matplotlib.rcParams[name] in (value, [value]) for name, value in evil.items())
+
+
 def test_it_says_what_the_run_found(run, page):
     html = page.read_text()
     result = dfa.Result.load(run)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +56,21 @@ class Series:
     most: float
 
 
+@contextlib.contextmanager
+def _own_looks() -> Iterator[None]:
+    """Draw as matplotlib does by default, whatever a matplotlibrc says: one may lie in the folder that one is in.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    matplotlib = _matplotlib()
+    # Setting a backend would load it.
+    looks = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with matplotlib.rc_context({**looks, "text.usetex": False}):
+        yield
+
+
+@_own_looks()
 def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, height: float = 3.1) -> Figure:
     """Return the share of the attacked images that had fallen, over what it took (logarithmic).
 
@@ -81,6 +97,7 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
     return figure
 
 
+@_own_looks()
 def class_chart(
     queries: Mapping[int, NDArray[np.float64]], name: Callable[[int], str] = str, *, width: float = 5.2
 ) -> Figure:
@@ -116,6 +133,7 @@ def _short(name: str) -> str:
     return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}\u2026"
 
 
+@_own_looks()
 def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     """Return one bar of where the time went.
 
@@ -140,6 +158,7 @@ def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     return figure
 
 
+@_own_looks()
 def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = 5.2) -> Figure:
     """Return how many images each call carried, over the time of the run.
 
@@ -172,7 +191,7 @@ def to_svg(figure: Figure, title: str) -> str:
     matplotlib = _matplotlib()
     buffer = io.StringIO()
     # Text stays text, so it has the page's font; ids are named for the chart, so that two charts do not clash.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -197,7 +216,8 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
         def _repr_svg_(self) -> str:
             """Show in a notebook, whatever its matplotlib backend."""
             buffer = io.StringIO()
-            self.savefig(buffer, format="svg")
+            with _own_looks():
+                self.savefig(buffer, format="svg")
             return buffer.getvalue()
 
     figure = Chart(figsize=(width, height), layout="constrained")

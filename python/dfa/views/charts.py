@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import re
@@ -84,16 +85,21 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
+    lines = []
     for place, each in enumerate(series):
         x, y = _steps(each)
-        axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2, label=each.name)
+        lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2)
     _make_logarithmic(axes)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right", labelcolor=_INK)
+        # Texts are set afterwards: a label that begins with an underscore would be left out, and dollars be a formula.
+        legend = axes.legend(lines, map(str, range(len(lines))), frameon=False, loc="lower right", labelcolor=_INK)
+        for text, each in zip(legend.get_texts(), series, strict=True):
+            text.set_parse_math(False)
+            text.set_text(_short(each.name))
     return figure
 
 
@@ -188,16 +194,15 @@ def to_svg(figure: Figure, title: str) -> str:
         figure: The chart.
         title: What it shows, for those who do not see it.
     """
-    matplotlib = _matplotlib()
+    matplotlib, prefix = _matplotlib(), identifier(title)
     buffer = io.StringIO()
     # Text stays text, so it has the page's font; ids are named for the chart, so that two charts do not clash.
-    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, variable in _CSS.items():
         svg = svg.replace(colour, variable)
-    prefix = re.sub(r"\W+", "-", title.lower())
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
@@ -205,6 +210,12 @@ def to_svg(figure: Figure, title: str) -> str:
     root, _, rest = svg.partition(">")
     root = re.sub(r' (width|height)="[\d.]+pt"', "", root)
     return f'{root} role="img" aria-label="{label}">{rest}'
+
+
+def identifier(name: str) -> str:
+    """Return what a page may call something of this name, and nothing of another name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-{digest[:8]}"
 
 
 def _new(width: float, height: float) -> tuple[Figure, Any]:

@@ -68,7 +68,7 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
             print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)
     originals = None
     if images is not None:
-        wanted = read_run(run).config["shape"][-1]
+        wanted = (read_run(run).shape or (None,))[-1]
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
     verification = dfa.verify(run, oracle, originals=originals, epsilon=epsilon, batch_size=batch_size)
     status = DONE if verification.holds else ABOVE

@@ -301,6 +301,10 @@ def test_what_lies_beside_is_not_taken_for_what_a_module_from_elsewhere_imports(
     status, _, err = dfa_says(capsys, "verify", "run", "--trust")
     assert (status, f"({here / 'installed' / 'model_of_mine.py'})" in err) == (0, True), err
     assert not mark.exists()
+    assert "looked for first" not in err
+    monkeypatch.chdir(here)
+    change_command(here / "run", model="model:classify", folder=str(here))
+    assert "where modules are looked for first" in dfa_says(capsys, "verify", "run", "--trust")[2]
 
 
 FORGED = "photos" + "\n" * 60 + "\r\t  model       model.keras  (/home/me/model.keras)"
@@ -319,6 +323,7 @@ def test_what_is_shown_before_the_question_cannot_be_forged(here, capsys, name):
     (last,) = [place for place, line in enumerate(lines) if line.startswith("  model ")]
     assert lines[last + 1].startswith("where you know who wrote it")
     assert max(map(len, lines[:last])) < 600
+    assert not [line for line in lines[:last] if "  model  " in line]
     change_command(here / "run", **{name: "x" * 500 + "yz" + "x" * 500 + ":x"})
     err = dfa_says(capsys, "resume", "run")[2]
     assert ("characters ... xxx" in err, "yz" in err) == (True, False)
@@ -342,6 +347,18 @@ def test_what_a_folder_costs_is_shown_before_a_run_goes_on(here, capsys):
     (here / "run" / "results.json").write_text(json.dumps(results))
     _, _, err = dfa_says(capsys, "verify", "run", "--model", "model.py:classify")
     assert "dfa: verifying 10 images, up to 60 queries for each, 9 confirming answers for each that falls" in err
+
+
+@pytest.mark.parametrize("shape", [None, []])
+def test_a_run_that_does_not_tell_its_shape_is_verified_with_originals(here, capsys, shape):
+    attack(capsys, "--out", "run")
+    for file in ("run.json", "results.json"):
+        document = json.loads((here / "run" / file).read_text())
+        del document["config"]["shape"]
+        document["config"].update({} if shape is None else {"shape": shape})
+        (here / "run" / file).write_text(json.dumps(document))
+    status, _, err = dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--images", "photos")
+    assert status in (0, 1), err
 
 
 def test_a_run_folder_whose_command_is_no_command_is_refused(here, capsys):

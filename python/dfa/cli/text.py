@@ -30,4 +30,5 @@ def one_line(value: object) -> str:
         half = _LONGEST // 2
         text = f"{text[:half]} ... {len(text) - 2 * half:,} characters ... {text[-half:]}"
     is_plain = text.isprintable() and text == text.strip() and "  " not in text and " (" not in text
-    return text if is_plain else repr(text)
+    # Spaces could fill a line of the terminal up.
+    return text if is_plain else repr(text).replace("  ", r"\x20 ")

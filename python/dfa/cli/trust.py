@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from dfa.cli.request import Request
 from dfa.cli.sources.models import MODEL_SETTINGS
+from dfa.cli.sources.objects import lies_in
 from dfa.cli.sources.spaces import is_object
 from dfa.cli.text import one_line, printable
 from dfa.errors import InvalidInputError
@@ -230,7 +231,7 @@ def _described(
         yield f"  {name:<11} {one_line(value)}"
     places = {name: word.rpartition(":")[0] for name, word in code.items()}
     if folder is not None:
-        first = any(_is_module(word) for word in code.values())
+        first = any(_is_module(word) and lies_in(places[name], folder) for name, word in code.items())
         yield f"  relative to {one_line(folder.absolute())}{', where modules are looked for first' if first else ''}"
     for name in sorted(code, key=lambda name: name == "model"):
         word, place = code[name], places[name]

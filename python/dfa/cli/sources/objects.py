@@ -38,10 +38,14 @@ def load_object(word: str) -> Any:
     return found
 
 
+def lies_in(module: str, folder: Path) -> bool:
+    """Tell whether a module, or the package that it is in, lies in a folder."""
+    return PathFinder.find_spec(module.partition(".")[0], [str(folder)]) is not None
+
+
 def _load_module(name: str) -> Any:
     here = str(Path.cwd())
-    is_here = PathFinder.find_spec(name.partition(".")[0], [here]) is not None
-    if is_here and "" not in sys.path and here not in sys.path:
+    if lies_in(name, Path(here)) and "" not in sys.path and here not in sys.path:
         sys.path.insert(0, here)
     return importlib.import_module(name)
 

@@ -319,7 +319,7 @@ def test_what_is_shown_before_the_question_cannot_be_forged(here, capsys, name):
     status, _, err = dfa_says(capsys, "resume", "run")
     lines = err.splitlines()
     assert (status, r"\n\n\n" in err, "\t" in err) == (2, True, False)
-    assert len(lines) == len(plain) + (name in ("labels", "preprocess", "space"))
+    assert len(lines) == len(plain) + (name in ("labels", "preprocess", "space", "confirmations"))
     (last,) = [place for place, line in enumerate(lines) if line.startswith("  model ")]
     assert lines[last + 1].startswith("where you know who wrote it")
     assert max(map(len, lines[:last])) < 600
@@ -334,14 +334,14 @@ def test_what_a_folder_costs_is_shown_before_a_run_goes_on(here, capsys):
     document = json.loads((here / "run" / "run.json").read_text())
     document["config"].update(max_queries=2**62, confirmations={"needed": 1, "of": 9_000})
     document["command"]["settings"].update(max_queries=2**62, batch_size=10**9)
-    document["command"].update(confirmations="1/9000")
+    document["command"].update(confirmations="1/9000", optimizer={"window_halvings": [1] * 1000, "starts": 10**8})
     (here / "run" / "run.json").write_text(json.dumps(document))
     named = ("--model", "model.py:classify", "--images", "photos")
     for words in ((), named):
         _, _, err = dfa_says(capsys, "resume", "run", *words)
         assert f"10 images, up to {2**62:,} queries for each, 9,000 confirming answers for each that falls" in err
-        assert f"max_queries {2**62}, max_seconds None, batch_size {10**9}" in err
-        assert "answers     1/9000" in err
+        facts = (("max queries", 2**62), ("batch size ", 10**9), ("confirmations", "1/9000"), ("starts     ", 10**8))
+        assert {f"  {name} {value}" for name, value in facts} <= set(err.splitlines())
     results = json.loads((here / "run" / "results.json").read_text())
     results["config"].update(confirmations={"needed": 1, "of": 9})
     (here / "run" / "results.json").write_text(json.dumps(results))

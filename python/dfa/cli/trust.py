@@ -223,8 +223,8 @@ def _described(
     """
     values: dict[str, object] = {"run": _price_of(run, command)}
     if command == "resume":
-        values |= {"settings": _pairs(request.settings), "answers": request.confirmations or "1/1"}
-        values |= {"optimizer": _pairs(request.optimizer)} if request.optimizer else {}
+        settings = {**request.settings, "confirmations": request.confirmations, **request.optimizer}
+        values |= {name.replace("_", " "): value for name, value in settings.items() if value is not None}
         values |= {name.replace("_", " "): word for name, word in _tables_of(request).items()}
         values |= {"images": request.images}
     for name, value in values.items():
@@ -265,10 +265,6 @@ def _price_of(run: Path, command: str) -> str:
         return price_of(parse_config(config).num_images, config)
     saved = read_run(run)
     return price_of(saved.num_images, saved.config)
-
-
-def _pairs(values: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items()) or "those of dfa"
 
 
 def _plain_words(request: Request, command: str) -> list[str]:

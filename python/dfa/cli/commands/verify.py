@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import dfa
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_epsilon
-from dfa.cli.trust import anchored, refuse_from_run, trust_folder
+from dfa.cli.text import printable
+from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder
 from dfa.errors import InvalidInputError
 from dfa.runs.saved_run import holds_run, read_run
+from dfa.search.confirmation import Confirmation
 
 
 @click.command(
@@ -47,6 +51,7 @@ Examples:
 @json_option
 def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
     """Check every adversarial image of a run from its file, and ask the model about it, alone and in a batch."""
+    click.get_current_context().with_resource(no_imports_from(run))
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
     epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
     run = run.resolve()
@@ -63,10 +68,12 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         named = {"model": model, "preprocess": words["preprocess"]}
         refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
         oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+        saved = read_run(run)
+        if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
+            print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)
     originals = None
     if images is not None:
-        shape = read_run(run).shape
-        wanted = shape[-1] if shape else None
+        wanted = (read_run(run).shape or (None,))[-1]
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
     verification = dfa.verify(
         run,

@@ -14,6 +14,14 @@ PartialResult: TypeAlias = Any
 """A `dfa.Result`, or None. Not named as such, because `results` lies above this module."""
 
 
+def told(error: BaseException) -> str:
+    """Return an error's kind and words; of a user's error the words may fail themselves."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # whatever that is, it is of no account here
+        return f"{type(error).__name__}, whose own words fail"
+
+
 class DfaError(Exception):
     """Any error that dfa raises on purpose, `Interrupted` excepted.
 

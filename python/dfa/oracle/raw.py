@@ -115,9 +115,8 @@ def _converted(answer: Any) -> NDArray[Any]:
         source = values if isinstance(values, np.ndarray | list | tuple) else np.asanyarray(values)
         if np.ma.is_masked(source):
             raise UnreadableAnswerError(
-                f"it gave a masked array, {described(source)}, of which {np.ma.count_masked(source)} values are "
-                "masked, which says nothing of them; return an array without a mask, such as answer.filled(0) where "
-                "0 is what they stand for"
+                f"it gave a masked array, {described(source)}, some of whose values are masked, which says nothing of "
+                "them; return an array without a mask, such as answer.filled(0) where 0 is what they stand for"
             )
         array = np.array(source, order="C")
     except (TypeError, ValueError) as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import OracleError, PartialAnswer
+from dfa.errors import OracleError, PartialAnswer, StoreError
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
@@ -30,6 +31,7 @@ class _Question:
         purpose: Why.
         known: Answers of before the run was resumed.
         is_sent: Whether it went to the oracle.
+        is_written_down: Whether the store counts it.
         part: What is answered, the known rows included.
     """
 
@@ -38,6 +40,7 @@ class _Question:
     purpose: Purpose
     known: Part | None
     is_sent: bool = False
+    is_written_down: bool = False
     part: Part | None = None
 
     @property
@@ -126,9 +129,19 @@ class OracleThread:
         """Return the images, by purpose, that the gate has counted and whose answers are not part of the state."""
         return _sums((question, len(question.indices)) for question in self._open if question.is_sent)
 
-    def not_sent(self) -> Counter[str]:
-        """Return the images, by purpose, that were written down and not sent, once the thread is closed."""
-        return _sums((question, question.number) for question in self._open if not question.is_sent)
+    def take_back(self) -> None:
+        """Take out of the store's books what was written down and not sent, once the thread is closed.
+
+        Books that cannot be written count too much then, as after a kill.
+        """
+        if self._store is None:
+            return
+        those = [question for question in self._open if question.is_written_down and not question.is_sent]
+        with suppress(StoreError):
+            for purpose, number in _sums((question, question.number) for question in those).items():
+                self._store.sending(purpose, -number)
+        for question in those:
+            question.is_written_down = False
 
     def unused(self) -> list[tuple[Sent, Answer]]:
         """Return the usable answers that are not part of the state, row by row, once the thread is closed."""
@@ -145,6 +158,8 @@ class OracleThread:
         questions = [_Question(images, indices, purpose, self._known(images, indices, purpose)) for images in batches]
         if self._store is not None:
             self._store.sending(purpose.value, sum(question.number for question in questions))
+            for question in questions:
+                question.is_written_down = True
             self._open += questions
         return questions
 

@@ -61,7 +61,7 @@ def _attack(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store, result.profile))
         store.end()
     except DfaError as error:
         error.result = result

@@ -63,6 +63,8 @@ def test_what_waited_for_the_oracle_is_not_counted(tmp_path, settings, end, is_k
         result = caught.value.result
         assert_counted(result, oracle.num_images)
         assert result.profile.resent == 0
+        over_time = result.profile.calls_over_time
+        assert (sum(over_time.calls), sum(over_time.rows)) == (result.profile.batches, result.profile.rows_sent)
         if is_kept:
             assert sum(sent(folder).values()) == oracle.num_images
 

@@ -31,7 +31,8 @@ class _Question:
         purpose: Why.
         known: Answers of before the run was resumed.
         is_sent: Whether it went to the oracle.
-        is_written_down: Whether the store counts it.
+        noted_at: When it was noted as a call for attack queries, in seconds of the run.
+        is_taken_back: Whether the books no longer count it, since it was never sent.
         part: What is answered, the known rows included.
     """
 
@@ -40,7 +41,8 @@ class _Question:
     purpose: Purpose
     known: Part | None
     is_sent: bool = False
-    is_written_down: bool = False
+    noted_at: float | None = None
+    is_taken_back: bool = False
     part: Part | None = None
 
     @property
@@ -87,7 +89,7 @@ class OracleThread:
         """
         questions = self._questions(batches, indices, Purpose.ATTACK)
         for question in questions:
-            self._stopwatch.note_call(len(question.indices))
+            question.noted_at = self._stopwatch.note_call(len(question.indices))
         return self._executor.submit(lambda: list(map(self._answer, questions)))
 
     def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
@@ -130,18 +132,19 @@ class OracleThread:
         return _sums((question, len(question.indices)) for question in self._open if question.is_sent)
 
     def take_back(self) -> None:
-        """Take out of the store's books what was written down and not sent, once the thread is closed.
+        """Take out of the books what was written down and not sent, once the thread is closed.
 
-        Books that cannot be written count too much then, as after a kill.
+        A store that cannot be written counts too much then, as after a kill.
         """
-        if self._store is None:
-            return
-        those = [question for question in self._open if question.is_written_down and not question.is_sent]
-        with suppress(StoreError):
-            for purpose, number in _sums((question, question.number) for question in those).items():
-                self._store.sending(purpose, -number)
+        those = [question for question in self._open if not question.is_sent and not question.is_taken_back]
         for question in those:
-            question.is_written_down = False
+            question.is_taken_back = True
+            if question.noted_at is not None:
+                self._stopwatch.take_call_back(question.noted_at, len(question.indices))
+        if self._store is not None:
+            with suppress(StoreError):
+                for purpose, number in _sums((question, question.number) for question in those).items():
+                    self._store.sending(purpose, -number)
 
     def unused(self) -> list[tuple[Sent, Answer]]:
         """Return the usable answers that are not part of the state, row by row, once the thread is closed."""
@@ -158,9 +161,7 @@ class OracleThread:
         questions = [_Question(images, indices, purpose, self._known(images, indices, purpose)) for images in batches]
         if self._store is not None:
             self._store.sending(purpose.value, sum(question.number for question in questions))
-            for question in questions:
-                question.is_written_down = True
-            self._open += questions
+        self._open += questions
         return questions
 
     def _known(self, images: Images, indices: Indices, purpose: Purpose) -> Part | None:

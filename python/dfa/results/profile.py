@@ -53,12 +53,13 @@ class CallsOverTime:
     calls: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
-    def add(self, at: float, rows: int) -> None:
+    def add(self, at: float, rows: int, *, calls: int = 1) -> None:
         """Count a call.
 
         Args:
             at: When it was sent, in seconds from the start of the run.
             rows: Attack queries that it carries.
+            calls: 1, or -1 to count one no longer, with as many rows below 0.
         """
         while at >= MOST_PARTS * self.seconds:
             self.seconds *= 2
@@ -67,7 +68,7 @@ class CallsOverTime:
         missing = [0] * (place + 1 - len(self.calls))
         self.calls += missing
         self.rows += missing
-        self.calls[place] += 1
+        self.calls[place] += calls
         self.rows[place] += rows
 
     def save(self) -> dict[str, Any]:

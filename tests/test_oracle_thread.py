@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,9 +30,10 @@ def thread_of(ask, sending=None, *, batch_size=4):
 
 
 def test_what_waits_is_not_sent_once_the_thread_is_closed():
-    waiting_is_cancelled = threading.Event()
+    began, waiting_is_cancelled = threading.Event(), threading.Event()
 
     def under_way(images):
+        began.set()
         assert waiting_is_cancelled.wait(timeout=10)
         return brightness(images)
 
@@ -39,10 +41,34 @@ def test_what_waits_is_not_sent_once_the_thread_is_closed():
     thread = thread_of(oracle)
     first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
     second.add_done_callback(lambda _: waiting_is_cancelled.set())
+    assert began.wait(timeout=10)
     thread.close()
     assert second.cancelled()
     assert len(first.result()) == 1
     assert len(oracle.batches) == 1
+
+
+def test_what_waits_beside_the_call_under_way_is_not_sent_once_the_thread_is_closed():
+    began, waiting_is_cancelled = threading.Event(), threading.Event()
+
+    def under_way(images):
+        began.set()
+        assert waiting_is_cancelled.wait(timeout=10)
+        return brightness(images)
+
+    oracle = Recorder(under_way)
+    counted = Counter()
+    thread = thread_of(oracle, lambda purpose, number: counted.update({purpose: number}))
+    both = thread.send([IMAGES, IMAGES], INDICES)
+    thread.send([IMAGES], INDICES).add_done_callback(lambda _: waiting_is_cancelled.set())
+    assert counted == {"attack": 15}
+    assert began.wait(timeout=10)
+    thread.close()
+    with pytest.raises(CancelledError):
+        both.result()
+    assert len(oracle.batches) == 1
+    thread.take_back()
+    assert counted == {"attack": 5}
 
 
 def test_what_waits_behind_a_call_that_failed_is_not_sent():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -74,10 +74,12 @@ class OracleThread:
         self.failure: BaseException | None = None
         self._kept: KeptAnswers | None = None
         self._open: list[_Question] = []
+        self._is_closed = False
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
 
     def close(self) -> None:
         """End the thread. A call under way cannot be stopped; everything after it can."""
+        self._is_closed = True
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def send(self, batches: Sequence[Images], indices: Indices) -> Future[list[Answer]]:
@@ -172,6 +174,8 @@ class OracleThread:
         # Whoever looks first, at whichever of them, sees why.
         if self.failure is not None:
             raise self.failure
+        if self._is_closed:
+            raise CancelledError
         try:
             with self._stopwatch.oracle_at_work(question.purpose.value):
                 question.is_sent = True

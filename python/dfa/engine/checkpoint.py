@@ -90,8 +90,7 @@ class Checkpoints:
         Raises:
             StoreError: They cannot be written.
         """
-        for purpose, number in self.oracle.not_sent().items():
-            self.store.sending(purpose, -number)
+        self.oracle.take_back()
         self.save_now()
         self.store.keep(self.oracle.unused())
 

@@ -76,7 +76,7 @@ def _attack(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store, result.profile))
         store.end()
     except Exception as error:
         error.result = result  # type: ignore[attr-defined]

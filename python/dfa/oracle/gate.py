@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer, told
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
-from dfa.oracle.parts import Part, part_of
+from dfa.oracle.parts import Part, partial_answer
 from dfa.types import Indices, Scores
 
 
@@ -208,13 +208,7 @@ class Gate:
             answer = self._reader.arrays(self._oracle.scores(given))
         except PartialAnswer as error:
             self._check_unchanged(given, images)
-            part = part_of(error, self._reader, len(images))
-            why = "" if error.cause is None else f": {told(error.cause)}"
-            raise PartialAnswer(
-                *part,
-                error.cause,
-                message=f"the oracle {self._oracle.name!r} answered {len(part.rows)} of {len(images)} images{why}",
-            ) from error
+            raise partial_answer(error, self._reader, len(images), self._oracle.name) from error
         except (DfaError, KeyboardInterrupt):
             raise
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result

@@ -83,6 +83,10 @@ _TIMES: Final = 100.0
 """... but not before so many times what the last one took: states of large images are large."""
 
 
+FILES: Final = "files"
+"""The purpose of what is sent when a run is over: to see that its image files are adversarial."""
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """The exact state of a run between two steps of its loop.
@@ -347,9 +351,14 @@ class Store:
         with self._transaction():
             self.answers.put_down(self._journal, answers)
 
-    def sent(self) -> int:
-        """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""
-        (number,) = self._journal.execute("SELECT COALESCE(SUM(images), 0) FROM sent").fetchone()
+    def sent(self, purpose: str | None = None) -> int:
+        """Return how many images have been sent to the oracle, before and after every resume.
+
+        Args:
+            purpose: Why; None for all purposes together.
+        """
+        total = "SELECT COALESCE(SUM(images), 0) FROM sent WHERE ? IN (purpose, '')"
+        (number,) = self._journal.execute(total, (purpose or "",)).fetchone()
         return int(number)
 
     def end(self) -> None:

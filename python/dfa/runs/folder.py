@@ -261,7 +261,7 @@ def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = 
         else:
             text = json.dumps(content, allow_nan=False, indent=2)
         parts.append(f"{json.dumps(name)}: {text}")
-    write_file(*os.path.split(path), ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
+    write_file(path.parent, path.name, ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
 
 
 def plain(value: object) -> Plain:
@@ -317,7 +317,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         StoreError: The system refuses.
     """
-    write_file(*os.path.split(path), content)
+    write_file(path.parent, path.name, content)
 
 
 def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:

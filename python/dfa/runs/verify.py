@@ -374,7 +374,7 @@ class _Verifier:
         for path in map(Path, door.names_in(self.run.folder, IMAGES)):
             if path.suffix in (".png", ".npy") and not path.name.startswith("."):
                 is_named = f"{IMAGES}/{path.name}" in named
-                index = int(path.stem) if path.stem.isdigit() else -1
+                index = int(path.stem) if path.stem.isascii() and path.stem.isdigit() else -1
                 self._expect("stray", index, "" if is_named else f"no record names {path.name}")
 
 

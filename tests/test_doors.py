@@ -1,0 +1,119 @@
+"""What lies in a run folder, and is not what it seems: hard links, files that claim to be large, damaged ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import dfa
+from dfa.runs import door
+from small_problem import CLASSIFIER, IMAGES
+from stored_runs import SETTINGS, attack, cut_short
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    attack(CLASSIFIER, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unfinished") / "run"
+    cut_short(folder, 150)
+    return folder
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
+@pytest.fixture
+def begun(unfinished, tmp_path):
+    return Path(shutil.copytree(unfinished, tmp_path / "run"))
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal.sqlite", "journal.sqlite-wal", "journal.lock"])
+def test_a_hard_link_is_no_file_of_a_run(begun, tmp_path, name):
+    """An archive may hold links to files that lie beside the folder it is unpacked to: the user's own runs."""
+    (begun / "results.json").unlink()
+    (begun / name).touch()
+    os.link(begun / name, tmp_path / "mine")
+    before = (tmp_path / "mine").read_bytes()
+    acts = {"resume": lambda: attack(CLASSIFIER, begun)}
+    if name != "journal.lock":
+        acts |= {"load": lambda: dfa.Result.load(begun), "verify": lambda: dfa.verify(begun, CLASSIFIER)}
+    for act in acts.values():
+        with pytest.raises(dfa.StoreError, match=rf"{name} must be a file of its own, and is a hard link.*cp -r"):
+            act()
+    assert (tmp_path / "mine").read_bytes() == before
+
+
+@pytest.mark.parametrize("place", ["images", "originals"])
+def test_a_hard_link_is_no_image_of_a_run(run, tmp_path, place):
+    index = dfa.Result.load(run).images.held()[0]
+    os.link(run / place / f"{index:06d}.png", tmp_path / "private.png")
+    loaded = dfa.Result.load(run)
+    with pytest.raises(dfa.StoreError, match="is a hard link, one of 2 names"):
+        _ = (loaded.images if place == "images" else loaded.originals)[index]
+    assert [each.index for each in dfa.verify(run, CLASSIFIER).findings if "hard link" in each.problem] == [index]
+    before = contents(run)
+    with pytest.raises(dfa.StoreError, match="is a hard link"):
+        dfa.run(CLASSIFIER, IMAGES, store=run, overwrite=True, **SETTINGS)
+    assert contents(run).items() >= before.items()
+    copied = shutil.copytree(run, tmp_path / "copy")
+    assert dfa.verify(copied, CLASSIFIER).holds
+
+
+def test_no_file_is_written_over_a_hard_link(tmp_path):
+    (tmp_path / "mine").write_bytes(b"mine")
+    (tmp_path / "run").mkdir()
+    os.link(tmp_path / "mine", tmp_path / "run" / "records.csv")
+    with pytest.raises(dfa.StoreError, match="is a hard link"):
+        door.write_file(tmp_path / "run", "records.csv", b"other")
+
+
+def test_no_more_is_reserved_than_a_file_holds(tmp_path):
+    (tmp_path / "x").write_bytes(b"few")
+    assert door.read_file(tmp_path, "x", most=2**62) == b"few"
+
+
+@pytest.mark.skipif(not hasattr(os.stat_result, "st_blocks"), reason="no number of blocks is known here")
+def test_a_file_that_claims_to_be_large_is_refused_by_its_size_on_the_disk(tmp_path):
+    for size in (2**40, 2**27):
+        with (tmp_path / "x").open("wb") as file:
+            file.write(b"few")
+            file.truncate(size)
+        for act in (
+            lambda: door.read_file(tmp_path, "x", most=2**62),
+            lambda: door.require_regular(tmp_path, ["x"]),
+        ):
+            with pytest.raises(dfa.StoreError, match=r"x must hold what it claims, and is a sparse file"):
+                act()
+    (tmp_path / "x").write_bytes(os.urandom(2**20) * 65)
+    assert len(door.read_file(tmp_path, "x", most=2**62)) == 65 * 2**20
+
+
+def test_a_file_whose_name_is_no_number_of_ours_is_a_finding(run):
+    shutil.copy(next((run / "images").iterdir()), run / "images" / "\N{SUPERSCRIPT TWO}.png")
+    assert [each.index for each in dfa.verify(run, CLASSIFIER).findings] == [-1]
+
+
+def test_a_folder_may_be_the_current_one(tmp_path, monkeypatch):
+    for name in ("run", "saved"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    result = dfa.run(CLASSIFIER, IMAGES, store=".", **SETTINGS)
+    assert dfa.verify(".", CLASSIFIER).holds
+    monkeypatch.chdir(tmp_path / "saved")
+    result.save(".")
+    assert dfa.verify(".", CLASSIFIER).holds

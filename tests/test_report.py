@@ -180,14 +180,14 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     assert "<b>0.0 %</b>" in html
 
 
-@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_the_page_may_lie_in_the_current_folder(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert write_report(run, "page.html").read_text().startswith("<!DOCTYPE html>")
+    assert write_report(run, "page.html").read_text().lower().startswith("<!doctype html>")
     monkeypatch.chdir(shutil.copytree(run, tmp_path / "here"))
     assert write_report(".").resolve() == tmp_path / "here" / "report.html"
 
 
+@pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
 def test_a_run_of_skipped_images_has_a_report(tmp_path):
     wrong = (CLASSIFIER.classes(IMAGES[:4]) + 1) % 10
     dfa.run(CLASSIFIER, IMAGES[:4], wrong, progress=False, store=tmp_path / "run")

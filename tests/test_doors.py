@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dfa
 from dfa.runs import door
+from oracles import LinearClassifier, random_images
 from small_problem import CLASSIFIER, IMAGES
 from stored_runs import SETTINGS, attack, cut_short
 
@@ -117,3 +120,63 @@ def test_a_folder_may_be_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "saved")
     result.save(".")
     assert dfa.verify(".", CLASSIFIER).holds
+
+
+def test_a_result_that_cannot_be_read_whole_is_not_saved_over_itself(run):
+    result = dfa.Result.load(run)
+    index = result.images.held()[2]
+    (run / "images" / f"{index:06d}.png").unlink()
+    before = contents(run)
+    with pytest.raises(dfa.StoreError, match=f"{index:06d}.png is missing"):
+        result.save(run, overwrite=True)
+    assert contents(run) == before
+    assert dfa.Result.load(run).records == result.records
+
+
+LARGE = (64, 64, 3)
+
+
+def test_an_epsilon_of_many_values_is_saved_with_a_loaded_result(tmp_path):
+    images = random_images(6, LARGE)
+    classifier = LinearClassifier(LARGE)
+    epsilon = np.full(images.shape, 30)
+    settings = {"max_queries": 100, "progress": False}
+    dfa.run(classifier, images, store=tmp_path / "run", epsilon=epsilon, **settings)
+    for folder in ("elsewhere", "run"):
+        dfa.Result.load(tmp_path / "run").save(tmp_path / folder, overwrite=True)
+        np.testing.assert_array_equal(np.load(tmp_path / folder / "epsilon.npy"), epsilon)
+        assert dfa.verify(tmp_path / folder, classifier).holds
+    np.save(tmp_path / "run" / "epsilon.npy", np.full(images.shape, 31, np.uint8))
+    before = contents(tmp_path / "run")
+    with pytest.raises(dfa.StoreError, match=r"is not the epsilon whose digest is on record; put it back"):
+        dfa.Result.load(tmp_path / "run").save(tmp_path / "run", overwrite=True)
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("dtype", ["S999999999", "O", "0"])
+def test_an_epsilon_of_any_dtype_is_a_finding(run, dtype):
+    np.save(run / "epsilon.npy", np.full(len(IMAGES), 8, np.uint8))
+    for name in ("run.json", "results.json"):
+        document = json.loads((run / name).read_text())
+        document["config"]["epsilon"] = {"dtype": dtype, "shape": [len(IMAGES)], "sha256": "0"}
+        (run / name).write_text(json.dumps(document))
+    findings = dfa.verify(run, CLASSIFIER).findings
+    assert any("is not the epsilon whose digest is on record" in each.problem for each in findings)
+
+
+def test_no_result_is_saved_over_a_run_that_is_going_on(finished, tmp_path):
+    other = dfa.Result.load(finished)
+    refused = []
+
+    def saves(images):
+        if not refused:
+            with pytest.raises(dfa.StoreError, match="one process at a time") as caught:
+                other.save(tmp_path, overwrite=True)
+            refused.append(caught)
+        return CLASSIFIER(images)
+
+    result = dfa.run(saves, IMAGES, store=tmp_path, **SETTINGS)
+    assert refused
+    assert dfa.Result.load(tmp_path).records == result.records
+    assert dfa.verify(tmp_path, CLASSIFIER).holds
+    other.save(tmp_path, overwrite=True)

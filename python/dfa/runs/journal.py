@@ -22,7 +22,7 @@ import numpy as np
 from dfa.errors import StoreError
 from dfa.results.parsing import MisfitError
 from dfa.runs import door
-from dfa.runs.folder import JOURNAL, JOURNAL_FILES
+from dfa.runs.folder import JOURNAL, JOURNAL_FILES, RUN
 from dfa.types import Image
 
 _LOCK: Final = "journal.lock"
@@ -189,6 +189,20 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
             ) from error
         raise _cannot_write(folder / _LOCK, error) from error
     return lock
+
+
+@contextlib.contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder in which a run was begun, so that none goes on there meanwhile; one without a run needs no lock.
+
+    Raises:
+        StoreError: As of `lock_folder`.
+    """
+    if any(door.holds(folder, name) for name in (RUN, JOURNAL)):
+        with contextlib.closing(lock_folder(folder)):
+            yield
+    else:
+        yield
 
 
 @contextlib.contextmanager

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import dfa
-from dfa.runs import door
+from dfa.runs import door, journal
 from oracles import LinearClassifier, random_images
 from small_problem import CLASSIFIER, IMAGES
 from stored_runs import SETTINGS, attack, cut_short
@@ -180,3 +184,85 @@ def test_no_result_is_saved_over_a_run_that_is_going_on(finished, tmp_path):
     assert dfa.Result.load(tmp_path).records == result.records
     assert dfa.verify(tmp_path, CLASSIFIER).holds
     other.save(tmp_path, overwrite=True)
+
+
+def endless_journal(path, depth=8):
+    """Write a database of a few pages whose list of tables is a tree of pages that lead to one another: 400**8 rows."""
+
+    def inner(child, header):
+        cells = [child.to_bytes(4, "big") + bytes([1])] * 400
+        body = b"".join(cells)
+        start = 4096 - len(body)
+        pointers = b"".join((start + 5 * place).to_bytes(2, "big") for place in range(400))
+        head = b"\5\0\0" + (400).to_bytes(2, "big") + start.to_bytes(2, "big") + b"\0" + child.to_bytes(4, "big")
+        return (header + head + pointers).ljust(start, b"\0") + body
+
+    text = [b"table", b"about", b"about", b"CREATE TABLE IF NOT EXISTS about (name TEXT)"]
+    kinds = [13 + 2 * len(each) for each in text]
+    row = bytes([6, *kinds[:3], 1, kinds[3]]) + b"".join(text[:3]) + bytes([depth + 1]) + text[3]
+    row = bytes([len(row), 1]) + row
+    leaf = b"\x0d\0\0\0\1" + (4096 - len(row)).to_bytes(2, "big") + b"\0" + (4096 - len(row)).to_bytes(2, "big")
+    header = b"SQLite format 3\0" + (4096).to_bytes(2, "big") + bytes([1, 1, 0, 64, 32, 32])
+    numbers = [1, depth + 1, 0, 0, 1, 4, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3_040_001]
+    header += b"".join(number.to_bytes(4, "big") for number in numbers)
+    pages = [inner(2, header), *(inner(place + 2, b"") for place in range(1, depth))]
+    path.write_bytes(b"".join(pages) + leaf.ljust(4096 - len(row), b"\0") + row)
+
+
+@pytest.mark.parametrize("act", ["load", "resume"])
+def test_a_journal_that_leads_in_circles_is_refused_by_the_clock(begun, monkeypatch, act):
+    (begun / "results.json").unlink()
+    for path in begun.glob("journal.sqlite*"):
+        path.unlink()
+    endless_journal(begun / "journal.sqlite")
+    monkeypatch.setattr(journal, "_SECONDS", 0.3)
+    started = time.monotonic()
+    with pytest.raises(dfa.StoreError, match=r"looking at it takes more than 0\.3 seconds"):
+        dfa.Result.load(begun) if act == "load" else attack(CLASSIFIER, begun)
+    assert time.monotonic() - started < 5
+
+
+def test_the_pages_of_a_large_journal_need_not_be_checked_in_time(begun, monkeypatch):
+    """An honest one may be too large for that; its rows are held to their digests all the same."""
+    (begun / "results.json").unlink()
+    monkeypatch.setattr(journal, "_STEPS", 1)
+    calls = []
+    monkeypatch.setattr(journal, "_SECONDS", 0.0)
+    monkeypatch.setattr(journal, "time", SimpleNamespace(monotonic=lambda: len(calls.append(0) or calls) > 300))
+    with pytest.raises(dfa.StoreError, match="looking at it takes more than"):
+        dfa.Result.load(begun)
+    calls.clear()
+    monkeypatch.setattr(journal, "_MOST_UNCHECKED", 1)
+    assert dfa.Result.load(begun).images.held()
+
+
+def hot_journal(run, rows=40):
+    """Leave a run with a rollback journal that nobody rolled back, as a kill does."""
+    with closing(sqlite3.connect(run / "journal.sqlite", isolation_level=None)) as opened:
+        opened.executescript("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 1; BEGIN EXCLUSIVE")
+        opened.execute("UPDATE records SET record = record || ' '")
+        opened.executemany("INSERT INTO answers VALUES (NULL, 'a', 'a', 1, 'a', 'a', ?)", [(bytes(5000),)] * rows)
+        kept = {name: (run / name).read_bytes() for name in ("journal.sqlite", "journal.sqlite-journal")}
+    for name, content in kept.items():
+        (run / name).write_bytes(content)
+
+
+def test_a_copy_is_made_of_a_journal_of_bounded_size(begun, monkeypatch):
+    (begun / "results.json").unlink()
+    records = dfa.Result.load(begun).records
+    hot_journal(begun)
+    assert dfa.Result.load(begun).records == records
+    monkeypatch.setattr(journal, "_MOST_COPIED", (begun / "journal.sqlite").stat().st_size)
+    with pytest.raises(dfa.StoreError, match="too large to be copied first"):
+        dfa.Result.load(begun)
+
+
+@pytest.mark.parametrize("act", ["load", "verify", "resume"])
+def test_a_rollback_journal_puts_back_no_more_than_there_was(begun, act):
+    (begun / "results.json").unlink()
+    hot_journal(begun)
+    with (begun / "journal.sqlite-journal").open("ab") as file:
+        file.write(bytes(2**16) + bytes((begun / "journal.sqlite").stat().st_size))
+    acts = {"load": dfa.Result.load, "verify": lambda run: dfa.verify(run, CLASSIFIER)}
+    with pytest.raises(dfa.StoreError, match="is larger than the journal that it would put back"):
+        acts.get(act, lambda run: attack(CLASSIFIER, run))(begun)

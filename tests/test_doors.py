@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.results.parsing import load_json
 from dfa.runs import door, journal
+from dfa.runs.saved_run import read_run_json
 from oracles import LinearClassifier, random_images
 from small_problem import CLASSIFIER, IMAGES
 from stored_runs import SETTINGS, attack, cut_short
@@ -266,3 +268,44 @@ def test_a_rollback_journal_puts_back_no_more_than_there_was(begun, act):
     acts = {"load": dfa.Result.load, "verify": lambda run: dfa.verify(run, CLASSIFIER)}
     with pytest.raises(dfa.StoreError, match="is larger than the journal that it would put back"):
         acts.get(act, lambda run: attack(CLASSIFIER, run))(begun)
+
+
+@pytest.mark.parametrize("each", ["[],", "{},", '"ab",'])
+@pytest.mark.parametrize("name", ["results.json", "run.json"])
+def test_json_that_would_take_far_more_memory_than_its_text_is_not_parsed(run, monkeypatch, each, name):
+    text = (run / name).read_text().rstrip().removesuffix("}")
+    (run / name).write_text(f'{text}, "x": [' + each * (2**23 // len(each)) + "0]}")
+
+    def parse(*_, **__):
+        raise AssertionError("it was parsed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dfa.results.parsing.json.loads", parse)
+        with pytest.raises(dfa.StoreError, match=r"it holds [\d,]+ lists, objects and strings in [\d,]+ bytes"):
+            dfa.Result.load(run) if name == "results.json" else read_run_json(run)
+
+
+def test_results_of_few_images_hold_few_bytes(run):
+    path = run / "results.json"
+    text = path.read_text().rstrip().removesuffix("}")
+    path.write_text(f'{text}, "x": "{"a" * (2**26 + 2**23)}"}}')
+    with pytest.raises(dfa.StoreError, match="bytes for the records that it has"):
+        dfa.Result.load(run)
+    path.write_text(f'{text}, "x": "{"a" * 2**25}"}}')
+    assert dfa.Result.load(run).images.held()
+
+
+def test_what_dfa_writes_takes_no_more_memory_than_it_may():
+    """Long traces, many labels and names, an epsilon of small rows."""
+    trace = [[place, 0.5] for place in range(20_000)]
+    rows = [{"index": place, "id": place, "trace": trace, "reason": ""} for place in range(10)]
+    epsilon = [[[8] for _ in range(64)] for _ in range(1024)]
+    inputs = {"labels": list(range(10**5)), "names": [f"{place}.png" for place in range(10**5)]}
+    document = {"records": rows, "config": {"epsilon": epsilon}, "inputs": inputs}
+    assert load_json(json.dumps(document)) == document
+
+
+def test_no_list_of_an_optimizer_is_endless():
+    with pytest.raises(dfa.InvalidInputError, match="window_halvings must be at most 64 integers, got 1,000,000 of"):
+        dfa.Racos(window_halvings=(1,) * 10**6)
+    assert len(dfa.Racos(window_halvings=tuple(range(1, 65))).window_halvings) == 64

@@ -50,6 +50,10 @@ RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
 _MOST_RESULTS = 2**30
+_MOST_BESIDE_RECORDS = 2**26
+_MOST_OF_RECORD = 2**18
+"""Bytes that results.json may hold: in all, without its records, and for each of these."""
+
 _LARGEST_ARRAY = 65_536
 
 
@@ -168,7 +172,11 @@ def read_document(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULTS
     try:
-        document = load_json(door.read_file(folder, RESULTS, most=_MOST_RESULTS))
+        content = door.read_file(folder, RESULTS, most=_MOST_RESULTS)
+        most = _MOST_BESIDE_RECORDS + _MOST_OF_RECORD * content.count(b'"index"')
+        if len(content) > most:
+            raise ValueError(f"it must hold no more than {most:,} bytes for the records that it has")
+        document = load_json(content)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
     if document.get("format") != _FORMAT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -309,3 +310,41 @@ def test_no_list_of_an_optimizer_is_endless():
     with pytest.raises(dfa.InvalidInputError, match="window_halvings must be at most 64 integers, got 1,000,000 of"):
         dfa.Racos(window_halvings=(1,) * 10**6)
     assert len(dfa.Racos(window_halvings=tuple(range(1, 65))).window_halvings) == 64
+
+
+@pytest.mark.parametrize("place", ["images", "originals"])
+@pytest.mark.parametrize("damage", ["missing", "half", "other"])
+def test_a_run_that_has_ended_hands_out_no_damaged_image(run, place, damage):
+    held = dfa.Result.load(run).images.held()
+    path = run / place / f"{held[1]:06d}.png"
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    elif damage == "half":
+        path.write_bytes(content[: len(content) // 2] + bytes(len(content) - len(content) // 2))
+    else:
+        shutil.copy(run / place / f"{held[0]:06d}.png", path)
+    with pytest.raises(dfa.StoreError, match=rf"has ended, and image {held[1]} cannot be read back.*overwrite=True"):
+        attack(CLASSIFIER, run)
+    path.write_bytes(content)
+    assert attack(CLASSIFIER, run).images.held() == held
+
+
+def test_text_that_is_no_character_is_written_escaped(run, tmp_path):
+    document = json.loads((run / "results.json").read_text())
+    document["records"][0] |= {"source": "\ud800", "reason": "\udce9"}
+    (run / "results.json").write_text(json.dumps(document))
+    dfa.Result.load(run).save(tmp_path / "saved")
+    assert "\\ud800" in (tmp_path / "saved" / "records.csv").read_text()
+    assert dfa.Result.load(tmp_path / "saved").records[0].source == "\ud800"
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    names = ["=cmd|'/C calc'!A0", "+1", "-2.5", "@x", "-x", "\t=1", "+1+cmd", "plain", "a=b"]
+    result = dfa.run(CLASSIFIER, IMAGES[: len(names)], names=names, store=tmp_path, **SETTINGS)
+    with (tmp_path / "records.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = ["'=cmd|'/C calc'!A0", "+1", "-2.5", "'@x", "'-x", "'\t=1", "'+1+cmd", "plain", "a=b"]
+    assert [row["source"] for row in rows] == expected
+    assert [record.source for record in dfa.Result.load(tmp_path).records] == names
+    assert [record.source for record in result.records] == names

@@ -14,10 +14,10 @@ from dfa.engine.plan import Plan
 from dfa.errors import DfaError, Interrupted, StoreError
 from dfa.results.result import Result
 from dfa.runs.loading import load
-from dfa.runs.saved_run import check_alike, has_ended, holds_nothing_paid, holds_run
+from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journal_rows
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
-from dfa.runs.store import Store
+from dfa.runs.store import Store, check_images
 
 
 def attack_stored(plan: Plan, storage: Storage) -> Result:
@@ -38,8 +38,10 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     }
     folder = Path(storage.folder)
     if storage.resume and holds_run(folder) and not holds_nothing_paid(folder):
-        if has_ended(folder):
+        rows = journal_rows(folder)
+        if rows.is_over:
             check_alike(folder, about)
+            check_images(folder, rows.digests)
             return replace(load(folder), oracle=plan.oracle)
         store = Store.resume(folder, about, interval=storage.interval)
     else:

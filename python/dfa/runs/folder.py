@@ -20,6 +20,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -55,6 +56,8 @@ _MOST_OF_RECORD = 2**18
 """Bytes that results.json may hold: in all, without its records, and for each of these."""
 
 _LARGEST_ARRAY = 65_536
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9.]+$)")
+"""How text begins that a spreadsheet computes; a number with a sign is one."""
 
 
 def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -233,7 +236,7 @@ def remove_images(folder: Path, images: Iterable[str]) -> None:
 
 
 def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str, Plain]]) -> None:
-    """Write records.csv: one row per image, an unknown value an empty cell.
+    """Write records.csv: one row per image, an unknown value an empty cell, no text that a spreadsheet would compute.
 
     Args:
         folder: The folder.
@@ -246,8 +249,13 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(folder / RECORDS, text.getvalue().encode())
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    write_text(folder / RECORDS, text.getvalue())
+
+
+def _cell(value: Plain) -> Plain:
+    """Return a cell that no spreadsheet takes for a formula: text that begins like one has a ' in front."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = False) -> None:
@@ -317,6 +325,15 @@ def write_epsilon(folder: Path, epsilon: object) -> None:
         buffer = io.BytesIO()
         np.save(buffer, np.asarray(epsilon, dtype=np.uint8), allow_pickle=False)
         write_bytes(folder / EPSILON, buffer.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, as `write_bytes` does; what is no character of it, as in names of no encoding, is escaped.
+
+    Raises:
+        StoreError: The system refuses.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:

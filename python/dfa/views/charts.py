@@ -68,16 +68,21 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
+    lines: list[Any] = []
     for place, each in enumerate(series):
         x, y = _steps(each)
-        axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2, label=each.name)
+        lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2, label=each.name)
     _make_logarithmic(axes)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right", labelcolor=_INK)
+        # Names are text, and no formula, and none is hidden for how it begins; matplotlib would take labels otherwise.
+        legend = axes.legend(lines, PALETTE[: len(lines)], frameon=False, loc="lower right", labelcolor=_INK)
+        for text, each in zip(legend.get_texts(), series, strict=True):
+            text.set_parse_math(False)
+            text.set_text(_printable(each.name))
     return figure
 
 
@@ -111,9 +116,14 @@ def class_chart(
 
 
 def _short(name: str) -> str:
-    """Return what of a name a chart has room for, in characters that an SVG may hold."""
-    plain = "".join(each if each.isprintable() else " " for each in name)
+    """Return what of a name a chart has room for."""
+    plain = _printable(name)
     return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}\u2026"
+
+
+def _printable(name: str) -> str:
+    """Return a name in characters that an SVG may hold."""
+    return "".join(each if each.isprintable() else " " for each in name)
 
 
 def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
@@ -162,24 +172,24 @@ def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width
     return figure
 
 
-def to_svg(figure: Figure, title: str) -> str:
+def to_svg(figure: Figure, title: str, key: str) -> str:
     """Return a chart as SVG to be put into a page, its colours left to the page's style sheet.
 
     Args:
         figure: The chart.
         title: What it shows, for those who do not see it.
+        key: What its ids begin with, so that those of two charts of a page do not clash: letters, digits and hyphens.
     """
     matplotlib = _matplotlib()
     buffer = io.StringIO()
-    # Text stays text, so it has the page's font; ids are named for the chart, so that two charts do not clash.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    # Text stays text, so it has the page's font.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, variable in _CSS.items():
         svg = svg.replace(colour, variable)
-    prefix = re.sub(r"\W+", "-", title.lower())
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

@@ -348,3 +348,21 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path):
     assert [row["source"] for row in rows] == expected
     assert [record.source for record in dfa.Result.load(tmp_path).records] == names
     assert [record.source for record in result.records] == names
+
+
+@pytest.mark.parametrize("act", ["resume", "overwrite", "save"])
+def test_what_killed_processes_left_is_removed_by_whoever_owns_the_folder_next(begun, act):
+    left = [".dfa-probe.4711", ".dfa-probe.a8f_x", "..dfa-probe.4711.4711.tmp"]
+    left += [f".{name}.4711.tmp" for name in ("run.json", "results.json", "records.csv", "epsilon.npy")]
+    mine = [".hidden", ".notes.txt.4711.tmp", "dfa-probe.1", ".run.json.bak"]
+    for name in (*left, *mine):
+        (begun / name).write_bytes(b"half")
+    if act == "save":
+        dfa.run(CLASSIFIER, IMAGES[:3], **SETTINGS).save(begun, overwrite=True)
+    elif act == "overwrite":
+        dfa.run(CLASSIFIER, IMAGES[:3], store=begun, overwrite=True, **SETTINGS)
+    else:
+        attack(CLASSIFIER, begun)
+    names = {path.name for path in begun.iterdir()}
+    assert not names & set(left)
+    assert names >= set(mine)

@@ -56,6 +56,11 @@ _MOST_OF_RECORD = 2**18
 """Bytes that results.json may hold: in all, without its records, and for each of these."""
 
 _LARGEST_ARRAY = 65_536
+_LEFTOVER = re.compile(
+    rf"\.({'|'.join(map(re.escape, (RUN, RESULTS, RECORDS, EPSILON)))})\.[0-9]+\.tmp|\.{{1,2}}dfa-probe\.[\w.]+"
+)
+"""What a process writes under another name first, or looks whether it can be written."""
+
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9.]+$)")
 """How text begins that a spreadsheet computes; a number with a sign is one."""
 
@@ -119,6 +124,7 @@ def clear_folder(folder: Path, images: Iterable[str]) -> None:
         StoreError: A file cannot be removed.
     """
     remove_images(folder, images)
+    _remove_leftovers(folder)
     # What says that all this is ours goes last.
     _remove(folder, EPSILON, *JOURNAL_FILES, RECORDS, RUN, RESULTS)
 
@@ -135,6 +141,7 @@ def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False)
     Raises:
         StoreError: The file cannot be written.
     """
+    _remove_leftovers(folder)
     header = {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False}
     write_json(folder / RESULTS, {**header, "images": sorted(images)}, is_synced=True)
     if not is_run:
@@ -367,6 +374,12 @@ def _writing(path: str | Path) -> Iterator[None]:
             f"cannot write {path}: {error}; choose a folder that can be written, or make room (what was to be "
             "saved is still in memory, and can be saved again)"
         ) from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes had not renamed or removed yet; whoever calls this owns the folder."""
+    with _writing(folder):
+        door.remove_files(folder, [name for name in door.names_in(folder, "") if _LEFTOVER.fullmatch(name)])
 
 
 def _remove(folder: Path, *names: str) -> None:

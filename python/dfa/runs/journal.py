@@ -49,10 +49,10 @@ _ENDS_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
 _STEPS: Final = 10_000
 """Of SQLite, between two looks at the clock."""
 
-_SECONDS: Final = 5.0
+_SECONDS: Final = 2.0
 """What the checks of a journal may take that are made before it is trusted."""
 
-_MOST_UNCHECKED: Final = 2**28
+_MOST_UNCHECKED: Final = 2**26
 """Bytes up to which a journal must be checked whole in that time. The pages of a larger one, of an honest run of many
 images, are not: its rows have digests, and places that ascend, so that whoever reads them comes to an end."""
 

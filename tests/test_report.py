@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,6 +203,46 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     html = write_report(tmp_path / "none").read_text()
     assert "<figure>" not in html
     assert "<b>0.0 %</b>" in html
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"shape": None},
+        {"shape": ...},
+        {"oracle": {"framework": "keras"}},
+        {"oracle": {"backend": "jax"}},
+        {"oracle": None},
+    ],
+)
+def test_settings_that_are_missing_are_left_out(run, tmp_path, config):
+    folder = shutil.copytree(run, tmp_path / "run")
+    for name in ("run.json", "results.json"):
+        document = json.loads((folder / name).read_text())
+        document["config"] |= config
+        document["config"] = {name: each for name, each in document["config"].items() if each is not ...}
+        (folder / name).write_text(json.dumps(document))
+    assert "images of" in write_report(folder).read_text()
+
+
+def test_runs_of_any_names_are_compared_and_no_id_stands_for_two(run, tmp_path):
+    names = ["$x^{2$", "_hidden", "caf\udce9", "x\ny\x1b[31m", "a b", "a-b"]
+    folders = [Path(shutil.copytree(run, tmp_path / name)) for name in names]
+    html = write_report(folders, tmp_path / "page.html").read_text()
+    ids = re.findall(r'\bid="([^"]+)"', html)
+    assert len(ids) > 100
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', html)) <= set(ids)
+    legend = html[html.index("Success against queries") : html.index("Success against time")]
+    for name in ("$x^{2$", "_hidden", r"caf\udce9", "x y [31m", "a b", "a-b"):
+        assert f">{name}</text>" in legend
+
+
+def test_the_page_may_lie_in_the_current_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert write_report(run, "page.html").read_text().lower().startswith("<!doctype html>")
+    monkeypatch.chdir(shutil.copytree(run, tmp_path / "here"))
+    assert write_report(".").resolve() == tmp_path / "here" / "report.html"
 
 
 @pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")

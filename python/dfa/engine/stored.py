@@ -14,10 +14,10 @@ from dfa.engine.sameness import check_ended
 from dfa.errors import Interrupted, StoreError, told
 from dfa.results.result import Result
 from dfa.runs.loading import load
-from dfa.runs.saved_run import check_alike, has_ended, holds_nothing_paid, holds_run
+from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journal_rows
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
-from dfa.runs.store import Store
+from dfa.runs.store import Store, check_images
 
 
 def attack_stored(plan: Plan, storage: Storage) -> Result:
@@ -38,8 +38,9 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     }
     folder = Path(storage.folder)
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
-    if is_there and has_ended(folder):
+    if is_there and (rows := journal_rows(folder)).is_over:
         check_alike(folder, about)
+        check_images(folder, rows.digests)
         result = load(folder)
         check_ended(folder, plan, result.records)
         return replace(result, oracle=plan.oracle)

@@ -145,6 +145,21 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     return np.asarray(told, dtype=np.int64), problem
 
 
+def kept_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -> tuple[NDArray[Any] | None, str]:
+    """Return what epsilon.npy holds where the settings keep but its digest, or why it is not that.
+
+    Args:
+        folder: The run's folder.
+        config: The run's settings.
+        num_images: N.
+    """
+    shape = tuple(config.get("shape") or ())
+    kept, problem = _read(folder, ((), (num_images,), shape, (num_images, *shape)))
+    if kept is not None and not _is_digest_of(config["epsilon"], kept):
+        return None, f"{EPSILON} is not the epsilon whose digest is on record"
+    return kept, problem
+
+
 def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
     """Return what epsilon.npy holds, if it is there, or why it cannot be used."""
     try:
@@ -160,7 +175,10 @@ def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[An
 def _is_digest_of(digest: Mapping[str, Any], kept: NDArray[Any]) -> bool:
     """Tell whether an array is the one that `folder.plain` made a digest of; the file keeps it as uint8."""
     try:
-        array = kept.astype(np.dtype(digest["dtype"]))
+        dtype = np.dtype(digest["dtype"])
+        if dtype.kind not in "biuf":
+            return False  # one of text may be as long as somebody likes
+        array = kept.astype(dtype)
         found = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
         return bool(list(array.shape) == digest["shape"] and found == digest["sha256"])
     except (KeyError, TypeError, ValueError):

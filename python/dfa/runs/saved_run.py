@@ -15,6 +15,7 @@ from dfa.runs.documents import (
     MOST_IMAGES,
     MOST_RUN,
     Config,
+    JournalRows,
     RunDocument,
     parse_config,
     parse_results,
@@ -152,13 +153,13 @@ def check_replaceable(folder: Path) -> set[str]:
     return own
 
 
-def has_ended(folder: Path) -> bool:
-    """Tell whether the run in a folder has ended.
+def journal_rows(folder: Path) -> JournalRows:
+    """Return all that the journal of the run in a folder holds.
 
     Raises:
         StoreError: The folder holds no run that can be read.
     """
-    return _of_run(folder, read_journal).is_over
+    return _of_run(folder, read_journal)
 
 
 def check_alike(folder: Path, about: Mapping[str, object]) -> None:

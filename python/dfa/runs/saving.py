@@ -30,6 +30,8 @@ from dfa.runs.folder import (
     write_records,
 )
 from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
+from dfa.runs.journal import held_alone
+from dfa.runs.loading import epsilon_of
 from dfa.runs.saved_run import check_replaceable
 from dfa.search.confirmation import Confirmation
 from dfa.search.objectives import found_class, predicted
@@ -94,12 +96,17 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
     folder = check_folder(folder, overwrite=overwrite)
-    before = check_replaceable(folder)
-    begin_document(folder, before | files_of(result.images.held()))
-    write_epsilon(folder, result.config.get("epsilon"))
-    files = {index: _write_image(result, folder, index) for index in result.images.held()}
-    remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
-    return _complete(result, folder, files, checker, again="save again with overwrite=True")
+    with held_alone(folder):
+        before = check_replaceable(folder)
+        # The result may have been loaded from this very folder: nothing goes before all of it could be read.
+        epsilon = epsilon_of(result)
+        for index in result.images.held():
+            _held(result, index)
+        begin_document(folder, before | files_of(result.images.held()))
+        write_epsilon(folder, epsilon)
+        files = {index: _write_image(result, folder, index) for index in result.images.held()}
+        remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
+        return _complete(result, folder, files, checker, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:

@@ -69,6 +69,7 @@ from dfa.runs.saved_run import (
     check_alike,
     check_replaceable,
     holds_nothing_paid,
+    read_run,
     read_run_json,
 )
 from dfa.types import Image
@@ -411,6 +412,28 @@ def _take_up(
         ) from error
     journal.execute("INSERT OR REPLACE INTO about VALUES ('resumes', ?)", (str(rows.resumes + 1),))
     return rows, checkpoint
+
+
+def check_images(folder: Path, digests: Mapping[int, bytes | None]) -> None:
+    """Make sure that a run that has ended still has its images, before they are handed out once more.
+
+    Args:
+        folder: Its folder.
+        digests: Of the originals, by place.
+
+    Raises:
+        StoreError: An image, or its original, is missing, or is not what it was.
+    """
+    run = read_run(folder)
+    for place, row in run.rows.items():
+        if row["file"] is not None:
+            try:
+                _read_whole(folder, row, run.shape, digests.get(place))
+            except StoreError as error:
+                raise StoreError(
+                    f"the run in {folder} has ended, and image {place} cannot be read back: {error}; put the file "
+                    "back, or begin the run anew (overwrite=True)"
+                ) from error
 
 
 def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | None, digest: bytes | None) -> Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import io
 import re
@@ -134,9 +133,14 @@ def class_chart(
 
 
 def _short(name: str) -> str:
-    """Return what of a name a chart has room for, in characters that an SVG may hold."""
-    plain = "".join(each if each.isprintable() else " " for each in name)
+    """Return what of a name a chart has room for."""
+    plain = _printable(name)
     return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}\u2026"
+
+
+def _printable(name: str) -> str:
+    """Return a name in characters that an SVG may hold."""
+    return "".join(each if each.isprintable() else " " for each in name)
 
 
 @_own_looks()
@@ -187,35 +191,30 @@ def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width
     return figure
 
 
-def to_svg(figure: Figure, title: str) -> str:
+def to_svg(figure: Figure, title: str, key: str) -> str:
     """Return a chart as SVG to be put into a page, its colours left to the page's style sheet.
 
     Args:
         figure: The chart.
         title: What it shows, for those who do not see it.
+        key: What its ids begin with, so that those of two charts of a page do not clash: letters, digits and hyphens.
     """
-    matplotlib, prefix = _matplotlib(), identifier(title)
+    matplotlib = _matplotlib()
     buffer = io.StringIO()
-    # Text stays text, so it has the page's font; ids are named for the chart, so that two charts do not clash.
-    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": prefix}):
+    # Text stays text, so it has the page's font; ids are the chart's own, so that two charts do not clash.
+    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, variable in _CSS.items():
         svg = svg.replace(colour, variable)
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     root, _, rest = svg.partition(">")
     root = re.sub(r' (width|height)="[\d.]+pt"', "", root)
     return f'{root} role="img" aria-label="{label}">{rest}'
-
-
-def identifier(name: str) -> str:
-    """Return what a page may call something of this name, and nothing of another name."""
-    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
-    return f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-{digest[:8]}"
 
 
 def _new(width: float, height: float) -> tuple[Figure, Any]:

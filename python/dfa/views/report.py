@@ -21,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image as Pillow
 
+from dfa.checks import as_text
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.extras import how_to_install
 from dfa.originals import Form
@@ -29,12 +30,12 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.documents import Command, RunDocument, parse_command
-from dfa.runs.folder import write_bytes
+from dfa.runs.folder import write_text
 from dfa.runs.saved_run import holds_run, read_run_json, shape_of
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image
-from dfa.views.charts import PALETTE, calls_chart, class_chart, identifier, success_chart, time_chart, to_svg
+from dfa.views.charts import PALETTE, calls_chart, class_chart, success_chart, time_chart, to_svg
 from dfa.views.pictures import amplified_difference
 
 DEFAULT_GALLERY: Final = 240
@@ -69,13 +70,15 @@ def write_report(
         raise InvalidInputError(f"a report is about 1 to {len(PALETTE)} runs, got {len(paths)}")
     environment = _environment()
     names = _names(paths)
-    views = [_View.of(path, name, gallery) for path, name in zip(paths, names, strict=True)]
+    views = [
+        _View.of(path, name, f"run-{place}", gallery)
+        for place, (path, name) in enumerate(zip(paths, names, strict=True), 1)
+    ]
     page = environment.get_template("report.html").render(
         title=" · ".join(names), views=views, comparison=_compare(views), charts=_overview(views)
     )
     target = paths[0] / "report.html" if out is None else Path(out)
-    # A name that is no Unicode is told in escapes.
-    write_bytes(target, page.encode(errors="backslashreplace"))
+    write_text(target, page)
     return target
 
 
@@ -109,14 +112,14 @@ class _View:
     about: RunDocument | None
 
     @classmethod
-    def of(cls, folder: Path, name: str, gallery: int) -> _View:
+    def of(cls, folder: Path, name: str, key: str, gallery: int) -> _View:
         result = Result.load(folder)
         summary = result.summary()
         about = read_run_json(folder) if holds_run(folder) else None
         pictures, factor = _pictures(result, gallery)
         return cls(
             name=name,
-            key=identifier(name),
+            key=key,
             folder=folder,
             result=result,
             summary=summary,
@@ -125,7 +128,7 @@ class _View:
             pages=[pictures[start : start + _PAGE] for start in range(0, len(pictures), _PAGE)],
             factor=factor,
             num_shown=len(pictures),
-            charts=_charts(name, result),
+            charts=_charts(name, key, result),
             command=_reproduction(result, about),
             about=about,
         )
@@ -147,7 +150,8 @@ class _View:
     @property
     def model(self) -> str:
         oracle = self.config.get("oracle") or {}
-        framework = f" ({oracle['framework']} on {oracle.get('backend', '?')})" if "framework" in oracle else ""
+        parts = [str(oracle[name]) for name in ("framework", "backend") if oracle.get(name)]
+        framework = f" ({' on '.join(parts)})" if parts else ""
         return f"{oracle.get('name', 'the oracle')}{framework}"
 
     @property
@@ -231,11 +235,11 @@ def _environment() -> Any:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return what to call each run: its folder's name, or its whole path where two have the same."""
     names = [path.resolve().name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return [as_text(name if names.count(name) == 1 else path) for name, path in zip(names, paths, strict=True)]
 
 
-def _charts(name: str, result: Result) -> dict[str, str]:
-    """Return the charts of one run by name; one that would show nothing is left out."""
+def _charts(name: str, key: str, result: Result) -> dict[str, str]:
+    """Return the charts of one run by name, their ids begun with its key; one that would show nothing is left out."""
     charts = {}
     by_class: dict[int, list[int]] = {}
     for record in result.records:
@@ -243,19 +247,21 @@ def _charts(name: str, result: Result) -> dict[str, str]:
             by_class.setdefault(record.class_before, []).append(record.queries)
     if by_class:
         queries = {number: np.array(each, dtype=np.float64) for number, each in by_class.items()}
-        charts["classes"] = to_svg(class_chart(queries, result.class_name), f"{name}: queries by class")
+        charts["classes"] = to_svg(
+            class_chart(queries, result.class_name), f"{name}: queries by class", f"{key}-classes"
+        )
     profile = result.profile
     if profile.wall:
         parts = {part: getattr(profile, part) for part in ("wait", "propose", "score", "update", "other")}
         charts["time"] = to_svg(
-            time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split"
+            time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split", f"{key}-time"
         )
     if profile.batches:
         over_time = profile.calls_over_time
         calls = np.array(over_time.calls, dtype=np.float64)
         rows = np.divide(over_time.rows, calls, out=np.full_like(calls, np.nan), where=calls > 0)
         most = profile.rows_capacity / profile.batches
-        charts["calls"] = to_svg(calls_chart(over_time.seconds, rows, most), f"{name}: images per call")
+        charts["calls"] = to_svg(calls_chart(over_time.seconds, rows, most), f"{name}: images per call", f"{key}-calls")
     return charts
 
 
@@ -264,9 +270,11 @@ def _overview(views: Sequence[_View]) -> dict[str, str]:
     queries = [view.result.curve(view.name) for view in views]
     seconds = [view.result.curve(view.name, of="seconds") for view in views]
     return {
-        "queries": to_svg(success_chart(queries, unit="queries"), "success against queries"),
+        "queries": to_svg(success_chart(queries, unit="queries"), "success against queries", "queries"),
         "seconds": to_svg(
-            success_chart(seconds, unit="seconds of the run's time per image"), "success against time per image"
+            success_chart(seconds, unit="seconds of the run's time per image"),
+            "success against time per image",
+            "seconds",
         ),
     }
 

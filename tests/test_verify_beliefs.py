@@ -189,6 +189,13 @@ def test_probabilities_are_held_against_the_answers(run, fields):
     assert "probability" in check(run)
 
 
+def test_that_an_oracle_shows_something_else_is_said(run):
+    edit(run, {"oracle": {"returns": "label"}}, lambda row: {"probability_after": 1.0})
+    verification = dfa.verify(run, CLASSIFIER)
+    assert "probability" not in verification.checked
+    assert "the probabilities on record are not compared" in str(verification)
+
+
 @pytest.mark.parametrize("number", [-0.1, 7.0])
 def test_a_probability_lies_between_0_and_1(run, number):
     edit(run, row=lambda row: {"probability_before": number})
@@ -253,6 +260,8 @@ def test_an_epsilon_is_per_image_or_per_coordinate_as_its_shape_tells(tmp_path):
 def test_an_epsilon_that_may_be_either_is_refused(tmp_path):
     oracle, originals = arrays(tmp_path, [5, 3], [5, 9])
     assert len(originals) == 2
+    with pytest.raises(dfa.InvalidInputError, match="integers of 0 or more"):
+        dfa.verify(tmp_path, oracle, epsilon=-1)
     with pytest.raises(dfa.InvalidInputError, match="may be one per image or one per coordinate"):
         dfa.verify(tmp_path, oracle, epsilon=np.array([7, 0]))
     assert "epsilon" in check(tmp_path, oracle, originals=originals, epsilon=np.array([[7, 0], [7, 0]]))

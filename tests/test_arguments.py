@@ -266,7 +266,7 @@ def test_no_argument_of_an_audit_ends_in_an_error_of_another_kind(function):
         only_says_so(lambda junk, given=given, name=name: function(CLASSIFIER, **{**given, name: junk}))
 
 
-@pytest.mark.parametrize("name", ["folder", "originals", "epsilon", "batch_size"])
+@pytest.mark.parametrize("name", ["folder", "originals", "epsilon", "confirmations", "batch_size"])
 def test_no_argument_of_a_verification_ends_in_an_error_of_another_kind(tmp_path, name):
     run().save(tmp_path / "run")
     given = {"folder": tmp_path / "run", "oracle": CLASSIFIER}

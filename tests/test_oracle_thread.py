@@ -107,7 +107,7 @@ def test_everything_is_written_down_before_it_is_sent():
     thread.ask(IMAGES, INDICES, Purpose.CLEAN)
     thread.ask_repeatedly(IMAGES[:2], INDICES[:2], Purpose.VERIFICATION, times=3)
     thread.close()
-    assert log == [("attack", 6), 3, 3, ("clean", 5), 5, ("verification", 4), 4, ("verification", 2), 2]
+    assert log == [("attack", 6), 3, 3, ("clean", 5), 5, *[("verification", 2), 2] * 3]
 
 
 def test_calls_for_attack_queries_are_kept_by_when_they_were_sent():
@@ -145,7 +145,8 @@ def test_repeated_answers_are_by_image_whatever_the_batches():
     thread = thread_of(counts, batch_size=4)
     answers = thread.ask_repeatedly(IMAGES[:3], INDICES[:3], Purpose.CLEAN, times=3)
     thread.close()
-    np.testing.assert_allclose(answers[:, :, 1], np.arange(9).reshape(3, 3) / 100)
+    # Each image's answers come from calls of their own: an oracle may draw once per call.
+    np.testing.assert_allclose(answers[:, :, 1], np.arange(9).reshape(3, 3).T / 100)
 
 
 def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():

@@ -109,15 +109,19 @@ class OracleThread:
         return lambda: self._gate.check(answer.result(), indices)
 
     def ask_repeatedly(self, images: Images, indices: Indices, purpose: Purpose, *, times: int) -> NDArray[np.float64]:
-        """Return so many answers about each image: float64, (n, times, K).
+        """Return so many answers about each image, each from a call of its own: float64, (n, times, K).
+
+        A randomised oracle may draw once per call, and repeats within one would then be one answer.
 
         Raises:
             OracleError: The oracle failed or its answer cannot be used.
         """
-        rows = np.repeat(np.arange(len(images)), times)
-        parts = (rows[start : start + self._batch_size] for start in range(0, len(rows), self._batch_size))
-        scores = np.concatenate([self.ask(images[part], indices[part], purpose) for part in parts])
-        return scores.reshape(len(images), times, -1)
+        starts = range(0, len(images), self._batch_size)
+        parts = [slice(start, start + self._batch_size) for start in starts]
+        rounds = [
+            np.concatenate([self.ask(images[part], indices[part], purpose) for part in parts]) for _ in range(times)
+        ]
+        return np.stack(rounds, axis=1)
 
     def forget(self, purpose: Purpose, number: int | None = None) -> None:
         """Take note that the answers to the oldest so many batches of a purpose, or to all, are part of the state."""

@@ -13,7 +13,7 @@ from dfa.errors import DfaError, InvalidInputError, OracleError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.originals import Form, difference
+from dfa.originals import Form, difference, largest
 from dfa.results.rates import ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
@@ -30,6 +30,8 @@ from dfa.runs.folder import (
     write_records,
 )
 from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
+from dfa.runs.journal import held_alone
+from dfa.runs.loading import epsilon_of
 from dfa.runs.saved_run import check_replaceable
 from dfa.search.confirmation import Confirmation
 from dfa.search.objectives import found_class, predicted
@@ -94,12 +96,17 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
     folder = check_folder(folder, overwrite=overwrite)
-    before = check_replaceable(folder)
-    begin_document(folder, before | files_of(result.images.held()))
-    write_epsilon(folder, result.config.get("epsilon"))
-    files = {index: _write_image(result, folder, index) for index in result.images.held()}
-    remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
-    return _complete(result, folder, files, checker, again="save again with overwrite=True")
+    with held_alone(folder):
+        before = check_replaceable(folder)
+        # The result may have been loaded from this very folder: nothing goes before all of it could be read.
+        epsilon = epsilon_of(result)
+        for index in result.images.held():
+            _held(result, index)
+        begin_document(folder, before | files_of(result.images.held()))
+        write_epsilon(folder, epsilon)
+        files = {index: _write_image(result, folder, index) for index in result.images.held()}
+        remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
+        return _complete(result, folder, files, checker, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
@@ -269,7 +276,7 @@ def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
     if result.originals is None or result.records[index].linf is None:
         return ""
     try:
-        distance = np.abs(difference(pixels, result.originals[index])).max().item()
+        distance = largest(difference(pixels, result.originals[index]))
     except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
         return f"the original cannot be read again: {type(error).__name__}: {error}"
     if distance == result.records[index].linf:

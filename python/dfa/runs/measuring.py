@@ -41,7 +41,7 @@ def read_allowed(epsilon: object, num_images: int, shape: tuple[int, ...]) -> Al
     Raises:
         InvalidInputError: It is of another shape, or it is not plain which, or it holds no integers of 64 bits.
     """
-    levels = as_array(epsilon)
+    levels = as_array("epsilon", epsilon)
     per_image = ((num_images,), (num_images, *shape))
     is_known = levels.shape in ((), shape, *per_image)
     if levels.dtype.kind not in "iu" or not is_known or levels.max() > np.iinfo(np.int64).max:

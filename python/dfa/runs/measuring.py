@@ -41,7 +41,7 @@ def read_allowed(epsilon: object, num_images: int, shape: tuple[int, ...]) -> Al
     Raises:
         InvalidInputError: It is of another shape, or may be of two, or holds no integers of 0 or more and of 64 bits.
     """
-    levels = as_array(epsilon)
+    levels = as_array("epsilon", epsilon)
     per_image = ((num_images,), (num_images, *shape))
     is_known = levels.shape in ((), shape, *per_image)
     is_integral = levels.dtype.kind in "iu" and levels.size > 0

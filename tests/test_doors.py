@@ -92,6 +92,14 @@ def test_no_file_is_written_over_a_hard_link(tmp_path):
         door.write_file(tmp_path / "run", "records.csv", b"other")
 
 
+def test_what_is_exchanged_before_it_is_opened_is_seen_once_it_is_open(tmp_path, monkeypatch):
+    (tmp_path / "x").write_bytes(b"mine")
+    os.link(tmp_path / "x", tmp_path / "y")
+    monkeypatch.setattr(door, "_refuse_others", lambda *_: None)
+    with pytest.raises(dfa.StoreError, match="is a hard link"):
+        door.read_file(tmp_path, "x", most=9)
+
+
 def test_no_more_is_reserved_than_a_file_holds(tmp_path):
     (tmp_path / "x").write_bytes(b"few")
     assert door.read_file(tmp_path, "x", most=2**62) == b"few"

@@ -124,7 +124,6 @@ def clear_folder(folder: Path, images: Iterable[str]) -> None:
         StoreError: A file cannot be removed.
     """
     remove_images(folder, images)
-    _remove_leftovers(folder)
     # What says that all this is ours goes last.
     _remove(folder, EPSILON, *JOURNAL_FILES, RECORDS, RUN, RESULTS)
 

@@ -64,8 +64,41 @@ def test_half_a_run_is_judged_and_what_is_missing_is_told(here, capsys):
     resize(here, 5)
     words = ("attack", "model.py:classify", "photos", *FAST)
     status, _, err = dfa_says(capsys, *words, "--fail-above", 0, "--out", "a")
-    assert (status, "5 of 10 images could not be attacked" in err) == (1, True)
+    assert (status, "5 of 10 images could not be attacked" in err) == (5, True)
+    assert "--allow-missing 0.5 lets that pass" in err
+    assert dfa_says(capsys, *words, "--fail-above", 0, "--allow-missing", 0.5, "--out", "c")[0] == 1
     assert dfa_says(capsys, *words, "--fail-above", 0, "--allow-missing", 0.4, "--out", "b")[0] == 5
+
+
+@pytest.mark.parametrize("name", ["aa.png", "zz.png"])
+def test_a_rate_is_not_held_against_a_run_with_an_image_in_error(here, capsys, name):
+    (here / "photos" / name).write_bytes(b"no image")
+    words = ("attack", "model.py:classify", "photos", *FAST)
+    status, _, err = dfa_says(capsys, *words, "--fail-above", 1, "--out", "a")
+    assert (status, f"  {name}: " in err) == (5, True)
+    assert "1 of 11 images were not attacked, so the run is not judged; --allow-missing 0.1 lets that pass" in err
+    assert dfa_says(capsys, *words, "--fail-above", 1, "--allow-missing", 0.1, "--out", "b")[0] == 0
+    assert dfa_says(capsys, *words, "--out", "c")[0] == 0
+    assert dfa_says(capsys, "resume", "a", "--trust", "--fail-above", 1)[0] == 5
+
+
+def sixteen_bits(path):
+    PIL.Image.fromarray(np.full((8, 7), 40_000, dtype=np.uint16)).save(path)
+
+
+@pytest.mark.parametrize("spoil", [lambda path: path.write_bytes(path.read_bytes()[:45]), sixteen_bits])
+def test_the_first_file_is_like_any_other(here, capsys, spoil):
+    runs = {}
+    for name in ("aa.png", "zz.png"):
+        path = here / "photos" / name
+        PIL.Image.fromarray(np.full((8, 7), 3, dtype=np.uint8)).save(path)  # grey, and the others are not
+        spoil(path)
+        status, out, err = dfa_says(capsys, "attack", "model.py:classify", "photos", *FAST, "--json", "--out", name)
+        assert (status, f"  {name}: " in err) == (0, True)
+        runs[name] = json.loads(out)
+        assert "RGB" in runs[name]["images"]
+        assert runs[name]["summary"]["attacked"] == 10
+        path.unlink()
 
 
 def test_at_most_ten_files_are_named(here, capsys):
@@ -92,7 +125,7 @@ def test_labels_that_are_off_by_one_are_told_of(here, capsys, shift, word):
     assert err.count("has the label") == 3
     assert f"2 has the label {labels[2]} and the answer {classes()[2]}; " in err
     assert f"most answers are the label {word} 1, so the ids seem to be off by one" in err
-    assert "--class-offset" in err
+    assert "look at --preprocess (does the model take 0..255?), --size and --channels, --labels, and --class-off" in err
     assert "Warning" not in err
     assert "off by one" in json.loads(dfa_says(capsys, *words, "--json", "--out", "j")[1])["skips"]
     namespace = {}
@@ -138,7 +171,7 @@ def test_an_audit_of_nothing_is_no_verdict_either(here, capsys):
     status, _, err = dfa_says(capsys, *words, "--labels", "labels.npy")
     assert (status, "10 of 10 images were not attacked" in err) == (5, True)
     assert "10 are not what their labels say: 0 has the label" in err
-    assert "off by one; look at --labels" in err
+    assert "off by one; look at --preprocess" in err
     assert "Warning" not in err
     namespace = {}
     exec(MODEL, namespace)

@@ -217,7 +217,7 @@ def link_to_itself(path):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (Path.mkdir, "s a (folder|directory)"),
+        (Path.mkdir, "(s a|1) (folder|directory)"),
         (pipe, "it must be a file, and is a pipe"),
         (bound_socket, "No such device or address|socket"),
         (link_to_nothing, "No such file|must be a (folder or a glob|file that exists)"),

@@ -112,7 +112,7 @@ def test_the_command_line_asks_for_the_same(tmp_path, monkeypatch, capsys, comma
     }[command]
     status, _, err = dfa_says(capsys, command, "model.py:classify", file, *more)
     assert status == 2
-    assert "pass images.transpose(0, 2, 3, 1), or layout='NHWC' (--image-layout NHWC)" in err
+    assert "pass images.transpose(0, 2, 3, 1), or --image-layout NHWC if" in err
     status, out, err = dfa_says(capsys, command, "model.py:classify", file, *more, "--image-layout", "NHWC", "--json")
     assert (status, json.loads(out)["exit"], err) == (0, 0, "")
     if command == "attack":

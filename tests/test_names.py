@@ -312,7 +312,7 @@ def test_tables_and_targets_may_hold_names(here, capsys):
     status, _, err = attack(capsys, "photos", *words)
     assert status == 2
     assert "row 1 holds" in err
-    assert "names need class_names" in err
+    assert "names need --class-names" in err
     assert attack(capsys, "photos", *words, "--class-names", "animals.txt")[0] == 0
     records = dfa.Result.load("run").records
     assert [record.label for record in records] == list(range(10))
@@ -330,7 +330,7 @@ def test_tables_and_targets_may_hold_names(here, capsys):
         (b"ant\n\nbee\n", "must hold a class name in every line, and line 2 is empty"),
         (b"", "must hold a class name in every line, and line 1 is empty"),
         (b"caf\xe9\n", "is not UTF-8 text"),
-        (b"ant\nbee\n", "class_names must be one per class, 10 for this oracle, got 2"),
+        (b"ant\nbee\n", "--class-names must be one per class, 10 for this oracle, got 2"),
     ],
 )
 def test_a_file_of_class_names_that_is_none_is_told_of(here, capsys, content, message):

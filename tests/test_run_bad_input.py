@@ -72,7 +72,18 @@ def test_a_sequence_whose_first_image_is_none_is_refused():
     def gone():
         raise FileNotFoundError("0.png")
 
-    refuse(r"image 0 cannot be read: FileNotFoundError: 0\.png", LazyImages(IMAGES, {0: gone}))
+    unread = LazyImages(IMAGES, dict.fromkeys(range(len(IMAGES)), gone))
+    refuse(r"image 0 cannot be read: FileNotFoundError: 0\.png; nor can any other of the first \d+ images", unread)
+
+
+def test_a_first_image_that_cannot_be_attacked_is_an_error_like_any_other():
+    for place in (0, 2):
+        images = list(IMAGES)
+        images[place] = IMAGES[place] / 255
+        result = dfa.run(CLASSIFIER, images, epsilon=3, max_queries=30, progress=False)
+        wrong = [record.index for record in result.records if record.status is dfa.Status.ERROR]
+        assert wrong == [place]
+        assert "must be uint8" in result.records[place].reason
 
 
 # --------------------------------------------------------------------------------------------- epsilon

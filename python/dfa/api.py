@@ -14,7 +14,7 @@ from dfa.engine.plan import make_plan
 from dfa.engine.stored import attack_stored
 from dfa.results.record import Record
 from dfa.results.result import Result
-from dfa.results.skips import tell_skipped_records, warn_of_skips
+from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -153,6 +153,6 @@ def run(
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
     result = attack(plan) if storage is None else attack_stored(plan, storage)
-    if skips := tell_skipped_records(result.records, "labels=, and at class_offset= of dfa.TfliteOracle"):
+    if skips := tell_skipped_records(result.records, LIKELY_CAUSES):
         warn_of_skips(skips, result)
     return result

@@ -73,6 +73,11 @@ def require_path(name: str, value: object) -> Path:
     return Path(value)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words, such as 1 file, 2,000 files."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def as_text(name: str | os.PathLike[str]) -> str:
     """Return a name that can be written as UTF-8, whatever bytes it has on disk."""
     return os.fspath(name).encode("utf-8", "backslashreplace").decode()

@@ -7,8 +7,11 @@ Errors that end a run carry what the run had found, so nothing paid for in queri
 
 from __future__ import annotations
 
+import os
+import sysconfig
+import traceback
 from collections.abc import Iterable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 PartialResult: TypeAlias = Any
 """A `dfa.Result`, or None. Not named as such, because `results` lies above this module."""
@@ -20,6 +23,24 @@ def told(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except BaseException:  # whatever that is, it is of no account here
         return f"{type(error).__name__}, whose own words fail"
+
+
+_OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_LIBRARIES: Final = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
+_PACKAGES: Final = ("site-packages", "dist-packages")
+
+
+def told_with_place(error: BaseException) -> str:
+    """Return what `told` does, and the file and line of the user's code that the error went through last."""
+    places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    file, line = next((place for place in reversed(places) if _is_users(place[0])), ("", 0))
+    return f"{told(error)} ({file}, line {line})" if file else told(error)
+
+
+def _is_users(file: str) -> bool:
+    """Tell whether a file is neither of dfa, nor of Python, nor of an installed package."""
+    is_installed = file.startswith((_OURS, *_LIBRARIES)) or any(name in file.split(os.sep) for name in _PACKAGES)
+    return not is_installed and not file.startswith("<frozen ")
 
 
 class DfaError(Exception):

@@ -16,7 +16,7 @@ from dfa.auditing.roundings import Rounding
 from dfa.checks import is_number, require_count, require_integer
 from dfa.errors import InvalidInputError
 from dfa.oracle.codecs import Codec
-from dfa.results.skips import warn_of_skips
+from dfa.results.skips import LIKELY_CAUSES, warn_of_skips
 from dfa.search.goals import Rank
 from dfa.types import Images, ImageSequence
 
@@ -116,7 +116,7 @@ def audit(
         threads=require_integer("threads", threads, 1, 1024),
         layout=layout,
     ).run(started)
-    if skips := report.skips("labels=, and at class_offset= of dfa.TfliteOracle"):
+    if skips := report.skips(LIKELY_CAUSES):
         warn_of_skips(skips, report)
     return report
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import refuse_masked
-from dfa.errors import InvalidInputError, told
+from dfa.errors import InvalidInputError, told_with_place
 from dfa.types import Images
 
 Vectors: TypeAlias = NDArray[np.floating[Any]]
@@ -306,5 +306,5 @@ def _called(name: str, function: Callable[[Any], Any], argument: Any) -> NDArray
     except Exception as error:
         raise InvalidInputError(
             f"the normalizer's {name.removeprefix('the ')} failed on {argument.dtype} of shape {argument.shape}: "
-            f"{told(error)}"
+            f"{told_with_place(error)}"
         ) from error

@@ -18,6 +18,8 @@ from dfa.types import ImageSequence
 
 OTHER_SHAPE: Final = "must have the shape of the first"
 """What is said of an image that has another; also whoever can resize images knows it by that."""
+_LOOKED_AT: Final = 100
+"""Images in which the first good one is looked for: a sequence of another kind than images is refused soon."""
 _IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
 _LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
 """What the columns of public data sets are called."""
@@ -29,7 +31,7 @@ class Inputs:
     Attributes:
         num_images: N.
         form: What they are.
-        shape: (H, W, C) of every image.
+        shape: (H, W, C) of every image: that of the first one that is good.
         dtype: uint8 of images.
         names: Files that they came from, or other names, one per image; or None.
     """
@@ -42,7 +44,7 @@ class Inputs:
         layout: str | None = None,
         names: Sequence[str | os.PathLike[str]] | None = None,
     ) -> None:
-        """Look at the length and at the first image; read nothing else.
+        """Look at the length and at the images up to the first good one; read nothing else.
 
         Args:
             images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
@@ -53,8 +55,8 @@ class Inputs:
                 it has a list of strings under that name.
 
         Raises:
-            InvalidInputError: It is neither, holds no image, or its first image is not uint8 (H, W, C), or looks like
-                (C, H, W).
+            InvalidInputError: It is neither, holds no image, none of the first 100 is uint8 (H, W, C), or the first one
+                that is looks like (C, H, W).
         """
         if not (layout is None or (isinstance(layout, str) and layout == "NHWC")):
             raise InvalidInputError(
@@ -77,7 +79,7 @@ class Inputs:
         self._images = images
         self.form = form
         self.shape: Any = None  # a tuple of integers, three of images
-        first = self.load(0)
+        first = self._first_good()
         if form is Form.IMAGES and layout is None and is_channels_first(first.shape):
             raise InvalidInputError(_describe_channels_first(images, first.shape))
         self.shape = first.shape
@@ -87,6 +89,22 @@ class Inputs:
     def source(self, index: int) -> str | None:
         """Return the name of image `index`, if it has one."""
         return None if self.names is None else self.names[index]
+
+    def _first_good(self) -> NDArray[Any]:
+        """Return the first image that can be attacked; one that cannot is no reason to refuse the others.
+
+        Raises:
+            InvalidInputError: None can.
+        """
+        reason: InvalidInputError | None = None
+        tried = min(self.num_images, _LOOKED_AT)
+        for index in range(tried):
+            try:
+                return self.load(index)
+            except InvalidInputError as error:
+                reason = reason or error
+        more = f"; nor can any other of the first {tried} images be attacked" if tried > 1 else ""
+        raise InvalidInputError(f"{reason}{more}") from reason
 
     def load(self, index: int) -> NDArray[Any]:
         """Return a copy of image `index`: uint8, (H, W, C), C-contiguous.
@@ -228,7 +246,7 @@ def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
         cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"
     return (
         f"each image must be of shape (H, W, C), and {shape} looks like (C, H, W); pass {cure}, or layout='NHWC' "
-        f"(--image-layout NHWC) if it is {shape[0]} high and has {shape[2]} channels"
+        f"if it is {shape[0]} high and has {shape[2]} channels"
     )
 
 

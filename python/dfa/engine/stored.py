@@ -98,5 +98,7 @@ def _save_partial(error: BaseException, store: Store) -> None:
         store.flush()
         complete_run(partial, store.folder, oracle=None)
     except StoreError as store_error:
+        if isinstance(error, StoreError):
+            return  # it has said so
         # Not add_note, which Python 3.10 does not have.
         error.args = (f"{error}; the partial result could not be saved either: {store_error}",)

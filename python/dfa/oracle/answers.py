@@ -135,6 +135,8 @@ class _ScoresReader(Reader):
             return ". Do not squeeze the answer: return answer[numpy.newaxis]"
         if table.ndim > 2 and table.shape[0] == num_rows and table[0].size == max(table.shape[1:]):
             return ". Drop the axes of length 1: return answer.reshape(len(answer), -1)"
+        if table.ndim < 2 or (len(table) == 1 and table.ndim == 2):
+            return ". Is it a function of one image? Pass dfa.OneByOne(function)"
         return ""
 
     @abstractmethod

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer, told
+from dfa.errors import (
+    BudgetExceededError,
+    DfaError,
+    InvalidInputError,
+    OracleError,
+    PartialAnswer,
+    told,
+    told_with_place,
+)
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
 from dfa.oracle.parts import Part, partial_answer
 from dfa.types import Indices, Scores
+
+_OF_SHAPES: Final = re.compile(r"shape|dimension|axis|axes|matmul|broadcast|size", re.IGNORECASE)
 
 
 class Purpose(Enum):
@@ -117,7 +128,7 @@ class Gate:
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
                 f"the oracle {self._oracle.name!r} could not get ready for batches of up to {batch_size} "
-                f"images of shape {shape}: {told(error)}"
+                f"images of shape {shape}: {told_with_place(error)}"
             ) from error
 
     def ask(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Scores:
@@ -213,7 +224,8 @@ class Gate:
             raise
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
-                f"the oracle {self._oracle.name!r} failed on a batch of shape {images.shape}: {told(error)}"
+                f"the oracle {self._oracle.name!r} failed on a batch of shape {images.shape}: {told_with_place(error)}"
+                f"{_cure(error, self._oracle)}"
             ) from error
         finally:
             self.seconds[purpose] += time.perf_counter() - started
@@ -234,3 +246,13 @@ class Gate:
     def _check_unchanged(self, given: NDArray[Any], images: NDArray[Any]) -> None:
         if given is not images and not np.array_equal(given, images, equal_nan=images.dtype.kind == "f"):
             raise self.changed_batch()
+
+
+def _cure(error: BaseException, oracle: Oracle) -> str:
+    """Return what helps against an error that functions of a batch often raise, as the end of a message."""
+    text = told(error)
+    if "read-only" in text:
+        return "; the batch must not be changed, so work on a copy: batch = batch.copy()"
+    if oracle.kind == "callable" and _OF_SHAPES.search(text):
+        return "; it is given a batch (n, H, W, C); a function of one image goes in as dfa.OneByOne(function)"
+    return ""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import OracleError, PartialAnswer, told
+from dfa.errors import OracleError, PartialAnswer, told, told_with_place
 from dfa.oracle.answers import Answer, Reader
 
 Name = TypeVar("Name")
@@ -73,7 +73,7 @@ def partial_answer(partial: PartialAnswer, reader: Reader, num_rows: int, name: 
     try:
         part = _part_of(partial, reader, num_rows)
         cause = partial.cause
-        why = "" if cause is None else f": {told(cause)}"
+        why = "" if cause is None else f": {told_with_place(cause)}"
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also what asks the process to exit: a run does not end without its result

@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import is_integer
+from dfa.checks import counted, is_integer
 from dfa.cores import usable_cores
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.extras import how_to_install
@@ -149,7 +149,7 @@ class TfliteOracle(Oracle):
         if not is_integer(class_offset) or not 0 <= class_offset < self.num_classes:
             raise InvalidInputError(
                 f"class_offset must be an integer in 0..{self.num_classes - 1}, since the model {self.name!r} has "
-                f"{self.num_classes} outputs, got {class_offset!r}"
+                f"{counted(self.num_classes, 'output')}, got {class_offset!r}"
             )
         self._class_offset = class_offset
         self._interpreters = [first]

@@ -13,6 +13,12 @@ _SHOWN: Final = 3
 """Examples of a label and an answer; of fewer nothing is guessed."""
 
 
+LIKELY_CAUSES: Final = (
+    "preprocess= of dfa.as_oracle, the images' size and channels, labels=, and class_offset= of dfa.TfliteOracle"
+)
+"""Where to look if a model gets most images wrong, the likeliest first."""
+
+
 class Mislabelled(NamedTuple):
     """An image whose class is not its label."""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from dfa.checks import counted
 from dfa.results.rates import Interval, ratio, wilson
 from dfa.results.record import Record, Status
 
@@ -77,7 +78,7 @@ class Summary:
 
     def __str__(self) -> str:
         """Return a small table."""
-        calls = f", {self.calls:,} calls of {self.queries_sent / self.calls:,.1f} images" if self.calls else ""
+        calls = f", {counted(self.calls, 'call')} of {self.queries_sent / self.calls:,.1f} images" if self.calls else ""
         budget = "" if self.max_queries is None else f" of {self.max_queries:,}"
         rows = [
             ("images", f"{self.total:,}, {self.attacked:,} attacked"),

@@ -88,7 +88,7 @@ def check_label_range(labels: Classes | None, num_classes: int) -> None:
         row = int(np.argmax(labels >= num_classes))
         raise InvalidInputError(
             f"labels must be class ids 0..{num_classes - 1}, since the oracle knows {num_classes} classes, got "
-            f"{labels[row]} for image {row}"
+            f"{labels[row]} for image {row}{_off_by_one(labels, num_classes)}"
         )
 
 
@@ -209,6 +209,12 @@ def _as_array(targets: ArrayLike) -> np.ndarray:
         raise InvalidInputError(
             f"targets must be None, dfa.rank(j), one integer class id, or one per image; {error}"
         ) from error
+
+
+def _off_by_one(labels: Classes, num_classes: int) -> str:
+    """Return the likeliest cure of labels that reach one too far, as the end of a message."""
+    is_so = int(labels.max()) == num_classes and int(labels.min()) > 0
+    return "; they seem to count from 1, and classes count from 0: subtract 1 from each" if is_so else ""
 
 
 def _hint(name: str, given: np.ndarray) -> str:

@@ -31,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import InvalidInputError, ObjectiveError, told
+from dfa.errors import InvalidInputError, ObjectiveError, told_with_place
 from dfa.types import Classes, DegreeFunction, Degrees, Indices, Scores
 
 SMALLEST_DEGREE: Final[float] = float(np.finfo(np.float64).tiny)
@@ -338,7 +338,7 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
         raise
     except BaseException as error:  # also what asks the process to exit: a run does not end without its result
         raise ObjectiveError(
-            f"the degree function {name} failed on scores of shape {scores.shape}: {told(error)}"
+            f"the degree function {name} failed on scores of shape {scores.shape}: {told_with_place(error)}"
         ) from error
     if answer.shape != classes.shape:
         raise ObjectiveError(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.errors import InvalidInputError, SpaceError, told
+from dfa.errors import InvalidInputError, SpaceError, told_with_place
 from dfa.originals import Form
 from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
@@ -108,7 +108,7 @@ class BoundCustom(BoundSpace):
             # It may write into what it is given, and use the memory of what it returns again.
             shown = np.array(self._space.render(given.copy(), rows.reshape(len(rows), -1).view(np.int16).copy()))
         except Exception as error:  # a user's function may raise anything
-            raise SpaceError(f"the space's renderer failed: {told(error)}") from error
+            raise SpaceError(f"the space's renderer failed: {told_with_place(error)}") from error
         if shown.shape != given.shape or shown.dtype != given.dtype:
             raise SpaceError(
                 f"the space's renderer must return what is like the originals, {given.dtype} of shape {given.shape}, "
@@ -135,7 +135,7 @@ class BoundCustom(BoundSpace):
             given = (each.copy() for each in (original, shown, x))
             return {str(name): float(value) for name, value in self._space.measure(*given).items()}
         except Exception as error:  # a user's function may raise anything
-            raise SpaceError(f"the space's measure failed: {told(error)}") from error
+            raise SpaceError(f"the space's measure failed: {told_with_place(error)}") from error
 
 
 def _checked(name: str, values: ArrayLike, num_images: int) -> NDArray[np.int16]:

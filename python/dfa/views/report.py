@@ -57,7 +57,8 @@ def write_report(
 
     Args:
         folders: Run folders, or what `Result.save` wrote; also of runs that have not ended.
-        out: The HTML file; None for `report.html` in the first folder.
+        out: The HTML file; None for `report.html` in the folder of one run, and for `comparison.html` beside the first
+            of several.
         gallery: Images to show of each run; of more, every n-th by queries is shown.
 
     Raises:
@@ -77,7 +78,8 @@ def write_report(
     page = environment.get_template("report.html").render(
         title=" · ".join(names), views=views, comparison=_compare(views), charts=_overview(views)
     )
-    target = paths[0] / "report.html" if out is None else Path(out)
+    default = paths[0] / "report.html" if len(paths) == 1 else paths[0].parent / "comparison.html"
+    target = default if out is None else Path(out)
     write_text(target, page)
     return target
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import click
 from click.shell_completion import shell_complete
@@ -20,9 +21,12 @@ from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPT
 from dfa.cli.commands.report import report
 from dfa.cli.commands.resume import resume
 from dfa.cli.commands.verify import verify
+from dfa.cli.commands.wording import in_options
 from dfa.cli.fault import tell_fault
 from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
+
+_QUOTES: Final = "A glob goes in quotes, such as 'photos/*.png'; without them the shell puts files in its place"
 
 
 @click.group(
@@ -57,6 +61,7 @@ def invoke(arguments: Sequence[str]) -> int:
     if instruction:
         return shell_complete(app, {}, "dfa", COMPLETE, instruction)
     wants_json = "--json" in arguments
+    command = next((app.commands[word] for word in arguments if word in app.commands), None)
     try:
         # Not `app.main`: it takes any end of a file for an interrupt, and what an interrupt has to say is lost in it.
         with app.make_context("dfa", list(arguments)) as context:
@@ -66,15 +71,21 @@ def invoke(arguments: Sequence[str]) -> int:
         return error.exit_code
     except click.ClickException as error:
         error.show()
+        message = error.format_message()
+        if "unexpected extra argument" in message:
+            print(_QUOTES, file=sys.stderr)
+            message += f". {_QUOTES}"
+        if wants_json:
+            print(json.dumps({"error": message, "exit": USAGE}))
         return USAGE
     except (KeyboardInterrupt, click.Abort) as error:
         return _fail(INTERRUPTED, str(error) or "interrupted", wants_json)
     except (OracleError, ObjectiveError) as error:
-        return _fail(ORACLE, str(error), wants_json)
+        return _fail(ORACLE, in_options(str(error), command), wants_json)
     except StoreError as error:
-        return _fail(FOLDER, str(error), wants_json)
+        return _fail(FOLDER, in_options(str(error), command), wants_json)
     except DfaError as error:
-        return _fail(USAGE, str(error), wants_json)
+        return _fail(USAGE, in_options(str(error), command), wants_json)
     except BrokenPipeError:
         # Nobody reads on; the interpreter must not try again when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

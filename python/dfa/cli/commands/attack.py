@@ -85,7 +85,12 @@ labels.csv has a header and the columns file,label (or index,label). Labels are 
 @setting_options(optimizer_settings(), unset=True)
 @json_option
 def attack(
-    out: Path | None, overwrite: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: Any
+    out: Path | None,
+    overwrite: bool,
+    fail_above: float | None,
+    allow_missing: float | None,
+    as_json: bool,
+    **words: Any,
 ) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")

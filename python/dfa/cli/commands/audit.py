@@ -19,9 +19,9 @@ from dfa.cli.commands.options import (
     model_options,
     target_option,
 )
-from dfa.cli.commands.outcome import EXIT_STATUS, MISSING, judge, print_json, tell_missing
+from dfa.cli.commands.outcome import EXIT_STATUS, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.screen import Screen
-from dfa.cli.sources.images import open_images, parse_size
+from dfa.cli.sources.images import open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, load_model, open_oracle
 from dfa.errors import InvalidInputError, MostSkippedWarning
@@ -65,7 +65,7 @@ def audit(
     images: str,
     vectors: Path,
     fail_above: float | None,
-    allow_missing: float,
+    allow_missing: float | None,
     as_json: bool,
     **words: Any,
 ) -> int:
@@ -82,15 +82,25 @@ def audit(
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    screen = Screen(error=True)
+    notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
     class_names = read_class_names(words["class_names"])
+    labels = (
+        None
+        if words["labels"] is None
+        else read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
+    )
+    targets = parse_target(words["target"], source.names, class_names, notes)
+    for note in dict.fromkeys(notes):
+        screen.say(note)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         report = auditing.audit(
             oracle,
             source.images,
             vectors,
-            None if words["labels"] is None else read_labels(words["labels"], source.names, class_names=class_names),
-            targets=parse_target(words["target"], source.names, class_names),
+            labels,
+            targets=targets,
             normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
             vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
             rounding=words["rounding"].split(","),
@@ -103,13 +113,14 @@ def audit(
     summaries = report.summaries()
     total, attacked = len(source.images), min(each.attacked for each in summaries)
     status = judge(total, attacked, [each.TSR for each in summaries], fail_above, allow_missing)
-    screen = Screen(error=True)
-    if skips := report.skips("--labels, and at --class-offset of a .tflite file", source.names):
+    if skips := report.skips(LIKELY_CAUSES, source.names):
         screen.say(skips)
     if status == MISSING:
         screen.say(tell_missing(total, attacked), "bold red")
     if as_json:
-        print_json({"images": source.text, "audits": summaries, "queries": report.queries, "exit": status})
+        print_json(
+            {"images": source.text, "notes": notes, "audits": summaries, "queries": report.queries, "exit": status}
+        )
     else:
         Screen().say(report)
     return status

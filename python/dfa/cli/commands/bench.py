@@ -54,6 +54,8 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     epsilon, size = parse_epsilon(words["epsilon"]), parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    for note in source.notes:
+        Screen(error=True).say(note)
     target = parse_target(words["target"], source.names)
     paper = dfa.Racos.paper(targeted=target is not None)
     measured = benchmark(

@@ -69,6 +69,23 @@ class Number(click.ParamType[Any]):
             self.fail(f"{value!r} is not a number", param, ctx)
 
 
+class Rate(click.ParamType[Any]):
+    """A share of a whole, 0..1, or a percentage."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the share that a word is."""
+        text = str(value).strip()
+        try:
+            rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            rate = -1.0
+        if not 0 <= rate <= 1:
+            self.fail(f"{value!r} must be a rate within 0..1, such as 0.05, or a percentage, such as 5%", param, ctx)
+        return rate
+
+
 class IntegerList(click.ParamType[Any]):
     """Integers with commas between them."""
 
@@ -179,16 +196,13 @@ image_layout_option = click.option(
     help="Take an array as it is, although its channels seem to come first.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-fail_above_option = click.option(
-    "--fail-above", type=click.FloatRange(0, 1), metavar="RATE", help="Exit 1 above this TSR, 0..1."
-)
+fail_above_option = click.option("--fail-above", type=Rate(), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
 allow_missing_option = click.option(
     "--allow-missing",
-    type=click.FloatRange(0, 1),
+    type=Rate(),
     metavar="SHARE",
-    default=0.5,
-    show_default=True,
-    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.",
+    help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.  [default: 0.5, and with "
+    "--fail-above no errors]",
 )
 target_option = click.option(
     "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."

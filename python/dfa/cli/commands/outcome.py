@@ -20,15 +20,30 @@ INTERRUPTED: Final = 130
 UNREAD: Final = 141
 """Nobody reads what is printed; as of other programs in a pipe."""
 
+LIKELY_CAUSES: Final = (
+    "--preprocess (does the model take 0..255?), --size and --channels, --labels, and --class-offset of a .tflite file"
+)
+"""Where to look if a model gets most images wrong, the likeliest first."""
+
+_MOST_MISSING: Final = 0.5
+
 EXIT_STATUS: Final = """\b
 Exit status: 0 done, 1 attacks above --fail-above (or a verification that does
 not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not be read or
-written, 5 most images were not attacked, so nothing is judged (--allow-missing),
-70 a fault of dfa, 130 interrupted."""
+written, 5 most images were not attacked (with --fail-above: any in error), so
+nothing is judged (--allow-missing), 70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
 
 
-def judge(total: int, attacked: int, rates: Iterable[float], fail_above: float | None, allow_missing: float) -> int:
+def judge(
+    total: int,
+    attacked: int,
+    rates: Iterable[float],
+    fail_above: float | None,
+    allow_missing: float | None,
+    *,
+    errors: int = 0,
+) -> int:
     """Return the exit status of a run.
 
     Args:
@@ -36,10 +51,15 @@ def judge(total: int, attacked: int, rates: Iterable[float], fail_above: float |
         attacked: Those whose attack ended, the others were errors or skipped.
         rates: Its TSR, one or several.
         fail_above: The highest that is no failure, or None.
-        allow_missing: The share of images that may be missing, 0..1.
+        allow_missing: The share of images that may be missing, 0..1. None: half of them, and where there is a rate to
+            hold against, no errors.
+        errors: How many of the others were errors.
     """
     is_judged = fail_above is not None
-    if (total - attacked) > allow_missing * total or (is_judged and not attacked):
+    most = _MOST_MISSING if allow_missing is None else allow_missing
+    if (total - attacked) > most * total or (is_judged and not attacked):
+        return MISSING
+    if is_judged and allow_missing is None and errors:
         return MISSING
     return ABOVE if fail_above is not None and any(fail_above < rate for rate in rates) else DONE
 

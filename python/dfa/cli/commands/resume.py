@@ -37,7 +37,7 @@ Examples:
 @allow_missing_option
 @json_option
 def resume(
-    run: Path, trust: bool, fail_above: float | None, allow_missing: float, as_json: bool, **words: str | None
+    run: Path, trust: bool, fail_above: float | None, allow_missing: float | None, as_json: bool, **words: str | None
 ) -> int:
     """Go on with a run that was cut short, from its last checkpoint.
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Final
 
 import dfa
-from dfa.cli.commands.outcome import ABOVE, MISSING, judge, print_json, tell_missing
+from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import ImageFiles, ImageSource, open_images, parse_size
+from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.engine.inputs import OTHER_SHAPE
-from dfa.errors import MostSkippedWarning
+from dfa.errors import MostSkippedWarning, ObjectiveError, OracleError, SpaceError, StoreError
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
@@ -30,7 +30,7 @@ _SHOWN: Final = 10
 
 @contextlib.contextmanager
 def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
-    """Let an interrupt say how to go on, whenever it comes.
+    """Let an interrupt say how to go on, whenever it comes, and a failure of the model or the disk as well.
 
     Args:
         folder: Where the run is kept.
@@ -38,15 +38,20 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
 
     Raises:
         KeyboardInterrupt: With the command that goes on, or with the word that there is nothing to go on with.
+        DfaError: With the command that goes on, where there is a run to go on with.
     """
+    command = f"dfa resume {shlex.quote(str(folder))}"
     before = None if is_begun else _stamp(folder / RUN)
     try:
         yield
     except KeyboardInterrupt as error:
         if _stamp(folder / RUN) == before:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
-        command = f"dfa resume {shlex.quote(str(folder))}"
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
+    except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
+        if error.result is not None and _stamp(folder / RUN) != before:
+            error.args = (f"{error}; then go on with: {command}",)
+        raise
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:
@@ -66,7 +71,7 @@ def run_request(
     *,
     most_images: int | None = None,
     fail_above: float | None,
-    allow_missing: float,
+    allow_missing: float | None,
 ) -> int:
     """Run an attack, keep what it finds, and say so.
 
@@ -77,7 +82,7 @@ def run_request(
         trace: Where to write the run's profile, or None.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
-        allow_missing: The largest share of images not attacked with which the run is judged.
+        allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
 
     Returns:
         The exit status.
@@ -94,15 +99,23 @@ def run_request(
     source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
     if not as_json:
         screen.say(source.text)
+    notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
     class_names = read_class_names(request.class_names)
-    targets = parse_target(request.target, source.names, class_names)
+    labels = (
+        None
+        if request.labels is None
+        else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
+    )
+    targets = parse_target(request.target, source.names, class_names, notes)
+    for note in dict.fromkeys(notes):
+        screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
     with watch as progress, warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         result = dfa.run(
             oracle,
             source.images,
-            None if request.labels is None else read_labels(request.labels, source.names, class_names=class_names),
+            labels,
             targets=targets,
             space=space,
             objective=request.objective,
@@ -116,13 +129,14 @@ def run_request(
         )
     if trace is not None:
         result.profile.save_trace(trace)
-    turned = len(source.images.turned) if isinstance(source.images, ImageFiles) else 0
+    files = source.images if isinstance(source.images, ImageFiles) else None
+    changes = [] if files is None else files.tell_changed()
     summary = result.summary()
-    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing)
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
+    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing, errors=len(errors))
     for line in _told_of_errors(errors, source):
         screen.say(line)
-    skips = tell_skipped_records(result.records, "--labels, and at --class-offset of a .tflite file", source.names)
+    skips = tell_skipped_records(result.records, LIKELY_CAUSES, source.names)
     if skips:
         screen.say(skips)
     if status == MISSING:
@@ -132,7 +146,9 @@ def run_request(
             {
                 "folder": str(storage.folder),
                 "images": source.text,
-                "exif_orientation_not_applied": turned,
+                "notes": notes,
+                "exif_orientation_not_applied": 0 if files is None else len(files.changed.get(TURNED, ())),
+                "not_attacked_of_files": changes,
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),
                 "profile": result.profile.as_dict(),
@@ -145,7 +161,7 @@ def run_request(
             }
         )
         return status
-    _print_result(summary, turned, storage)
+    _print_result(summary, changes, storage)
     if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
@@ -165,10 +181,10 @@ def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterat
         yield "  --size HEIGHTxWIDTH makes image files one size"
 
 
-def _print_result(summary: dfa.Summary, turned: int, storage: dfa.Storage) -> None:
+def _print_result(summary: dfa.Summary, changes: Sequence[str], storage: dfa.Storage) -> None:
     screen = Screen()
     lines = [line.partition("  ") for line in str(summary).splitlines()]
     screen.show([(name, value.strip()) for name, _, value in lines])
-    if turned:
-        screen.say(f"{turned:,} files carry an EXIF orientation, which was not applied")
+    for change in changes:
+        screen.say(change)
     screen.say(f"Kept in {storage.folder}; look at it with: dfa report {shlex.quote(str(storage.folder))}")

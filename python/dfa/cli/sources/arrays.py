@@ -28,3 +28,9 @@ def load_array(path: Path, name: str) -> NDArray[Any]:
                 return found
             raise InvalidInputError(f"cannot read {str(path)!r}: what it holds is no array")
     raise InvalidInputError(f"{str(path)!r} must hold an array {name!r}, and holds {', '.join(names) or 'none'}")
+
+
+def has_array(path: Path, name: str) -> bool:
+    """Tell whether a .npz file holds an array of that name."""
+    with opened_arrays(path) as loaded:
+        return not isinstance(loaded, np.ndarray) and name in loaded.files

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import glob
-import itertools
+import contextlib
 import os
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias
@@ -14,21 +15,29 @@ import PIL
 import PIL.Image
 from numpy.typing import NDArray
 
-from dfa.checks import as_text
-from dfa.cli.sources.arrays import load_array
+from dfa.checks import as_text, counted
+from dfa.cli.sources.arrays import has_array, load_array
 from dfa.cli.sources.depth import check_depth
+from dfa.cli.sources.paths import find_files
 from dfa.errors import InvalidInputError
-from dfa.files import opened, reading
+from dfa.files import opened
 from dfa.types import Image, ImageSequence
 
 Channels: TypeAlias = Literal["auto", "grey", "rgb"]
 
-_SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _GREY_MODES: Final = {"1", "L", "LA"}
 _FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 """What is decoded, whatever a file's name says; a format more is a decoder more that a stranger's file may reach."""
 
 _ORIENTATION: Final = 0x0112
+TURNED: Final = "with an EXIF orientation, which was not applied"
+_TRANSPARENT: Final = "with transparency, which was dropped"
+_CMYK: Final = "in CMYK, which Pillow converted without a colour profile"
+_FRAMES: Final = "with several frames, of which the first was attacked"
+_CHANGES: Final = (TURNED, _TRANSPARENT, _CMYK, _FRAMES)
+_ALPHA_MODES: Final = {"LA", "PA", "RGBA"}
+_LOOKED_AT: Final = 100
+"""Files in which one is looked for that says whether they are grey; as many as a run looks at for their shape."""
 
 
 @dataclass
@@ -42,13 +51,13 @@ class ImageFiles:
         paths: The files, in order.
         channels: "grey" for (H, W, 1) or "rgb" for (H, W, 3).
         size: (H, W) to resize to by Pillow's bicubic filter before anything else, or None.
-        turned: Files that carry an EXIF orientation, as far as they have been read.
+        changed: Files that have more than what is attacked, by what it is, as far as they have been read.
     """
 
     paths: list[Path]
     channels: Literal["grey", "rgb"]
     size: tuple[int, int] | None = None
-    turned: set[str] = field(default_factory=set)
+    changed: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
@@ -69,21 +78,25 @@ class ImageFiles:
         path = self.paths[index]
         with opened(path) as file, _decoder(file, path) as picture:
             check_depth(picture, file, as_text(path.name))
-            if picture.getexif().get(_ORIENTATION, 1) != 1:
-                self.turned.add(path.name)
             decoded = picture.convert("L" if self.channels == "grey" else "RGB")
+            for what in _not_attacked(picture):
+                self.changed.setdefault(what, set()).add(str(path))
         if self.size is not None and decoded.size != self.size[::-1]:
             decoded = decoded.resize(self.size[::-1], PIL.Image.Resampling.BICUBIC)
         pixels: Image = np.array(decoded, dtype=np.uint8)
         return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
+
+    def tell_changed(self) -> list[str]:
+        """Return in words what of the files was not attacked."""
+        return [f"{counted(len(self.changed[what]), 'file')} {what}" for what in _CHANGES if what in self.changed]
 
     def describe(self) -> str:
         """Return in words what is attacked."""
         kinds = sorted({path.suffix.lower().lstrip(".") for path in self.paths})
         shape = "" if self.size is None else f", resized once to {self.size[0]}x{self.size[1]}"
         return (
-            f"{len(self.paths):,} files ({', '.join(kinds)}), decoded once by Pillow {PIL.__version__} to 8-bit "
-            f"{'grey' if self.channels == 'grey' else 'RGB'} pixels{shape}; those pixels are attacked"
+            f"{counted(len(self.paths), 'file')} ({', '.join(kinds)}), decoded once by Pillow {PIL.__version__} to "
+            f"8-bit {'grey' if self.channels == 'grey' else 'RGB'} pixels{shape}; those pixels are attacked"
         )
 
 
@@ -95,11 +108,15 @@ class ImageSource:
         images: The images.
         names: One per image: files, by where they lie in the folder that holds them all; or places in an array.
         text: What they are, in words.
+        notes: What was left out, in words.
+        has_labels: The file that holds them holds labels as well.
     """
 
     images: ImageSequence | NDArray[np.uint8]
     names: list[str]
     text: str
+    notes: tuple[str, ...] = ()
+    has_labels: bool = False
 
 
 def open_images(
@@ -114,7 +131,7 @@ def open_images(
 
     Args:
         word: What names them. Files are taken in the order of their names; hidden ones are left out.
-        channels: Of image files. "auto" is what the model takes, or else what the first file has.
+        channels: Of image files. "auto" is what the model takes, or else what the first file has that can be read.
         size: (H, W) to resize image files to.
         wanted: Channels that the model takes, if known.
         most: The most files that it may find; None for any number.
@@ -129,20 +146,22 @@ def open_images(
         images = load_array(path, "images")
         if images.ndim == 0:
             raise InvalidInputError(f"{word!r} must hold images (N, H, W, C), and holds a single value")
-        return ImageSource(images, [str(index) for index in range(len(images))], f"{len(images):,} images of {word}")
-    with reading(word):
-        found = path.iterdir() if path.is_dir() else map(Path, glob.iglob(word, recursive=True))
-        images_found = (each for each in found if each.suffix.lower() in _SUFFIXES and not each.name.startswith("."))
-        files = sorted(itertools.islice(images_found, None if most is None else most + 1))
-    if most is not None and len(files) > most:
-        raise InvalidInputError(f"{word!r} must name the {most:,} images of the run, and names more")
-    if not files:
-        raise InvalidInputError(
-            f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "
-            f"and {word!r} is none"
+        return ImageSource(
+            images,
+            [str(index) for index in range(len(images))],
+            f"{counted(len(images), 'image')} of {word}",
+            has_labels=has_array(path, "labels"),
         )
-    opened = ImageFiles(files, _channels_of_files(files[0], channels, wanted), size)
-    return ImageSource(opened, opened.names, opened.describe())
+    found = find_files(word, most=most)
+    files = ImageFiles(found.paths, _channels_of_files(found.paths, channels, wanted), size)
+    return ImageSource(files, files.names, files.describe(), tuple(found.told()))
+
+
+def tell_unused_labels(source: ImageSource, word: str, labels: str | None) -> list[str]:
+    """Return what to say where the images' file holds labels, and none are asked for."""
+    if labels is not None or not source.has_labels:
+        return []
+    return [f"{word} also holds labels, which are not used; --labels {shlex.quote(word)} uses them"]
 
 
 def parse_size(word: str | None) -> tuple[int, int] | None:
@@ -159,13 +178,33 @@ def parse_size(word: str | None) -> tuple[int, int] | None:
     return int(sides[0]), int(sides[-1])
 
 
-def _channels_of_files(first: Path, channels: Channels, wanted: int | None) -> Literal["grey", "rgb"]:
+def _not_attacked(picture: PIL.Image.Image) -> Iterator[str]:
+    """Yield what an image has, and what is attacked has not."""
+    if picture.getexif().get(_ORIENTATION, 1) != 1:
+        yield TURNED
+    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
+        yield _TRANSPARENT
+    if picture.mode == "CMYK":
+        yield _CMYK
+    frames = 1
+    with contextlib.suppress(Exception):  # whatever is wrong with the others, the first is attacked
+        frames = getattr(picture, "n_frames", 1)
+    if frames > 1:
+        yield _FRAMES
+
+
+def _channels_of_files(paths: Sequence[Path], channels: Channels, wanted: int | None) -> Literal["grey", "rgb"]:
     if channels != "auto":
         return channels
     if wanted in (1, 3):
         return "grey" if wanted == 1 else "rgb"
-    with opened(first) as file, _decoder(file, first) as picture:
-        return "grey" if picture.mode in _GREY_MODES else "rgb"
+    for path in paths[:_LOOKED_AT]:
+        # A file that is damaged is told of when its turn comes.
+        with contextlib.suppress(InvalidInputError), opened(path) as file, _decoder(file, path) as picture:
+            check_depth(picture, file, as_text(path.name))
+            picture.load()
+            return "grey" if picture.mode in _GREY_MODES else "rgb"
+    return "rgb"
 
 
 def _decoder(file: BinaryIO, path: Path) -> PIL.Image.Image:

@@ -9,7 +9,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-from dfa.errors import DfaError, InvalidInputError, told
+from dfa.errors import DfaError, InvalidInputError, told_with_place
 from dfa.files import check_file
 
 
@@ -30,7 +30,9 @@ def load_object(word: str) -> Any:
     except DfaError:
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything, and may end the process
-        raise InvalidInputError(f"cannot import {place!r}: {told(error)}") from error
+        is_missing = isinstance(error, ModuleNotFoundError) and error.name == place
+        cure = f"; go to its folder, or name its file: path/to/{place}.py:{names}" if is_missing else ""
+        raise InvalidInputError(f"cannot import {place!r}: {told_with_place(error)}{cure}") from error
     for name in names.split("."):
         if not hasattr(found, name):
             raise InvalidInputError(f"{place!r} has no {names!r}; it has {_names_in(found)}")

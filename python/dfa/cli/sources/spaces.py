@@ -26,9 +26,10 @@ def parse_epsilon(word: str) -> int | NDArray[Any]:
         return int(word)
     except ValueError:
         pass
+    number, _, divisor = word.partition("/")
     try:
-        share = float(word)
-    except ValueError:
+        share = float(number) / float(divisor or 1)
+    except (ValueError, ZeroDivisionError):
         share = 0.0
     hint = (
         f"; did you mean {max(1, round(share * 255))}, for {max(1, round(share * 255))}/255?" if 0 < share < 1 else ""

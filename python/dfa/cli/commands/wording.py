@@ -1,0 +1,80 @@
+"""Messages of the library in the words of the command line: arguments of Python are options here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+import click
+
+_RENAMED: Final = {
+    "layout": "image_layout",
+    "store": "out",
+    "targets": "target",
+    "vector_oracle": "vector_model",
+}
+"""Arguments whose option has another name; the others have their own."""
+
+_PHRASES: Final = (
+    ("normalizer=dfa.Affine(layout='NCHW')", "--layout NCHW"),
+    ("dfa.Affine(layout='NCHW')", "--layout NCHW"),
+    ("normalizer=...", "--range and --layout"),
+    (" (what was to be saved is still in memory, and can be saved again)", ""),
+    ("resume=True", "dfa resume RUN"),
+    (
+        "pass a larger tolerance",
+        "make a module with oracle = dfa.as_oracle(model, tolerance=...), and give MODULE:oracle as MODEL",
+    ),
+)
+"""What no option alone stands for."""
+
+_ERROR_OF_OTHERS: Final = re.compile(r": [\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b")
+"""Where the words of somebody else begin, which stay as they are."""
+
+_OTHER_SIZE: Final = re.compile(r"(takes (?:inputs|images) of shape \((\d+), (\d+), \d+\)[^;]*); resi.*", re.DOTALL)
+_RESIZED: Final = (
+    r"\1; --size \2x\3 resizes image files, --channels makes them grey or rgb, and a --preprocess function of yours "
+    "does what else it takes"
+)
+
+_WORD: Final = re.compile(
+    r"""
+    (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | \S*/\S* )  # quoted, code, or a path
+    | (?<![\w./=-]) (?P<argument>[a-z]\w*) = (?: (?P<value>'[^'\n]*'|True|False|None|\d[\d.]*) | (?=[\s,;.)]|$) )
+    | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=[ ]must[ ])
+    | (?<![\w./=-]) (?P<name>[a-z]+(?:_[a-z]+)+) (?![\w(=/:]|\.\w)
+    """,
+    re.VERBOSE,
+)
+
+
+def in_options(message: str, command: click.Command | None) -> str:
+    """Return a message with the options of a command in place of arguments.
+
+    Args:
+        message: What an error of the library says. Quoted words, paths, code and errors of others stay as they are.
+        command: The command that was given; None where none was.
+    """
+    if command is None:
+        return message
+    border = _ERROR_OF_OTHERS.search(message)
+    ours, others = (message, "") if border is None else (message[: border.start()], message[border.start() :])
+    for phrase, words in _PHRASES:
+        ours = ours.replace(phrase, words)
+    ours = _OTHER_SIZE.sub(_RESIZED, ours)
+    options = {each.name: each for each in command.params if isinstance(each, click.Option) and each.name}
+    return _WORD.sub(lambda found: _translated(found, options), ours) + others
+
+
+def _translated(found: re.Match[str], options: Mapping[str, click.Option]) -> str:
+    name = found["argument"] or found["subject"] or found["name"]
+    option = options.get(_RENAMED.get(name, name)) if name else None
+    if option is None:
+        return found[0]
+    flag = option.opts[-1]
+    value = found["value"]
+    if value in (None, "None") or (option.is_flag and value == "True"):
+        return flag
+    return f"{flag} {value.lower() if value in ('True', 'False') else shlex.quote(value.strip(chr(39)))}"

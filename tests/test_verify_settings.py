@@ -60,8 +60,10 @@ def change_records(folder, **fields):
 
 def problems(folder, check="settings", **settings):
     verification = dfa.verify(folder, CLASSIFIER, **settings)
-    assert {each.check for each in verification.findings} <= {check}, str(verification)
-    return "; ".join(each.problem for each in verification.findings)
+    # The summary and records.csv are left alone by tests that change a record.
+    findings = [each for each in verification.findings if each.check != "tables"]
+    assert {each.check for each in findings} <= {check}, str(verification)
+    return "; ".join(each.problem for each in findings)
 
 
 @pytest.mark.parametrize("name", ["number", "array", "targeted", "repeated", "shift", "pixels"])

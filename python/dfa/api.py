@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.engine.loop import attack
 from dfa.engine.plan import make_plan
 from dfa.engine.stored import attack_stored
-from dfa.errors import MostSkippedWarning
 from dfa.results.record import Record
 from dfa.results.result import Result
-from dfa.results.skips import tell_skipped_records
+from dfa.results.skips import tell_skipped_records, warn_of_skips
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -124,7 +122,8 @@ def run(
             `.result` likewise.
 
     Warns:
-        MostSkippedWarning: More than half of the images were skipped; it shows labels and answers.
+        MostSkippedWarning: More than half of the images were skipped; it shows labels and answers, and where warnings
+            are errors it carries `.result`.
 
     Source:
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
@@ -155,5 +154,5 @@ def run(
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
     result = attack(plan) if storage is None else attack_stored(plan, storage)
     if skips := tell_skipped_records(result.records, "labels=, and at class_offset= of dfa.TfliteOracle"):
-        warnings.warn(skips, MostSkippedWarning, stacklevel=2)
+        warn_of_skips(skips, result)
     return result

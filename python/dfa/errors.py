@@ -14,6 +14,14 @@ PartialResult: TypeAlias = Any
 """A `dfa.Result`, or None. Not named as such, because `results` lies above this module."""
 
 
+def told(error: BaseException) -> str:
+    """Return an error's kind and words; of a user's error the words may fail themselves."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except BaseException:  # whatever that is, it is of no account here
+        return f"{type(error).__name__}, whose own words fail"
+
+
 class DfaError(Exception):
     """Any error that dfa raises on purpose, `Interrupted` excepted.
 
@@ -102,7 +110,13 @@ class Interrupted(KeyboardInterrupt):
 
 
 class MostSkippedWarning(UserWarning):
-    """More than half of a run's images were skipped, so that it says little; often the labels are wrong."""
+    """More than half of a run's images were skipped, so that it says little; often the labels are wrong.
+
+    Attributes:
+        result: Where warnings are errors, the `Result` of the run, or the report of the audit, that this ended.
+    """
+
+    result: PartialResult = None
 
 
 class StoreError(DfaError, OSError):

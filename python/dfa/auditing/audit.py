@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,9 @@ from dfa.auditing.audit_run import AuditRun
 from dfa.auditing.normalizers import Affine
 from dfa.auditing.roundings import Rounding
 from dfa.checks import is_number, require_count, require_integer
-from dfa.errors import InvalidInputError, MostSkippedWarning
+from dfa.errors import InvalidInputError
 from dfa.oracle.codecs import Codec
+from dfa.results.skips import warn_of_skips
 from dfa.search.goals import Rank
 from dfa.types import Images, ImageSequence
 
@@ -88,6 +88,7 @@ def audit(
             images were finished before it showed, `.result` holds the report on them.
         OracleError: An oracle failed, or its answer cannot be used; `.result` as above.
         Interrupted: On KeyboardInterrupt; `.result` as above.
+        BaseException: Whatever else ends the audit, as it is; `.result` as above.
 
     Warns:
         MostSkippedWarning: More than half of the originals do not count; it shows labels and answers.
@@ -116,7 +117,7 @@ def audit(
         layout=layout,
     ).run(started)
     if skips := report.skips("labels=, and at class_offset= of dfa.TfliteOracle"):
-        warnings.warn(skips, MostSkippedWarning, stacklevel=2)
+        warn_of_skips(skips, report)
     return report
 
 

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, told
 from dfa.types import Images
 
 Vectors: TypeAlias = NDArray[np.floating[Any]]
@@ -304,5 +304,5 @@ def _called(name: str, function: Callable[[Any], Any], argument: Any) -> NDArray
     except Exception as error:
         raise InvalidInputError(
             f"the normalizer's {name.removeprefix('the ')} failed on {argument.dtype} of shape {argument.shape}: "
-            f"{type(error).__name__}: {error}"
+            f"{told(error)}"
         ) from error

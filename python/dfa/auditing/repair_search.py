@@ -16,10 +16,11 @@ from dfa.auditing.repair_report import RepairRecord, RepairReport, RepairStatus,
 from dfa.auditing.roundings import ROUNDING_SLACK
 from dfa.auditing.vectors import GivenVectors
 from dfa.engine.inputs import Inputs, StreamIds
+from dfa.errors import SpaceError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.search.goals import Targets, check_label_range, resolve_targets
-from dfa.search.objectives import found_class, is_adversarial, measure, predicted
-from dfa.types import Classes, DegreeFunction, Image, Images, Scores
+from dfa.search.objectives import found_class, is_adversarial, predicted, true_degrees
+from dfa.types import Classes, DegreeFunction, Degrees, Image, Images, Indices, Scores
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Repair:
         self.lattice.propose(slots, nearest)
         goals = (clean.classes if clean.targets is None else clean.targets)[rows]
         answers = self.gate.ask(nearest, indices[rows], Purpose.VERIFICATION)
-        degrees, classes = measure(self.degree, answers, goals), self._found(answers, goals)
+        degrees, classes = self._judged(answers, goals, indices[rows])
         self.lattice.tell(slots, degrees)
         distances = np.abs(levels - originals).reshape(len(rows), -1).max(axis=1)
         begun = []
@@ -174,9 +175,11 @@ class Repair:
             self._skip(clean, row, "the vector is not adversarial")
         return rows[adversarial], vectors[adversarial]
 
-    def _found(self, scores: Scores, goals: Classes) -> Classes:
-        """Return the class of each image, a tie counted against the attack."""
-        return found_class(scores, goals, is_targeted=self.targets is not None)
+    def _judged(self, scores: Scores, goals: Classes, indices: Indices) -> tuple[Degrees, Classes]:
+        """Return the degree of each image, and its class; a tie counts against the attack."""
+        is_targeted = self.targets is not None
+        degrees = true_degrees(self.degree, scores, goals, indices, is_targeted=is_targeted)
+        return degrees, found_class(scores, goals, is_targeted=is_targeted)
 
     def _why_skipped(self, index: int, class_before: int, target: int | None) -> str:
         if self.labels is not None and self.labels[index] != class_before:
@@ -208,13 +211,14 @@ class Repair:
             stages.append(Stage[stage.name])
         if not asked:
             return []
-        # A copy, because what the oracle has had in its hands is no image to keep.
-        images = self.batch[: len(asked)].copy()
+        images = self.batch[: len(asked)]
         indices = np.array([each.index for each in asked], dtype=np.int64)
-        scores = self.gate.ask(self.batch[: len(asked)], indices, Purpose.ATTACK)
-        if not np.array_equal(images, self.batch[: len(asked)]):
+        # A copy goes to the oracle: what it has had in its hands is no image to keep.
+        given = images.copy()
+        scores = self.gate.ask(given, indices, Purpose.ATTACK)
+        if not np.array_equal(images, given):
             raise self.gate.changed_batch()
-        degrees = measure(self.degree, scores, np.array([each.goal for each in asked], dtype=np.int64))
+        degrees, _ = self._judged(scores, np.array([each.goal for each in asked], dtype=np.int64), indices)
         self.lattice.tell(np.array([each.slot for each in asked]), degrees)
         for each, degree in zip(asked, degrees.tolist(), strict=True):
             each.record["degree"] = min(each.record["degree"], degree)
@@ -234,7 +238,7 @@ class Repair:
         indices = np.array([each.index for each, _, _ in found], dtype=np.int64)
         goals = np.array([each.goal for each, _, _ in found], dtype=np.int64)
         scores = self.gate.ask(np.stack([image for _, _, image in found]), indices, Purpose.VERIFICATION)
-        degrees, classes = measure(self.degree, scores, goals), self._found(scores, goals)
+        degrees, classes = self._judged(scores, goals, indices)
         for (each, stage, image), degree, answer in zip(found, degrees, classes, strict=True):
             if degree == 0:
                 self._finish(each, RepairStatus.REPAIRED, image, int(answer), stage)
@@ -255,6 +259,11 @@ class Repair:
         linf = None
         if image is not None:
             linf = int(np.abs(image.astype(np.int64) - search.original).max())
+            if linf > self.epsilon[search.index]:
+                raise SpaceError(
+                    f"what was found for image {search.index} lies {linf} grey levels from the original, of "
+                    f"{self.epsilon[search.index]} allowed; this is a defect of dfa, please report it"
+                )
             self.images[search.index] = image
         self.records[search.index] = RepairRecord(
             **search.record,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import as_array, as_length, as_text
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, told
 from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
 
@@ -101,7 +101,7 @@ class Inputs:
         except InvalidInputError as error:
             raise InvalidInputError(f"image {index}: {error}") from error
         except Exception as error:  # a user's sequence may raise anything
-            raise InvalidInputError(f"image {index} cannot be read: {type(error).__name__}: {error}") from error
+            raise InvalidInputError(f"image {index} cannot be read: {told(error)}") from error
         problem = self.form.why_not(image)
         if problem:
             raise InvalidInputError(f"image {index} {problem}")

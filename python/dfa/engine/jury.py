@@ -18,7 +18,7 @@ from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
-from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
+from dfa.types import Classes, Degrees, Image, Indices, Scores
 
 _MOST_TURNS: Final = 8
 """Batches of candidates that are sent while a claim waits for others with which it shares a call."""
@@ -89,7 +89,7 @@ class Jury:
         self._verdicts: dict[int, Verdict] = {}
         self._turns = 0
 
-    def doubt(self, degrees: Degrees, images: Images, indices: Indices, goals: Classes) -> Degrees:
+    def doubt(self, degrees: Degrees, hits: Mapping[int, Image], indices: Indices, goals: Classes) -> Degrees:
         """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
 
         Any other keeps its place in the search, with the mean degree of its repeated answers: one lucky answer of a
@@ -106,7 +106,10 @@ class Jury:
             # Of each image the first.
             rows = sorted({int(indices[row]): row for row in reversed(waiting)}.values())
             repeated = self._oracle.ask_repeatedly(
-                images[rows], indices[rows], Purpose.VERIFICATION, times=self._plan.confirmation.of
+                np.stack([hits[row] for row in rows]),
+                indices[rows],
+                Purpose.VERIFICATION,
+                times=self._plan.confirmation.of,
             )
             confirmed = set()
             for row, scores in zip(rows, repeated, strict=True):

@@ -7,7 +7,6 @@ they fall into different batches. So results do not depend on the batch size.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -22,11 +21,12 @@ from dfa.engine.scoring import degrees_of
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
-from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError
+from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
+from dfa.runs.store import FILES
 from dfa.types import Image
 
 
@@ -53,12 +53,16 @@ def attack(plan: Plan) -> Result:
     except BaseException as error:
         with interrupts_held_back() as interrupts:
             loop.keep_answers(error)
-            partial = loop.partial_result(f"the run ended: {error if isinstance(error, DfaError) else repr(error)}")
+            reason = str(error) if isinstance(error, DfaError) else told(error)
+            partial = loop.partial_result(f"the run ended: {reason}")
         if interrupts.came:
-            raise Interrupted(f"interrupted, after this: {error}", result=partial) from error
-        # What was written in C may not take it.
-        with suppress(AttributeError):
+            raise Interrupted(f"interrupted, after this: {reason}", result=partial) from error
+        try:
             error.result = partial  # type: ignore[attr-defined]
+        except (AttributeError, TypeError):
+            ended = DfaError(f"the run ended with an error that cannot carry its result: {reason}")
+            ended.result = partial
+            raise ended from error
         raise
 
 
@@ -152,6 +156,7 @@ class Loop:
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
+        self._oracle.take_back()
         self._ledger.settle_kept()
         for place in list(self._window.jobs):
             draft = self._draft(place)
@@ -177,9 +182,9 @@ class Loop:
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
-            self._window.check_hits(degrees)
+            hits = self._window.hits(degrees)
         if self._plan.confirmation.is_repeated:
-            degrees = self._jury.doubt(degrees, flight.candidates, flight.indices, flight.goals)
+            degrees = self._jury.doubt(degrees, hits, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
             for place in self._window.tell(degrees, self._stopwatch.lap() / len(degrees)):
                 self._retire(place)
@@ -234,8 +239,10 @@ class Loop:
 
     def _profile(self) -> Profile:
         counts, seconds, wall = self._gate.counts, self._stopwatch.seconds, self._stopwatch.wall()
-        rows_sent, batches = self._window.rows_sent, self._window.batches
+        # As the gate counts them: what the window had sent may have waited for the oracle when the run ended.
+        rows_sent, batches = counts[Purpose.ATTACK], self._gate.calls[Purpose.ATTACK]
         logical = rows_sent + counts[Purpose.CLEAN] + counts[Purpose.VERIFICATION]
+        sent, files = (0, 0) if self._plan.store is None else (self._plan.store.sent(), self._plan.store.sent(FILES))
         return Profile(
             wall=wall,
             oracle=self._gate.seconds[Purpose.ATTACK],
@@ -246,7 +253,8 @@ class Loop:
             batches=batches,
             clean=counts[Purpose.CLEAN],
             verification=counts[Purpose.VERIFICATION],
-            resent=0 if self._plan.store is None else self._plan.store.sent() - logical,
+            files=files,
+            resent=0 if self._plan.store is None else sent - files - logical,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,7 +10,8 @@ from dfa.engine.file_answers import FileAnswers
 from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
-from dfa.errors import DfaError, Interrupted, StoreError
+from dfa.engine.sameness import check_ended
+from dfa.errors import Interrupted, StoreError, told
 from dfa.results.result import Result
 from dfa.runs.loading import load
 from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journal_rows
@@ -37,18 +37,30 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
     }
     folder = Path(storage.folder)
-    if storage.resume and holds_run(folder) and not holds_nothing_paid(folder):
-        rows = journal_rows(folder)
-        if rows.is_over:
-            check_alike(folder, about)
-            check_images(folder, rows.digests)
-            return replace(load(folder), oracle=plan.oracle)
-        store = Store.resume(folder, about, interval=storage.interval)
-    else:
-        epsilon = plan.config["epsilon"]
-        store = Store.begin(folder, about, epsilon=epsilon, interval=storage.interval, overwrite=storage.overwrite)
-    with closing(store):
-        return _attack(replace(plan, store=store), store)
+    is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
+    if is_there and (rows := journal_rows(folder)).is_over:
+        check_alike(folder, about)
+        check_images(folder, rows.digests)
+        result = load(folder)
+        check_ended(folder, plan, result.records)
+        return replace(result, oracle=plan.oracle)
+    # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
+    with interrupts_held_back() as interrupts:
+        if is_there:
+            store = Store.resume(folder, about, interval=storage.interval)
+        else:
+            epsilon = plan.config["epsilon"]
+            store = Store.begin(folder, about, epsilon=epsilon, interval=storage.interval, overwrite=storage.overwrite)
+    try:
+        if interrupts.came:
+            raise KeyboardInterrupt
+        result = _attack(replace(plan, store=store), store)
+    finally:
+        with interrupts_held_back() as interrupts:
+            store.close()
+    if interrupts.came:
+        raise Interrupted("interrupted when the run had ended; its `result` is in this error", result=result)
+    return result
 
 
 def _attack(plan: Plan, store: Store) -> Result:
@@ -59,14 +71,16 @@ def _attack(plan: Plan, store: Store) -> Result:
         with interrupts_held_back() as interrupts:
             _save_partial(error, store)
         if interrupts.came and not isinstance(error, Interrupted):
-            raise Interrupted(f"interrupted, after this: {error}", result=getattr(error, "result", None)) from error
+            raise Interrupted(
+                f"interrupted, after this: {told(error)}", result=getattr(error, "result", None)
+            ) from error
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store, result.profile))
         store.end()
-    except DfaError as error:
-        error.result = result
+    except Exception as error:
+        error.result = result  # type: ignore[attr-defined]
         raise
     except KeyboardInterrupt as error:
         raise Interrupted(

@@ -152,18 +152,21 @@ class Window:
         """Return the batch that is answered next, or None if nothing is under way."""
         return self._flights[0] if self._flights else None
 
-    def check_hits(self, degrees: Degrees) -> None:
-        """Make sure that the hits of the batch that was answered are what the oracle was given.
+    def hits(self, degrees: Degrees) -> dict[int, Image]:
+        """Return the hits of the batch that was answered, by row, in memory that the oracle has not had.
 
         Raises:
             OracleError: The oracle has changed its batch.
         """
         flight = self._flights[0]
+        hits: dict[int, Image] = {}
         for row in np.flatnonzero(degrees == 0.0).tolist():
             given = self._places.row(row)[np.newaxis]
             shown = self._plan.space.show(given, partial(self._originals, flight.indices[row : row + 1]))
             if not np.array_equal(shown[0], flight.candidates[row]):
                 raise self._gate.changed_batch()
+            hits[row] = shown[0]
+        return hits
 
     def tell(self, degrees: Degrees, seconds: float) -> list[int]:
         """Record the degrees of the batch that was answered, and return the places whose searches end.
@@ -253,6 +256,7 @@ class Window:
             images: Their originals.
         """
         self.batches, self.rows_sent = document["batches"], document["rows_sent"]
+        self._gate.calls[Purpose.ATTACK], self._gate.counts[Purpose.ATTACK] = self.batches, self.rows_sent
         self._places.load(blobs["places"], time.monotonic())
         for draft, (place, _, degree) in zip(drafts, document["jobs"], strict=True):
             self.jobs[place] = Job(draft, images[draft.index], degree)

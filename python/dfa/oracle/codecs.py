@@ -22,7 +22,7 @@ import numpy as np
 import PIL.features
 import PIL.Image
 
-from dfa.errors import InvalidInputError, MissingDependencyError
+from dfa.errors import InvalidInputError, MissingDependencyError, told
 from dfa.types import Image
 
 _KNOWN: Final = "'png', 'webp', 'jpeg:QUALITY' with a quality of 1..100, 'none', or a dfa.Codec"
@@ -78,8 +78,7 @@ class Codec:
             back = np.asarray(self.function(image))
         except Exception as error:  # a user's codec, and Pillow, may raise anything
             raise InvalidInputError(
-                f"the codec {self.name!r} failed on image {index}, {image.dtype} of shape {image.shape}: "
-                f"{type(error).__name__}: {error}"
+                f"the codec {self.name!r} failed on image {index}, {image.dtype} of shape {image.shape}: {told(error)}"
             ) from error
         if back.shape != image.shape:
             raise InvalidInputError(

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer
+from dfa.errors import BudgetExceededError, DfaError, InvalidInputError, OracleError, PartialAnswer, told
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
-from dfa.oracle.parts import Part, part_of
+from dfa.oracle.parts import Part, partial_answer
 from dfa.types import Indices, Scores
 
 
@@ -117,7 +117,7 @@ class Gate:
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
                 f"the oracle {self._oracle.name!r} could not get ready for batches of up to {batch_size} "
-                f"images of shape {shape}: {type(error).__name__}: {error}"
+                f"images of shape {shape}: {told(error)}"
             ) from error
 
     def ask(self, images: NDArray[Any], indices: Indices, purpose: Purpose) -> Scores:
@@ -199,31 +199,25 @@ class Gate:
 
     def _answer(self, images: NDArray[Any], purpose: Purpose) -> Answer:
         """Return the oracle's raw answer as arrays, and time it."""
-        # Attack queries are many, and whoever sends them writes anew what is kept of them.
-        kept = None if purpose is Purpose.ATTACK else images.copy()
+        # The oracle is given a copy, so that the caller's images stay what they are; but attack queries are many, and
+        # whoever sends them writes anew what is kept of them.
+        given = images if purpose is Purpose.ATTACK else images.copy()
         started = time.perf_counter()
         try:
             # Inside the clock: a framework may only compute when its answer is read.
-            answer = self._reader.arrays(self._oracle.scores(images))
+            answer = self._reader.arrays(self._oracle.scores(given))
         except PartialAnswer as error:
-            self._check_unchanged(kept, images)
-            part = part_of(error, self._reader, len(images))
-            why = "" if error.cause is None else f": {type(error.cause).__name__}: {error.cause}"
-            raise PartialAnswer(
-                *part,
-                error.cause,
-                message=f"the oracle {self._oracle.name!r} answered {len(part.rows)} of {len(images)} images{why}",
-            ) from error
+            self._check_unchanged(given, images)
+            raise partial_answer(error, self._reader, len(images), self._oracle.name) from error
         except (DfaError, KeyboardInterrupt):
             raise
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result
             raise OracleError(
-                f"the oracle {self._oracle.name!r} failed on a batch of shape {images.shape}: "
-                f"{type(error).__name__}: {error}"
+                f"the oracle {self._oracle.name!r} failed on a batch of shape {images.shape}: {told(error)}"
             ) from error
         finally:
             self.seconds[purpose] += time.perf_counter() - started
-        self._check_unchanged(kept, images)
+        self._check_unchanged(given, images)
         return answer
 
     def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part) -> Answer:
@@ -237,6 +231,6 @@ class Gate:
             part = known.with_part(Part(rest[error.rows], error.answers))
             raise PartialAnswer(*part, error.cause, message=str(error)) from error
 
-    def _check_unchanged(self, kept: NDArray[Any] | None, images: NDArray[Any]) -> None:
-        if kept is not None and not np.array_equal(kept, images, equal_nan=images.dtype.kind == "f"):
+    def _check_unchanged(self, given: NDArray[Any], images: NDArray[Any]) -> None:
+        if given is not images and not np.array_equal(given, images, equal_nan=images.dtype.kind == "f"):
             raise self.changed_batch()

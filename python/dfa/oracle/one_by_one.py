@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from dfa.errors import PartialAnswer
 from dfa.oracle.base import ScoreKind
 from dfa.oracle.callable import CallableOracle
+from dfa.oracle.raw import on_host
 
 
 class OneByOne(CallableOracle):
@@ -35,7 +37,8 @@ class OneByOne(CallableOracle):
         answers: list[Any] = []
         for image in batch:
             try:
-                answers.append(self._function(image))
+                # Arrays of their own: a function may use the memory of its answer again for the next image.
+                answers.append(_kept(self._function(image)))
             except KeyboardInterrupt:
                 raise
             except BaseException as error:  # a user's function may raise anything, and ask the process to exit
@@ -46,3 +49,8 @@ class OneByOne(CallableOracle):
         """Return what a function of a batch would have answered."""
         is_pair = self.returns in (ScoreKind.TOP_K, ScoreKind.TOP_1)
         return tuple(map(list, zip(*answers, strict=True))) if is_pair and answers else answers
+
+
+def _kept(answer: Any) -> Any:
+    """Return an answer about one image in memory of its own."""
+    return copy.deepcopy(on_host(answer))

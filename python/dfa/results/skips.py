@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from dfa.errors import MostSkippedWarning
 from dfa.results.record import Record, Status
 
 _SHOWN: Final = 3
@@ -61,3 +63,12 @@ def tell_skips(
             parts.append(f"most answers are the label {word} 1, so the ids seem to be off by one")
     parts.append(f"look at {cure}")
     return "; ".join(parts)
+
+
+def warn_of_skips(text: str, result: object) -> None:
+    """Warn the caller of a public function; where warnings are errors, this one carries what was found."""
+    try:
+        warnings.warn(text, MostSkippedWarning, stacklevel=3)
+    except MostSkippedWarning as warning:
+        warning.result = result
+        raise

@@ -31,8 +31,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import InvalidInputError, ObjectiveError
-from dfa.types import Classes, DegreeFunction, Degrees, Scores
+from dfa.errors import InvalidInputError, ObjectiveError, told
+from dfa.types import Classes, DegreeFunction, Degrees, Indices, Scores
 
 SMALLEST_DEGREE: Final[float] = float(np.finfo(np.float64).tiny)
 """The smallest positive normal double: the degree of an image that is not adversarial by a tie only."""
@@ -328,13 +328,17 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
             image.
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
+    is_ours = getattr(function, "__module__", None) == __name__
     try:
-        answer: Any = np.asarray(function(scores, classes))
+        # A user's function may write into what it is given, and use the memory of what it returns again.
+        given = (scores, classes) if is_ours else (scores.copy(), classes.copy())
+        answer: Any = np.asarray(function(*given))
+        answer = answer if is_ours else answer.copy()
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # also what asks the process to exit: a run does not end without its result
         raise ObjectiveError(
-            f"the degree function {name} failed on scores of shape {scores.shape}: {type(error).__name__}: {error}"
+            f"the degree function {name} failed on scores of shape {scores.shape}: {told(error)}"
         ) from error
     if answer.shape != classes.shape:
         raise ObjectiveError(
@@ -352,6 +356,51 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
             f"it gave {degrees[row]} in row {row}"
         )
     return degrees
+
+
+def true_degrees(
+    function: DegreeFunction, scores: Scores, goals: Classes, indices: Indices, *, is_targeted: bool
+) -> Degrees:
+    """Return the degrees of a batch like `measure`, and see to it that a degree of 0 means success.
+
+    A degree of 0 for an image that is not adversarial would end its search for nothing, and is refused. Only a tie,
+    which a user's function may well take for success, is given the smallest degree instead.
+
+    Args:
+        function: The degree function.
+        scores: float64, (B, K), probabilities.
+        goals: int64, (B,), 0..K-1: the target classes, or in an untargeted run the original ones.
+        indices: int64, (B,): the image of each row, for the message.
+        is_targeted: Which of the two the goals are.
+
+    Returns:
+        float64, (B,), finite, >= 0; 0 exactly where the function says 0 and the image is adversarial.
+
+    Raises:
+        ObjectiveError: As of `measure`; or a degree is 0 for an image that is not adversarial.
+    """
+    degrees = measure(function, scores, goals)
+    zero = np.flatnonzero(degrees == 0.0)
+    if not zero.size:
+        return degrees
+    own = goals[zero]
+    is_true = is_adversarial(scores[zero], own, is_targeted=is_targeted)
+    if is_true.all():
+        return degrees
+    is_top = scores[zero] == scores[zero].max(axis=1, keepdims=True)
+    is_tied = is_top[np.arange(len(zero)), own] & (is_top.sum(axis=1) > 1)
+    wrong = np.flatnonzero(~is_true & ~is_tied)
+    if wrong.size:
+        row = int(wrong[0])
+        found = predicted(scores[zero[row], np.newaxis])[0]
+        wanted = f"the target {own[row]}" if is_targeted else f"another than {own[row]}"
+        raise ObjectiveError(
+            f"the degree function must return 0 only for adversarial images; it returned 0 for a candidate of "
+            f"image {indices[zero[row]]} whose class is {found}, where {wanted} was wanted"
+        )
+    corrected: Degrees = degrees.copy()
+    corrected[zero[~is_true]] = SMALLEST_DEGREE
+    return corrected
 
 
 def _left(scores: Scores, classes: Classes, labels: Classes) -> NDArray[np.bool_]:

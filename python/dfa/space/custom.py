@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.errors import InvalidInputError, SpaceError
+from dfa.errors import InvalidInputError, SpaceError, told
 from dfa.originals import Form
 from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
@@ -102,12 +102,13 @@ class BoundCustom(BoundSpace):
         return self._nothing
 
     def show(self, rows: NDArray[np.uint8], originals: Callable[[], Array]) -> Array:
-        """Return what the user's renderer makes of the vectors."""
+        """Return what the user's renderer makes of the vectors, in memory that the renderer has no part of."""
         given = originals()
         try:
-            shown = np.asarray(self._space.render(given, rows.reshape(len(rows), -1).view(np.int16)))
+            # It may write into what it is given, and use the memory of what it returns again.
+            shown = np.array(self._space.render(given.copy(), rows.reshape(len(rows), -1).view(np.int16).copy()))
         except Exception as error:  # a user's function may raise anything
-            raise SpaceError(f"the space's renderer failed: {type(error).__name__}: {error}") from error
+            raise SpaceError(f"the space's renderer failed: {told(error)}") from error
         if shown.shape != given.shape or shown.dtype != given.dtype:
             raise SpaceError(
                 f"the space's renderer must return what is like the originals, {given.dtype} of shape {given.shape}, "
@@ -131,9 +132,10 @@ class BoundCustom(BoundSpace):
         if self._space.measure is None:
             return {}
         try:
-            return {str(name): float(value) for name, value in self._space.measure(original, shown, x).items()}
+            given = (each.copy() for each in (original, shown, x))
+            return {str(name): float(value) for name, value in self._space.measure(*given).items()}
         except Exception as error:  # a user's function may raise anything
-            raise SpaceError(f"the space's measure failed: {type(error).__name__}: {error}") from error
+            raise SpaceError(f"the space's measure failed: {told(error)}") from error
 
 
 def _checked(name: str, values: ArrayLike, num_images: int) -> NDArray[np.int16]:

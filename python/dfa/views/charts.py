@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +56,21 @@ class Series:
     most: float
 
 
+@contextlib.contextmanager
+def _own_looks() -> Iterator[None]:
+    """Draw as matplotlib does by default, whatever a matplotlibrc says: one may lie in the folder that one is in.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    matplotlib = _matplotlib()
+    # Setting a backend would load it.
+    looks = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with matplotlib.rc_context({**looks, "text.usetex": False}):
+        yield
+
+
+@_own_looks()
 def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, height: float = 3.1) -> Figure:
     """Return the share of the attacked images that had fallen, over what it took (logarithmic).
 
@@ -68,24 +84,25 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
-    lines: list[Any] = []
+    lines = []
     for place, each in enumerate(series):
         x, y = _steps(each)
-        lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2, label=each.name)
+        lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2)
     _make_logarithmic(axes)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
     if len(series) > 1:
-        # Names are text, and no formula, and none is hidden for how it begins; matplotlib would take labels otherwise.
-        legend = axes.legend(lines, PALETTE[: len(lines)], frameon=False, loc="lower right", labelcolor=_INK)
+        # Texts are set afterwards: a label that begins with an underscore would be left out, and dollars be a formula.
+        legend = axes.legend(lines, map(str, range(len(lines))), frameon=False, loc="lower right", labelcolor=_INK)
         for text, each in zip(legend.get_texts(), series, strict=True):
             text.set_parse_math(False)
-            text.set_text(_printable(each.name))
+            text.set_text(_short(each.name))
     return figure
 
 
+@_own_looks()
 def class_chart(
     queries: Mapping[int, NDArray[np.float64]], name: Callable[[int], str] = str, *, width: float = 5.2
 ) -> Figure:
@@ -126,6 +143,7 @@ def _printable(name: str) -> str:
     return "".join(each if each.isprintable() else " " for each in name)
 
 
+@_own_looks()
 def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     """Return one bar of where the time went.
 
@@ -150,6 +168,7 @@ def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     return figure
 
 
+@_own_looks()
 def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = 5.2) -> Figure:
     """Return how many images each call carried, over the time of the run.
 
@@ -182,8 +201,8 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
     """
     matplotlib = _matplotlib()
     buffer = io.StringIO()
-    # Text stays text, so it has the page's font.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
+    # Text stays text, so it has the page's font; ids are the chart's own, so that two charts do not clash.
+    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -207,7 +226,8 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
         def _repr_svg_(self) -> str:
             """Show in a notebook, whatever its matplotlib backend."""
             buffer = io.StringIO()
-            self.savefig(buffer, format="svg")
+            with _own_looks():
+                self.savefig(buffer, format="svg")
             return buffer.getvalue()
 
     figure = Chart(figsize=(width, height), layout="constrained")

@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.documents import Command, RunDocument, parse_command
 from dfa.runs.folder import write_text
-from dfa.runs.saved_run import holds_run, read_run_json
+from dfa.runs.saved_run import holds_run, read_run_json, shape_of
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image
@@ -152,6 +153,16 @@ class _View:
         parts = [str(oracle[name]) for name in ("framework", "backend") if oracle.get(name)]
         framework = f" ({' on '.join(parts)})" if parts else ""
         return f"{oracle.get('name', 'the oracle')}{framework}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the images; empty where the run does not tell."""
+        return shape_of(self.config) or ()
+
+    @property
+    def verification(self) -> str:
+        """Return the command that checks the files."""
+        return f"dfa verify {_shell_word(str(self.folder))} --model MODEL"
 
     @property
     def space(self) -> str:
@@ -352,7 +363,7 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
     command = None if about is None else about.command
     if command:
         given = _command(command)
-        words = ["dfa", "attack", given.model, given.images, *(["--epsilon", given.epsilon] if given.epsilon else [])]
+        words = ["--epsilon", given.epsilon] if given.epsilon else []
         single = ("labels", "target", "objective", "returns", "preprocess", "size", "class_names", "image_layout")
         named = {name: command.get(name) for name in single}
         named["preset"] = given.preset if given.preset != "default" else None
@@ -361,16 +372,23 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
             if value is not None:
                 text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 words += [f"--{name.replace('_', '-')}", text]
-        return f"cd {shlex.quote(given.folder)}\n{shlex.join(words)}"
+        what = [given.model, given.images]
+        # A word that begins with a dash would be an option.
+        words = [*words, "--", *what] if any(word.startswith("-") for word in what) else [*what, *words]
+        return f"cd {_shell_word(given.folder)}\n{' '.join(map(_shell_word, ['dfa', 'attack', *words]))}"
     config = result.config
     optimizer = config.get("optimizer") or {}
-    fields = ", ".join(
-        f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+    given_fields = {
+        name: tuple(value) if isinstance(value, list) else value
         for name, value in optimizer.items()
         if not isinstance(value, dict)
+    }
+    # The folder's words may be anybody's, and what stands here may be run.
+    fields = ", ".join(
+        f"{name}={value!r}" if name.isidentifier() else f"**{ {name: value}!r}" for name, value in given_fields.items()
     )
     targets = config.get("targets")
-    goal = f"dfa.rank({targets['j']})" if isinstance(targets, dict) and "j" in targets else repr(targets)
+    goal = f"dfa.rank({targets['j']!r})" if isinstance(targets, dict) and "j" in targets else repr(targets)
     epsilon, space = config.get("epsilon"), config.get("space")
     lines = [
         "import dfa",
@@ -399,8 +417,22 @@ def _command(command: object) -> Command:
 
 def _space_words(space: Mapping[str, Any]) -> str:
     """Return how a search space is written in Python; of a user's, its name."""
-    read = read_space(space)
-    return f"dfa.{space['kind']}(...)" if read is None else f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
+    read, kind = read_space(space), str(space["kind"])
+    if read is None:
+        return f"dfa.{kind}(...)" if kind.isidentifier() else "..."
+    return f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
+
+
+def _shell_word(word: str) -> str:
+    """Return a word as a shell takes it, on one line whatever is in it."""
+    if word.isprintable():
+        return shlex.quote(word)
+    try:
+        raw = os.fsencode(word)
+    except UnicodeEncodeError:
+        raw = word.encode(errors="backslashreplace")
+    kept = set(range(32, 127)) - set(b"\\'")
+    return f"$'{''.join(chr(each) if each in kept else f'{chr(92)}x{each:02x}' for each in raw)}'"
 
 
 def _percent(rate: float) -> str:

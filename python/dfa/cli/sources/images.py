@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,7 +103,12 @@ class ImageSource:
 
 
 def open_images(
-    word: str, *, channels: Channels = "auto", size: tuple[int, int] | None = None, wanted: int | None = None
+    word: str,
+    *,
+    channels: Channels = "auto",
+    size: tuple[int, int] | None = None,
+    wanted: int | None = None,
+    most: int | None = None,
 ) -> ImageSource:
     """Return the images that a word names: a folder, a glob, a .npy or a .npz file.
 
@@ -111,9 +117,10 @@ def open_images(
         channels: Of image files. "auto" is what the model takes, or else what the first file has.
         size: (H, W) to resize image files to.
         wanted: Channels that the model takes, if known.
+        most: The most files that it may find; None for any number.
 
     Raises:
-        InvalidInputError: It names no image, or an array of another kind.
+        InvalidInputError: It names no image, too many, or an array of another kind.
     """
     path = Path(word)
     if path.suffix in (".npy", ".npz"):
@@ -124,8 +131,11 @@ def open_images(
             raise InvalidInputError(f"{word!r} must hold images (N, H, W, C), and holds a single value")
         return ImageSource(images, [str(index) for index in range(len(images))], f"{len(images):,} images of {word}")
     with reading(word):
-        files = sorted(path.iterdir()) if path.is_dir() else sorted(map(Path, glob.glob(word, recursive=True)))
-    files = [each for each in files if each.suffix.lower() in _SUFFIXES and not each.name.startswith(".")]
+        found = path.iterdir() if path.is_dir() else map(Path, glob.iglob(word, recursive=True))
+        images_found = (each for each in found if each.suffix.lower() in _SUFFIXES and not each.name.startswith("."))
+        files = sorted(itertools.islice(images_found, None if most is None else most + 1))
+    if most is not None and len(files) > most:
+        raise InvalidInputError(f"{word!r} must name the {most:,} images of the run, and names more")
     if not files:
         raise InvalidInputError(
             f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.cli.sources.objects import load_object
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
 from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
 
@@ -45,7 +45,7 @@ def load_model(word: str) -> Any:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds, also of custom layers
         raise InvalidInputError(
-            f"Keras cannot load {word!r}: {type(error).__name__}: {error}\n(custom layers? load the model in a module "
+            f"Keras cannot load {word!r}: {told(error)}\n(custom layers? load the model in a module "
             "of yours, and pass module:attribute)"
         ) from error
 

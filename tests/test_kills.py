@@ -18,7 +18,7 @@ import PIL.Image
 import pytest
 
 import dfa
-from dfa.runs.saved_run import has_ended, holds_nothing_paid, holds_run
+from dfa.runs.saved_run import holds_nothing_paid, holds_run, journal_rows
 from outcomes import timeless
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import INTERVAL, assert_same, run_whole
@@ -177,7 +177,7 @@ def kill_until_it_ends(zygote, tmp_path, settings, moments, most_kills):
     probes = 0
     while status != 0:
         # Killed after its last word: it is read back, once four originals have shown that the oracle is the same.
-        probes += 4 * (holds_run(folder) and not holds_nothing_paid(folder) and has_ended(folder))
+        probes += 4 * (holds_run(folder) and not holds_nothing_paid(folder) and journal_rows(folder).is_over)
         patience = moments.uniform(0.0, 0.25) if kills < most_kills else None
         status = zygote.run(folder, log, settings, seconds=patience)
         assert status in (0, -signal.SIGKILL)

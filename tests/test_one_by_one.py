@@ -152,7 +152,7 @@ def test_answers_that_do_not_fit_those_of_before_are_refused(answer):
 
 @pytest.mark.parametrize("rows", [[0, 0], [4], [-1], [0.5], [[0]], 3, None, [True], ["0"]])
 def test_rows_must_be_places_in_the_batch(rows):
-    with pytest.raises(OracleError, match=r"rows of a PartialAnswer must be distinct integers of 0\.\.3.*, got"):
+    with pytest.raises(OracleError, match=r"^the rows of a PartialAnswer must be distinct integers of 0\.\.3.*, got"):
         send(partly(rows, brightness(IMAGES[:1])))
 
 

@@ -174,6 +174,8 @@ def test_a_failure_costs_the_rows_that_were_not_answered_and_no_more(tmp_path):
     assert len(function.batches[41]) == 1
     np.testing.assert_array_equal(function.batches[41][0], function.batches[39][1])
     assert result.profile.resent == 1 + len(function.batches[40])
+    # What waited behind the failure was no call yet.
+    assert sum(result.profile.calls_over_time.calls) == result.profile.batches + 1
 
 
 def test_what_is_met_first_behind_the_failure_says_why(tmp_path):

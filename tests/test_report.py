@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,6 +80,15 @@ def test_no_matplotlibrc_says_how_it_looks(run, page, tmp_path):
         assert drawn(tmp_path / "evil")[0] == plain[0]
         assert not re.search("Evil|#ff0000", drawn(tmp_path / "evil")[1])
         assert all(matplotlib.rcParams[name] in (value, [value]) for name, value in evil.items())
+
+
+def test_a_matplotlibrc_that_cannot_be_read_is_named(run, tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff")
+    code = "import sys, dfa.views.report as report; report.write_report(*sys.argv[1:])"
+    words = [sys.executable, "-c", code, str(run), str(tmp_path / "report.html")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert "MissingDependencyError: charts need matplotlib, which cannot be imported: UnicodeDecodeError" in done.stderr
+    assert "is there a matplotlibrc in the current folder?" in done.stderr
 
 
 def test_it_says_what_the_run_found(run, page):

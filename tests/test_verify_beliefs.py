@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.runs import measuring
 from dfa.runs import questions as questions_module
 from dfa.runs.image_files import encode_image
 from dfa.runs.journal import Picture, digest_of_row
@@ -189,6 +190,13 @@ def test_probabilities_are_held_against_the_answers(run, fields):
     assert "probability" in check(run)
 
 
+def test_that_an_oracle_shows_something_else_is_said(run):
+    edit(run, {"oracle": {"returns": "label"}}, lambda row: {"probability_after": 1.0})
+    verification = dfa.verify(run, CLASSIFIER)
+    assert "probability" not in verification.checked
+    assert "the probabilities on record are not compared" in str(verification)
+
+
 @pytest.mark.parametrize("number", [-0.1, 7.0])
 def test_a_probability_lies_between_0_and_1(run, number):
     edit(run, row=lambda row: {"probability_before": number})
@@ -250,9 +258,31 @@ def test_an_epsilon_is_per_image_or_per_coordinate_as_its_shape_tells(tmp_path):
         dfa.verify(tmp_path, oracle, epsilon=np.array([2**64 - 1] * 3, np.uint64))
 
 
+@pytest.mark.parametrize("part", [1, 18, 40, 10**6])
+def test_an_image_is_measured_as_a_whole_in_whatever_parts(monkeypatch, part):
+    monkeypatch.setattr(measuring, "_PART", part)
+    image = IMAGES[1].copy()
+    image[1:5, 2, 1] += 9
+    image[5, 5, 2] += 3
+    found = measuring.measure(image, IMAGES[1], np.full(SHAPE, 8))
+    assert (found.l0, found.l2, found.linf, found.num_beyond) == (5, np.sqrt(4 * 81 + 9), 9, 4)
+    assert found.first_beyond == "at (1, 2, 1), 9 grey levels away, where 8 are allowed"
+    allowed = np.full(SHAPE, 9)
+    allowed[3] = 8
+    assert measuring.measure(image, IMAGES[1], allowed).num_beyond == 1
+
+
+@pytest.mark.parametrize("factor", [0, -1])
+def test_a_space_that_makes_no_sense_promises_nothing(run, factor):
+    edit(run, {"epsilon": None, "space": {"kind": "Tiled", "base": 20, "factor": factor}})
+    assert "space" in check(run)
+
+
 def test_an_epsilon_that_may_be_either_is_refused(tmp_path):
     oracle, originals = arrays(tmp_path, [5, 3], [5, 9])
     assert len(originals) == 2
+    with pytest.raises(dfa.InvalidInputError, match="integers of 0 or more"):
+        dfa.verify(tmp_path, oracle, epsilon=-1)
     with pytest.raises(dfa.InvalidInputError, match="may be one per image or one per coordinate"):
         dfa.verify(tmp_path, oracle, epsilon=np.array([7, 0]))
     assert "epsilon" in check(tmp_path, oracle, originals=originals, epsilon=np.array([[7, 0], [7, 0]]))
@@ -278,6 +308,14 @@ def test_copies_of_the_originals_are_those_that_were_given(run):
     assert check(run) == {"copy"}
     path.write_bytes(b"")
     assert check(run) == {"copy"}
+
+
+def test_a_copy_of_another_dtype_is_another(tmp_path):
+    oracle, originals = arrays(tmp_path, [5, 3, 2], [5, 3, 4])
+    path = sorted((tmp_path / "originals").iterdir())[0]
+    assert dfa.verify(tmp_path, oracle, originals=originals).failed("copy") == 0
+    np.save(path, np.load(path).astype(np.float64))
+    assert dfa.verify(tmp_path, oracle, originals=originals).failed("copy") == 1
 
 
 @pytest.mark.parametrize(
@@ -338,6 +376,11 @@ def test_a_table_that_is_not_that_of_the_records_is_found(run):
 def test_any_file_that_no_record_names_is_found(run, name):
     (run / name).write_bytes(b"anything")
     assert check(run) == {"stray"}
+
+
+def test_half_a_file_that_a_kill_left_is_no_stray(run):
+    (run / "images" / ".000002.png.4711.tmp").write_bytes(b"half")
+    assert dfa.verify(run, CLASSIFIER).holds
 
 
 def test_files_of_an_unfinished_run_are_looked_at_beside_its_journal(run):

@@ -151,7 +151,7 @@ def _checked_stages(stages: Any) -> list[Stage]:
 def _checked_epsilon(epsilon: ArrayLike | None, number: int) -> NDArray[np.int64]:
     if epsilon is None:
         return np.full(number, 255, dtype=np.int64)
-    given = as_array(epsilon)
+    given = as_array("epsilon", epsilon)
     if given.dtype.kind not in "iu" or given.shape not in ((), (number,)) or given.min() < 1 or given.max() > 255:
         raise InvalidInputError(
             f"epsilon must be None, or in grey levels: an integer of 1..255, or one per image, ({number},); got "

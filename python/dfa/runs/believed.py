@@ -34,7 +34,7 @@ def believed(run: SavedRun, *, has_originals: bool, has_epsilon: bool, has_confi
         told["labels"] = "as on record"
     if statuses["error"]:
         told["errors"] = f"that {statuses['error']:,} images could not be attacked"
-    told["costs"] = "queries and times, as on record"
+    told["costs"] = "queries, times and repeated answers, as on record"
     return told
 
 

@@ -39,15 +39,16 @@ def read_allowed(epsilon: object, num_images: int, shape: tuple[int, ...]) -> Al
     """Return the largest change allowed, of one number, one per image, one per coordinate, or both.
 
     Raises:
-        InvalidInputError: It is of another shape, or it is not plain which, or it holds no integers of 64 bits.
+        InvalidInputError: It is of another shape, or may be of two, or holds no integers of 0 or more and of 64 bits.
     """
-    levels = as_array(epsilon)
+    levels = as_array("epsilon", epsilon)
     per_image = ((num_images,), (num_images, *shape))
     is_known = levels.shape in ((), shape, *per_image)
-    if levels.dtype.kind not in "iu" or not is_known or levels.max() > np.iinfo(np.int64).max:
+    is_integral = levels.dtype.kind in "iu" and levels.size > 0
+    if not (is_known and is_integral and levels.min() >= 0 and levels.max() <= np.iinfo(np.int64).max):
         raise InvalidInputError(
             f"epsilon must be one number, one per image ({num_images},), one per coordinate {shape}, or "
-            f"both, in integers of 64 bits; got {levels.dtype} of shape {levels.shape}"
+            f"both, in integers of 0 or more and of 64 bits; got {levels.dtype} of shape {levels.shape}"
         )
     if levels.shape == shape == (num_images,):
         raise InvalidInputError(
@@ -91,6 +92,8 @@ def measure(image: Image, original: Image, allowed: NDArray[np.int64] | None) ->
     rows = max(1, _PART * len(image) // image.size)
     for start in range(0, len(image), rows):
         part = slice(start, start + rows)
+        if image.dtype == original.dtype and np.array_equal(image[part], original[part]):
+            continue
         change = difference(image[part], original[part])
         sizes = np.abs(change)
         l0 += int(np.count_nonzero(change))

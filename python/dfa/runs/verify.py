@@ -209,7 +209,14 @@ class _Verifier:
     def _note(self, num_records: int, num_named: int) -> None:
         """Write down what could not be checked."""
         if self.confirmation.is_repeated:
-            self.notes.append("the oracle is randomised: its single answers are not compared with those on record")
+            self.notes.append(
+                "the oracle is randomised: its single answers and their probabilities are not compared with those on "
+                "record"
+            )
+        elif not self._shows_the_same:
+            self.notes.append(
+                "this oracle does not show what the run's did, so the probabilities on record are not compared"
+            )
         if self.space is not None and num_named and self.space["kind"] in WITHOUT_PROMISE:
             self.notes.append(f"what the space {self.space['kind']} promises cannot be told from images")
         if self.run.pictures:
@@ -314,8 +321,7 @@ class _Verifier:
         self, row: Mapping[str, Any], before: NDArray[np.float64] | None, after: NDArray[np.float64]
     ) -> None:
         """Hold the probabilities of the recorded classes against the answers, where both are of one kind."""
-        shown = self.oracle.returns.value
-        if (self.run.config.get("oracle") or {}).get("returns", shown) != shown:
+        if not self._shows_the_same:
             return
         wrong = []
         for when, scores in (("before", before), ("after", after)):
@@ -326,6 +332,12 @@ class _Verifier:
             if abs(scores[found] - recorded) > PROBABILITY_TOLERANCE:
                 wrong.append(f"probability_{when} was recorded as {recorded:.6g}, and is {scores[found]:.6g}")
         self._expect("probability", row["index"], "; ".join(wrong))
+
+    @property
+    def _shows_the_same(self) -> bool:
+        """Whether the oracle answers with what that of the run did, as far as the record tells."""
+        shown = self.oracle.returns.value
+        return bool((self.run.config.get("oracle") or {}).get("returns", shown) == shown)
 
     def _look_for_strays(self, named: set[str]) -> None:
         """Look for files that no record names; of a run that goes on, records may have come since it was read."""

@@ -265,3 +265,8 @@ def _matplotlib() -> Any:
         return importlib.import_module("matplotlib")
     except ImportError as error:
         raise MissingDependencyError(f"charts need matplotlib; install it with: {how_to_install('report')}") from error
+    except Exception as error:  # it reads a matplotlibrc where one is as soon as it is imported, and may choke on it
+        raise MissingDependencyError(
+            f"charts need matplotlib, which cannot be imported: {type(error).__name__}: {error}; is there a "
+            "matplotlibrc in the current folder?"
+        ) from error

@@ -200,7 +200,7 @@ def test_the_number_of_classes_is_fixed_by_the_first_answer():
             [[0.5, 0.5], [0.5, 0.4]],
             r"sum to 1 within 0.001; row 1 \(image 7\) sums to 0.9; .*larger tolerance",
         ),
-        ([[0.9, 0.9], [0.5, 0.5]], r"row 0 \(image 3\) sums to 1.8; looks like logits\?"),
+        ([[0.9, 0.9], [0.5, 0.5]], r"row 0 \(image 3\) sums to 1.8; sigmoids, one per label"),
     ],
 )
 def test_an_answer_that_is_no_table_of_probabilities_is_refused(answer, message):

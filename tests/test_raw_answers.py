@@ -11,6 +11,7 @@ import pytest
 import dfa
 from dfa.errors import OracleError
 from dfa.oracle.raw import BFLOAT16, array_of
+from oracles import random_images
 from shown import ask, gate_to
 
 TABLE = np.array([[0.25, 0.75], [0.5, 0.5]])
@@ -266,3 +267,32 @@ def test_masked_values_are_no_answer(answer):
 
 def test_a_masked_array_without_a_mask_is_its_values():
     np.testing.assert_array_equal(read(np.ma.array(TABLE)), TABLE)
+
+
+IMAGES = random_images(3, (4, 4, 1))
+
+
+def refused(answer, images=IMAGES):
+    """Return what is said of an answer to three images."""
+    with pytest.raises(dfa.OracleError) as caught:
+        dfa.run(lambda batch: answer[: len(batch)], images, epsilon=3, max_queries=20, progress=False)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8])
+def test_class_ids_are_told_from_one_output(number, dtype):
+    text = refused(np.arange(3).astype(dtype), IMAGES[:number])
+    assert "Are these classes? Pass returns='label', num_classes=K" in text
+    assert "binary classifier" not in text
+
+
+def test_names_of_classes_are_told_of():
+    assert "names go back to their ids first" in refused(np.array(["cat", "dog", "cat"]))
+
+
+def test_sigmoids_of_several_labels_are_not_taken_for_logits():
+    text = refused(np.array([[0.9, 0.8, 0.1]] * 3))
+    assert "sigmoids, one per label?" in text
+    assert "looks like logits?" not in text
+    assert "looks like logits?" in refused(np.array([[0.5, 0.45]] * 3))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -67,13 +70,64 @@ def test_what_is_no_sequence_is_refused(images):
 def test_a_sequence_whose_first_image_is_none_is_refused():
     refuse(r"image 0 must be uint8.*got float64 .*astype\('uint8'\)", list(IMAGES / 255))
     refuse(r"image 0 must be uint8 of shape \(H, W, C\), got uint8 of shape \(6, 6\)", list(IMAGES[..., 0]))
-    refuse("image 0 must be uint8", "folder/of/images")
+    refuse(r"images must be arrays, and 'folder/of/images' is a name; read the files", "folder/of/images")
+    refuse(r"images must be arrays, and 'folder' is a name; read the files", Path("folder"))
+    refuse(r"image 0: it must be an array, and 'a.png' is a name; read the files", ["a.png", "b.png"])
+    refuse(r"image 0: it must be an array, and 'a.png' is a name; read the files", [Path("a.png")])
 
     def gone():
         raise FileNotFoundError("0.png")
 
     unread = LazyImages(IMAGES, dict.fromkeys(range(len(IMAGES)), gone))
     refuse(r"image 0 cannot be read: FileNotFoundError: 0\.png; nor can any other of the first \d+ images", unread)
+
+
+class Tensor:
+    """What is seen of a tensor of torch."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def permute(self, *axes):
+        return Tensor(self._array.transpose(axes))
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array
+
+
+class Loader:
+    """What is seen of a loader of torch."""
+
+    dataset = ()
+
+    def __iter__(self):
+        return iter(())
+
+    def __len__(self):
+        return 1
+
+
+def test_what_is_gone_through_is_to_become_a_list():
+    refuse(r"got generator; make a list of it: images=list\(images\)", (image for image in IMAGES))
+    refuse(r"got Loader; pass its dataset, or a list: images=\[image for batch, _ in loader", Loader())
+
+
+def test_tensors_are_told_of_as_torch_spells_it():
+    first = [Tensor(image.transpose(2, 0, 1) / np.float32(255)) for image in IMAGES]
+    match = r"transpose \(C, H, W\) with image\.permute\(1, 2, 0\).*\(images \* 255\)\.round\(\)\.to\(torch\.uint8\)"
+    refuse(match, first)
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+@pytest.mark.parametrize("is_pair", [True, False])
+def test_the_way_to_take_a_data_set_apart_is_the_whole_way(scale, is_pair):
+    arrays = [(image.transpose(2, 0, 1) / np.float32(scale)).astype(np.float32) for image in IMAGES]
+    data = [(each, 1) if is_pair else {"image": each, "label": 1} for each in arrays]
+    with pytest.raises(dfa.InvalidInputError) as caught:
+        dfa.run(CLASSIFIER, data, epsilon=3, progress=False)
+    cure = re.search(r"pass images=(\[.*?data\])", str(caught.value))[1]
+    images = eval(cure, {"np": np, "data": data})
+    assert np.array_equal(np.stack(images), IMAGES)
 
 
 def test_a_first_image_that_cannot_be_attacked_is_an_error_like_any_other():

@@ -20,6 +20,10 @@ OTHER_SHAPE: Final = "must have the shape of the first"
 """What is said of an image that has another; also whoever can resize images knows it by that."""
 _LOOKED_AT: Final = 100
 """Images in which the first good one is looked for: a sequence of another kind than images is refused soon."""
+_READ_FILES: Final = (
+    "read the files, such as images=[np.asarray(PIL.Image.open(path).convert('RGB')) for path in paths]; the command "
+    "`dfa attack` takes folders"
+)
 _IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
 _LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
 """What the columns of public data sets are called."""
@@ -68,10 +72,12 @@ class Inputs:
         if isinstance(images, Mapping):
             name = _one_of(_IMAGE_NAMES, images) or "images"
             raise InvalidInputError(f"images must be a sequence, and are {_keys(images)}; pass data[{name!r}]")
+        if isinstance(images, str | os.PathLike):
+            raise InvalidInputError(f"images must be arrays, and {str(images)!r} is a name; {_READ_FILES}")
         if not hasattr(images, "__len__") or not hasattr(images, "__getitem__"):
             raise InvalidInputError(
                 "images must be uint8 of shape (N, H, W, C), or a sequence of uint8 images with __len__ and "
-                f"__getitem__, got {type(images).__name__}"
+                f"__getitem__, got {type(images).__name__}{_as_sequence(images)}"
             )
         self.num_images = len(images)
         if self.num_images == 0:
@@ -123,7 +129,7 @@ class Inputs:
             raise InvalidInputError(f"image {index} cannot be read: {told(error)}") from error
         problem = self.form.why_not(image)
         if problem:
-            raise InvalidInputError(f"image {index} {problem}")
+            raise InvalidInputError(f"image {index} {_of_torch(problem) if _is_of_torch(item) else problem}")
         if self.shape is not None and image.shape != self.shape:
             raise InvalidInputError(
                 f"image {index} {OTHER_SHAPE}, {self.shape}, got {image.shape}; attack images "
@@ -206,18 +212,51 @@ def _refuse_item(item: Any) -> None:
     """Refuse an item that is more than an image, as a data set gives it, with how to take it apart.
 
     Raises:
-        InvalidInputError: It is a dict, or a pair of an array and a label.
+        InvalidInputError: It is a dict, a pair of an array and a label, or the name of a file.
     """
+    if isinstance(item, str | os.PathLike):
+        raise InvalidInputError(f"it must be an array, and {str(item)!r} is a name; {_READ_FILES}")
     if isinstance(item, Mapping):
         image, label = _one_of(_IMAGE_NAMES, item), _one_of(_LABEL_NAMES, item)
-        cure = f"images=[np.asarray(each[{image or next(iter(item), '')!r}]) for each in data]"
+        name = image or next(iter(item), "")
+        cure = f"images=[{_converted(f'each[{name!r}]', item.get(name))} for each in data]"
         cure += f", labels=[each[{label!r}] for each in data]" if label else ""
         raise InvalidInputError(f"it must be an array alone, and is {_keys(item)}; pass {cure}")
     if isinstance(item, tuple | list) and len(item) == 2 and _num_axes(item[0]) > max(0, _num_axes(item[1])):
         raise InvalidInputError(
             f"it must be an array alone, and is a pair ({type(item[0]).__name__}, {type(item[1]).__name__}); pass "
-            "images=[np.asarray(image) for image, _ in data], labels=[label for _, label in data]"
+            f"images=[{_converted('image', item[0])} for image, _ in data], labels=[label for _, label in data]"
         )
+
+
+def _converted(name: str, value: Any) -> str:
+    """Return the expression that makes a uint8 image (H, W, C) of an item of a data set such as this."""
+    text = f"np.asarray({name})"
+    try:
+        array = np.asarray(value)
+    except Exception:  # of a tensor that is elsewhere; its own error comes when it is read
+        return text
+    if is_channels_first(array.shape):
+        text += ".transpose(1, 2, 0)"
+    if array.dtype.kind != "f" or array.size == 0:
+        return text
+    return f"({text}{' * 255' if float(array.max()) <= 1.0 else ''}).round().astype('uint8')"
+
+
+def _as_sequence(images: Any) -> str:
+    """Return how something to be gone through becomes a sequence, as the end of a message."""
+    if hasattr(images, "dataset"):  # a loader of torch gives batches
+        return "; pass its dataset, or a list: images=[image for batch, _ in loader for image in batch.numpy()]"
+    return "; make a list of it: images=list(images)" if hasattr(images, "__iter__") else ""
+
+
+def _is_of_torch(item: Any) -> bool:
+    return hasattr(item, "permute")
+
+
+def _of_torch(problem: str) -> str:
+    """Return a problem with its cures as torch spells them."""
+    return problem.replace(".transpose(", ".permute(").replace(".astype('uint8')", ".to(torch.uint8)")
 
 
 def _num_axes(value: Any) -> int:
@@ -240,7 +279,7 @@ def _one_of(names: Sequence[str], item: Mapping[Any, Any]) -> str | None:
 def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
     if isinstance(images, np.ndarray):
         cure = "images.transpose(0, 2, 3, 1)"
-    elif hasattr(images, "permute"):
+    elif _is_of_torch(images):
         cure = "images.permute(0, 2, 3, 1)"  # a tensor of torch
     else:
         cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"

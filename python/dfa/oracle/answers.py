@@ -36,6 +36,9 @@ than nothing, and the logarithm finite; it never changes which of two answers le
 _LEAST_SHOWN: Final = float(np.finfo(np.float64).tiny)
 """What a shown probability of 0 counts as, so that there is room below it for those that are hidden."""
 
+_FAR: Final = 0.1
+"""How far a sum must be from 1 to be of no probabilities of one class."""
+
 _BESIDE_LABEL: Final = 2.0**-20
 """What a label leaves all other classes together: little, and not nothing, so that the logarithm is finite."""
 
@@ -129,6 +132,9 @@ class _ScoresReader(Reader):
 
     def _cure(self, table: NDArray[Any], num_rows: int) -> str:
         """Return what would make a table of scores of an array of another shape."""
+        if table.shape == (num_rows,) and table.dtype.kind in "iuU":
+            names = "; names go back to their ids first" if table.dtype.kind == "U" else ""
+            return f". Are these classes? Pass returns='label', num_classes=K{names}"
         if table.shape == (num_rows,) and num_rows > 1:
             return f". {self._one_output}"
         if num_rows == 1 and table.ndim == 1:
@@ -199,9 +205,18 @@ class _ProbabilitiesReader(_ScoresReader):
         """Say which row of probabilities does not sum to 1."""
         self._refuse(
             f"must answer with probabilities that sum to 1 within {tolerance:g}; row {row} "
-            f"(image {indices[row]}) sums to {scores[row].sum():.6g}; looks like logits? pass "
-            "returns='logits'. If they are probabilities that were rounded or cut off, pass a larger "
-            "tolerance"
+            f"(image {indices[row]}) sums to {scores[row].sum():.6g}; {self._cause(float(scores[row].sum()))}. "
+            "If they are probabilities that were rounded or cut off, pass a larger tolerance"
+        )
+
+    @staticmethod
+    def _cause(total: float) -> str:
+        """Return what scores within [0, 1] are likely to be that sum to so much."""
+        if abs(total - 1.0) < _FAR:
+            return "looks like logits? pass returns='logits'"
+        return (
+            "sigmoids, one per label? An oracle tells one class of several: return the two columns 1 - p and p of one "
+            "label, or pass returns='logits' with the scores before the sigmoid if one label is meant"
         )
 
 

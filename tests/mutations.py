@@ -67,7 +67,7 @@ class Folder:
             if each.is_dir() and not each.is_symlink():
                 if each.name not in ("images", "originals"):
                     each.rmdir()
-            elif self._kept.get(each) is None or each.is_symlink() or not each.is_file():
+            elif self._kept.get(each) is None or not is_plain(each):
                 each.unlink()
         for file, content in self._kept.items():
             file.parent.mkdir(exist_ok=True)
@@ -134,7 +134,8 @@ def change_bytes(rng, content):
 
 
 def is_plain(path):
-    return path.is_file() and not path.is_symlink()
+    """Tell whether a file may be read and written here: none of others, none that an earlier change made sparse."""
+    return path.is_file() and not path.is_symlink() and path.stat().st_nlink == 1 and path.stat().st_size < 2**26
 
 
 def opened(folder):
@@ -277,7 +278,7 @@ def put_something_else(rng, folder):
             os.mkfifo(path)
         return
     path.unlink()
-    what = rng.randrange(6)
+    what = rng.randrange(7)
     if what == 0:
         path.symlink_to(outside / "000001.png")
     elif what == 1:
@@ -288,6 +289,14 @@ def put_something_else(rng, folder):
         path.mkdir()
     elif what == 4:
         path.symlink_to(path.name)
+    elif what == 5:
+        path.hardlink_to(outside / "000001.png")
+
+
+def make_sparse(rng, folder):
+    """Let a file claim to be large."""
+    path = rng.choice(sorted(path for path in folder.rglob("*") if is_plain(path)))
+    os.truncate(path, rng.choice([2**27, 2**33, 2**40]))
 
 
 def put_epsilon(rng, folder):
@@ -308,6 +317,7 @@ CHANGES = {
     change_database: 12,
     change_picture: 10,
     put_something_else: 12,
+    make_sparse: 4,
     put_epsilon: 3,
 }
 

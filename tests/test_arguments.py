@@ -266,7 +266,7 @@ def test_no_argument_of_an_audit_ends_in_an_error_of_another_kind(function):
         only_says_so(lambda junk, given=given, name=name: function(CLASSIFIER, **{**given, name: junk}))
 
 
-@pytest.mark.parametrize("name", ["folder", "originals", "epsilon", "batch_size"])
+@pytest.mark.parametrize("name", ["folder", "originals", "epsilon", "confirmations", "batch_size"])
 def test_no_argument_of_a_verification_ends_in_an_error_of_another_kind(tmp_path, name):
     run().save(tmp_path / "run")
     given = {"folder": tmp_path / "run", "oracle": CLASSIFIER}
@@ -288,3 +288,40 @@ def test_a_word_is_no_flag(tmp_path, name):
 def test_targets_of_an_attack_of_another_shape_are_refused():
     refuse(r"one per image, shape \(4,\)", dfa.audit_attack, None, CLASSIFIER, IMAGES, CLASSES, targets=[1, 2])
     refuse("must be class ids", dfa.audit_attack, None, CLASSIFIER, IMAGES, CLASSES, targets=dfa.rank(3))
+
+
+# ------------------------------------------------------------------------------------ masked arrays
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: run(np.ma.array(IMAGES, mask=IMAGES > 200)),
+        lambda: run(list(np.ma.array(IMAGES, mask=IMAGES > 200))),
+        lambda: run(labels=np.ma.array(CLASSES, mask=[0, 0, 0, 1])),
+        lambda: run(targets=np.ma.array(CLASSES, mask=[0, 0, 0, 1])),
+        lambda: run(ids=np.ma.array(CLASSES, mask=[0, 0, 0, 1])),
+        lambda: run(epsilon=np.ma.array([8] * 4, mask=[0, 0, 0, 1])),
+        lambda: run(space=dfa.LinfBall(8, mask=np.ma.array(np.ones(SHAPE, bool), mask=IMAGES[0] > 200))),
+        lambda: dfa.repair(CLASSIFIER, IMAGES, VECTORS, epsilon=np.ma.array([8] * 4, mask=[0, 0, 0, 1])),
+        lambda: dfa.audit(CLASSIFIER, IMAGES, np.ma.array(VECTORS, mask=VECTORS > 0.8), vector_oracle=ask_vectors),
+        lambda: dfa.audit(CLASSIFIER, IMAGES, VECTORS, claimed=np.ma.array([True] * 4, mask=[0, 0, 0, 1])),
+        lambda: dfa.audit(
+            CLASSIFIER,
+            IMAGES,
+            VECTORS,
+            vector_oracle=ask_vectors,
+            normalizer=(lambda levels: np.ma.masked_greater(levels / 255, 0.8), lambda vectors: vectors * 255),
+        ),
+    ],
+)
+def test_masked_values_are_no_argument(call):
+    refuse(r"must have no masked values, .*values\.filled\(0\)", call)
+
+
+def test_masked_values_are_no_answer_about_vectors():
+    def ask(vectors):
+        return np.ma.masked_less(ask_vectors(vectors), 0.01)
+
+    with pytest.raises(dfa.OracleError, match="masked array"):
+        dfa.audit(CLASSIFIER, IMAGES, VECTORS, vector_oracle=ask)

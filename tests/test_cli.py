@@ -49,6 +49,14 @@ def test_a_run_is_verified_by_its_own_model_or_another(here, capsys):
     assert "things do not hold" in out
     status, out, _ = dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--epsilon", 1)
     assert (status, "where 1 are allowed" in " ".join(out.split())) == (1, True)
+    assert "believed of the folder: epsilon" not in out
+    assert "believed of the folder: targets: none" in out
+    assert "believed of the folder: epsilon" in dfa_says(capsys, "verify", "run", "--trust")[1]
+    status, out, _ = dfa_says(
+        capsys, "verify", "run", "--model", "model.py:classify", "--confirmations", "2/3", "--json"
+    )
+    assert (status, "alone" in json.loads(out)["checks"], "confirmations" in json.loads(out)["believed"]) == (0, 0, 0)
+    assert dfa_says(capsys, "verify", "run", "--model", "model.py:classify", "--confirmations", "x")[0] == 2
     assert dfa_says(capsys, "verify", "run", "--model", "model.py:broken")[0] == 3
     assert dfa_says(capsys, "verify", "photos", "--model", "model.py:classify")[0] == 4
 

@@ -19,6 +19,7 @@ pytest.importorskip("rich")
 import dfa
 from command_line import IMAGES, dfa_says, go_to_workplace
 from dfa.auditing.vectors import read_vectors
+from dfa.cli.sources.arrays import load_array
 from dfa.files import opened, reading
 from oracles import LinearClassifier, random_images
 
@@ -132,6 +133,18 @@ def test_an_image_that_cannot_be_decoded_is_named(here, capsys, name):
     (here / "bad" / name).write_bytes(BAD_IMAGES[name])
     refused(capsys, name, "attack", "model.py:classify", "bad", "--out", "run")
     refused(capsys, name, "attack", "model.py:classify", "bad", "--out", "run", "--channels", "rgb")
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused_by_its_directory(tmp_path):
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("images.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (300, 2**20)})
+        for _ in range(300):
+            file.write(bytes(2**20))
+    with pytest.raises(dfa.InvalidInputError, match=r"bomb\.npz': 'images\.npy' must not unpack.*314,572,9"):
+        load_array(path, "images")
+    np.savez_compressed(path, images=np.zeros(2**24, np.uint8))
+    assert load_array(path, "images").size == 2**24
 
 
 @pytest.mark.parametrize("name", ["text.npy", "pickle.npy", "empty.npz"])

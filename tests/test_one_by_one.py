@@ -152,7 +152,7 @@ def test_answers_that_do_not_fit_those_of_before_are_refused(answer):
 
 @pytest.mark.parametrize("rows", [[0, 0], [4], [-1], [0.5], [[0]], 3, None, [True], ["0"]])
 def test_rows_must_be_places_in_the_batch(rows):
-    with pytest.raises(OracleError, match=r"rows of a PartialAnswer must be distinct integers of 0\.\.3.*, got"):
+    with pytest.raises(OracleError, match=r"^the rows of a PartialAnswer must be distinct integers of 0\.\.3.*, got"):
         send(partly(rows, brightness(IMAGES[:1])))
 
 
@@ -228,3 +228,54 @@ def test_a_form_that_nobody_wrote_is_refused(tmp_path, form, message):
     with pytest.raises(ValueError, match=f"an answer that was kept must be {message}"):
         KeptAnswers().take_up(journal)
     journal.close()
+
+
+class WithoutParts(PartialAnswer):
+    def __init__(self):
+        pass
+
+
+class Fails:
+    """Fails in its own way, however it is looked at."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def __iter__(self):
+        raise self._error
+
+    def __array__(self, dtype=None, copy=None):
+        raise self._error
+
+
+class WithoutCause(PartialAnswer):
+    @property
+    def cause(self):
+        raise OSError("no cause")
+
+    @cause.setter
+    def cause(self, value):
+        pass
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        WithoutParts,
+        lambda: PartialAnswer(Fails(OSError("rows")), brightness(IMAGES[:1])),
+        lambda: PartialAnswer(Fails(SystemExit(3)), brightness(IMAGES[:1])),
+        lambda: PartialAnswer(Fails(PartialAnswer([0], None)), brightness(IMAGES[:1])),
+        lambda: PartialAnswer(Fails(dfa.StoreError("mine")), brightness(IMAGES[:1])),
+        lambda: PartialAnswer([0], Fails(SystemExit(9))),
+        lambda: WithoutCause([0], brightness(IMAGES[:1])),
+    ],
+    ids=["no parts", "rows", "rows exit", "rows partial", "rows dfa", "answers exit", "cause"],
+)
+def test_a_partial_answer_that_cannot_be_read_is_a_failure_of_the_oracle(make):
+    def ask(images):
+        raise make()
+
+    with pytest.raises(OracleError, match=r"make it as dfa.PartialAnswer\(rows, answers, cause\)") as caught:
+        dfa.run(ask, IMAGES, epsilon=8, max_queries=40, progress=False)
+    assert type(caught.value) is OracleError
+    assert len(caught.value.result.records) == len(IMAGES)

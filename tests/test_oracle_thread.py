@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from concurrent.futures import CancelledError
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,9 +30,10 @@ def thread_of(ask, sending=None, *, batch_size=4):
 
 
 def test_what_waits_is_not_sent_once_the_thread_is_closed():
-    waiting_is_cancelled = threading.Event()
+    began, waiting_is_cancelled = threading.Event(), threading.Event()
 
     def under_way(images):
+        began.set()
         assert waiting_is_cancelled.wait(timeout=10)
         return brightness(images)
 
@@ -39,10 +41,34 @@ def test_what_waits_is_not_sent_once_the_thread_is_closed():
     thread = thread_of(oracle)
     first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
     second.add_done_callback(lambda _: waiting_is_cancelled.set())
+    assert began.wait(timeout=10)
     thread.close()
     assert second.cancelled()
     assert len(first.result()) == 1
     assert len(oracle.batches) == 1
+
+
+def test_what_waits_beside_the_call_under_way_is_not_sent_once_the_thread_is_closed():
+    began, waiting_is_cancelled = threading.Event(), threading.Event()
+
+    def under_way(images):
+        began.set()
+        assert waiting_is_cancelled.wait(timeout=10)
+        return brightness(images)
+
+    oracle = Recorder(under_way)
+    counted = Counter()
+    thread = thread_of(oracle, lambda purpose, number: counted.update({purpose: number}))
+    both = thread.send([IMAGES, IMAGES], INDICES)
+    thread.send([IMAGES], INDICES).add_done_callback(lambda _: waiting_is_cancelled.set())
+    assert counted == {"attack": 15}
+    assert began.wait(timeout=10)
+    thread.close()
+    with pytest.raises(CancelledError):
+        both.result()
+    assert len(oracle.batches) == 1
+    thread.take_back()
+    assert counted == {"attack": 5}
 
 
 def test_what_waits_behind_a_call_that_failed_is_not_sent():
@@ -144,9 +170,11 @@ def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
         with pytest.raises(OracleError):
             flight.result()
     thread.close()
+    for _ in range(2):
+        thread.take_back()
+        assert counted == {"attack": 3}
     (first, answer), (second, known) = thread.unused()
     assert (first.place, second.place) == (1, 3)
     np.testing.assert_array_equal(answer[0], brightness(IMAGES[1:2])[0])
     np.testing.assert_array_equal(known[0], [0.25, 0.75])
-    assert thread.not_sent() == {"attack": 2}
     assert thread.counted() == {"attack": 3}

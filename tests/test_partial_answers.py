@@ -137,17 +137,16 @@ def test_what_was_sent_is_what_the_oracle_got(tmp_path, seed):
         with suppress(OracleError):
             result = attack(function, tmp_path / "run", interval=BIG)
             break
-        # Asking about the files, after the run itself, is no part of it.
         with closing(sqlite3.connect(tmp_path / "run" / "journal.sqlite")) as journal:
             sent.append((journal.execute("SELECT SUM(images) FROM sent").fetchone()[0], function.num_images))
     assert function.failures > 10
     assert_same(result, expected)
     assert_nothing_is_asked_twice(function, whole)
     profile = result.profile
-    in_all = profile.rows_sent + profile.clean + profile.verification + profile.resent
-    during_the_run = [(counted, got) for counted, got in sent if counted < in_all]
-    assert len(during_the_run) > 5
-    assert all(counted == got for counted, got in during_the_run)
+    in_all = profile.rows_sent + profile.clean + profile.verification + profile.files + profile.resent
+    assert in_all == function.num_images
+    assert len(sent) > 5
+    assert all(counted == got for counted, got in sent)
 
 
 def test_a_failure_costs_the_rows_that_were_not_answered_and_no_more(tmp_path):
@@ -175,6 +174,8 @@ def test_a_failure_costs_the_rows_that_were_not_answered_and_no_more(tmp_path):
     assert len(function.batches[41]) == 1
     np.testing.assert_array_equal(function.batches[41][0], function.batches[39][1])
     assert result.profile.resent == 1 + len(function.batches[40])
+    # What waited behind the failure was no call yet.
+    assert sum(result.profile.calls_over_time.calls) == result.profile.batches + 1
 
 
 def test_what_is_met_first_behind_the_failure_says_why(tmp_path):

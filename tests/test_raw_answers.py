@@ -218,6 +218,57 @@ def test_numbers_of_ml_dtypes():
         read(TABLE.astype(ml_dtypes.float8_e4m3fn))
 
 
+class Itself:
+    """Gives its own memory, whatever is asked for."""
+
+    def __init__(self, values):
+        self.values = values
+        self.shape = values.shape
+
+    def __array__(self, dtype=None, copy=None):
+        return self.values
+
+
+class Tensor:
+    """Gives its own memory, as tensors on the host do."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def numpy(self):
+        return self._values
+
+
+@pytest.mark.parametrize("wrap", [Itself, memoryview, Tensor, lambda table: [Itself(table)], np.asarray])
+def test_an_answer_is_an_array_of_its_own(wrap):
+    table = TABLE.copy()
+    read = array_of(wrap(table))
+    np.testing.assert_array_equal(read, TABLE)
+    assert not np.shares_memory(read, table)
+
+
+def test_logits_of_an_oracle_that_keeps_them_stay_what_they_are():
+    logits = np.array([[1.0, 2.0], [3.0, -1.0]])
+    kept = logits.copy()
+    np.testing.assert_array_equal(read(Itself(kept), returns="logits"), read(logits, returns="logits"))
+    np.testing.assert_array_equal(kept, logits)
+
+
+MASKED = np.ma.array(TABLE, mask=[[True, False], [False, False]])
+
+
+@pytest.mark.parametrize(
+    "answer", [MASKED, list(MASKED), {"scores": MASKED}, Itself(MASKED), Tensor(MASKED), objects(*MASKED)]
+)
+def test_masked_values_are_no_answer(answer):
+    with pytest.raises(OracleError, match=r"masked array, float64 of shape .* values are masked.*\.filled\(0\)"):
+        read(answer)
+
+
+def test_a_masked_array_without_a_mask_is_its_values():
+    np.testing.assert_array_equal(read(np.ma.array(TABLE)), TABLE)
+
+
 IMAGES = random_images(3, (4, 4, 1))
 
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import ast
+import html
 import importlib
+import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import dfa
 from browser import PROGRAM, browser
+from dfa.checks import as_text
 from dfa.views.charts import PALETTE, calls_chart
 from oracles import LinearClassifier, Until, raising, random_images
 
@@ -53,6 +61,34 @@ def cells(html, column):
     body = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', html, re.DOTALL).group(1)
     rows = re.findall(r"<tr>(.*?)</tr>", body, re.DOTALL)
     return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)[column] for row in rows]
+
+
+def test_no_matplotlibrc_says_how_it_looks(run, page, tmp_path):
+    """Matplotlib takes one from the folder that one is in; LaTeX would run what stands there."""
+    import matplotlib
+
+    def drawn(folder):
+        html = write_report(run, folder / "report.html").read_text()
+        figure = calls_chart(2.0, np.array([1.0, 2.0]), 3.0)
+        return [re.sub(r"<dc:date>.*?</dc:date>", "", each) for each in (html, figure._repr_svg_())]
+
+    (tmp_path / "evil").mkdir()
+    plain = drawn(tmp_path)
+    evil = {"text.usetex": True, "axes.facecolor": "red", "font.family": "Evil", "lines.marker": "x"}
+    evil |= {"savefig.facecolor": "red", "savefig.bbox": "tight"}
+    with matplotlib.rc_context({"svg.hashsalt": "evil", **evil}):
+        assert drawn(tmp_path / "evil")[0] == plain[0]
+        assert not re.search("Evil|#ff0000", drawn(tmp_path / "evil")[1])
+        assert all(matplotlib.rcParams[name] in (value, [value]) for name, value in evil.items())
+
+
+def test_a_matplotlibrc_that_cannot_be_read_is_named(run, tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff")
+    code = "import sys, dfa.views.report as report; report.write_report(*sys.argv[1:])"
+    words = [sys.executable, "-c", code, str(run), str(tmp_path / "report.html")]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert "MissingDependencyError: charts need matplotlib, which cannot be imported: UnicodeDecodeError" in done.stderr
+    assert "is there a matplotlibrc in the current folder?" in done.stderr
 
 
 def test_it_says_what_the_run_found(run, page):
@@ -177,6 +213,33 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     html = write_report(tmp_path / "none").read_text()
     assert "<figure>" not in html
     assert "<b>0.0 %</b>" in html
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"shape": None},
+        {"shape": ...},
+        {"oracle": {"framework": "keras"}},
+        {"oracle": {"backend": "jax"}},
+        {"oracle": None},
+    ],
+)
+def test_settings_that_are_missing_are_left_out(run, tmp_path, config):
+    folder = shutil.copytree(run, tmp_path / "run")
+    for name in ("run.json", "results.json"):
+        document = json.loads((folder / name).read_text())
+        document["config"] |= config
+        document["config"] = {name: each for name, each in document["config"].items() if each is not ...}
+        (folder / name).write_text(json.dumps(document))
+    assert "images of" in write_report(folder).read_text()
+
+
+def test_the_page_may_lie_in_the_current_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert write_report(run, "page.html").read_text().lower().startswith("<!doctype html>")
+    monkeypatch.chdir(shutil.copytree(run, tmp_path / "here"))
+    assert write_report(".").resolve() == tmp_path / "here" / "report.html"
 
 
 @pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
@@ -311,3 +374,92 @@ def test_a_browser_that_would_complain_is_heard(chromium, page, tmp_path):
     chromium.open(spoiled)
     assert any("nothing is not defined" in each for each in chromium.complaints)
     assert any(url.endswith("no.png") for url in chromium.requests)
+
+
+def changed(run, folder, **config):
+    """Return a copy of a run with other settings."""
+    shutil.copytree(run, folder)
+    for file in (folder / "run.json", folder / "results.json"):
+        document = json.loads(file.read_text())
+        document["config"].update(config)
+        file.write_text(json.dumps(document))
+    return folder
+
+
+def reproduction(folder):
+    text = write_report(folder).read_text()
+    return html.unescape(re.search(r"<h3>How to reproduce</h3>\s*<pre>(.*?)</pre>", text, re.DOTALL).group(1))
+
+
+CALL = "__import__('os').system('id')"
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"targets": {"j": f"1), **{CALL} or dict("}},
+        {"optimizer": {f"samples={CALL}, positives": 1, "placements": f"{CALL}"}},
+        {"space": {"kind": f"Rectangle({CALL})", "form": "images"}},
+        {"space": {"kind": "Pixels", "number": CALL}},
+        {"objective": f"'{CALL}\n{CALL}#"},
+    ],
+    ids=lambda config: next(iter(config)),
+)
+def test_the_python_of_a_report_is_data_but_for_calls_of_dfa(run, tmp_path, config):
+    code = ast.parse(reproduction(changed(run, tmp_path / "run", **config)))
+    calls = [ast.unparse(node.func) for node in ast.walk(code) if isinstance(node, ast.Call)]
+    assert "dfa.run" in calls
+    assert all(call.startswith("dfa.") for call in calls)
+    assert {node.id for node in ast.walk(code) if isinstance(node, ast.Name)} <= {"dfa", "oracle", "images", "result"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+def test_a_shell_takes_the_words_of_a_report_for_words(run, tmp_path):
+    folder = tmp_path / "a run;touch x;#'$(id)"
+    words = ["--overwrite", "photos\ndfa attack\x1b[2J'`id`\\", "a b"]
+    given = {"model": words[0], "images": words[1], "folder": words[2], "epsilon": "$(id)"}
+    command = {"preset": "default", "channels": "auto", "settings": {"seed": ";id"}, "optimizer": {}, **given}
+    changed(run, folder)
+    document = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**document, "command": command}))
+    text = reproduction(folder)
+    assert len(text.splitlines()) == 2
+    shown = html.unescape(re.search("<code>(dfa verify.*?)</code>", (folder / "report.html").read_text()).group(1))
+    script = f'cd() {{ dfa "$@"; }}\ndfa() {{ printf \'%s\\0\' "$@"; }}\n{text}\n{shown}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, cwd=tmp_path, check=True)
+    assert done.stdout.decode().split("\0")[:-1] == [
+        *(words[2], "attack", "--epsilon", "$(id)", "--seed", ";id", "--", words[0], words[1]),
+        *("verify", str(folder), "--model", "MODEL"),
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+
+
+NAMES = ["$x^{2$", "_hidden", "<b>x", "\\g<1>", b"caf\xe9", "x\ny\x1b[31m", '"onload=alert(1) x="', "a-b"]
+
+
+def test_runs_of_any_name_are_compared(run, tmp_path):
+    folders = [tmp_path / os.fsdecode(name) for name in (*NAMES, "a b")]
+    for folder in folders:
+        changed(run, folder)
+    for folder in folders[:-1]:
+        text = write_report([folder, folders[-1]]).read_text()
+        ids = re.findall(r'\bid="([^"]*)"', text)
+        assert len(ids) == len(set(ids))
+        legend = [html.unescape(each) for each in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
+        shown = "".join(each if each.isprintable() else " " for each in as_text(folder.name))
+        assert legend.count("a b") == 2
+        assert legend.count(shown) == 2, folder.name
+        assert not set(re.findall(r" on\w+=", re.sub(r'"[^"]*"', "", text.partition("<script>")[0])))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"oracle": {"framework": "keras"}},
+        {"shape": None},
+        {"class_names": ["\ud800"] * 10},
+    ],
+    ids=lambda config: next(iter(config)),
+)
+def test_settings_of_any_kind_are_reported(run, tmp_path, config):
+    assert "How to reproduce" in write_report(changed(run, tmp_path / "run", **config)).read_text()

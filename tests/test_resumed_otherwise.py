@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -152,3 +154,28 @@ def test_another_dfa_is_named(tmp_path):
     (tmp_path / "run.json").write_text(json.dumps(document))
     with pytest.raises(dfa.StoreError, match=r'config.versions.dfa was "0.0.9"'):
         attack(CLASSIFIER, tmp_path)
+
+
+def another(images):
+    return np.roll(CLASSIFIER(images), 1, axis=1)
+
+
+def test_a_run_that_has_ended_is_not_the_result_of_other_images_or_another_oracle(tmp_path, whole):
+    attack(CLASSIFIER, tmp_path)
+    others = IMAGES.copy()
+    others[5] = 255 - others[5]
+    with pytest.raises(dfa.StoreError, match=r"image 5 must be what it was when the run in .* has changed"):
+        attack(CLASSIFIER, tmp_path, images=others)
+    with pytest.raises(dfa.StoreError, match="the oracle must be the one that the run began with"):
+        attack(another, tmp_path)
+    assert_same(attack(CLASSIFIER, tmp_path), whole[0])
+
+
+def test_another_oracle_is_refused_before_the_first_checkpoint_too(tmp_path, whole):
+    cut_short(tmp_path, 200, interval=10**6)
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        assert journal.execute("SELECT COUNT(*) FROM checkpoint").fetchone() == (0,)
+        assert journal.execute("SELECT COUNT(*) FROM records").fetchone() > (3,)
+    with pytest.raises(dfa.StoreError, match="the oracle must be the one that the run began with"):
+        attack(another, tmp_path, interval=10**6)
+    assert_same(attack(CLASSIFIER, tmp_path, interval=10**6), whole[0])

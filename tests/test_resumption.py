@@ -145,11 +145,11 @@ def test_what_was_found_stays_found_though_the_oracle_has_second_thoughts(tmp_pa
         np.testing.assert_array_equal(result.images[index], whole[0].images[index])
 
 
-def test_a_run_that_has_ended_is_read_back_without_a_query(tmp_path, whole):
+def test_a_run_that_has_ended_is_read_back_after_a_few_questions(tmp_path, whole):
     attack(CLASSIFIER, tmp_path)
     oracle = Recorder(CLASSIFIER)
     result = attack(oracle, tmp_path)
-    assert oracle.num_images == 0
+    assert [len(batch) for batch in oracle.batches] == [4]
     assert_same(result, whole[0])
     with pytest.raises(dfa.StoreError, match=r"config\.epsilon was 8, and is 9"):
         attack(oracle, tmp_path, epsilon=9)

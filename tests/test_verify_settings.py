@@ -60,8 +60,10 @@ def change_records(folder, **fields):
 
 def problems(folder, check="settings", **settings):
     verification = dfa.verify(folder, CLASSIFIER, **settings)
-    assert {each.check for each in verification.findings} <= {check}, str(verification)
-    return "; ".join(each.problem for each in verification.findings)
+    # The summary and records.csv are left alone by tests that change a record.
+    findings = [each for each in verification.findings if each.check != "tables"]
+    assert {each.check for each in findings} <= {check}, str(verification)
+    return "; ".join(each.problem for each in findings)
 
 
 @pytest.mark.parametrize("name", ["number", "array", "targeted", "repeated", "shift", "pixels"])
@@ -104,7 +106,7 @@ def test_a_file_of_another_shape_is_not_read_into_memory(run):
     with (folder / "epsilon.npy").open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         file.truncate(file.tell() + 2**40)
-    assert "and holds 1,099,511,627,904" in problems(folder)
+    assert "is a sparse file: 1,099,511,627,904 bytes" in problems(folder)
 
 
 @pytest.mark.parametrize("content", [b"garbage", None])

@@ -60,7 +60,8 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.storage import Storage
-from dfa.runs.verify import Finding, Verification, verify
+from dfa.runs.verification import Finding, Verification
+from dfa.runs.verify import verify
 from dfa.search import objectives
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, rank

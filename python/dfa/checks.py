@@ -105,8 +105,26 @@ def one_of(kinds: type[E], value: Any, name: str) -> E:
         ) from None
 
 
-def as_array(values: Any) -> NDArray[Any]:
-    """Return an array; one of objects where NumPy cannot make a table of them (a ragged list, say)."""
+def refuse_masked(name: str, values: object) -> None:
+    """Refuse an argument that has masked values, which NumPy would take as what lies under the mask.
+
+    Raises:
+        InvalidInputError: It has some.
+    """
+    if np.ma.is_masked(values):
+        raise InvalidInputError(
+            f"{name} must have no masked values, which say nothing; pass an array without a mask, such as "
+            "values.filled(0) where 0 is what they stand for"
+        )
+
+
+def as_array(name: str, values: Any) -> NDArray[Any]:
+    """Return an argument as an array; one of objects where NumPy cannot make a table of it (a ragged list, say).
+
+    Raises:
+        InvalidInputError: It has masked values.
+    """
+    refuse_masked(name, values)
     try:
         return np.asarray(values)
     except ValueError:

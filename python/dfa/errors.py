@@ -21,7 +21,7 @@ def told(error: BaseException) -> str:
     """Return an error's kind and words; of a user's error the words may fail themselves."""
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # whatever that is, it is of no account here
+    except BaseException:  # whatever that is, it is of no account here
         return f"{type(error).__name__}, whose own words fail"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -26,6 +27,11 @@ _KINDS: Final = {
 _NPY: Final = b"\x93NUMPY"
 _ZIP: Final = b"PK"
 """How .npy and .npz files begin."""
+
+_LARGE: Final = 2**28
+_MOST_TIMES: Final = 200
+"""From so many bytes on, an archive's member may not be so many times as large as in the archive. Photographs stay as
+large as they are; zeros become a thousandth."""
 
 
 @contextlib.contextmanager
@@ -75,7 +81,23 @@ def opened_arrays(path: str | Path) -> Iterator[Any]:
             return
         file.seek(0)
         with np.load(file, allow_pickle=False) as archive:
+            _refuse_bombs(path, archive.zip)
             yield archive
+
+
+def _refuse_bombs(path: str | Path, archive: zipfile.ZipFile) -> None:
+    """Refuse an archive whose directory says that unpacking it would take far more than it holds.
+
+    Raises:
+        InvalidInputError: It is one.
+    """
+    for member in archive.infolist():
+        if member.file_size > max(_LARGE, _MOST_TIMES * member.compress_size):
+            raise InvalidInputError(
+                f"cannot read {str(path)!r}: {member.filename!r} must not unpack to more than {_MOST_TIMES} times "
+                f"itself, and {member.compress_size:,} bytes would become {member.file_size:,}; save it uncompressed "
+                "(np.savez, or np.save)"
+            )
 
 
 def check_file(path: str | Path) -> None:

@@ -9,6 +9,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.errors import InvalidInputError
+
+_HALF: Final = 2**62 - 1
+"""Integers up to which a difference fits into 64 bits."""
+
 _CHANNELS: Final = (1, 3, 4)
 """Of grey, RGB and RGBA."""
 
@@ -44,10 +49,38 @@ class Form(Enum):
 
 
 def difference(changed: NDArray[Any], original: NDArray[Any]) -> NDArray[Any]:
-    """Return changed - original, exactly where both hold integers: int64, else float64."""
-    exact = np.int64 if original.dtype.kind in "iu" else np.float64
-    change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
+    """Return changed - original, exactly where both hold integers.
+
+    Args:
+        changed: What became of the original.
+        original: Integers or floats of any shape.
+
+    Returns:
+        int64; where the integers are too large for that, Python's own; of floats float64, or longer where they are.
+
+    Raises:
+        InvalidInputError: The two are not of one dtype and shape.
+    """
+    if changed.dtype != original.dtype or changed.shape != original.shape:
+        raise InvalidInputError(
+            f"what is compared must be of one dtype and shape, got {changed.dtype} of shape {changed.shape} and "
+            f"{original.dtype} of shape {original.shape}"
+        )
+    exact: Any = np.promote_types(original.dtype, np.float64)
+    if original.dtype.kind in "iu":
+        is_small = original.dtype.itemsize < 8 or all(
+            int(each.min()) >= -_HALF and int(each.max()) <= _HALF for each in (changed, original) if each.size
+        )
+        exact = np.int64 if is_small else object
+    with np.errstate(over="ignore"):
+        change: NDArray[Any] = changed.astype(exact) - original.astype(exact)
     return change
+
+
+def largest(change: NDArray[Any]) -> int | float:
+    """Return the largest of a difference's sizes; 0 where there are none."""
+    found: Any = np.abs(change).max(initial=0)
+    return found.item() if isinstance(found, np.generic) else found  # type: ignore[no-any-return]
 
 
 def _hints(original: NDArray[Any]) -> str:

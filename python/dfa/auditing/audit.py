@@ -88,6 +88,7 @@ def audit(
             images were finished before it showed, `.result` holds the report on them.
         OracleError: An oracle failed, or its answer cannot be used; `.result` as above.
         Interrupted: On KeyboardInterrupt; `.result` as above.
+        BaseException: Whatever else ends the audit, as it is; `.result` as above.
 
     Warns:
         MostSkippedWarning: More than half of the originals do not count; it shows labels and answers.

@@ -17,7 +17,8 @@ from dfa.auditing.variants import Preparation, Variants
 from dfa.auditing.vector_oracle import image_and_vector_oracles
 from dfa.auditing.vectors import GivenVectors, checked_claims, read_vectors
 from dfa.engine.inputs import Inputs, StreamIds
-from dfa.errors import DfaError, Interrupted, InvalidInputError
+from dfa.engine.interrupts import carrying_result
+from dfa.errors import InvalidInputError
 from dfa.oracle.codecs import Codec
 from dfa.oracle.gate import Gate, Purpose
 from dfa.search.goals import Rank, Targets, check_label_range, parse_labels, parse_targets, resolve_targets
@@ -110,7 +111,7 @@ class AuditRun:
 
     def run(self, started: float) -> AuditReport:
         """Audit every image; what ends it early carries the report on those that were finished."""
-        try:
+        with carrying_result(lambda: self._partial(started)):
             self._gate.prepare(self._shape, self._batch_size)
             pool = ThreadPoolExecutor(self._threads, thread_name_prefix="dfa-audit")
             try:
@@ -118,13 +119,6 @@ class AuditRun:
                     self._finish([task.result() for task in tasks])
             finally:
                 pool.shutdown(cancel_futures=True)
-        except DfaError as error:
-            error.result = self._partial(started)
-            raise
-        except KeyboardInterrupt as error:
-            raise Interrupted(
-                "interrupted; `.result` is the report on what was finished", result=self._partial(started)
-            ) from error
         report = self._partial(started)
         assert report is not None
         return report

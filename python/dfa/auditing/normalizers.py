@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias, get_args, runtime_c
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dfa.checks import refuse_masked
 from dfa.errors import InvalidInputError, told_with_place
 from dfa.types import Images
 
@@ -298,6 +299,7 @@ def _called(name: str, function: Callable[[Any], Any], argument: Any) -> NDArray
         answer = function(argument)
         if hasattr(answer, "detach") and hasattr(answer, "cpu"):
             answer = answer.detach().cpu()
+        refuse_masked("what it gives", answer)
         return np.asarray(answer)
     except InvalidInputError:
         raise

@@ -34,7 +34,8 @@ from dfa.auditing.vector_oracle import image_and_vector_oracles
 from dfa.auditing.vectors import checked_claims, read_vectors
 from dfa.checks import as_array, as_length, one_of, require_count, require_integer
 from dfa.engine.inputs import Inputs, StreamIds
-from dfa.errors import DfaError, Interrupted, InvalidInputError
+from dfa.engine.interrupts import carrying_result
+from dfa.errors import InvalidInputError
 from dfa.oracle.gate import Gate
 from dfa.search.goals import Rank, check_ranked, parse_labels, parse_targets
 from dfa.search.objectives import LOG, Objective
@@ -97,6 +98,7 @@ def repair(
         OracleError: The oracle failed; `.result` holds what had ended.
         ObjectiveError: The objective failed, likewise.
         Interrupted: On KeyboardInterrupt, likewise.
+        BaseException: Whatever else ends the repair, as it is, likewise.
 
     Source:
         Paper, section 3.1.1; see `dfa.auditing.repair`.
@@ -135,13 +137,8 @@ def repair(
         gate=Gate(asked, num_images=inputs.num_images, max_queries=max_queries),
         vector_gate=None if model is None else Gate(model, num_images=inputs.num_images, max_queries=0),
     )
-    try:
+    with carrying_result(lambda: work.report(started)):
         work.run()
-    except DfaError as error:
-        error.result = work.report(started)
-        raise
-    except KeyboardInterrupt as error:
-        raise Interrupted("interrupted; `.result` holds what had ended", result=work.report(started)) from error
     return work.report(started)
 
 
@@ -154,7 +151,7 @@ def _checked_stages(stages: Any) -> list[Stage]:
 def _checked_epsilon(epsilon: ArrayLike | None, number: int) -> NDArray[np.int64]:
     if epsilon is None:
         return np.full(number, 255, dtype=np.int64)
-    given = as_array(epsilon)
+    given = as_array("epsilon", epsilon)
     if given.dtype.kind not in "iu" or given.shape not in ((), (number,)) or given.min() < 1 or given.max() > 255:
         raise InvalidInputError(
             f"epsilon must be None, or in grey levels: an integer of 1..255, or one per image, ({number},); got "

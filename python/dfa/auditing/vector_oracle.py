@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.auditing.normalizers import AnyNormalizer, Vectors, checked_vectors
-from dfa.auditing.vectors import on_host
 from dfa.errors import InvalidInputError
 from dfa.oracle import KerasOracle, Oracle, ScoreKind, as_oracle
 from dfa.oracle.base import descends_from, name_of
+from dfa.oracle.raw import array_of, real
 from dfa.types import Images
 
 _BELOW_PROBABILITIES: Final = 2.0
@@ -47,12 +47,10 @@ class VectorOracle(Oracle):
 
     def scores(self, images: Any) -> NDArray[Any]:
         """Return the scores of vectors, float, (n, ...), all less by one number: the order of classes stays."""
-        answer = on_host(self._function(images))
-        if answer.dtype.kind not in "fiu":
-            return answer
+        answer = array_of(self._function(images))
+        numbers = real(answer)
         # The gate takes logits only if they do not look like probabilities, which these may well be.
-        shifted: NDArray[Any] = answer.astype(np.float64) - _BELOW_PROBABILITIES
-        return shifted
+        return answer if numbers is None else numbers - _BELOW_PROBABILITIES
 
 
 class NormalizedOracle(Oracle):

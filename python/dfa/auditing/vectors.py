@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.auditing.normalizers import Vectors
-from dfa.checks import as_array
+from dfa.checks import as_array, refuse_masked
 from dfa.errors import InvalidInputError
 from dfa.files import opened, opened_arrays
 
@@ -86,6 +86,7 @@ def read_vectors(vectors: ArrayLike | str | Path, num_images: int, vector_shape:
     if isinstance(vectors, str | Path):
         array, indices = _read_file(Path(vectors), vector_shape)
     else:
+        refuse_masked("vectors", vectors)
         array, indices = on_host(vectors), None
     if array.dtype.kind != "f":
         hint = "; images are no vectors, an attack's floats are" if array.dtype == np.uint8 else ""
@@ -186,7 +187,7 @@ def checked_claims(claimed: ArrayLike | None, number: int) -> NDArray[np.bool_] 
     """
     if claimed is None:
         return None
-    given = as_array(claimed)
+    given = as_array("claimed", claimed)
     if given.dtype != np.bool_ or given.shape != (number,):
         raise InvalidInputError(f"claimed must be bool, ({number},), got {given.dtype} of shape {given.shape}")
     claims: NDArray[np.bool_] = given.copy()

@@ -19,9 +19,13 @@ from typing import Any, Final
 
 from dfa.cli.request import Request
 from dfa.cli.sources.models import MODEL_SETTINGS
+from dfa.cli.sources.objects import lies_in
 from dfa.cli.sources.spaces import is_object
-from dfa.cli.text import printable
+from dfa.cli.text import one_line, printable
 from dfa.errors import InvalidInputError
+from dfa.runs.documents import parse_config
+from dfa.runs.saved_run import read_run, read_run_json
+from dfa.search.confirmation import Confirmation
 
 _ARRAYS: Final = (".csv", ".npy", ".npz")
 
@@ -51,53 +55,99 @@ def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ..
     folder = Path(request.folder)
     _refuse_in_run(folder, "the folder that its words are relative to", run)
     refuse_from_run(code, folder, run)
-    shown = "\n".join(_described(request, code, folder, is_resumed=command == "resume"))
-    if not trust and not _says_yes(run, shown):
-        given = " ".join([f"--{name} ..." for name in code] + _plain_words(request, command))
+    if command == "resume":
+        _refuse_wide_glob(request.images, folder)
+    shown = "\n".join(_described(request, run, code, folder, command))
+    again = f"dfa {command} {shlex.quote(one_line(run))}"
+    named = [*code, *(["images"] if command == "resume" else [])]
+    given = " ".join([f"--{name} ..." for name in named] + _plain_words(request, command))
+    if not trust and not _says_yes(run, shown, "loading runs code"):
         raise InvalidInputError(
-            f"a run folder is data, and nothing is loaded because it names it; {run} names\n{shown}\n"
-            f"where you know who wrote it, go on with: dfa {command} {shlex.quote(str(run))} --trust\n"
-            f"or name what is to be loaded yourself: dfa {command} {shlex.quote(str(run))} {given}"
+            f"a run folder is data, and nothing is loaded because it names it; {one_line(run)} names\n{shown}\n"
+            f"where you know who wrote it, go on with: {again} --trust\n"
+            f"or name what is to be loaded yourself: {again} {given}"
         )
     if trust:
-        print(printable(f"dfa: loading what {run} names\n{shown}"), file=sys.stderr)
+        print(printable(f"dfa: loading what {one_line(run)} names\n{shown}"), file=sys.stderr)
     if not folder.is_dir():
         raise InvalidInputError(
-            f"the run's words are relative to {folder}, which must be a folder, and is none; name them yourself: "
-            f"dfa {command} {shlex.quote(str(run))} {' '.join(f'--{name} ...' for name in code)}"
+            f"the run's words are relative to {one_line(folder)}, which must be a folder, and is none; name them "
+            f"yourself: {again} {given}"
         )
     os.chdir(folder)
 
 
-def name_again(request: Request, run: Path, given: Mapping[str, str]) -> Request:
+def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: bool) -> Request:
     """Return a request with what it loads named by the user, and the rest where the folder has it.
+
+    On a terminal the user is asked about that rest; else its images are read only if the user says so.
 
     Args:
         request: What the folder keeps.
         run: The run folder.
         given: Words of the user by name, relative to the folder that the user is in.
+        trust: Whether the user has said that the rest may be read.
 
     Raises:
-        InvalidInputError: Something that the request loads is not among them, or would be loaded from the run folder.
+        InvalidInputError: Something that the request loads is not among them, or would be loaded from the run folder;
+            or the user does not say that the images may be read, and names none.
     """
     missing = [name for name in code_of(request, ("model", "preprocess", "space")) if name not in given]
     if missing:
         raise InvalidInputError(
             f"what the run loads must all be named, or none of it, and these are missing: "
-            f"{', '.join(f'--{name} (it was {getattr(request, name)})' for name in missing)}; or leave all out and "
-            "pass --trust"
+            f"{', '.join(f'--{name} (it was {one_line(getattr(request, name))})' for name in missing)}; or leave all "
+            "out and pass --trust"
         )
-    refuse_from_run(given, Path.cwd(), run, files=False)
+    refuse_from_run({name: given[name] for name in given if name != "images"}, Path.cwd(), run, files=False)
     folder = Path(request.folder)
-    tables = {
-        name: str(folder / word)
-        for name in ("labels", "target", "epsilon")
-        if (word := getattr(request, name)) is not None and word.endswith(_ARRAYS)
-    }
-    found = anchored(request.images, folder)
-    print(printable(f"dfa: reading the images {found}"), file=sys.stderr)
-    named: dict[str, Any] = {**tables, **given, "images": found}
-    return replace(request, **named)
+    tables = {name: str(folder / word) for name, word in _tables_of(request).items()}
+    if "images" in given:
+        images = given["images"]
+    else:
+        _refuse_wide_glob(request.images, folder)
+        images = anchored(request.images, folder)
+    named: dict[str, Any] = {**tables, **given, "images": images}
+    renamed = replace(request, **named)
+    shown = "\n".join(
+        _described(renamed, run, {name: given[name] for name in given if name != "images"}, None, "resume")
+    )
+    if trust or not _has_terminal():
+        if not trust and "images" not in given:
+            words = " ".join(f"--{name} {shlex.quote(word)}" for name, word in given.items())
+            again = f"dfa resume {shlex.quote(one_line(run))} {words}"
+            raise InvalidInputError(
+                f"a run folder is data, and no images are read because it names them; {one_line(run)} names\n{shown}\n"
+                f"name them too: {again} --images ...\n"
+                f"or, where you know who wrote the folder, go on with: {again} --trust"
+            )
+        print(printable(f"dfa: going on with {one_line(run)}\n{shown}"), file=sys.stderr)
+    elif not _says_yes(run, shown, "this costs queries and time"):
+        raise InvalidInputError(f"nothing is begun, since you did not say yes to what {one_line(run)} names")
+    return renamed
+
+
+def _tables_of(request: Request) -> dict[str, str]:
+    """Return the words of a request that are files of data, images apart, by name."""
+    words = {name: getattr(request, name) for name in ("labels", "class_names", "target", "epsilon")}
+    always = ("labels", "class_names")
+    return {name: word for name, word in words.items() if word and (name in always or word.endswith(_ARRAYS))}
+
+
+def _refuse_wide_glob(images: str, folder: Path) -> None:
+    """Refuse a folder's word that would have a whole disk searched.
+
+    Raises:
+        InvalidInputError: It searches folders in folders, beyond the one that the run's words are relative to.
+    """
+    if "**" not in images:
+        return
+    root, path = os.path.normpath(folder), os.path.normpath(folder / images)
+    if ".." in Path(images).parts or not Path(path).is_relative_to(root) or root == os.path.dirname(root):
+        raise InvalidInputError(
+            f"a ** of a run folder must stay inside the folder that its words are relative to, {one_line(folder)}, and "
+            f"its images are {one_line(images)}; name them yourself: --images ..., with all else that it loads"
+        )
 
 
 def anchored(images: str, folder: Path) -> str:
@@ -123,20 +173,20 @@ def refuse_from_run(words: Mapping[str, str], folder: Path, run: Path, *, files:
         place = word.rpartition(":")[0]
         if files:
             for path in (folder / word, folder / place if place else folder):
-                _refuse_in_run(path, f"--{name} {word}", run)
+                _refuse_in_run(path, f"--{name} {one_line(word)}", run)
         if _is_module(word):
             for path in _found(place, folder):
-                _refuse_in_run(path, f"--{name} {word}", run)
-            _refuse_in_run(folder, f"--{name} {word} would be looked for in {folder}, and that", run)
-    for entry in sys.path:
-        _refuse_in_run(Path(entry or Path.cwd()), f"{entry or Path.cwd()}, where Python looks for modules,", run)
+                _refuse_in_run(path, f"--{name} {one_line(word)}", run)
+            _refuse_in_run(
+                folder, f"--{name} {one_line(word)} would be looked for in {one_line(folder)}, and that", run
+            )
 
 
 def _refuse_in_run(path: Path, what: str, run: Path) -> None:
     if path.resolve().is_relative_to(run.resolve()):
         raise InvalidInputError(
-            f"nothing is loaded from inside a run folder, and {what} lies in {run}; put it elsewhere, or run the "
-            "command from another folder"
+            f"nothing is loaded from inside a run folder, and {what} lies in {one_line(run)}; put it elsewhere, or run "
+            "the command from another folder"
         )
 
 
@@ -159,19 +209,62 @@ def _found(module: str, folder: Path) -> Iterator[Path]:
         yield from map(Path, places)
 
 
-def _described(request: Request, code: Mapping[str, str], folder: Path, *, is_resumed: bool) -> Iterator[str]:
-    """Yield what would be loaded from where, a line each."""
-    for name, word in code.items():
-        place = word.rpartition(":")[0]
-        if _is_module(word):
+def _described(
+    request: Request, run: Path, code: Mapping[str, str], folder: Path | None, command: str
+) -> Iterator[str]:
+    """Yield what would be done and loaded from where, a line each, the model last, where the question is.
+
+    Args:
+        request: What the folder keeps, or what of it is left.
+        run: The run folder.
+        code: The words that load code, by name.
+        folder: The folder that they are relative to; None for those of the user.
+        command: "verify" or "resume".
+    """
+    values: dict[str, object] = {"run": _price_of(run, command)}
+    if command == "resume":
+        settings = {**request.settings, "confirmations": request.confirmations, **request.optimizer}
+        values |= {name.replace("_", " "): value for name, value in settings.items() if value is not None}
+        values |= {name.replace("_", " "): word for name, word in _tables_of(request).items()}
+        values |= {"images": request.images}
+    for name, value in values.items():
+        yield f"  {name:<11} {one_line(value)}"
+    places = {name: word.rpartition(":")[0] for name, word in code.items()}
+    if folder is not None:
+        first = any(_is_module(word) and lies_in(places[name], folder) for name, word in code.items())
+        yield f"  relative to {one_line(folder.absolute())}{', where modules are looked for first' if first else ''}"
+    for name in sorted(code, key=lambda name: name == "model"):
+        word, place = code[name], places[name]
+        if folder is None:
+            found = ""
+        elif _is_module(word):
             *_, last = [None, *_found(place, folder)]
-            found = f"module {place}, not found" if last is None else str(last)
+            found = f"module {one_line(place)}, not found" if last is None else one_line(last)
         else:
-            found = str((folder / (place if place.endswith(".py") else word)).resolve())
-        yield f"  {name:<11} {word}  ({found})"
-    if is_resumed:
-        yield f"  {'images':<11} {request.images}"
-    yield f"  relative to {folder.absolute()}"
+            found = one_line((folder / (place if place.endswith(".py") else word)).resolve())
+        yield f"  {name:<11} {one_line(word)}{f'  ({found})' if found else ''}"
+
+
+def price_of(num_images: int | None, config: Mapping[str, Any]) -> str:
+    """Return in words what numbers of a run folder cost whoever goes on with it or verifies it.
+
+    Args:
+        num_images: How many it says it has; None where it does not say.
+        config: Its settings.
+    """
+    answers, most = Confirmation.parse(config.get("confirmations", 1)).of, config.get("max_queries")
+    words = ["images of an unknown number" if num_images is None else f"{num_images:,} images"]
+    words += [] if most is None else [f"up to {most:,} queries for each"]
+    return ", ".join([*words, f"{answers:,} confirming {'answer' if answers == 1 else 'answers'} for each that falls"])
+
+
+def _price_of(run: Path, command: str) -> str:
+    """Return the price that a command will obey: what it reads may differ from what lies beside it."""
+    if command == "resume":
+        config = read_run_json(run).config
+        return price_of(parse_config(config).num_images, config)
+    saved = read_run(run)
+    return price_of(saved.num_images, saved.config)
 
 
 def _plain_words(request: Request, command: str) -> list[str]:
@@ -179,13 +272,19 @@ def _plain_words(request: Request, command: str) -> list[str]:
     if command != "verify":
         return []
     values = {name: getattr(request, name) for name in MODEL_SETTINGS if name != "preprocess"}
-    return [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in values.items() if value]
+    return [
+        f"--{name.replace('_', '-')} {one_line(shlex.quote(str(value)))}" for name, value in values.items() if value
+    ]
 
 
-def _says_yes(run: Path, shown: str) -> bool:
+def _has_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def _says_yes(run: Path, shown: str, why: str) -> bool:
     """Ask the user, where there is one."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not _has_terminal():
         return False
-    text = f"{run} names what is to be loaded, and loading runs code:\n{shown}\nLoad it? [y/N] "
+    text = f"{one_line(run)} names what is to be done, and {why}:\n{shown}\nGo on? [y/N] "
     print(printable(text), end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -14,6 +14,7 @@ from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
+from dfa.engine.sameness import NUM_PROBES, probes, refuse_another_oracle
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.window import Window
 from dfa.errors import DfaError, InvalidInputError, StoreError
@@ -21,11 +22,7 @@ from dfa.oracle.gate import Gate, Purpose
 from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.record import Record, read_record
 from dfa.runs.store import Checkpoint, Store, digest_of
-from dfa.search.objectives import predicted
 from dfa.types import Image
-
-_NUM_PROBES: Final = 8
-_PROBE_TOLERANCE: Final = 0.05
 
 _PARTS: Final[dict[str, dict[str, Any]]] = {
     "gate": {"num_classes": int | None, "counts": dict[str, int], "seconds": dict[str, float]},
@@ -93,8 +90,7 @@ class Checkpoints:
         Raises:
             StoreError: They cannot be written.
         """
-        for purpose, number in self.oracle.not_sent().items():
-            self.store.sending(purpose, -number)
+        self.oracle.take_back()
         self.save_now()
         self.store.keep(self.oracle.unused())
 
@@ -107,7 +103,9 @@ class Checkpoints:
         """
         self.ledger.take_up(self.store)
         try:
-            if self.store.checkpoint is not None:
+            if self.store.checkpoint is None:
+                self._check_kept()
+            else:
                 self._load(self.store.checkpoint)
             # Not before the oracle was asked whether it is the same.
             self.oracle.recall(self.store.answers)
@@ -161,6 +159,20 @@ class Checkpoints:
         self.plan.questions.load(document["questions"])
         self.feed.ask_again(list(lost), list(lost.values()), [images[index] for index in lost])
 
+    def _check_kept(self) -> None:
+        """Refuse another oracle than that of the records there are, where no checkpoint knows of more."""
+        kept = probes(self.ledger.kept_records(), most=min(NUM_PROBES, self.window.batch_size))
+        if not kept:
+            return
+        counts = self.gate.save()
+        images = {record.index: self.plan.inputs.load(record.index) for record in kept}
+        for index, image in images.items():
+            self.store.note_read(index, digest_of(image))
+        self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
+        self._check_oracle({record.index: record for record in kept}, images)
+        # As after a checkpoint: what is asked about the oracle is no part of the run.
+        self.gate.load(counts)
+
     def _read_again(self, number: int, waiting: Mapping[int, Record]) -> tuple[dict[int, Image], dict[int, int]]:
         """Read the first images of the run again, all of them.
 
@@ -192,8 +204,7 @@ class Checkpoints:
 
     def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:
         """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did."""
-        drafts = [draft for draft in waiting.values() if draft.class_before is not None]
-        drafts = drafts[: min(_NUM_PROBES, self.window.batch_size)]
+        drafts = probes(waiting.values(), most=min(NUM_PROBES, self.window.batch_size))
         if not drafts:
             return
         indices = np.array([draft.index for draft in drafts], dtype=np.int64)
@@ -201,21 +212,7 @@ class Checkpoints:
         for draft in waiting.values():
             if draft.goal is None or not 0 <= draft.goal < scores.shape[1]:
                 raise ValueError(f"image {draft.index} must aim at one of {scores.shape[1]} classes, not {draft.goal}")
-        differ = []
-        for draft, row, found in zip(drafts, scores, predicted(scores).tolist(), strict=True):
-            if draft.probability_before is None:
-                raise ValueError(f"image {draft.index} has a class and no probability")
-            if found != draft.class_before or abs(row[found] - draft.probability_before) > _PROBE_TOLERANCE:
-                differ.append(
-                    f"image {draft.index} was of class {draft.class_before} with probability "
-                    f"{draft.probability_before:.3g}, and is of class {found} with {row[found]:.3g}"
-                )
-        # A randomised oracle may differ now and then; another model differs nearly everywhere.
-        if 2 * len(differ) > len(drafts):
-            raise StoreError(
-                f"the oracle must be the one that the run began with, and it answers otherwise: {differ[0]}; pass that "
-                "oracle, or start a new run in another folder"
-            )
+        refuse_another_oracle(drafts, scores)
 
 
 def _drafts(rows: Iterable[dict[str, Any]]) -> list[Record]:

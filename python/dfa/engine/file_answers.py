@@ -11,18 +11,28 @@ from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
+from dfa.results.profile import Profile
 from dfa.runs.kept_answers import Sent
-from dfa.runs.store import Store, digest_of
+from dfa.runs.store import FILES, Store, digest_of
 from dfa.types import Images
 
 _FILE: Final = "file"
 
 
 class FileAnswers(Oracle):
-    """An oracle whose answers are kept, should it fail in the middle of a batch, and used when the run is resumed."""
+    """An oracle whose answers are kept, should it fail in the middle of a batch, and used when the run is resumed.
 
-    def __init__(self, oracle: Oracle, store: Store) -> None:
-        """Ask an oracle about the files of a store."""
+    What it is sent is counted in the store and in the run's profile, before it is sent.
+    """
+
+    def __init__(self, oracle: Oracle, store: Store, profile: Profile) -> None:
+        """Ask an oracle about the files of a store.
+
+        Args:
+            oracle: The oracle.
+            store: Keeps the answers.
+            profile: Of the run.
+        """
         self.takes = oracle.takes  # type: ignore[misc]
         self.name = oracle.name
         self.returns = oracle.returns
@@ -30,6 +40,7 @@ class FileAnswers(Oracle):
         self.num_classes, self.num_shown = oracle.num_classes, oracle.num_shown
         self._oracle = oracle
         self._store = store
+        self._profile = profile
         self._gate = Gate(oracle, num_images=1, max_queries=0)
         self._answered: list[tuple[Sent, Answer]] = []
 
@@ -42,13 +53,17 @@ class FileAnswers(Oracle):
 
         Raises:
             PartialAnswer: It failed in the middle of the batch; what it did answer is kept.
-            StoreError: That cannot be kept.
+            StoreError: That cannot be kept, or what is about to be sent not be written down.
         """
         # A file is known by its pixels alone.
         sent = [Sent(_FILE, 0, digest_of(image)) for image in images]
         indices = np.zeros(len(images), dtype=np.int64)
+        known = self._store.answers.take(sent)
+        number = len(images) - (0 if known is None else len(known.rows))
+        self._store.sending(FILES, number)
+        self._profile.files += number
         try:
-            answer = self._gate.send(images, indices, Purpose.VERIFICATION, self._store.answers.take(sent))
+            answer = self._gate.send(images, indices, Purpose.VERIFICATION, known)
         except PartialAnswer as error:
             part = Part(error.rows, error.answers)
             self._gate.check(tuple(array.copy() for array in part.answer), indices[part.rows])

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.checks import as_array, as_length, as_text
+from dfa.checks import as_array, as_length, as_text, refuse_masked
 from dfa.errors import InvalidInputError, told
 from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import ImageSequence
@@ -121,6 +121,7 @@ class Inputs:
         try:
             item = self._images[index]
             _refuse_item(item)
+            refuse_masked("it", item)
             image = np.asarray(item)
         except InvalidInputError as error:
             raise InvalidInputError(f"image {index}: {error}") from error
@@ -164,7 +165,7 @@ class StreamIds:
         self._copies: Counter[bytes] = Counter()
         if given is None:
             return
-        ids = as_array(given)
+        ids = as_array("ids", given)
         if ids.dtype.kind not in "iu" or ids.shape != (num_images,):
             raise InvalidInputError(
                 f"ids must be integers of shape ({num_images},), got {ids.dtype} of shape {ids.shape}"

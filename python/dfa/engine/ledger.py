@@ -10,7 +10,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from dfa.errors import StoreError
-from dfa.originals import Form, difference
+from dfa.originals import Form, difference, largest
 from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status, read_record
 from dfa.runs.folder import plain
@@ -110,6 +110,10 @@ class Ledger:
         """Tell whether an image was settled before the run was cut short."""
         return index in self._kept
 
+    def kept_records(self) -> list[Record]:
+        """Return the records of images that were settled before the run was cut short, in the order of the images."""
+        return [self._kept[index][0] for index in sorted(self._kept)]
+
     def settle_again(self, index: int) -> Record:
         """Settle an image as it was before the run was cut short, and return its record."""
         self.settle(self._kept[index][0])
@@ -148,8 +152,12 @@ class Ledger:
 def distances(image: Image, original: Image) -> dict[str, Any]:
     """Return what was changed, measured on the images themselves, as fields of a record."""
     change = difference(image, original)
+    # Whole numbers beyond 64 bits their squares may be, and nothing is lost of those of grey levels.
+    sizes = change.astype(np.float64)
+    with np.errstate(over="ignore"):
+        squares = (sizes * sizes).sum()
     return {
         "l0": int(np.count_nonzero(change)),
-        "l2": float(np.sqrt((change * change).sum())),
-        "linf": np.abs(change).max().item(),
+        "l2": float(np.sqrt(squares)),
+        "linf": largest(change),
     }

@@ -26,6 +26,7 @@ from dfa.oracle.gate import Gate, Purpose
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
+from dfa.runs.store import FILES
 from dfa.types import Image
 
 
@@ -155,6 +156,7 @@ class Loop:
 
     def partial_result(self, reason: str) -> Result:
         """Return the result with a record for every image, unfinished ones included."""
+        self._oracle.take_back()
         self._ledger.settle_kept()
         for place in list(self._window.jobs):
             draft = self._draft(place)
@@ -237,8 +239,10 @@ class Loop:
 
     def _profile(self) -> Profile:
         counts, seconds, wall = self._gate.counts, self._stopwatch.seconds, self._stopwatch.wall()
-        rows_sent, batches = self._window.rows_sent, self._window.batches
+        # As the gate counts them: what the window had sent may have waited for the oracle when the run ended.
+        rows_sent, batches = counts[Purpose.ATTACK], self._gate.calls[Purpose.ATTACK]
         logical = rows_sent + counts[Purpose.CLEAN] + counts[Purpose.VERIFICATION]
+        sent, files = (0, 0) if self._plan.store is None else (self._plan.store.sent(), self._plan.store.sent(FILES))
         return Profile(
             wall=wall,
             oracle=self._gate.seconds[Purpose.ATTACK],
@@ -249,7 +253,8 @@ class Loop:
             batches=batches,
             clean=counts[Purpose.CLEAN],
             verification=counts[Purpose.VERIFICATION],
-            resent=0 if self._plan.store is None else self._plan.store.sent() - logical,
+            files=files,
+            resent=0 if self._plan.store is None else sent - files - logical,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
         )

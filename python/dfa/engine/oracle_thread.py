@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import OracleError, PartialAnswer
+from dfa.errors import OracleError, PartialAnswer, StoreError
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
@@ -30,6 +31,8 @@ class _Question:
         purpose: Why.
         known: Answers of before the run was resumed.
         is_sent: Whether it went to the oracle.
+        noted_at: When it was noted as a call for attack queries, in seconds of the run.
+        is_taken_back: Whether the books no longer count it, since it was never sent.
         part: What is answered, the known rows included.
     """
 
@@ -38,6 +41,8 @@ class _Question:
     purpose: Purpose
     known: Part | None
     is_sent: bool = False
+    noted_at: float | None = None
+    is_taken_back: bool = False
     part: Part | None = None
 
     @property
@@ -69,10 +74,12 @@ class OracleThread:
         self.failure: BaseException | None = None
         self._kept: KeptAnswers | None = None
         self._open: list[_Question] = []
+        self._is_closed = False
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
 
     def close(self) -> None:
         """End the thread. A call under way cannot be stopped; everything after it can."""
+        self._is_closed = True
         self._executor.shutdown(wait=True, cancel_futures=True)
 
     def send(self, batches: Sequence[Images], indices: Indices) -> Future[list[Answer]]:
@@ -84,7 +91,7 @@ class OracleThread:
         """
         questions = self._questions(batches, indices, Purpose.ATTACK)
         for question in questions:
-            self._stopwatch.note_call(len(question.indices))
+            question.noted_at = self._stopwatch.note_call(len(question.indices))
         return self._executor.submit(lambda: list(map(self._answer, questions)))
 
     def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
@@ -130,9 +137,20 @@ class OracleThread:
         """Return the images, by purpose, that the gate has counted and whose answers are not part of the state."""
         return _sums((question, len(question.indices)) for question in self._open if question.is_sent)
 
-    def not_sent(self) -> Counter[str]:
-        """Return the images, by purpose, that were written down and not sent, once the thread is closed."""
-        return _sums((question, question.number) for question in self._open if not question.is_sent)
+    def take_back(self) -> None:
+        """Take out of the books what was written down and not sent, once the thread is closed.
+
+        A store that cannot be written counts too much then, as after a kill.
+        """
+        those = [question for question in self._open if not question.is_sent and not question.is_taken_back]
+        for question in those:
+            question.is_taken_back = True
+            if question.noted_at is not None:
+                self._stopwatch.take_call_back(question.noted_at, len(question.indices))
+        if self._store is not None:
+            with suppress(StoreError):
+                for purpose, number in _sums((question, question.number) for question in those).items():
+                    self._store.sending(purpose, -number)
 
     def unused(self) -> list[tuple[Sent, Answer]]:
         """Return the usable answers that are not part of the state, row by row, once the thread is closed."""
@@ -149,7 +167,7 @@ class OracleThread:
         questions = [_Question(images, indices, purpose, self._known(images, indices, purpose)) for images in batches]
         if self._store is not None:
             self._store.sending(purpose.value, sum(question.number for question in questions))
-            self._open += questions
+        self._open += questions
         return questions
 
     def _known(self, images: Images, indices: Indices, purpose: Purpose) -> Part | None:
@@ -160,6 +178,8 @@ class OracleThread:
         # Whoever looks first, at whichever of them, sees why.
         if self.failure is not None:
             raise self.failure
+        if self._is_closed:
+            raise CancelledError
         try:
             with self._stopwatch.oracle_at_work(question.purpose.value):
                 question.is_sent = True

@@ -51,9 +51,15 @@ class Stopwatch:
         finally:
             self.spans.add(purpose, "oracle", started - self._started, time.perf_counter() - started)
 
-    def note_call(self, rows: int) -> None:
-        """Count a call for so many attack queries that is sent now; only the main thread may."""
-        self.calls_over_time.add(self.wall(), rows)
+    def note_call(self, rows: int) -> float:
+        """Count a call for so many attack queries that is sent now, and return when; only the main thread may."""
+        now = self.wall()
+        self.calls_over_time.add(now, rows)
+        return now
+
+    def take_call_back(self, at: float, rows: int) -> None:
+        """Count a call no longer that was noted and never sent; only the main thread may."""
+        self.calls_over_time.add(at, -rows, calls=-1)
 
     def lap(self) -> float:
         """Return the seconds since this was asked before, which an answer's images share."""

@@ -10,13 +10,14 @@ from dfa.engine.file_answers import FileAnswers
 from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
+from dfa.engine.sameness import check_ended
 from dfa.errors import Interrupted, StoreError, told
 from dfa.results.result import Result
 from dfa.runs.loading import load
-from dfa.runs.saved_run import check_alike, has_ended, holds_nothing_paid, holds_run
+from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journal_rows
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
-from dfa.runs.store import Store
+from dfa.runs.store import Store, check_images
 
 
 def attack_stored(plan: Plan, storage: Storage) -> Result:
@@ -37,9 +38,12 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     }
     folder = Path(storage.folder)
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
-    if is_there and has_ended(folder):
+    if is_there and (rows := journal_rows(folder)).is_over:
         check_alike(folder, about)
-        return replace(load(folder), oracle=plan.oracle)
+        check_images(folder, rows.digests)
+        result = load(folder)
+        check_ended(folder, plan, result.records)
+        return replace(result, oracle=plan.oracle)
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:
         if is_there:
@@ -73,7 +77,7 @@ def _attack(plan: Plan, store: Store) -> Result:
         raise
     try:
         store.flush()
-        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store))
+        complete_run(result, store.folder, oracle=FileAnswers(plan.oracle, store, result.profile))
         store.end()
     except Exception as error:
         error.result = result  # type: ignore[attr-defined]

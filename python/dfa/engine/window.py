@@ -256,6 +256,7 @@ class Window:
             images: Their originals.
         """
         self.batches, self.rows_sent = document["batches"], document["rows_sent"]
+        self._gate.calls[Purpose.ATTACK], self._gate.counts[Purpose.ATTACK] = self.batches, self.rows_sent
         self._places.load(blobs["places"], time.monotonic())
         for draft, (place, _, degree) in zip(drafts, document["jobs"], strict=True):
             self.jobs[place] = Job(draft, images[draft.index], degree)

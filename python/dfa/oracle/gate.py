@@ -22,7 +22,7 @@ from dfa.errors import (
 )
 from dfa.oracle.answers import Answer, reader_of
 from dfa.oracle.base import Oracle
-from dfa.oracle.parts import Part, part_of
+from dfa.oracle.parts import Part, partial_answer
 from dfa.types import Indices, Scores
 
 _OF_SHAPES: Final = re.compile(r"shape|dimension|axis|axes|matmul|broadcast|size", re.IGNORECASE)
@@ -219,13 +219,7 @@ class Gate:
             answer = self._reader.arrays(self._oracle.scores(given))
         except PartialAnswer as error:
             self._check_unchanged(given, images)
-            part = part_of(error, self._reader, len(images))
-            why = "" if error.cause is None else f": {told_with_place(error.cause)}"
-            raise PartialAnswer(
-                *part,
-                error.cause,
-                message=f"the oracle {self._oracle.name!r} answered {len(part.rows)} of {len(images)} images{why}",
-            ) from error
+            raise partial_answer(error, self._reader, len(images), self._oracle.name) from error
         except (DfaError, KeyboardInterrupt):
             raise
         except BaseException as error:  # also what asks the process to exit: a run does not end without its result

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import OracleError, PartialAnswer
+from dfa.errors import OracleError, PartialAnswer, told, told_with_place
 from dfa.oracle.answers import Answer, Reader
 
 Name = TypeVar("Name")
@@ -58,12 +58,36 @@ class Part(NamedTuple):
             ) from error
 
 
-def part_of(partial: PartialAnswer, reader: Reader, num_rows: int) -> Part:
-    """Return what a `PartialAnswer` about a batch holds, as arrays.
+def partial_answer(partial: PartialAnswer, reader: Reader, num_rows: int, name: str) -> PartialAnswer:
+    """Return what a `PartialAnswer` about a batch holds, as arrays, with a message that names the oracle.
+
+    Args:
+        partial: As the oracle raised it: its parts may be of any kind, and fail when they are looked at.
+        reader: Of the oracle's answers.
+        num_rows: Images of the batch.
+        name: The oracle's.
 
     Raises:
         OracleError: It is not as described.
     """
+    try:
+        part = _part_of(partial, reader, num_rows)
+        cause = partial.cause
+        why = "" if cause is None else f": {told_with_place(cause)}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also what asks the process to exit: a run does not end without its result
+        if type(error) is OracleError:
+            raise
+        raise OracleError(
+            f"the oracle {name!r} raised a PartialAnswer whose rows, answers and cause cannot be read: "
+            f"{told(error)}; make it as dfa.PartialAnswer(rows, answers, cause)"
+        ) from error
+    message = f"the oracle {name!r} answered {len(part.rows)} of {num_rows} images{why}"
+    return PartialAnswer(*part, cause, message=message)
+
+
+def _part_of(partial: PartialAnswer, reader: Reader, num_rows: int) -> Part:
     try:
         rows = np.array(list(partial.rows))
     except (TypeError, ValueError):

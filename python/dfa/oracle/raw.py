@@ -110,7 +110,15 @@ def _converted(answer: Any) -> NDArray[Any]:
         return np.ascontiguousarray(bits.astype("<u2")).view(BFLOAT16)
     try:
         # What tensors offer for it: tensorflow's bfloat16 cannot do without.
-        array = np.array(answer.numpy() if hasattr(answer, "numpy") else answer, order="C")
+        values = answer.numpy() if hasattr(answer, "numpy") else answer
+        # Asked for a copy, NumPy believes what an object's own `__array__` gives to be one; an array it copies itself.
+        source = values if isinstance(values, np.ndarray | list | tuple) else np.asanyarray(values)
+        if np.ma.is_masked(source):
+            raise UnreadableAnswerError(
+                f"it gave a masked array, {described(source)}, some of whose values are masked, which says nothing of "
+                "them; return an array without a mask, such as answer.filled(0) where 0 is what they stand for"
+            )
+        array = np.array(source, order="C")
     except (TypeError, ValueError) as error:
         raise UnreadableAnswerError(
             f"it gave {described(answer)}, which is no array ({type(error).__name__}: {error}); return one array of "

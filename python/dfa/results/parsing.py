@@ -19,6 +19,11 @@ Reader: TypeAlias = Callable[[Any], Any]
 """Takes a plain value and returns what it stands for, or raises a `MisfitError`."""
 
 _DEEPEST: Final = 32
+
+_MOST_MEMORY: Final = 2**24
+_BYTES_EACH: Final = 8
+"""Bytes that the lists, objects and strings of a text may take in memory: so many, and so many for each of its own.
+What dfa writes takes half of that; a list for every three bytes takes 20 times its text."""
 _LARGEST: Final = 2**63
 
 
@@ -89,8 +94,12 @@ def load_json(content: str | bytes) -> dict[str, Any]:
     """Return the object that a text is.
 
     Raises:
-        ValueError: It is none, is nested too deeply, or holds a number that JSON does not know.
+        ValueError: It is none, is nested too deeply, would take far more memory than its text, or holds a number that
+            JSON does not know.
     """
+    lists, quotes = (sum(content.count(each) for each in marks) for marks in _marks(content))
+    if 64 * lists + 32 * quotes > _BYTES_EACH * len(content) + _MOST_MEMORY:
+        raise ValueError(f"it holds {lists + quotes // 2:,} lists, objects and strings in {len(content):,} bytes")
     try:
         document = json.loads(content, parse_constant=_refuse_constant)
     except RecursionError as error:
@@ -243,6 +252,11 @@ def _record(kind: Any) -> Reader:
         return kind(**found)
 
     return read
+
+
+def _marks(content: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return what lists and objects begin with, and strings, in text or in bytes."""
+    return (("[", "{"), ('"',)) if isinstance(content, str) else ((b"[", b"{"), (b'"',))
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -53,12 +53,13 @@ class CallsOverTime:
     calls: list[int] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
 
-    def add(self, at: float, rows: int) -> None:
+    def add(self, at: float, rows: int, *, calls: int = 1) -> None:
         """Count a call.
 
         Args:
             at: When it was sent, in seconds from the start of the run.
             rows: Attack queries that it carries.
+            calls: 1, or -1 to count one no longer, with as many rows below 0.
         """
         while at >= MOST_PARTS * self.seconds:
             self.seconds *= 2
@@ -67,7 +68,7 @@ class CallsOverTime:
         missing = [0] * (place + 1 - len(self.calls))
         self.calls += missing
         self.rows += missing
-        self.calls[place] += 1
+        self.calls[place] += calls
         self.rows[place] += rows
 
     def save(self) -> dict[str, Any]:
@@ -104,6 +105,10 @@ class Profile:
     The main thread's time is `propose + wait + score + update + other = wall`. The oracle works beside it in
     a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`.
 
+    Whatever was sent is counted once: in all the oracle saw `rows_sent + clean + verification + files + resent` images.
+    Only what a process that was killed had written down and not yet sent counts (as `resent`) and was not seen.
+    `Result.save` asks about its files too, and belongs to no run; `SaveReport` says what it did.
+
     Attributes:
         wall: From the start of the run to its end.
         propose: The core writing candidates.
@@ -117,6 +122,8 @@ class Profile:
         batches: Batches of attack queries, which is how often the oracle was called for them.
         clean: Images sent for clean predictions; no attack queries.
         verification: Images sent to confirm what the search claims, as often as they were sent; no attack queries.
+        files: Images sent to check the files of a run that is kept (`store=`), as often as they were sent, also where
+            that was cut short and done again; no attack queries, and not in `wall`.
         resent: Images sent beyond all these, because a run that was cut short was taken up again.
         spans: What the run was doing when; empty once it is read back from a folder.
         calls_over_time: How full the calls for attack queries were. A call that a resumed run sends again counts again.
@@ -134,6 +141,7 @@ class Profile:
     batches: int = 0
     clean: int = 0
     verification: int = 0
+    files: int = 0
     resent: int = 0
     spans: Spans = field(default_factory=Spans, repr=False, compare=False)
     calls_over_time: CallsOverTime = field(default_factory=CallsOverTime, repr=False)

@@ -92,6 +92,11 @@ class Config:
         if len(shape) > _MOST_DIMENSIONS or any(number < 1 for number in shape) or math.prod(shape) > _MOST_VALUES:
             raise MisfitError(f"numbers of 1 or more, of {_MOST_VALUES:,} values together", list(shape), "shape")
 
+    @property
+    def form(self) -> Form:
+        """What the originals are."""
+        return Form.IMAGES if self.space is None else self.space.form
+
 
 @dataclass(frozen=True)
 class Command:
@@ -245,8 +250,8 @@ def check_record(row: object, place: int, config: Config) -> None:
     if index != place:
         raise ValueError(f"the record at place {place} is of image {index}")
     file = _read_on_disk(row).file
-    is_image = config.space is None or config.space.form is Form.IMAGES
-    problem = "" if file is None else why_not_image_file(file, place, config.shape if is_image else None)
+    shape = config.shape if config.form is Form.IMAGES else None
+    problem = "" if file is None else why_not_image_file(file, place, shape)
     if problem:
         raise ValueError(problem)
 
@@ -301,11 +306,25 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
     for place, form, image, original, digest in _rows(journal, "pictures", config, (int, str, bytes, bytes, bytes)):
         if digest != digest_of_row(place, form.encode(), image, original):
             raise ValueError(f"image {place} is damaged: its digest does not match")
-        shape = Picture.of(form, image, original).image.shape
+        picture = Picture.of(form, image, original)
+        shape = picture.image.shape
         if config.shape is not None and shape != config.shape:
             raise ValueError(f"image {place} must have the run's shape {config.shape}, and has {shape}")
+        problem = next((why for each in picture if (why := config.form.why_not(each))), "")
+        if problem:
+            raise ValueError(f"image {place} {problem}")
         pictures[place] = (form, image, original)
     return pictures
+
+
+def read_inputs(journal: sqlite3.Connection, config: Config) -> dict[int, bytes | None]:
+    """Return the digests of the images that were read, by place; None for one that could not be.
+
+    Raises:
+        ValueError: A row is damaged, or none.
+        sqlite3.Error: The journal cannot be read.
+    """
+    return dict(_rows(journal, "inputs", config, (int, (bytes, type(None)))))
 
 
 def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
@@ -320,13 +339,10 @@ def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
     for purpose, images in sent.items():
         if not 0 <= images < 2**62:
             raise MisfitError("0 or more", images, f"images sent for {purpose}")
-    digests: dict[int, bytes | None] = {}
-    for place, digest in _rows(journal, "inputs", config, (int, (bytes, type(None)))):
-        digests[place] = digest
     return JournalRows(
         records=read_records(journal, config),
         pictures=read_pictures(journal, config),
-        digests=digests,
+        digests=read_inputs(journal, config),
         checkpoint=_named(journal, "checkpoint", bytes),
         sent=sent,
         resumes=int(about.get("resumes", "0")),

@@ -1,8 +1,9 @@
 """The one door to the files of a run folder, which may have come from anybody.
 
 A file has a fixed name inside the folder, "run.json" or "images/000017.png". Below the folder no link is followed,
-whether to read, to write or to remove; only regular files are opened, and none is read beyond a size that the caller
-names. The folder itself is the user's word, and may be a link.
+whether to read, to write or to remove, and a hard link is no better: an archive may hold one to any file of the user's.
+Only regular files are opened, and none is read beyond a size that the caller names. The folder itself is the user's
+word, and may be a link.
 """
 
 from __future__ import annotations
@@ -26,6 +27,11 @@ _FLAGS: Final[int] = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | 
 
 _MANY: Final = 32
 """Files from which on they are not waited for one by one."""
+
+_LARGE: Final = 2**26
+_SPARSE: Final = 16
+"""From so many bytes on, a file that takes less than this part of them on the disk is one that claims to be large. File
+systems that compress take less of honest files too, but not that much less."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def read_file(folder: str | Path, name: str, *, most: int) -> bytes:
 
     Raises:
         FileNotFoundError: It is absent.
-        StoreError: It is a link, no regular file, or larger.
+        StoreError: It is a link, hard or symbolic, no regular file, or larger.
         OSError: The system refuses.
     """
     with _parent(folder, name) as (parent, last):
@@ -71,15 +77,14 @@ def read_file(folder: str | Path, name: str, *, most: int) -> bytes:
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _FLAGS
         with open(_open(parent, last, flags), "rb") as file:
             found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise _refused(parent, last, "a regular file", found.st_mode)
+            _refuse_unless_own(parent, last, found)
             if found.st_size > most:
                 raise StoreError(
                     f"{os.path.join(parent.path, last)} must hold no more than {most:,} bytes, and holds "
                     f"{found.st_size:,}"
                 )
-            # Not all there is: it may grow meanwhile.
-            return file.read(most)
+            # Not all there is: it may grow meanwhile. Nor `most`, which would be reserved.
+            return file.read(found.st_size)
 
 
 def last_bytes(folder: str | Path, name: str, number: int) -> bytes:
@@ -127,12 +132,16 @@ def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool
 
 
 def remove_files(folder: str | Path, names: Iterable[str]) -> None:
-    """Remove files of a run folder; one that is absent is no matter.
+    """Remove files of a run folder, all or, where one is refused, none; one that is absent is no matter.
 
     Raises:
         StoreError: Something is a link, or no regular file.
         OSError: The system refuses.
     """
+    names = list(names)
+    for name in names:
+        with contextlib.suppress(FileNotFoundError), _parent(folder, name) as (parent, last):
+            _refuse_others(parent, last)
     for name in names:
         with contextlib.suppress(FileNotFoundError), _parent(folder, name) as (parent, last):
             _refuse_others(parent, last)
@@ -315,8 +324,36 @@ def _sync(parent: _Parent, name: str) -> None:
 
 def _refuse_others(parent: _Parent, name: str) -> None:
     found = parent.lstat(name)
-    if found is not None and not stat.S_ISREG(found.st_mode):
+    if found is not None:
+        _refuse_unless_own(parent, name, found)
+
+
+def _refuse_unless_own(parent: _Parent, name: str, found: os.stat_result) -> None:
+    """Refuse what is no regular file, or has another name, or claims to be far larger than it is.
+
+    Raises:
+        StoreError: It is one of these.
+    """
+    path = os.path.join(parent.path, name)
+    if not stat.S_ISREG(found.st_mode):
         raise _refused(parent, name, "a regular file", found.st_mode)
+    if found.st_nlink > 1:
+        raise StoreError(
+            f"{path} must be a file of its own, and is a hard link, one of {found.st_nlink} names of one file; whoever "
+            "made the folder may have linked a file of yours. If the links are your own, as those of a backup are, "
+            "copy the folder (cp -r) and use the copy"
+        )
+    if found.st_size > _LARGE and _SPARSE * _on_disk(found) < found.st_size:
+        raise StoreError(
+            f"{path} must hold what it claims, and is a sparse file: {found.st_size:,} bytes, of which "
+            f"{_on_disk(found):,} are on the disk; choose another folder"
+        )
+
+
+def _on_disk(found: os.stat_result) -> int:
+    """Return the bytes that a file takes on the disk; all of it where the platform does not tell."""
+    blocks: int | None = getattr(found, "st_blocks", None)
+    return found.st_size if blocks is None else 512 * blocks
 
 
 def _refused(parent: _Parent, name: str, expected: str, mode: int) -> StoreError:

@@ -20,6 +20,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
@@ -50,7 +51,18 @@ RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
 _MOST_RESULTS = 2**30
+_MOST_BESIDE_RECORDS = 2**26
+_MOST_OF_RECORD = 2**18
+"""Bytes that results.json may hold: in all, without its records, and for each of these."""
+
 _LARGEST_ARRAY = 65_536
+_LEFTOVER = re.compile(
+    rf"\.({'|'.join(map(re.escape, (RUN, RESULTS, RECORDS, EPSILON)))})\.[0-9]+\.tmp|\.{{1,2}}dfa-probe\.[\w.]+"
+)
+"""What a process writes under another name first, or looks whether it can be written."""
+
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![0-9.]+$)")
+"""How text begins that a spreadsheet computes; a number with a sign is one."""
 
 
 def check_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -128,6 +140,7 @@ def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False)
     Raises:
         StoreError: The file cannot be written.
     """
+    _remove_leftovers(folder)
     header = {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False}
     write_json(folder / RESULTS, {**header, "images": sorted(images)}, is_synced=True)
     if not is_run:
@@ -168,7 +181,11 @@ def read_document(folder: Path) -> dict[str, Any]:
     """
     path = folder / RESULTS
     try:
-        document = load_json(door.read_file(folder, RESULTS, most=_MOST_RESULTS))
+        content = door.read_file(folder, RESULTS, most=_MOST_RESULTS)
+        most = _MOST_BESIDE_RECORDS + _MOST_OF_RECORD * content.count(b'"index"')
+        if len(content) > most:
+            raise ValueError(f"it must hold no more than {most:,} bytes for the records that it has")
+        document = load_json(content)
     except (OSError, ValueError) as error:
         raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
     if document.get("format") != _FORMAT:
@@ -225,7 +242,7 @@ def remove_images(folder: Path, images: Iterable[str]) -> None:
 
 
 def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str, Plain]]) -> None:
-    """Write records.csv: one row per image, an unknown value an empty cell.
+    """Write records.csv: one row per image, an unknown value an empty cell, no text that a spreadsheet would compute.
 
     Args:
         folder: The folder.
@@ -238,8 +255,13 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(folder / RECORDS, text.getvalue().encode())
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    write_text(folder / RECORDS, text.getvalue())
+
+
+def _cell(value: Plain) -> Plain:
+    """Return a cell that no spreadsheet takes for a formula: text that begins like one has a ' in front."""
+    return f"'{value}" if isinstance(value, str) and _FORMULA.match(value) else value
 
 
 def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = False) -> None:
@@ -261,7 +283,7 @@ def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = 
         else:
             text = json.dumps(content, allow_nan=False, indent=2)
         parts.append(f"{json.dumps(name)}: {text}")
-    write_file(*os.path.split(path), ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
+    write_file(path.parent, path.name, ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
 
 
 def plain(value: object) -> Plain:
@@ -311,13 +333,22 @@ def write_epsilon(folder: Path, epsilon: object) -> None:
         write_bytes(folder / EPSILON, buffer.getvalue())
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write text as UTF-8, as `write_bytes` does; what is no character of it, as in names of no encoding, is escaped.
+
+    Raises:
+        StoreError: The system refuses.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that it is there whole or not at all.
 
     Raises:
         StoreError: The system refuses.
     """
-    write_file(*os.path.split(path), content)
+    write_file(path.parent, path.name, content)
 
 
 def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:
@@ -342,6 +373,12 @@ def _writing(path: str | Path) -> Iterator[None]:
             f"cannot write {path}: {error}; choose a folder that can be written, or make room (what was to be "
             "saved is still in memory, and can be saved again)"
         ) from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes had not renamed or removed yet; whoever calls this owns the folder."""
+    with _writing(folder):
+        door.remove_files(folder, [name for name in door.names_in(folder, "") if _LEFTOVER.fullmatch(name)])
 
 
 def _remove(folder: Path, *names: str) -> None:

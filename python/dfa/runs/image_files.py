@@ -9,17 +9,16 @@ from __future__ import annotations
 import io
 import math
 import re
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.errors import StoreError
 from dfa.runs import door
+from dfa.runs.png import CHANNELS, OtherImageError, decode_png, encode_png
 from dfa.types import Image
 
 IMAGES: Final = "images"
@@ -28,14 +27,15 @@ IMAGES: Final = "images"
 ORIGINALS: Final = "originals"
 """Where the images lie that they were made from."""
 
-_PNG_CHANNELS: Final = (1, 3, 4)
-_CHANNELS_OF_COLOUR: Final = {0: 1, 2: 3, 6: 4}
-"""Channels by a PNG's colour type, of those that are lossless."""
-
 _MOST_VALUES: Final = 2**26
 """Of an image whose shape nobody knows."""
 
 _LARGEST_VALUE: Final = 16
+"""Bytes of a value in an array."""
+
+_LARGEST_PIXEL: Final = 3
+"""Bytes that a value takes in a PNG at the most: a row of one pixel has a byte for its filter."""
+
 _OVERHEAD: Final = 2**20
 """Bytes that a file may hold beside its pixels."""
 
@@ -45,7 +45,7 @@ _TEMPORARY: Final = re.compile(r"\.[0-9]{6,}\.(png|npy)\.[0-9]+\.tmp")
 
 def image_file(image: Image, index: int, *, place: str = IMAGES) -> str:
     """Return the path inside a folder under which an image lies: a PNG where that can hold it, else a .npy file."""
-    is_picture = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in _PNG_CHANNELS
+    is_picture = image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in CHANNELS
     return f"{place}/{index:06d}.{'png' if is_picture else 'npy'}"
 
 
@@ -58,7 +58,7 @@ def why_not_image_file(file: str, index: int, shape: tuple[int, ...] | None) -> 
         shape: That of the run's images; None where nobody knows, or they are no images.
     """
     is_known = shape is not None and len(shape) == 3
-    kinds = ("png", "npy") if not is_known or shape is None else ("png",) if shape[2] in _PNG_CHANNELS else ("npy",)
+    kinds = ("png", "npy") if not is_known or shape is None else ("png",) if shape[2] in CHANNELS else ("npy",)
     allowed = [f"{IMAGES}/{index:06d}.{kind}" for kind in kinds]
     return "" if file in allowed else f"the file of image {index} must be {' or '.join(allowed)}, got {file!r}"
 
@@ -104,13 +104,10 @@ def encode_image(image: Image) -> bytes:
         image: uint8, (H, W, C). C = 1, 3 or 4 gives a PNG (grey, RGB, RGBA), any other C a .npy file, and so does an
             array that is no image.
     """
-    buffer = io.BytesIO()
     if image_file(image, 0).endswith(".png"):
-        picture = PIL.Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        # Filtered pixels compress as well by runs as by zlib's default, in half the time.
-        picture.save(buffer, format="png", compress_level=1, compress_type=zlib.Z_RLE)
-    else:
-        np.save(buffer, image, allow_pickle=False)
+        return encode_png(image)
+    buffer = io.BytesIO()
+    np.save(buffer, image, allow_pickle=False)
     return buffer.getvalue()
 
 
@@ -134,17 +131,20 @@ def read_image(folder: Path, file: str, shape: tuple[int, ...] | None) -> Image:
 def decode_image(folder: Path, file: str, shape: tuple[int, ...] | None) -> tuple[Image | None, str]:
     """Return what an image file holds, or why it cannot be used; the arguments are those of `read_image`."""
     name = file.rpartition("/")[2]
-    most = _LARGEST_VALUE * (_MOST_VALUES if shape is None else math.prod(shape)) + _OVERHEAD
+    is_array = name.endswith(".npy")
+    most = (_LARGEST_VALUE if is_array else _LARGEST_PIXEL) * (
+        _MOST_VALUES if shape is None else math.prod(shape)
+    ) + _OVERHEAD
     try:
         content = door.read_file(folder, file, most=most)
     except FileNotFoundError:
         return None, f"{name} is missing"
     except OSError as error:
         return None, f"{name} cannot be read: {error}"
-    decode = _decode_npy if name.endswith(".npy") else _decode_png
     try:
-        return decode(content, shape), ""
-    except _OtherImageError as error:
+        image = _decode_npy(content, shape) if is_array else decode_png(content, shape, most=_MOST_VALUES)
+        return image, ""
+    except OtherImageError as error:
         return None, f"{name} {error}"
     except Exception as error:  # decoders raise anything on damaged bytes, a SyntaxError and a TokenError among others
         return None, f"{name} cannot be decoded: {error}"
@@ -171,9 +171,9 @@ def read_array(content: bytes, shapes: Iterable[tuple[int, ...]] | None = None) 
     except Exception as error:  # NumPy's parser raises a SyntaxError, a TokenError and more on damaged bytes
         raise ValueError(f"it is no array: {error}") from error
     if dtype.kind not in "uif":
-        raise _OtherImageError(f"must hold integers or floats, and holds {dtype}")
+        raise OtherImageError(f"must hold integers or floats, and holds {dtype}")
     if shapes is not None and shape not in (allowed := list(shapes)):
-        raise _OtherImageError(f"must have the run's shape {' or '.join(map(str, allowed))}, and has {shape}")
+        raise OtherImageError(f"must have the run's shape {' or '.join(map(str, allowed))}, and has {shape}")
     size, held = math.prod(shape) * dtype.itemsize, len(content) - file.tell()
     if size != held:
         raise ValueError(f"an array of shape {shape} and dtype {dtype} takes {size:,} bytes, and there are {held:,}")
@@ -182,33 +182,8 @@ def read_array(content: bytes, shapes: Iterable[tuple[int, ...]] | None = None) 
     return shaped
 
 
-class _OtherImageError(ValueError):
-    """A file is whole, and of something else than was expected."""
-
-
 def _decode_npy(content: bytes, shape: tuple[int, ...] | None) -> Image:
     return read_array(content, None if shape is None else [shape])
-
-
-def _decode_png(content: bytes, shape: tuple[int, ...] | None) -> Image:
-    if content[:8] != b"\x89PNG\r\n\x1a\n":
-        raise _OtherImageError("must be an 8-bit PNG, and is none")
-    if content[12:16] != b"IHDR" or len(content) < 33:
-        raise ValueError("its header is damaged")
-    width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
-    bits, colour = content[24], content[25]
-    if bits != 8 or colour not in _CHANNELS_OF_COLOUR:
-        raise _OtherImageError(
-            f"must be an 8-bit PNG of grey, RGB or RGBA, and has {bits} bits of PNG's colour type {colour}"
-        )
-    found = (height, width, _CHANNELS_OF_COLOUR[colour])
-    if shape is not None and found != shape:
-        raise _OtherImageError(f"must have the run's shape {shape}, and has {found}")
-    if math.prod(found) > _MOST_VALUES and shape is None:
-        raise _OtherImageError(f"must have no more than {_MOST_VALUES:,} values, and has the shape {found}")
-    with PIL.Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
-        pixels = np.array(picture, dtype=np.uint8)
-    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
 def _files(folder: Path) -> list[str]:

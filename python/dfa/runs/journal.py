@@ -13,6 +13,7 @@ import math
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,7 +23,7 @@ import numpy as np
 from dfa.errors import StoreError
 from dfa.results.parsing import MisfitError
 from dfa.runs import door
-from dfa.runs.folder import JOURNAL, JOURNAL_FILES
+from dfa.runs.folder import JOURNAL, JOURNAL_FILES, RUN
 from dfa.types import Image
 
 _LOCK: Final = "journal.lock"
@@ -45,8 +46,19 @@ CREATE TABLE answers (
 """
 
 _ENDS_SUPER_JOURNAL: Final = bytes.fromhex("d9d505f920a163d7")
-_STEPS: Final = 100_000
-_STEPS_PER_BYTE: Final = 4
+_STEPS: Final = 10_000
+"""Of SQLite, between two looks at the clock."""
+
+_SECONDS: Final = 2.0
+"""What the checks of a journal may take that are made before it is trusted."""
+
+_MOST_UNCHECKED: Final = 2**26
+"""Bytes up to which a journal must be checked whole in that time. The pages of a larger one, of an honest run of many
+images, are not: its rows have digests, and places that ascend, so that whoever reads them comes to an end."""
+
+_MOST_COPIED: Final = 2**31
+_MOST_BEYOND: Final = 2**16
+"""Bytes that a rollback journal may hold beyond those of what it would put back."""
 
 
 class Picture(NamedTuple):
@@ -192,6 +204,20 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
 
 
 @contextlib.contextmanager
+def held_alone(folder: Path) -> Iterator[None]:
+    """Hold a folder in which a run was begun, so that none goes on there meanwhile; one without a run needs no lock.
+
+    Raises:
+        StoreError: As of `lock_folder`.
+    """
+    if any(door.holds(folder, name) for name in (RUN, JOURNAL)):
+        with contextlib.closing(lock_folder(folder)):
+            yield
+    else:
+        yield
+
+
+@contextlib.contextmanager
 def reading(folder: Path) -> Iterator[sqlite3.Connection]:
     """Give a folder's journal, open for reading only, whoever is at it.
 
@@ -207,8 +233,14 @@ def reading(folder: Path) -> Iterator[sqlite3.Connection]:
         stack.callback(journal.close)
         try:
             _check_content(folder, journal)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
             # Reading a journal that was not closed takes a file beside it, which a read-only folder refuses.
+            size = sum(door.size_of(folder, name) for name in JOURNAL_FILES[:3])
+            if size > _MOST_COPIED:
+                raise StoreError(
+                    f"{path} must be readable where it lies, and is not; it is too large to be copied first "
+                    f"({size:,} bytes): make {folder} writable, or copy it to where it is"
+                ) from error
             copy = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             for name in JOURNAL_FILES[:3]:
                 if door.holds(folder, name):
@@ -236,13 +268,18 @@ def writing_to(path: Path) -> Iterator[None]:
 
 
 def _check_files(folder: Path) -> None:
-    """Refuse files that SQLite would follow elsewhere.
+    """Refuse files that SQLite would follow elsewhere, or that would cost it more than they hold.
 
     Raises:
         StoreError: One is a link, no regular file, or names a file elsewhere.
     """
     door.require_regular(folder, JOURNAL_FILES)
     rollback = f"{JOURNAL}-journal"
+    if door.size_of(folder, rollback) > door.size_of(folder, JOURNAL) + _MOST_BEYOND:
+        raise StoreError(
+            f"{folder / rollback} must be that of a run, and is larger than the journal that it would put back; start "
+            "a new run in another folder"
+        )
     if door.last_bytes(folder, rollback, len(_ENDS_SUPER_JOURNAL)) == _ENDS_SUPER_JOURNAL:
         # SQLite would remove the file that stands in front of these bytes, wherever that lies.
         raise StoreError(
@@ -258,20 +295,29 @@ def _check_content(folder: Path, journal: sqlite3.Connection) -> None:
         sqlite3.Error: It is none, or is damaged.
     """
     journal.execute("PRAGMA trusted_schema = OFF")
-    sizes = [door.size_of(folder, name) for name in JOURNAL_FILES[:2]]
-    steps = iter(range(_STEPS_PER_BYTE * sum(sizes) // _STEPS + 100))
-    # A tree of pages that lead to one another can be longer than the file by any factor.
-    journal.set_progress_handler(lambda: 0 if next(steps, None) is not None else 1, _STEPS)
     listed = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
     with contextlib.closing(sqlite3.connect(":memory:")) as ours:
         ours.executescript(_SCHEMA)
         expected = ours.execute(listed).fetchall()
-    if journal.execute(listed).fetchmany(len(expected) + 1) != expected:
-        raise sqlite3.DatabaseError("its tables are not those of a journal of this version")
-    (found,) = journal.execute("PRAGMA quick_check(1)").fetchone()
-    if found != "ok":
-        raise sqlite3.DatabaseError(f"it is damaged: {' '.join(found.split())}")
-    journal.set_progress_handler(None, 0)
+    ends = time.monotonic() + _SECONDS
+    # By the clock, and not by the size, which costs nothing to claim: a tree of pages that lead to one another can be
+    # longer than the file by any factor.
+    journal.set_progress_handler(lambda: time.monotonic() > ends, _STEPS)
+    is_ours = False
+    try:
+        if journal.execute(listed).fetchmany(len(expected) + 1) != expected:
+            raise sqlite3.DatabaseError("its tables are not those of a journal of this version")
+        is_ours = True
+        (found,) = journal.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"it is damaged: {' '.join(found.split())}")
+    except sqlite3.OperationalError as error:
+        if time.monotonic() <= ends:
+            raise
+        if not is_ours or door.size_of(folder, JOURNAL) <= _MOST_UNCHECKED:
+            raise sqlite3.DatabaseError(f"looking at it takes more than {_SECONDS:g} seconds") from error
+    finally:
+        journal.set_progress_handler(None, 0)
 
 
 @contextlib.contextmanager

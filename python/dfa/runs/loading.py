@@ -12,7 +12,10 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.profile import read_profile
 from dfa.results.record import Record, Status, read_record
 from dfa.results.result import Result
+from dfa.runs import door
+from dfa.runs.folder import EPSILON
 from dfa.runs.image_files import original_of, read_image
+from dfa.runs.recorded import kept_epsilon
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.types import Image
 
@@ -51,12 +54,36 @@ def load(folder: str | Path) -> Result:
         ) from error
 
 
+def epsilon_of(result: Result) -> object:
+    """Return a result's epsilon; where its settings keep but a digest, that of the folder that it was loaded from.
+
+    Raises:
+        StoreError: What lies there is not the epsilon of the digest.
+    """
+    epsilon = result.config.get("epsilon")
+    if not isinstance(epsilon, dict) or not isinstance(result.images, _SavedImages):
+        return epsilon
+    folder = result.images.folder
+    if not door.holds(folder, EPSILON):
+        return epsilon
+    kept, problem = kept_epsilon(folder, result.config, len(result.images))
+    if problem:
+        raise StoreError(
+            f"{folder / EPSILON} must hold the run's epsilon to be saved again: {problem}; put it back, or remove it"
+        )
+    return kept
+
+
 class _SavedImages(ImagesByIndex):
     """The images of a saved result, each read from its file when it is asked for."""
 
     def __init__(self, saved: SavedRun, files: Mapping[int, str]) -> None:
         self._saved = saved
         self._files = files
+
+    @property
+    def folder(self) -> Path:
+        return self._saved.folder
 
     def held(self) -> list[int]:
         return sorted(self._files)

@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from dfa.runs import door
 from dfa.runs.folder import EPSILON
 from dfa.runs.image_files import read_array
 from dfa.runs.saved_run import SavedRun, holds_run, read_run_json, what_differs
+
+_ROUNDING: Final = 1e-6
+"""How far a probability may pass 1."""
 
 
 def contradictions(run: SavedRun) -> Iterator[str]:
@@ -57,6 +60,44 @@ def target_contradiction(row: Mapping[str, Any], targets: object) -> str:
     else:
         return ""
     return "" if found == given else f"its target is {found}, and the run's target for it {given}"
+
+
+def row_contradictions(row: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """Yield in what a record contradicts itself, or the run's settings, or leaves out what is to be checked."""
+    budget = config.get("max_queries")
+    is_success = row["status"] == "success"
+    if is_success != bool(row["verified"]):
+        yield f"its status is {row['status']} and verified is {row['verified']}"
+    if is_success and not row.get("file"):
+        yield "it is a success without a file"
+    if row.get("file") and not row["found"]:
+        yield "it names a file, and nothing was found"
+    needed = (("l0", "l2", "linf") if row.get("file") else ()) + (("class_before", "class_after") if is_success else ())
+    missing = [name for name in needed if row.get(name) is None]
+    if missing:
+        yield f"it does not tell {', '.join(missing)}"
+    for problem in (target_contradiction(row, config.get("targets")), _skip_contradiction(row)):
+        if problem:
+            yield problem
+    for name in ("probability_before", "probability_after"):
+        if row.get(name) is not None and not 0 <= row[name] <= 1 + _ROUNDING:
+            yield f"{name} is {row[name]}"
+    if not 0 <= row["queries"] <= row["queries_sent"]:
+        yield f"it counts {row['queries']} queries, of {row['queries_sent']} that were sent"
+    if is_integer(budget) and row["queries_sent"] > budget:
+        yield f"{row['queries_sent']} queries were sent, of a budget of {budget}"
+
+
+def _skip_contradiction(row: Mapping[str, Any]) -> str:
+    """Return why a record should not be skipped and is, or should be and is not; nothing where it is right."""
+    before, label, target = row["class_before"], row["label"], row["target"]
+    is_other = before is not None and label is not None and label != before
+    is_reached = before is not None and target == before
+    if row["status"] == "skipped":
+        return "" if is_other or is_reached else "it was skipped, and neither its label nor its target tells why"
+    if is_other:
+        return f"its label is {label} and its original of class {before}, so there was nothing to attack"
+    return f"its target {target} is the class of its original, so there was nothing to attack" if is_reached else ""
 
 
 def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -> tuple[NDArray[np.int64] | None, str]:
@@ -104,6 +145,21 @@ def recorded_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -
     return np.asarray(told, dtype=np.int64), problem
 
 
+def kept_epsilon(folder: Path, config: Mapping[str, Any], num_images: int) -> tuple[NDArray[Any] | None, str]:
+    """Return what epsilon.npy holds where the settings keep but its digest, or why it is not that.
+
+    Args:
+        folder: The run's folder.
+        config: The run's settings.
+        num_images: N.
+    """
+    shape = tuple(config.get("shape") or ())
+    kept, problem = _read(folder, ((), (num_images,), shape, (num_images, *shape)))
+    if kept is not None and not _is_digest_of(config["epsilon"], kept):
+        return None, f"{EPSILON} is not the epsilon whose digest is on record"
+    return kept, problem
+
+
 def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[Any] | None, str]:
     """Return what epsilon.npy holds, if it is there, or why it cannot be used."""
     try:
@@ -119,7 +175,10 @@ def _read(folder: Path, shapes: tuple[tuple[int, ...], ...]) -> tuple[NDArray[An
 def _is_digest_of(digest: Mapping[str, Any], kept: NDArray[Any]) -> bool:
     """Tell whether an array is the one that `folder.plain` made a digest of; the file keeps it as uint8."""
     try:
-        array = kept.astype(np.dtype(digest["dtype"]))
+        dtype = np.dtype(digest["dtype"])
+        if dtype.kind not in "biuf":
+            return False  # one of text may be as long as somebody likes
+        array = kept.astype(dtype)
         found = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
         return bool(list(array.shape) == digest["shape"] and found == digest["sha256"])
     except (KeyError, TypeError, ValueError):

@@ -15,10 +15,12 @@ from dfa.runs.documents import (
     MOST_IMAGES,
     MOST_RUN,
     Config,
+    JournalRows,
     RunDocument,
     parse_config,
     parse_results,
     parse_run,
+    read_inputs,
     read_journal,
     read_json,
     read_pictures,
@@ -112,6 +114,15 @@ def holds_nothing_paid(folder: Path) -> bool:
         return False
 
 
+def read_digests(folder: Path) -> dict[int, bytes | None]:
+    """Return the digests of the images that a run has read, by place; None for one that could not be read.
+
+    Raises:
+        StoreError: The folder holds no run that can be read.
+    """
+    return _of_run(folder, read_inputs)
+
+
 def own_images(folder: Path) -> set[str]:
     """Return the image files that a run or result in a folder names as its own.
 
@@ -142,13 +153,13 @@ def check_replaceable(folder: Path) -> set[str]:
     return own
 
 
-def has_ended(folder: Path) -> bool:
-    """Tell whether the run in a folder has ended.
+def journal_rows(folder: Path) -> JournalRows:
+    """Return all that the journal of the run in a folder holds.
 
     Raises:
         StoreError: The folder holds no run that can be read.
     """
-    return _of_run(folder, read_journal).is_over
+    return _of_run(folder, read_journal)
 
 
 def check_alike(folder: Path, about: Mapping[str, object]) -> None:

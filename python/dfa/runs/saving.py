@@ -13,7 +13,7 @@ from dfa.errors import DfaError, InvalidInputError, OracleError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.originals import Form, difference
+from dfa.originals import Form, difference, largest
 from dfa.results.rates import ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
@@ -30,6 +30,8 @@ from dfa.runs.folder import (
     write_records,
 )
 from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
+from dfa.runs.journal import held_alone
+from dfa.runs.loading import epsilon_of
 from dfa.runs.saved_run import check_replaceable
 from dfa.search.confirmation import Confirmation
 from dfa.search.objectives import found_class, predicted
@@ -94,12 +96,17 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
     folder = check_folder(folder, overwrite=overwrite)
-    before = check_replaceable(folder)
-    begin_document(folder, before | files_of(result.images.held()))
-    write_epsilon(folder, result.config.get("epsilon"))
-    files = {index: _write_image(result, folder, index) for index in result.images.held()}
-    remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
-    return _complete(result, folder, files, checker)
+    with held_alone(folder):
+        before = check_replaceable(folder)
+        # The result may have been loaded from this very folder: nothing goes before all of it could be read.
+        epsilon = epsilon_of(result)
+        for index in result.images.held():
+            _held(result, index)
+        begin_document(folder, before | files_of(result.images.held()))
+        write_epsilon(folder, epsilon)
+        files = {index: _write_image(result, folder, index) for index in result.images.held()}
+        remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
+        return _complete(result, folder, files, checker, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
@@ -124,11 +131,27 @@ def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> Save
             _write_image(result, folder, index)
             _write_originals(result, folder, [index])
         files[index] = file
-    return _complete(result, folder, files, oracle)
+    # Overwriting would throw away what was paid for.
+    again = "resume the run, with resume=True or `dfa resume`; only the files are asked about again"
+    return _complete(result, folder, files, oracle, again=again)
 
 
-def _complete(result: Result, folder: Path, files: Mapping[int, str], oracle: Oracle | None) -> SaveReport:
-    """Check the image files, and write what the folder says of them."""
+def _complete(
+    result: Result, folder: Path, files: Mapping[int, str], oracle: Oracle | None, *, again: str
+) -> SaveReport:
+    """Check the image files, and write what the folder says of them.
+
+    Args:
+        result: The result that the files are of.
+        folder: The folder.
+        files: File by index.
+        oracle: What to ask, if anything.
+        again: How the files are asked about again where the oracle failed.
+
+    Raises:
+        StoreError: The folder cannot be written.
+        OracleError: The oracle failed; everything is written.
+    """
     saved, failure = _check_files(result, folder, files, oracle)
     report = _report(result, folder, saved)
     rows = [_row(record, saved.get(record.index)) for record in result.records]
@@ -158,7 +181,7 @@ def _complete(result: Result, folder: Path, files: Mapping[int, str], oracle: Or
     if failure is not None:
         raise OracleError(
             f"the files are written, but {report.unchecked} of them are not checked, because the oracle "
-            f"failed: {failure}; mend the oracle and save again with overwrite=True",
+            f"failed: {failure}; mend the oracle and {again}",
             result=result,
         ) from failure
     return report
@@ -253,7 +276,7 @@ def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
     if result.originals is None or result.records[index].linf is None:
         return ""
     try:
-        distance = np.abs(difference(pixels, result.originals[index])).max().item()
+        distance = largest(difference(pixels, result.originals[index]))
     except Exception as error:  # a user's sequence may raise anything, and the rest is still worth saving
         return f"the original cannot be read again: {type(error).__name__}: {error}"
     if distance == result.records[index].linf:

@@ -36,7 +36,7 @@ import numpy as np
 
 from dfa.errors import StoreError
 from dfa.oracle.answers import Answer
-from dfa.originals import difference
+from dfa.originals import difference, largest
 from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
 from dfa.runs.documents import Config, JournalRows, parse_config, read_journal
@@ -69,6 +69,7 @@ from dfa.runs.saved_run import (
     check_alike,
     check_replaceable,
     holds_nothing_paid,
+    read_run,
     read_run_json,
 )
 from dfa.types import Image
@@ -81,6 +82,10 @@ _SECONDS: Final = 60.0
 
 _TIMES: Final = 100.0
 """... but not before so many times what the last one took: states of large images are large."""
+
+
+FILES: Final = "files"
+"""The purpose of what is sent when a run is over: to see that its image files are adversarial."""
 
 
 @dataclass(frozen=True)
@@ -258,12 +263,7 @@ class Store:
             StoreError: Before the run was cut short there was another image at that place.
         """
         if place in self.digests:
-            if self.digests[place] != digest:
-                raise StoreError(
-                    f"image {place} must be what it was when the run in {self.folder} began, and "
-                    f"{'can no longer be read' if digest is None else 'has changed'}; put it back, or start a new run "
-                    "in another folder"
-                )
+            refuse_another_image(self.folder, place, self.digests[place], digest)
             return
         self.digests[place] = digest
         self._read.append((place, digest))
@@ -352,9 +352,14 @@ class Store:
         with self._transaction():
             self.answers.put_down(self._journal, answers)
 
-    def sent(self) -> int:
-        """Return how many images have been sent to the oracle, for whatever purpose, before and after every resume."""
-        (number,) = self._journal.execute("SELECT COALESCE(SUM(images), 0) FROM sent").fetchone()
+    def sent(self, purpose: str | None = None) -> int:
+        """Return how many images have been sent to the oracle, before and after every resume.
+
+        Args:
+            purpose: Why; None for all purposes together.
+        """
+        total = "SELECT COALESCE(SUM(images), 0) FROM sent WHERE ? IN (purpose, '')"
+        (number,) = self._journal.execute(total, (purpose or "",)).fetchone()
         return int(number)
 
     def end(self) -> None:
@@ -409,6 +414,28 @@ def _take_up(
     return rows, checkpoint
 
 
+def check_images(folder: Path, digests: Mapping[int, bytes | None]) -> None:
+    """Make sure that a run that has ended still has its images, before they are handed out once more.
+
+    Args:
+        folder: Its folder.
+        digests: Of the originals, by place.
+
+    Raises:
+        StoreError: An image, or its original, is missing, or is not what it was.
+    """
+    run = read_run(folder)
+    for place, row in run.rows.items():
+        if row["file"] is not None:
+            try:
+                _read_whole(folder, row, run.shape, digests.get(place))
+            except StoreError as error:
+                raise StoreError(
+                    f"the run in {folder} has ended, and image {place} cannot be read back: {error}; put the file "
+                    "back, or begin the run anew (overwrite=True)"
+                ) from error
+
+
 def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | None, digest: bytes | None) -> Image:
     """Return the image of a record from its file.
 
@@ -416,15 +443,35 @@ def _read_whole(folder: Path, row: Mapping[str, Any], shape: tuple[int, ...] | N
         StoreError: It, or its original, is not what it was.
     """
     image, original = (read_image(folder, file, shape) for file in (row["file"], original_of(row["file"])))
-    is_whole = original.shape == image.shape
+    is_whole = (original.dtype, original.shape) == (image.dtype, image.shape)
     if is_whole:
         change = difference(image, original)
-        found = {"l0": np.count_nonzero(change), "linf": np.abs(change).max().item()}
+        found = {"l0": np.count_nonzero(change), "linf": largest(change)}
         # Blocks that did not reach the disk read as zeros, which the header of an array does not tell.
         is_whole = all(row[name] in (None, value) for name, value in found.items())
     if not is_whole or digest_of(original) != digest:
         raise StoreError(f"{folder / row['file']} must hold the image that its record is about, and holds another")
     return image
+
+
+def refuse_another_image(folder: Path, place: int, begun: bytes | None, now: bytes | None) -> None:
+    """Refuse another image than that with which a run began.
+
+    Args:
+        folder: The run's.
+        place: Of the image.
+        begun: Its digest then; None if it could not be read.
+        now: Likewise.
+
+    Raises:
+        StoreError: They differ.
+    """
+    if begun != now:
+        raise StoreError(
+            f"image {place} must be what it was when the run in {folder} began, and "
+            f"{'can no longer be read' if now is None else 'has changed'}; put it back, or start a new run in another "
+            "folder"
+        )
 
 
 def digest_of(image: Image) -> bytes:

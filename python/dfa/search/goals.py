@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dfa.checks import as_array, is_integer
+from dfa.checks import as_array, is_integer, refuse_masked
 from dfa.errors import InvalidInputError
 from dfa.search.class_names import ClassNames, ids_of
 from dfa.types import Classes, Indices, Scores
@@ -64,7 +64,7 @@ def parse_labels(labels: ArrayLike | None, num_images: int, class_names: ClassNa
     """
     if labels is None:
         return None
-    given = ids_of(as_array(labels), class_names)
+    given = ids_of(as_array("labels", labels), class_names)
     if given.dtype.kind not in "iu" or given.shape != (num_images,):
         raise InvalidInputError(
             f"labels must be None or integer class ids of shape ({num_images},), got {given.dtype} of shape "
@@ -202,6 +202,7 @@ def resolve_targets(targets: Targets, clean_scores: Scores, indices: Indices) ->
 
 def _as_array(targets: ArrayLike) -> np.ndarray:
     """Return `targets` as an array, refusing what numpy cannot read (a ragged list, say)."""
+    refuse_masked("targets", targets)
     try:
         return np.asarray(targets)
     except (TypeError, ValueError) as error:

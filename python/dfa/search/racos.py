@@ -23,6 +23,8 @@ PAPER_SHARE: Final = 600 / (299 * 299 * 3)
 """The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
 
 _MOST_IMPROVEMENTS: Final = 64
+_MOST_HALVINGS: Final = 64
+"""No share of an area is left after more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +123,10 @@ class Racos:
         if not is_number(self.window_share) or not 0 < self.window_share <= 1:
             raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
         is_row = isinstance(self.window_halvings, list | tuple | np.ndarray)
-        if not is_row or as_length(self.window_halvings) is None:
-            raise InvalidInputError(f"window_halvings must be integers, got {self.window_halvings!r}")
+        number = as_length(self.window_halvings) if is_row else None
+        if number is None or number > _MOST_HALVINGS:
+            shown = f"{self.window_halvings!r:.60}" if number is None else f"{number:,} of them"
+            raise InvalidInputError(f"window_halvings must be at most {_MOST_HALVINGS} integers, got {shown}")
         for halving in self.window_halvings:
             require_count("each of window_halvings", halving, 1)
         if list(self.window_halvings) != sorted(self.window_halvings):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.checks import as_array
+from dfa.checks import as_array, refuse_masked
 from dfa.errors import InvalidInputError
 from dfa.search.racos import Racos
 from dfa.space.base import Array, BoundSpace, Limits, Space
@@ -99,7 +99,7 @@ def _masked(
     """Return epsilon where the mask holds, and 0 elsewhere: (H, W, C) or (N, H, W, C)."""
     flat = shape[:2]
     wanted = f"mask must be bool, {flat}, {shape}, or one per image {(num_images, *flat)} or {(num_images, *shape)}"
-    given = as_array(mask)
+    given = as_array("mask", mask)
     if given.dtype != np.bool_ or given.shape not in (flat, shape, (num_images, *flat), (num_images, *shape)):
         raise InvalidInputError(f"{wanted}; got {given.dtype} of shape {given.shape}")
     if given.shape in (flat, (num_images, *flat)):
@@ -114,6 +114,7 @@ def _checked(epsilon: Any, num_images: int, shape: tuple[int, int, int]) -> NDAr
         f"epsilon must be in grey levels: one integer of 1..255, one per image ({num_images},), one per coordinate "
         f"{shape} or both {(num_images, *shape)}"
     )
+    refuse_masked("epsilon", epsilon)
     try:
         array = np.asarray(epsilon)
     except ValueError as error:  # a ragged list

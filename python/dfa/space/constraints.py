@@ -108,6 +108,8 @@ def _tiled(settings: Settings, index: int, original: Image, shown: Image, distan
     least = np.where(shown == 0, np.int16(-255), difference)
     most = np.where(shown == 255, np.int16(255), difference)
     factor = settings["factor"]
+    if factor < 1:
+        raise ValueError(f"factor is {factor}")
     for top in range(0, len(shown), factor):
         for left in range(0, shown.shape[1], factor):
             part = np.s_[top : top + factor, left : left + factor]

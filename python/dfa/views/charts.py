@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -55,6 +56,21 @@ class Series:
     most: float
 
 
+@contextlib.contextmanager
+def _own_looks() -> Iterator[None]:
+    """Draw as matplotlib does by default, whatever a matplotlibrc says: one may lie in the folder that one is in.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    matplotlib = _matplotlib()
+    # Setting a backend would load it.
+    looks = {name: value for name, value in matplotlib.rcParamsDefault.items() if name != "backend"}
+    with matplotlib.rc_context({**looks, "text.usetex": False}):
+        yield
+
+
+@_own_looks()
 def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, height: float = 3.1) -> Figure:
     """Return the share of the attacked images that had fallen, over what it took (logarithmic).
 
@@ -68,19 +84,25 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
+    lines = []
     for place, each in enumerate(series):
         x, y = _steps(each)
-        axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2, label=each.name)
+        lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2)
     _make_logarithmic(axes)
     axes.set_ylim(0, 1.02)
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
     if len(series) > 1:
-        axes.legend(frameon=False, loc="lower right", labelcolor=_INK)
+        # Texts are set afterwards: a label that begins with an underscore would be left out, and dollars be a formula.
+        legend = axes.legend(lines, map(str, range(len(lines))), frameon=False, loc="lower right", labelcolor=_INK)
+        for text, each in zip(legend.get_texts(), series, strict=True):
+            text.set_parse_math(False)
+            text.set_text(_short(each.name))
     return figure
 
 
+@_own_looks()
 def class_chart(
     queries: Mapping[int, NDArray[np.float64]], name: Callable[[int], str] = str, *, width: float = 5.2
 ) -> Figure:
@@ -111,11 +133,17 @@ def class_chart(
 
 
 def _short(name: str) -> str:
-    """Return what of a name a chart has room for, in characters that an SVG may hold."""
-    plain = "".join(each if each.isprintable() else " " for each in name)
+    """Return what of a name a chart has room for."""
+    plain = _printable(name)
     return plain if len(plain) <= _LONGEST_NAME else f"{plain[: _LONGEST_NAME - 1]}\u2026"
 
 
+def _printable(name: str) -> str:
+    """Return a name in characters that an SVG may hold."""
+    return "".join(each if each.isprintable() else " " for each in name)
+
+
+@_own_looks()
 def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     """Return one bar of where the time went.
 
@@ -140,6 +168,7 @@ def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     return figure
 
 
+@_own_looks()
 def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = 5.2) -> Figure:
     """Return how many images each call carried, over the time of the run.
 
@@ -162,24 +191,24 @@ def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width
     return figure
 
 
-def to_svg(figure: Figure, title: str) -> str:
+def to_svg(figure: Figure, title: str, key: str) -> str:
     """Return a chart as SVG to be put into a page, its colours left to the page's style sheet.
 
     Args:
         figure: The chart.
         title: What it shows, for those who do not see it.
+        key: What its ids begin with, so that those of two charts of a page do not clash: letters, digits and hyphens.
     """
     matplotlib = _matplotlib()
     buffer = io.StringIO()
-    # Text stays text, so it has the page's font; ids are named for the chart, so that two charts do not clash.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": title}):
+    # Text stays text, so it has the page's font; ids are the chart's own, so that two charts do not clash.
+    with _own_looks(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": key}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     for colour, variable in _CSS.items():
         svg = svg.replace(colour, variable)
-    prefix = re.sub(r"\W+", "-", title.lower())
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}-", svg)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
     label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
@@ -197,7 +226,8 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
         def _repr_svg_(self) -> str:
             """Show in a notebook, whatever its matplotlib backend."""
             buffer = io.StringIO()
-            self.savefig(buffer, format="svg")
+            with _own_looks():
+                self.savefig(buffer, format="svg")
             return buffer.getvalue()
 
     figure = Chart(figsize=(width, height), layout="constrained")
@@ -235,3 +265,8 @@ def _matplotlib() -> Any:
         return importlib.import_module("matplotlib")
     except ImportError as error:
         raise MissingDependencyError(f"charts need matplotlib; install it with: {how_to_install('report')}") from error
+    except Exception as error:  # it reads a matplotlibrc where one is as soon as it is imported, and may choke on it
+        raise MissingDependencyError(
+            f"charts need matplotlib, which cannot be imported: {type(error).__name__}: {error}; is there a "
+            "matplotlibrc in the current folder?"
+        ) from error

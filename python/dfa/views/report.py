@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import math
+import os
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image as Pillow
 
+from dfa.checks import as_text
 from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
 from dfa.extras import how_to_install
 from dfa.originals import Form
@@ -28,8 +30,8 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.documents import Command, RunDocument, parse_command
-from dfa.runs.folder import write_bytes
-from dfa.runs.saved_run import holds_run, read_run_json
+from dfa.runs.folder import write_text
+from dfa.runs.saved_run import holds_run, read_run_json, shape_of
 from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image
@@ -69,13 +71,16 @@ def write_report(
         raise InvalidInputError(f"a report is about 1 to {len(PALETTE)} runs, got {len(paths)}")
     environment = _environment()
     names = _names(paths)
-    views = [_View.of(path, name, gallery) for path, name in zip(paths, names, strict=True)]
+    views = [
+        _View.of(path, name, f"run-{place}", gallery)
+        for place, (path, name) in enumerate(zip(paths, names, strict=True), 1)
+    ]
     page = environment.get_template("report.html").render(
         title=" · ".join(names), views=views, comparison=_compare(views), charts=_overview(views)
     )
     default = paths[0] / "report.html" if len(paths) == 1 else paths[0].parent / "comparison.html"
     target = default if out is None else Path(out)
-    write_bytes(target, page.encode())
+    write_text(target, page)
     return target
 
 
@@ -109,14 +114,14 @@ class _View:
     about: RunDocument | None
 
     @classmethod
-    def of(cls, folder: Path, name: str, gallery: int) -> _View:
+    def of(cls, folder: Path, name: str, key: str, gallery: int) -> _View:
         result = Result.load(folder)
         summary = result.summary()
         about = read_run_json(folder) if holds_run(folder) else None
         pictures, factor = _pictures(result, gallery)
         return cls(
             name=name,
-            key="".join(each if each.isalnum() else "-" for each in name),
+            key=key,
             folder=folder,
             result=result,
             summary=summary,
@@ -125,7 +130,7 @@ class _View:
             pages=[pictures[start : start + _PAGE] for start in range(0, len(pictures), _PAGE)],
             factor=factor,
             num_shown=len(pictures),
-            charts=_charts(name, result),
+            charts=_charts(name, key, result),
             command=_reproduction(result, about),
             about=about,
         )
@@ -147,8 +152,19 @@ class _View:
     @property
     def model(self) -> str:
         oracle = self.config.get("oracle") or {}
-        framework = f" ({oracle['framework']} on {oracle['backend']})" if "framework" in oracle else ""
+        parts = [str(oracle[name]) for name in ("framework", "backend") if oracle.get(name)]
+        framework = f" ({' on '.join(parts)})" if parts else ""
         return f"{oracle.get('name', 'the oracle')}{framework}"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the images; empty where the run does not tell."""
+        return shape_of(self.config) or ()
+
+    @property
+    def verification(self) -> str:
+        """Return the command that checks the files."""
+        return f"dfa verify {_shell_word(str(self.folder))} --model MODEL"
 
     @property
     def space(self) -> str:
@@ -221,11 +237,11 @@ def _environment() -> Any:
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return what to call each run: its folder's name, or its whole path where two have the same."""
     names = [path.resolve().name for path in paths]
-    return [name if names.count(name) == 1 else str(path) for name, path in zip(names, paths, strict=True)]
+    return [as_text(name if names.count(name) == 1 else path) for name, path in zip(names, paths, strict=True)]
 
 
-def _charts(name: str, result: Result) -> dict[str, str]:
-    """Return the charts of one run by name; one that would show nothing is left out."""
+def _charts(name: str, key: str, result: Result) -> dict[str, str]:
+    """Return the charts of one run by name, their ids begun with its key; one that would show nothing is left out."""
     charts = {}
     by_class: dict[int, list[int]] = {}
     for record in result.records:
@@ -233,19 +249,21 @@ def _charts(name: str, result: Result) -> dict[str, str]:
             by_class.setdefault(record.class_before, []).append(record.queries)
     if by_class:
         queries = {number: np.array(each, dtype=np.float64) for number, each in by_class.items()}
-        charts["classes"] = to_svg(class_chart(queries, result.class_name), f"{name}: queries by class")
+        charts["classes"] = to_svg(
+            class_chart(queries, result.class_name), f"{name}: queries by class", f"{key}-classes"
+        )
     profile = result.profile
     if profile.wall:
         parts = {part: getattr(profile, part) for part in ("wait", "propose", "score", "update", "other")}
         charts["time"] = to_svg(
-            time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split"
+            time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split", f"{key}-time"
         )
     if profile.batches:
         over_time = profile.calls_over_time
         calls = np.array(over_time.calls, dtype=np.float64)
         rows = np.divide(over_time.rows, calls, out=np.full_like(calls, np.nan), where=calls > 0)
         most = profile.rows_capacity / profile.batches
-        charts["calls"] = to_svg(calls_chart(over_time.seconds, rows, most), f"{name}: images per call")
+        charts["calls"] = to_svg(calls_chart(over_time.seconds, rows, most), f"{name}: images per call", f"{key}-calls")
     return charts
 
 
@@ -254,9 +272,11 @@ def _overview(views: Sequence[_View]) -> dict[str, str]:
     queries = [view.result.curve(view.name) for view in views]
     seconds = [view.result.curve(view.name, of="seconds") for view in views]
     return {
-        "queries": to_svg(success_chart(queries, unit="queries"), "success against queries"),
+        "queries": to_svg(success_chart(queries, unit="queries"), "success against queries", "queries"),
         "seconds": to_svg(
-            success_chart(seconds, unit="seconds of the run's time per image"), "success against time per image"
+            success_chart(seconds, unit="seconds of the run's time per image"),
+            "success against time per image",
+            "seconds",
         ),
     }
 
@@ -345,7 +365,7 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
     command = None if about is None else about.command
     if command:
         given = _command(command)
-        words = ["dfa", "attack", given.model, given.images, *(["--epsilon", given.epsilon] if given.epsilon else [])]
+        words = ["--epsilon", given.epsilon] if given.epsilon else []
         single = ("labels", "target", "objective", "returns", "preprocess", "size", "class_names", "image_layout")
         named = {name: command.get(name) for name in single}
         named["preset"] = given.preset if given.preset != "default" else None
@@ -354,16 +374,23 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
             if value is not None:
                 text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
                 words += [f"--{name.replace('_', '-')}", text]
-        return f"cd {shlex.quote(given.folder)}\n{shlex.join(words)}"
+        what = [given.model, given.images]
+        # A word that begins with a dash would be an option.
+        words = [*words, "--", *what] if any(word.startswith("-") for word in what) else [*what, *words]
+        return f"cd {_shell_word(given.folder)}\n{' '.join(map(_shell_word, ['dfa', 'attack', *words]))}"
     config = result.config
     optimizer = config.get("optimizer") or {}
-    fields = ", ".join(
-        f"{name}={tuple(value) if isinstance(value, list) else value!r}"
+    given_fields = {
+        name: tuple(value) if isinstance(value, list) else value
         for name, value in optimizer.items()
         if not isinstance(value, dict)
+    }
+    # The folder's words may be anybody's, and what stands here may be run.
+    fields = ", ".join(
+        f"{name}={value!r}" if name.isidentifier() else f"**{ {name: value}!r}" for name, value in given_fields.items()
     )
     targets = config.get("targets")
-    goal = f"dfa.rank({targets['j']})" if isinstance(targets, dict) and "j" in targets else repr(targets)
+    goal = f"dfa.rank({targets['j']!r})" if isinstance(targets, dict) and "j" in targets else repr(targets)
     epsilon, space = config.get("epsilon"), config.get("space")
     lines = [
         "import dfa",
@@ -392,8 +419,22 @@ def _command(command: object) -> Command:
 
 def _space_words(space: Mapping[str, Any]) -> str:
     """Return how a search space is written in Python; of a user's, its name."""
-    read = read_space(space)
-    return f"dfa.{space['kind']}(...)" if read is None else f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
+    read, kind = read_space(space), str(space["kind"])
+    if read is None:
+        return f"dfa.{kind}(...)" if kind.isidentifier() else "..."
+    return f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
+
+
+def _shell_word(word: str) -> str:
+    """Return a word as a shell takes it, on one line whatever is in it."""
+    if word.isprintable():
+        return shlex.quote(word)
+    try:
+        raw = os.fsencode(word)
+    except UnicodeEncodeError:
+        raw = word.encode(errors="backslashreplace")
+    kept = set(range(32, 127)) - set(b"\\'")
+    return f"$'{''.join(chr(each) if each in kept else f'{chr(92)}x{each:02x}' for each in raw)}'"
 
 
 def _percent(rate: float) -> str:

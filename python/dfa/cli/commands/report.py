@@ -10,6 +10,7 @@ import click
 from dfa.cli.commands.options import json_option
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.import_guard import no_imports_from
 from dfa.views.report import write_report
 
 
@@ -32,6 +33,7 @@ Examples:
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool) -> int:
     """Write one self-contained HTML page about a run, or one that compares several."""
+    click.get_current_context().with_resource(no_imports_from(*runs))
     started = time.perf_counter()
     path = write_report(list(runs), out, gallery=gallery)
     seconds = time.perf_counter() - started

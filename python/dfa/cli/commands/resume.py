@@ -11,21 +11,25 @@ import dfa
 from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
+from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import Request
 from dfa.cli.trust import name_again, trust_folder
+from dfa.runs.documents import parse_config
+from dfa.runs.saved_run import read_run_json
 
 
 @click.command(
     epilog=f"""\b
 Examples:
   dfa resume runs/first                       # asks before it loads what the folder names
-  dfa resume runs/first --model model.keras   # loads what you name
+  dfa resume runs/first --model model.keras --images photos   # loads what you name
   dfa resume runs/first --trust               # loads what the folder names; in a script
 
 {EXIT_STATUS}"""
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--model", help="The run's model, named again.")
+@click.option("--images", help="The run's images, named again.")
 @click.option("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
 @click.option("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
@@ -40,13 +44,18 @@ def resume(
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
     ends as it would have without the interruption. A run folder is data: what it names is loaded only if you say so.
     """
+    click.get_current_context().with_resource(no_imports_from(run))
     request = Request.of_run(run)
     run = run.resolve()
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))
     given = {name: word for name, word in words.items() if word is not None}
     with interruptible(run, is_begun=True):
         if given:
-            request = name_again(request, run, given)
+            request = name_again(request, run, given, trust=trust)
         else:
             trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
-        return run_request(request, storage, as_json, fail_above=fail_above, allow_missing=allow_missing)
+        # More files than the run has images are another run's, however many a word of the folder finds.
+        most = parse_config(read_run_json(run).config).num_images
+        return run_request(
+            request, storage, as_json, most_images=most, fail_above=fail_above, allow_missing=allow_missing
+        )

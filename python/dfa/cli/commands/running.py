@@ -69,6 +69,7 @@ def run_request(
     as_json: bool,
     trace: Path | None = None,
     *,
+    most_images: int | None = None,
     fail_above: float | None,
     allow_missing: float | None,
 ) -> int:
@@ -79,6 +80,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
 
@@ -94,7 +96,7 @@ def run_request(
     optimizer = request.racos(space)
     oracle, channels = open_oracle(request.model, **{name: getattr(request, name) for name in MODEL_SETTINGS})
     size = parse_size(request.size)
-    source = open_images(request.images, channels=request.channels, size=size, wanted=channels)
+    source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]

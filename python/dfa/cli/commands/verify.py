@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ import dfa
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_epsilon
-from dfa.cli.trust import anchored, refuse_from_run, trust_folder
+from dfa.cli.text import printable
+from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder
 from dfa.errors import InvalidInputError
 from dfa.runs.saved_run import holds_run, read_run
+from dfa.search.confirmation import Confirmation
 
 
 @click.command(
@@ -35,6 +39,11 @@ Examples:
 @click.option("--images", help="Originals to believe instead of the copies in the folder.")
 @click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
 @click.option(
+    "--confirmations",
+    metavar="K/N",
+    help="How many of how many answers must find an image adversarial; by default as in the run, up to 100 answers.",
+)
+@click.option(
     "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
 )
 @model_options
@@ -42,6 +51,7 @@ Examples:
 @json_option
 def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
     """Check every adversarial image of a run from its file, and ask the model about it, alone and in a batch."""
+    click.get_current_context().with_resource(no_imports_from(run))
     size, channels, batch_size = words["size"], words["channels"], words["batch_size"]
     epsilon = None if words["epsilon"] is None else parse_epsilon(words["epsilon"])
     run = run.resolve()
@@ -58,11 +68,21 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         named = {"model": model, "preprocess": words["preprocess"]}
         refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
         oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+        saved = read_run(run)
+        if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
+            print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)
     originals = None
     if images is not None:
-        wanted = read_run(run).config["shape"][-1]
+        wanted = (read_run(run).shape or (None,))[-1]
         originals = open_images(images, channels=channels, size=parse_size(size), wanted=wanted).images
-    verification = dfa.verify(run, oracle, originals=originals, epsilon=epsilon, batch_size=batch_size)
+    verification = dfa.verify(
+        run,
+        oracle,
+        originals=originals,
+        epsilon=epsilon,
+        confirmations=words["confirmations"],
+        batch_size=batch_size,
+    )
     status = DONE if verification.holds else ABOVE
     if as_json:
         print_json({**verification.as_dict(), "exit": status})
@@ -83,11 +103,12 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     if verification.findings:
         findings = [(each.where, each.check, each.problem) for each in verification.findings]
         screen.show(findings, "of", "check", "what does not hold")
+    for name, told in verification.believed.items():
+        screen.say(f"believed of the folder: {name}: {told}")
     for note in verification.notes:
         screen.say(f"note: {note}")
-    verdict = "everything holds" if verification.holds else f"{len(verification.findings):,} things do not hold"
     style = "green" if verification.holds else "bold red"
-    screen.say(f"{verification.images:,} adversarial images: {verdict}", style)
+    screen.say(f"{verification.images:,} adversarial images: {verification.verdict}", style)
     return status
 
 

@@ -120,7 +120,12 @@ class ImageSource:
 
 
 def open_images(
-    word: str, *, channels: Channels = "auto", size: tuple[int, int] | None = None, wanted: int | None = None
+    word: str,
+    *,
+    channels: Channels = "auto",
+    size: tuple[int, int] | None = None,
+    wanted: int | None = None,
+    most: int | None = None,
 ) -> ImageSource:
     """Return the images that a word names: a folder, a glob, a .npy or a .npz file.
 
@@ -129,9 +134,10 @@ def open_images(
         channels: Of image files. "auto" is what the model takes, or else what the first file has that can be read.
         size: (H, W) to resize image files to.
         wanted: Channels that the model takes, if known.
+        most: The most files that it may find; None for any number.
 
     Raises:
-        InvalidInputError: It names no image, or an array of another kind.
+        InvalidInputError: It names no image, too many, or an array of another kind.
     """
     path = Path(word)
     if path.suffix in (".npy", ".npz"):
@@ -146,7 +152,7 @@ def open_images(
             f"{counted(len(images), 'image')} of {word}",
             has_labels=has_array(path, "labels"),
         )
-    found = find_files(word)
+    found = find_files(word, most=most)
     files = ImageFiles(found.paths, _channels_of_files(found.paths, channels, wanted), size)
     return ImageSource(files, files.names, files.describe(), tuple(found.told()))
 

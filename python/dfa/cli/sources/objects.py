@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from dfa.files import check_file
 def load_object(word: str) -> Any:
     """Return what `module:attribute` or `file.py:attribute` names.
 
-    The current folder is searched for modules first, as `python -m` does.
+    The current folder is searched for modules first, as `python -m` does, but only where the module lies there: what
+    else lies there is not to be taken for what a module from elsewhere imports.
 
     Raises:
         InvalidInputError: There is no such module or attribute, or importing it fails.
@@ -38,9 +40,15 @@ def load_object(word: str) -> Any:
     return found
 
 
+def lies_in(module: str, folder: Path) -> bool:
+    """Tell whether a module, or the package that it is in, lies in a folder."""
+    return PathFinder.find_spec(module.partition(".")[0], [str(folder)]) is not None
+
+
 def _load_module(name: str) -> Any:
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    here = str(Path.cwd())
+    if lies_in(name, Path(here)) and "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)
     return importlib.import_module(name)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +16,8 @@ from dfa.files import reading
 
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _NAMED: Final = 5
+_MOST_OTHERS: Final = 10_000
+"""Files and folders beside the images that are looked through where a run folder says where they lie."""
 _DEEPEST: Final = 3
 """How far below a folder without images they are looked for, to name the glob that finds them."""
 
@@ -44,21 +48,29 @@ class Found:
         return lines
 
 
-def find_files(word: str) -> Found:
+def find_files(word: str, *, most: int | None = None) -> Found:
     """Return the image files that a word names: a folder, a file, or a glob.
 
     What exists by the very name is meant, also where the name could be a glob.
 
+    Args:
+        word: What names them.
+        most: The most images that it may name, where the word is not the user's own; None for any number.
+
     Raises:
-        InvalidInputError: It names none.
+        InvalidInputError: It names none, or more.
     """
     path = Path(word)
+    most_entries = None if most is None else most + _MOST_OTHERS
     with reading(word):
         is_folder = path.is_dir()
-        everything = sorted(path.iterdir()) if is_folder else sorted(map(Path, _matches(word)))
+        entries = path.iterdir() if is_folder else map(Path, _matches(word))
+        everything = sorted(itertools.islice(entries, most_entries))
         folders = [each for each in everything if each.is_dir()]
     files = [each for each in everything if each not in set(folders)]
     images = [each for each in files if _is_image(each)]
+    if most is not None and (len(images) > most or len(everything) == most_entries):
+        raise InvalidInputError(f"{word!r} must name the {most:,} images of the run, and names more")
     if not images:
         raise InvalidInputError(
             f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "
@@ -73,7 +85,7 @@ def _is_image(path: Path) -> bool:
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
-def _matches(word: str) -> list[str]:
+def _matches(word: str) -> Iterable[str]:
     """Return what a glob matches; the part of it that exists as it stands is no pattern, whatever is in it."""
     if os.path.lexists(word):
         return [word]
@@ -81,8 +93,8 @@ def _matches(word: str) -> list[str]:
     for cut in range(len(parts) - 1, 0, -1):
         head = str(Path(*parts[:cut]))
         if os.path.lexists(head):
-            return glob.glob(os.path.join(glob.escape(head), *parts[cut:]), recursive=True)
-    return glob.glob(word, recursive=True)
+            return glob.iglob(os.path.join(glob.escape(head), *parts[cut:]), recursive=True)
+    return glob.iglob(word, recursive=True)
 
 
 def _seen(word: str, files: list[Path], folders: list[Path]) -> str:

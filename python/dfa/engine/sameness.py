@@ -1,0 +1,90 @@
+"""Whether images and oracle are those that a run began with: told from what it kept, and a few questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from dfa.engine.plan import Plan
+from dfa.errors import InvalidInputError, StoreError
+from dfa.oracle.gate import Gate, Purpose
+from dfa.results.record import Record
+from dfa.runs.saved_run import read_digests
+from dfa.runs.store import digest_of, refuse_another_image
+from dfa.search.objectives import predicted
+from dfa.types import Scores
+
+NUM_PROBES: Final = 8
+"""Originals that are asked about again."""
+
+_TOLERANCE: Final = 0.05
+"""Of a probability: the same model on another device, or one that is a little random, is still the same."""
+
+
+def probes(records: Iterable[Record], *, most: int = NUM_PROBES) -> list[Record]:
+    """Return the first records whose original was asked about, as many as are asked about again.
+
+    Raises:
+        ValueError: One has a class and no probability.
+    """
+    asked = [record for record in records if record.class_before is not None][:most]
+    for record in asked:
+        if record.probability_before is None:
+            raise ValueError(f"image {record.index} has a class and no probability")
+    return asked
+
+
+def refuse_another_oracle(records: Sequence[Record], scores: Scores) -> None:
+    """Refuse an oracle that says of originals otherwise than it did.
+
+    Args:
+        records: Of `probes`.
+        scores: float64, (n, K): what the oracle says of their originals now.
+
+    Raises:
+        StoreError: It says otherwise of more than half of them. A randomised oracle may differ now and then; another
+            model differs nearly everywhere.
+    """
+    differ = []
+    for record, row, found in zip(records, scores, predicted(scores).tolist(), strict=True):
+        before = record.probability_before or 0.0
+        if found != record.class_before or abs(row[found] - before) > _TOLERANCE:
+            differ.append(
+                f"image {record.index} was of class {record.class_before} with probability {before:.3g}, and is of "
+                f"class {found} with {row[found]:.3g}"
+            )
+    if 2 * len(differ) > len(records):
+        raise StoreError(
+            f"the oracle must be the one that the run began with, and it answers otherwise: {differ[0]}; pass that "
+            "oracle, or start a new run in another folder"
+        )
+
+
+def check_ended(folder: Path, plan: Plan, records: Sequence[Record]) -> None:
+    """Make sure that a run that has ended was one of the plan's images and oracle, before it is taken for its result.
+
+    Args:
+        folder: Its folder.
+        plan: What was asked for now; its oracle is asked about up to eight originals.
+        records: What the run found.
+
+    Raises:
+        StoreError: An image is another, or the oracle is.
+        OracleError: The oracle failed.
+    """
+    for place, digest in read_digests(folder).items():
+        try:
+            now = digest_of(plan.inputs.load(place))
+        except InvalidInputError:
+            now = None
+        refuse_another_image(folder, place, digest, now)
+    asked = probes(records, most=min(NUM_PROBES, plan.batch_size))
+    if asked:
+        gate = Gate(plan.oracle, num_images=plan.inputs.num_images, max_queries=0)
+        gate.prepare(plan.inputs.shape, plan.batch_size)
+        indices = np.array([record.index for record in asked], dtype=np.int64)
+        images = np.stack([plan.inputs.load(record.index) for record in asked])
+        refuse_another_oracle(asked, gate.ask(images, indices, Purpose.CLEAN))

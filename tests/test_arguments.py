@@ -63,7 +63,8 @@ class Dataset:
 )
 def test_pairs_of_image_and_label_are_told_how_to_take_them_apart(make):
     data = Dataset(make)
-    cure = r"pass images=\[np\.asarray\(image\) for image, _ in data\], labels=\[label for _, label in data\]"
+    image = r"(np\.asarray\(image\)|\(np\.asarray\(image\) \* 255\)\.round\(\)\.astype\('uint8'\))"
+    cure = rf"pass images=\[{image} for image, _ in data\], labels=\[label for _, label in data\]"
     refuse(rf"image 0: it must be an array alone, and is a pair \(\w+, \w+\); {cure}", run, data)
     refuse(cure, dfa.audit, CLASSIFIER, data, VECTORS, claimed=[True] * 4)
 
@@ -86,7 +87,9 @@ def test_dicts_are_told_how_to_take_them_apart():
     mended = run([np.asarray(each["image"]) for each in data], [each["label"] for each in data])
     assert [record.label for record in mended.records] == CLASSES.tolist()
     other = Dataset(lambda image, label: {"picture": image})
-    refuse(r"is a dict of 'picture'; pass images=\[np\.asarray\(each\['picture'\]\) for each in data\]$", run, other)
+    refuse(
+        r"is a dict of 'picture'; pass images=\[np\.asarray\(each\['picture'\]\) for each in data\](;|$)", run, other
+    )
     refuse("is a dict of nothing", run, Dataset(lambda image, label: {}))
 
 

@@ -75,6 +75,9 @@ def messages():
                 for text in ast.walk(node):
                     if isinstance(text, ast.Constant) and isinstance(text.value, str):
                         yield text.value
+                    elif isinstance(text, ast.JoinedStr):
+                        parts = (part.value if isinstance(part, ast.Constant) else "9" for part in text.values)
+                        yield "".join(map(str, parts))
 
 
 def test_no_message_keeps_an_argument_that_has_an_option():

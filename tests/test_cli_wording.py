@@ -72,8 +72,12 @@ def messages():
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.Raise):
+                formatted = [each for each in ast.walk(node) if isinstance(each, ast.JoinedStr)]
+                parts = {id(part) for each in formatted for part in each.values}
+                for each in formatted:
+                    yield "".join(str(part.value) if isinstance(part, ast.Constant) else "9" for part in each.values)
                 for text in ast.walk(node):
-                    if isinstance(text, ast.Constant) and isinstance(text.value, str):
+                    if isinstance(text, ast.Constant) and isinstance(text.value, str) and id(text) not in parts:
                         yield text.value
 
 

@@ -87,8 +87,8 @@ def verify(
     if confirmations is None and recorded.of > _MOST_ANSWERS:
         raise StoreError(
             f"the run in {run.folder} asks for {recorded.of:,} answers about each image, and no more than "
-            f"{_MOST_ANSWERS} are asked for unless you say so; pass confirmations= to follow it "
-            f"({recorded.needed}/{recorded.of}), or for less"
+            f"{_MOST_ANSWERS} are asked for unless you say so; pass confirmations='{recorded.needed}/{recorded.of}' to "
+            "follow it"
         )
     given = None if originals is None else as_length(originals)
     if originals is not None and given != run.num_images:

@@ -42,7 +42,7 @@ _RESIZED: Final = (
 
 _WORD: Final = re.compile(
     r"""
-    (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | \S*/\S* )  # quoted, code, or a path
+    (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | [^\s=]*/\S* )  # quoted, code, or a path
     | (?<![\w./=-]) (?P<argument>[a-z]\w*) =
       (?: (?P<value>'[^'\n]*'|True|False|None|[A-Z]\b|\d[\d.]*) | (?=[\s,;.)]|$) )
     | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=(?:[ ]\([^()]*\))?[ ]must[ ])

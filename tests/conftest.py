@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,41 @@ def killed(request: pytest.FixtureRequest) -> int:
 def mutated(request: pytest.FixtureRequest) -> int:
     """How many run folders are changed."""
     return int(request.config.getoption("--mutated"))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model and images, in which the test is; what it asserts needs the extra `cli`."""
+    from command_line import go_to_workplace
+
+    folder: Path = go_to_workplace(tmp_path, monkeypatch)
+    return folder
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, which a process started in the background is born ignoring."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that has ended, to be copied before it is changed."""
+    from small_problem import CLASSIFIER
+    from stored_runs import attack
+
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    attack(CLASSIFIER, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unfinished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that was cut short, likewise."""
+    from stored_runs import cut_short
+
+    folder = tmp_path_factory.mktemp("unfinished") / "run"
+    cut_short(folder, 150)
+    return folder

@@ -15,13 +15,8 @@ import dfa
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, MODEL, attack, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, attack, dfa_says
 from dfa.extras import how_to_install
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def test_a_failing_oracle_and_a_bad_folder_have_statuses_of_their_own(here, capsys):

@@ -16,13 +16,8 @@ import dfa
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, MODEL, attack, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, attack, dfa_says
 from dfa.cli.main import main
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def test_photographs_are_attacked_as_the_pixels_that_were_decoded(here, capsys):

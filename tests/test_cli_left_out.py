@@ -11,15 +11,10 @@ import pytest
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, dfa_says, go_to_workplace
+from command_line import IMAGES, dfa_says
 
 FAST = ("--max-queries", 60, "--batch-size", 32, "--epsilon", 12)
 ATTACK = ("attack", "model.py:classify")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def test_files_that_are_left_out_are_counted_and_named(here, capsys):

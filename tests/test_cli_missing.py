@@ -13,14 +13,9 @@ import dfa
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, MODEL, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, dfa_says
 
 FAST = ("--max-queries", 60, "--batch-size", 32, "--epsilon", 12)
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def classes(shift=0):

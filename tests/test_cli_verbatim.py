@@ -12,18 +12,13 @@ import pytest
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, MODEL, attack, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, attack, dfa_says
 from dfa.cli.commands.screen import Screen
 from dfa.cli.text import printable
 
 COMMANDS = Path(__file__).parents[1] / "python" / "dfa" / "cli"
 ODD_NAME = "a [bold]b [x] {x} {0} :smile: %s c"
 ODD = f"{ODD_NAME} [/bold] [/]"
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def test_odd_paths_are_printed_as_they_are(here, capsys):

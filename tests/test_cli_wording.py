@@ -15,7 +15,7 @@ pytest.importorskip("rich")
 import click
 
 import dfa
-from command_line import IMAGES, MODEL, dfa_says, go_to_workplace
+from command_line import IMAGES, MODEL, dfa_says
 from dfa.cli.commands.app import app
 from dfa.cli.commands.wording import in_options
 
@@ -26,11 +26,6 @@ OPTIONS = [
     for option in command.params
     if isinstance(option, click.Option)
 ]
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize(("command", "option"), OPTIONS)

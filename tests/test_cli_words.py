@@ -13,12 +13,7 @@ import dfa
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says, go_to_workplace
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
+from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says
 
 
 @pytest.mark.parametrize(

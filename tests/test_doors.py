@@ -21,21 +21,7 @@ from dfa.runs import door, journal
 from dfa.runs.saved_run import read_run_json
 from oracles import LinearClassifier, random_images
 from small_problem import CLASSIFIER, IMAGES
-from stored_runs import SETTINGS, attack, cut_short
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    attack(CLASSIFIER, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def unfinished(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("unfinished") / "run"
-    cut_short(folder, 150)
-    return folder
+from stored_runs import SETTINGS, attack
 
 
 @pytest.fixture

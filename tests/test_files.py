@@ -17,18 +17,13 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 
 import dfa
-from command_line import IMAGES, dfa_says, go_to_workplace
+from command_line import IMAGES, dfa_says
 from dfa.auditing.vectors import read_vectors
 from dfa.cli.sources.arrays import load_array
 from dfa.files import opened, reading
 from oracles import LinearClassifier, random_images
 
 PACKAGE = Path(dfa.__file__).parent
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def png():

@@ -21,14 +21,6 @@ def whole():
     return attack(CLASSIFIER)
 
 
-@pytest.fixture
-def interruptible():
-    """Let SIGINT raise KeyboardInterrupt, which a process started in the background is born ignoring."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def assert_saved(folder, partial):
     document = json.loads((folder / "results.json").read_text())
     assert document["complete"]

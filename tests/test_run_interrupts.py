@@ -49,14 +49,6 @@ def after_the_interrupt(act, images):
     return CLASSIFIER(images)
 
 
-@pytest.fixture
-def interruptible():
-    """Let SIGINT raise KeyboardInterrupt, which a process started in the background is born ignoring."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [interrupt, interrupt_the_main_thread, send_a_signal])
 @pytest.mark.parametrize("num_calls", [0, 1, NUM_CALLS // 3, NUM_CALLS // 2, NUM_CALLS - 1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,6 @@ from dfa.engine.plan import Plan
 from dfa.errors import InvalidInputError, StoreError
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record
-from dfa.runs.saved_run import read_digests
 from dfa.runs.store import digest_of, refuse_another_image
 from dfa.search.objectives import predicted
 from dfa.types import Scores
@@ -63,11 +62,12 @@ def refuse_another_oracle(records: Sequence[Record], scores: Scores) -> None:
         )
 
 
-def check_ended(folder: Path, plan: Plan, records: Sequence[Record]) -> None:
+def check_ended(folder: Path, digests: Mapping[int, bytes | None], plan: Plan, records: Sequence[Record]) -> None:
     """Make sure that a run that has ended was one of the plan's images and oracle, before it is taken for its result.
 
     Args:
         folder: Its folder.
+        digests: Of the images that it read, by place; None for one that could not be.
         plan: What was asked for now; its oracle is asked about up to eight originals.
         records: What the run found.
 
@@ -75,7 +75,7 @@ def check_ended(folder: Path, plan: Plan, records: Sequence[Record]) -> None:
         StoreError: An image is another, or the oracle is.
         OracleError: The oracle failed.
     """
-    for place, digest in read_digests(folder).items():
+    for place, digest in digests.items():
         try:
             now = digest_of(plan.inputs.load(place))
         except InvalidInputError:

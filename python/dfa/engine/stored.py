@@ -42,7 +42,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         check_alike(folder, about)
         check_images(folder, rows.digests)
         result = load(folder)
-        check_ended(folder, plan, result.records)
+        check_ended(folder, rows.digests, plan, result.records)
         return replace(result, oracle=plan.oracle)
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:

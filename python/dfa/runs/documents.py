@@ -317,16 +317,6 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
     return pictures
 
 
-def read_inputs(journal: sqlite3.Connection, config: Config) -> dict[int, bytes | None]:
-    """Return the digests of the images that were read, by place; None for one that could not be.
-
-    Raises:
-        ValueError: A row is damaged, or none.
-        sqlite3.Error: The journal cannot be read.
-    """
-    return dict(_rows(journal, "inputs", config, (int, (bytes, type(None)))))
-
-
 def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
     """Return all that a journal holds.
 
@@ -342,7 +332,7 @@ def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
     return JournalRows(
         records=read_records(journal, config),
         pictures=read_pictures(journal, config),
-        digests=read_inputs(journal, config),
+        digests=dict(_rows(journal, "inputs", config, (int, (bytes, type(None))))),
         checkpoint=_named(journal, "checkpoint", bytes),
         sent=sent,
         resumes=int(about.get("resumes", "0")),

@@ -20,7 +20,6 @@ from dfa.runs.documents import (
     parse_config,
     parse_results,
     parse_run,
-    read_inputs,
     read_journal,
     read_json,
     read_pictures,
@@ -112,15 +111,6 @@ def holds_nothing_paid(folder: Path) -> bool:
             return not is_paid
     except StoreError:
         return False
-
-
-def read_digests(folder: Path) -> dict[int, bytes | None]:
-    """Return the digests of the images that a run has read, by place; None for one that could not be read.
-
-    Raises:
-        StoreError: The folder holds no run that can be read.
-    """
-    return _of_run(folder, read_inputs)
 
 
 def own_images(folder: Path) -> set[str]:

@@ -12,16 +12,11 @@ import pytest
 pytest.importorskip("click")
 pytest.importorskip("rich")
 
-from command_line import IMAGES, dfa_says, go_to_workplace
+from command_line import IMAGES, dfa_says
 from dfa.checks import counted
 
 FAST = ("--max-queries", 60, "--batch-size", 32, "--epsilon", 12)
 ATTACK = ("attack", "model.py:classify")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    return go_to_workplace(tmp_path, monkeypatch)
 
 
 def test_what_a_file_has_that_is_not_attacked_is_told_of(here, capsys):

@@ -13,7 +13,7 @@ import pytest
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError
 from dfa.oracle import KerasOracle, ScoreKind, as_oracle
 from dfa.oracle.gate import Gate, Purpose
-from dfa.oracle.keras import static_sizes
+from dfa.oracle.adapters.keras import static_sizes
 
 BACKENDS = ("tensorflow", "jax", "torch")
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")

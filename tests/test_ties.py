@@ -7,7 +7,7 @@ import pytest
 
 import dfa
 from dfa.auditing.repair_report import RepairStatus
-from dfa.oracle.adapters import top_k
+from dfa.oracle.choice import top_k
 
 SHAPE = (4, 4, 1)
 IMAGES = np.full((3, *SHAPE), 100, dtype=np.uint8)

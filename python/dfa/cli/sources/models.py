@@ -38,7 +38,7 @@ def load_model(word: str) -> Any:
     check_file(path)
     if path.suffix == ".tflite":
         return path
-    from dfa.oracle.keras import import_keras
+    from dfa.oracle.adapters.keras import import_keras
 
     keras = import_keras()
     try:

@@ -8,9 +8,9 @@ from typing import Any, Final
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
-from dfa.oracle.keras import KerasOracle
+from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.restricted import RestrictedOracle
-from dfa.oracle.tflite import TfliteOracle
+from dfa.oracle.adapters.tflite import TfliteOracle
 
 _TORCH_ADVICE: Final = (
     "a torch module takes tensors, not uint8 arrays; wrap it in a function, such as\n"

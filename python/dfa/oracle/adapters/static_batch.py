@@ -1,0 +1,91 @@
+"""Batches of one size, whatever number of rows is asked: what makes a float32 model's answers exact.
+
+A model's answer to an image depends, in its last bits, on the size of the batch that the image is in, and not on its
+place there nor on its neighbours: kernels are chosen by size. So an adapter gives its model batches of one size only,
+the last one filled up with rows of no meaning, and an image's answer is the same whatever else is asked with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.checks import is_integer
+from dfa.errors import InvalidInputError
+from dfa.types import Images
+
+StaticBatch: TypeAlias = bool | int
+"""True: one size that the adapter chooses; False: batches go as they come; a number: that size."""
+
+_CACHED: Final = 2**17
+"""Coordinates of a batch whose activations about fit into a CPU's caches: more rows at once are slower, fewer spend
+their time on calls. ResNet-20 is fastest at 32 images of 32x32x3, MobileNetV2 at 4 of 224x224x3."""
+
+_LEAST, _MOST = 4, 64
+"""Rows of a batch on a CPU."""
+
+
+def checked_static_batch(static_batch: StaticBatch) -> StaticBatch:
+    """Return `static_batch` if it is one.
+
+    Raises:
+        InvalidInputError: It is neither True, False nor an integer of at least 1.
+    """
+    if isinstance(static_batch, bool) or (is_integer(static_batch) and static_batch >= 1):
+        return static_batch
+    raise InvalidInputError(
+        "static_batch must be True, False (batches go to the model as they come) or the number of rows that every "
+        f"batch is to have, got {static_batch!r}"
+    )
+
+
+def rows_of_batch(
+    static_batch: StaticBatch, shape: tuple[int, ...], batch_size: int, *, on_cpu: bool
+) -> int | None:
+    """Return how many rows every batch is to have, or None for as many as come.
+
+    On a CPU that is a power of two that depends on the images alone, so results do not depend on the run's batch size;
+    an accelerator is given the run's batch size, since it needs the whole of it to be busy.
+
+    Args:
+        static_batch: What the user asked for.
+        shape: (H, W, C) of the images.
+        batch_size: The most images that the run asks at once.
+        on_cpu: Where the model runs.
+    """
+    if static_batch is False:
+        return None
+    if static_batch is not True:
+        return int(static_batch)
+    if not on_cpu:
+        return batch_size
+    rows = _CACHED // max(1, int(np.prod(shape)))
+    return min(_MOST, max(_LEAST, 1 << max(0, rows.bit_length() - 1)))
+
+
+def ask_in_batches(
+    images: Images, rows: int | None, room: NDArray[Any] | None, ask: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[Any]:
+    """Return a model's answers to images, asked in batches of one size.
+
+    Args:
+        images: (n, H, W, C).
+        rows: Of every batch; None for all at once.
+        room: (rows, H, W, C), of the images' dtype: where batches are put together, such as pinned memory; what it held
+            is lost. None where `rows` is None.
+        ask: From a C-contiguous batch to an array of its own, one row per row. The batch is `room`, but for that.
+
+    Returns:
+        (n, ...): the answers, those to rows that only fill a batch left out.
+    """
+    if rows is None:
+        return ask(np.ascontiguousarray(images))
+    answers = []
+    for start in range(0, len(images), rows):
+        part = images[start : start + rows]
+        room[: len(part)] = part
+        answers.append(ask(room)[: len(part)])
+    return answers[0] if len(answers) == 1 else np.concatenate(answers)

@@ -110,6 +110,14 @@ def resnet20_module(data: Path) -> ResNet20:
     return ResNet20(state).eval()
 
 
+def bare_resnet20(data: Path) -> tuple[ResNet20, list[float], list[float]]:
+    """Return ResNet-20 as a torch module that does not normalise, and the mean and std that its input is to have."""
+    module = resnet20_module(data)
+    mean, std = module.mean.flatten().tolist(), module.std.flatten().tolist()
+    module.mean, module.std = torch.zeros(1), torch.ones(1)
+    return module, mean, std
+
+
 def _fill(layer: nn.Conv2d | nn.Linear, weight: Any, bias: Any) -> None:
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(weight))

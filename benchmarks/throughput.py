@@ -7,6 +7,10 @@ that most images reach it: the window then empties all at once, and the tail of 
 default has 1,000 queries per image, and most images fall long before, so its batches are as full as its search lets
 them be. Occupancy says what it cost: rows sent over rows that the batches could have held.
 
+Of torch modules and ONNX files the bare model is timed too, without dfa and with its input ready, in batches of the
+run's size and in those that the adapter makes of them. The latter are the faster ones on a CPU, so that an attack may
+well overtake the model at its own batch size.
+
 The 299x299x3 oracle is a function that makes up its answers at no cost; it has no bare rate worth the name, so only
 its queries per second and its profile are given.
 """
@@ -14,10 +18,13 @@ its queries per second and its profile are given.
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -25,12 +32,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import dfa
+from dfa.oracle.adapters.static_batch import rows_of_batch
 from fullness.models import FallingScores
 from harness.arguments import make_parser
 from harness.inputs import load_images, load_model
 from harness.printing import print_table, verdict
 from harness.results import write_results
 
+MakeCall = Callable[[int], Callable[[], Any]]
 _PARTS = ("propose", "wait", "score", "update", "other")
 
 
@@ -49,6 +58,8 @@ class Case:
         seconds: That one attack should last, about: long enough that the clean predictions, which are asked for too
             but are no attack queries, weigh little.
         is_free: The oracle costs nothing.
+        on_cpu: The model runs there.
+        model: From the arguments to what makes, of a number of rows, a call of the bare model about as many.
     """
 
     name: str
@@ -60,6 +71,8 @@ class Case:
     max_queries: int | None = None
     seconds: float = 12.0
     is_free: bool = False
+    on_cpu: bool = True
+    model: Callable[[argparse.Namespace], MakeCall] | None = None
 
 
 def load_lenet(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
@@ -74,10 +87,68 @@ def load_mobilenet(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[n
     return dfa.as_oracle(model), load_images(arguments.data, "imagenet100_160.npz").images
 
 
+def torch_resnet20(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+    """Return ResNet-20 of torch and CIFAR-10."""
+    oracle = dfa.as_oracle(_torch_models().resnet20_module(arguments.data))
+    return oracle, load_images(arguments.data, "cifar10_correct500.npz").images
+
+
+def torch_mobilenet(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+    """Return torchvision's MobileNetV2 with random weights, which no attack breaks, and the ImageNet pictures."""
+    oracle = dfa.as_oracle(_torch_models().untrained("mobilenet_v2"))
+    return oracle, load_images(arguments.data, "imagenet100_224.npz").images
+
+
+def onnx_oracle(name: str) -> Callable[[argparse.Namespace], tuple[dfa.Oracle, NDArray[np.uint8]]]:
+    """Return what loads an .onnx file and the ImageNet pictures."""
+
+    def load(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
+        oracle = dfa.as_oracle(load_model(arguments.data, name))
+        return oracle, load_images(arguments.data, "imagenet100_224.npz").images
+
+    return load
+
+
+def torch_calls(module: Any, shape: tuple[int, int, int], device: str = "cpu", autocast: Any = None) -> MakeCall:
+    """Return what calls a module about random batches, (rows, *shape), that lie ready as it takes them."""
+    torch: Any = importlib.import_module("torch")
+
+    def make(rows: int) -> Callable[[], Any]:
+        batch = torch.rand(rows, *shape, device=device)
+
+        def call() -> Any:
+            with torch.inference_mode(), torch.autocast(device, dtype=autocast, enabled=autocast is not None):
+                return module(batch).cpu()  # which waits for it
+
+        return call
+
+    return make
+
+
+def onnx_calls(path: Path, shape: tuple[int, int, int]) -> MakeCall:
+    """Return what calls an .onnx file likewise, on the CPU."""
+    session: Any = importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+
+    def make(rows: int) -> Callable[[], Any]:
+        batch = np.random.default_rng(0).uniform(0, 255, (rows, *shape)).astype(np.float32)
+        return lambda: session.run(None, {name: batch})
+
+    return make
+
+
 def load_free(arguments: argparse.Namespace) -> tuple[dfa.Oracle, NDArray[np.uint8]]:
     """Return an oracle that costs nothing, and noise."""
     images = np.random.default_rng(0).integers(0, 256, (172, 299, 299, 3), dtype=np.uint8)
     return dfa.as_oracle(FallingScores()), images
+
+
+def _torch_models() -> Any:
+    return importlib.import_module("systems.torch_models")
+
+
+def _onnx_calls_of(file: str, arguments: argparse.Namespace) -> MakeCall:
+    return onnx_calls(arguments.data / "models" / file, (224, 224, 3))
 
 
 CASES = [
@@ -95,6 +166,37 @@ CASES = [
         seconds=40,
     ),
     Case(
+        "ResNet-20, torch",
+        torch_resnet20,
+        epsilon=8,
+        seconds=20,
+        model=lambda arguments: torch_calls(_torch_models().resnet20_module(arguments.data), (3, 32, 32)),
+    ),
+    Case(
+        "MobileNetV2, torch",
+        torch_mobilenet,
+        epsilon=4,
+        batch_size=64,
+        generations=2,
+        seconds=30,
+        model=lambda _: torch_calls(_torch_models().untrained("mobilenet_v2"), (3, 224, 224)),
+    ),
+    *(
+        Case(
+            called,
+            onnx_oracle(file),
+            epsilon=4,
+            batch_size=64,
+            generations=2,
+            seconds=30,
+            model=partial(_onnx_calls_of, file),
+        )
+        for called, file in (
+            ("MobileNetV2, ONNX", "mobilenet_v2_224.onnx"),
+            ("SqueezeNet, ONNX", "squeezenet11.onnx"),
+        )
+    ),
+    Case(
         "free 299x299x3",
         load_free,
         epsilon=10,
@@ -104,17 +206,23 @@ CASES = [
     ),
 ]
 _BARS = {"LeNet-1": 0.85, "MobileNetV1-160": 0.95}
+_MODEL_BAR = 0.95
 
 
 def time_bare(oracle: dfa.Oracle, batch: NDArray[np.uint8], seconds: float) -> float:
     """Return images per second of the oracle alone."""
-    oracle.scores(batch)
+    return time_call(lambda: np.asarray(oracle.scores(batch)), len(batch), seconds)
+
+
+def time_call(call: Callable[[], Any], rows: int, seconds: float) -> float:
+    """Return rows per second of a call that is repeated."""
+    call()
     calls = 0
     started = time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
-        np.asarray(oracle.scores(batch))
+        call()
         calls += 1
-    return calls * len(batch) / elapsed
+    return calls * rows / elapsed
 
 
 def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -133,8 +241,17 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
     iterations = max(1, round(rate * seconds / len(images)) // case.optimizer.samples)
     max_queries = case.max_queries or case.optimizer.population + iterations * case.optimizer.samples
 
-    repeats = []
+    static_rows = rows_of_batch(True, batch.shape[1:], batch_size, on_cpu=case.on_cpu) or batch_size
+    sizes = {"model": batch_size, "model_static": static_rows}
+    make = None if case.model is None else case.model(arguments)
+    models = {} if make is None else {name: (make(rows), rows) for name, rows in sizes.items()}
+
+    def time_models() -> dict[str, float]:
+        return {name: time_call(call, rows, seconds / 8) for name, (call, rows) in models.items()}
+
+    repeats: list[dict[str, Any]] = []
     for _ in range(arguments.repeats):
+        models_before = time_models()
         before = time_bare(oracle, batch, seconds / 4)
         profile = dfa.run(
             oracle,
@@ -147,12 +264,16 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
             progress=False,
         ).profile
         after = time_bare(oracle, batch, seconds / 4)
+        models_after = time_models()
+        alone = {name: (rate + models_after[name]) / 2 for name, rate in models_before.items()}
         repeats.append(
             {
                 "bare_before": before,
                 "bare_after": after,
                 "attack": profile.queries_per_second,
                 "utilisation": profile.queries_per_second / ((before + after) / 2),
+                **alone,
+                **{f"over_{name}": profile.queries_per_second / rate for name, rate in alone.items()},
                 "profile": profile.as_dict(),
             }
         )
@@ -177,6 +298,10 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
         "wall": middle(lambda r: r["profile"]["wall"]),
         "shares": {part: share(part) for part in (*_PARTS, "oracle")},
         "bar": _BARS.get(case.name),
+        "models": {
+            name: median(repeat[name] for repeat in repeats) for name in (*models, *(f"over_{each}" for each in models))
+        },
+        "static_rows": static_rows,
         "repeats": repeats,
     }
 
@@ -213,6 +338,32 @@ def main() -> None:
         ["main thread", *_PARTS, "oracle"],
         ([r["case"], *(f"{r['shares'][part]:.3f}" for part in (*_PARTS, "oracle"))] for r in results),
     )
+    with_model = [r for r in results if r["models"]]
+    if with_model:
+        print(
+            "\nThe bare model, without dfa: in batches of the run's size, and in those that the adapter makes of them."
+        )
+        print_table(
+            ["images/s", "batch", "model", "attack over it", "adapter's batch", "model", "attack over it"],
+            (
+                [
+                    r["case"],
+                    r["batch_size"],
+                    f"{r['models']['model']:,.0f}",
+                    f"{r['models']['over_model']:.3f}",
+                    r["static_rows"],
+                    f"{r['models']['model_static']:,.0f}",
+                    f"{r['models']['over_model_static']:.3f}",
+                ]
+                for r in with_model
+            ),
+        )
+    for result in with_model:
+        ratio = result["models"]["over_model"]
+        print(
+            f"bar: {result['case']}: attack over the model at the same batch size at least {_MODEL_BAR}: {ratio:.3f}, "
+            f"{verdict(ratio >= _MODEL_BAR)}"
+        )
     for result in results:
         if result["bar"] is not None:
             utilisation, bar = result["utilisation"], result["bar"]

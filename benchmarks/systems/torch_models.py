@@ -5,8 +5,10 @@ Each is checked against the Keras model whose weights it holds.
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -116,6 +118,24 @@ def bare_resnet20(data: Path) -> tuple[ResNet20, list[float], list[float]]:
     mean, std = module.mean.flatten().tolist(), module.std.flatten().tolist()
     module.mean, module.std = torch.zeros(1), torch.ones(1)
     return module, mean, std
+
+
+def untrained(name: str) -> nn.Module:
+    """Return a classifier of torchvision with random weights, always the same: for measuring time, and nothing else.
+
+    Raises:
+        SystemExit: torchvision is not installed.
+    """
+    # Operators of a torchvision that was built for CUDA cannot be described to a torch of CPUs; classifiers need none.
+    try:
+        with mock.patch("torch.library.register_fake", return_value=lambda function: function):
+            models: Any = importlib.import_module("torchvision.models")
+    except ImportError as error:
+        raise SystemExit(f"this case needs torchvision: {error}") from error
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module: nn.Module = getattr(models, name)()
+    return module.eval()
 
 
 def _fill(layer: nn.Conv2d | nn.Linear, weight: Any, bias: Any) -> None:

@@ -58,6 +58,7 @@ class Case:
         seconds: That one attack should last, about: long enough that the clean predictions, which are asked for too
             but are no attack queries, weigh little.
         is_free: The oracle costs nothing.
+        targets: Of the attack, as `dfa.run` takes them.
         on_cpu: The model runs there.
         model: From the arguments to what makes, of a number of rows, a call of the bare model about as many.
     """
@@ -71,6 +72,7 @@ class Case:
     max_queries: int | None = None
     seconds: float = 12.0
     is_free: bool = False
+    targets: Any = None
     on_cpu: bool = True
     model: Callable[[argparse.Namespace], MakeCall] | None = None
 
@@ -257,6 +259,7 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
             oracle,
             images,
             epsilon=case.epsilon,
+            targets=case.targets,
             optimizer=case.optimizer,
             max_queries=max_queries,
             batch_size=batch_size,
@@ -306,16 +309,8 @@ def measure(case: Case, arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure every case and print the table."""
-    parser = make_parser("throughput", __doc__, repeats=5)
-    parser.add_argument("--only", default="", help="cases whose name contains this")
-    parser.add_argument("--seconds", type=float, help="that one attack should last, instead of each case's own")
-    parser.add_argument("--batch-size", type=int, help="rows of a batch, instead of each case's own")
-    parser.add_argument("--threads", type=int, help="of the core; by default what dfa.run takes")
-    arguments = parser.parse_args()
-    results = [measure(case, arguments) for case in CASES if arguments.only in case.name]
-    print(__doc__)
+def print_results(results: list[dict[str, Any]]) -> None:
+    """Print the tables, and what is said of the bars."""
     print_table(
         ["queries/s", "bare", "attack", "utilisation", "occupancy", "batch", "images", "cap", "seconds"],
         (
@@ -370,6 +365,19 @@ def main() -> None:
             print(
                 f"bar: {result['case']}: utilisation at least {bar}: {utilisation:.3f}, {verdict(utilisation >= bar)}"
             )
+
+
+def main() -> None:
+    """Measure every case and print the table."""
+    parser = make_parser("throughput", __doc__, repeats=5)
+    parser.add_argument("--only", default="", help="cases whose name contains this")
+    parser.add_argument("--seconds", type=float, help="that one attack should last, instead of each case's own")
+    parser.add_argument("--batch-size", type=int, help="rows of a batch, instead of each case's own")
+    parser.add_argument("--threads", type=int, help="of the core; by default what dfa.run takes")
+    arguments = parser.parse_args()
+    results = [measure(case, arguments) for case in CASES if arguments.only in case.name]
+    print(__doc__)
+    print_results(results)
     write_results(arguments.out, arguments, results)
 
 

@@ -101,4 +101,9 @@ def test_the_script_for_an_accelerator_goes_its_way_on_a_cpu(torchvision, place)
     # No attack ended early, so that every batch was as full as it could be.
     (repeat,) = figures["repeats"]
     assert repeat["profile"]["rows_sent"] == figures["images"] * figures["max_queries"]
-    assert figures["models"].keys() == {"model", "model_static", "over_model", "over_model_static"}
+    models = figures["models"]
+    assert models.keys() == {
+        f"{what}{name}" for what in ("", "over_", "all_over_") for name in ("model", "model_static")
+    }
+    # And each clean prediction was asked beside them.
+    assert models["all_over_model"] / models["over_model"] == pytest.approx(1 + 1 / figures["max_queries"])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dfa
-from dfa.cli.sources.images import Channels
+from dfa.data.image_files import Channels
 from dfa.errors import StoreError
 from dfa.runs.folder import RUN
 from dfa.runs.saved_run import read_run_json

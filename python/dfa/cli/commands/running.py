@@ -14,10 +14,11 @@ from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
+from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
+from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import MostSkippedWarning, ObjectiveError, OracleError, SpaceError, StoreError
 from dfa.results.skips import tell_skipped_records

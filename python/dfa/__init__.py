@@ -25,6 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
+from dfa import data
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -120,6 +121,7 @@ __all__ = [
     "as_oracle",
     "audit",
     "audit_attack",
+    "data",
     "label_only",
     "objectives",
     "pipelines",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ import PIL.Image
 
 from dfa.checks import as_text, counted
 from dfa.data.depth import check_depth
+from dfa.data.image_set import names_of_paths
 from dfa.data.paths import find_files
 from dfa.errors import InvalidInputError
 from dfa.files import opened
@@ -48,19 +48,20 @@ class ImageFiles:
         paths: The files, in order.
         channels: "grey" for (H, W, 1) or "rgb" for (H, W, 3).
         size: (H, W) to resize to by Pillow's bicubic filter before anything else, or None.
+        top: The folder whose places in it the files are called by; None for the one that holds them all.
         changed: Files that have more than what is attacked, by what it is, as far as they have been read.
     """
 
     paths: list[Path]
     channels: Literal["grey", "rgb"]
     size: tuple[int, int] | None = None
+    top: Path | None = None
     changed: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
-        """Where each file lies in the folder that holds them all."""
-        folder = os.path.commonpath([path.parent for path in self.paths])
-        return [as_text(path.relative_to(folder).as_posix()) for path in self.paths]
+        """Where each file lies in the folder."""
+        return names_of_paths(self.paths, self.top)
 
     def __len__(self) -> int:
         """Return the number of files."""

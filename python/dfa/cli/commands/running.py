@@ -97,17 +97,25 @@ def run_request(
     optimizer = request.racos(space)
     oracle, channels = open_oracle(request.model, **{name: getattr(request, name) for name in MODEL_SETTINGS})
     size = parse_size(request.size)
-    source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
+    class_names = read_class_names(request.class_names)
+    source = open_images(
+        request.images,
+        labels=request.labels,
+        class_names=class_names,
+        channels=request.channels,
+        size=size,
+        wanted=channels,
+        most=most_images,
+    )
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    class_names = read_class_names(request.class_names)
     labels = (
         None
-        if request.labels is None
+        if request.labels is None or source.folders is not None
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
-    targets = parse_target(request.target, source.names, class_names, notes)
+    targets = parse_target(request.target, source.names, class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -115,7 +123,7 @@ def run_request(
         warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
         result = dfa.run(
             oracle,
-            source.images,
+            source.images if source.folders is None else source.folders,
             labels,
             targets=targets,
             space=space,

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import counted
 from dfa.data.arrays import has_array, load_array
+from dfa.data.folders import open_folder
 from dfa.data.image_files import Channels, open_files
+from dfa.data.image_set import ImageSet
 from dfa.errors import InvalidInputError
 from dfa.types import ImageSequence
+
+FOLDERS: Final = "folders"
+"""The word for labels that says that images lie in a folder for each class."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,7 @@ class ImageSource:
         text: What they are, in words.
         notes: What was left out, in words.
         has_labels: The file that holds them holds labels as well.
+        folders: The images with the labels and class names of their folders, if these are the labels; else None.
     """
 
     images: ImageSequence | NDArray[np.uint8]
@@ -33,11 +41,19 @@ class ImageSource:
     text: str
     notes: tuple[str, ...] = ()
     has_labels: bool = False
+    folders: ImageSet | None = None
+
+    @property
+    def class_names(self) -> list[str] | None:
+        """What the folders' classes are called, if these are the labels."""
+        return None if self.folders is None else self.folders.class_names
 
 
 def open_images(
     word: str,
     *,
+    labels: str | None = None,
+    class_names: Sequence[str] | None = None,
     channels: Channels = "auto",
     size: tuple[int, int] | None = None,
     wanted: int | None = None,
@@ -47,6 +63,8 @@ def open_images(
 
     Args:
         word: What names them. Files are taken in the order of their names; hidden ones are left out.
+        labels: `FOLDERS` where the word is a folder with a folder for each class.
+        class_names: Of the model, as which the folders are called then; or None.
         channels: Of image files. "auto" is what the model takes, or else what the first file has that can be read.
         size: (H, W) to resize image files to.
         wanted: Channels that the model takes, if known.
@@ -56,6 +74,15 @@ def open_images(
         InvalidInputError: It names no image, too many, or an array of another kind.
     """
     path = Path(word)
+    if labels == FOLDERS:
+        if not path.is_dir():
+            raise InvalidInputError(
+                f"--labels {FOLDERS} needs a folder with a folder for each class as IMAGES, and {word!r} is none; a "
+                f"file of labels that is called so is ./{FOLDERS}"
+            )
+        folders = open_folder(path, class_names, channels, size, wanted=wanted, most=most)
+        files = folders.images
+        return ImageSource(files, files.names, files.describe(), folders=folders)
     if path.suffix in (".npy", ".npz"):
         if size is not None or channels != "auto":
             raise InvalidInputError("only image files can be resized or converted; an array is attacked as it is")

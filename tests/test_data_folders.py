@@ -127,8 +127,8 @@ def test_labels_of_other_classes_are_refused_with_the_ways_out(tree):
         dfa.InvalidInputError, match=r"10 for this oracle, got 3; these came with the images.*without_la"
     ):
         run(dfa.data.image_folder(tree))
-    with pytest.raises(dfa.InvalidInputError, match=r"10 for this oracle, got 2$"):
-        run(dfa.data.image_folder(tree), class_names=["a", "b"])
+    with pytest.raises(dfa.InvalidInputError, match=r"10 for this oracle, got 3$"):
+        run(dfa.data.image_folder(tree), class_names=["a", "b", "c"])
 
 
 class TestLabelsInOtherNames:
@@ -148,17 +148,18 @@ class TestLabelsInOtherNames:
         assert self.labels(["bee", "cat", "dog", "yak"], NAMES) == [3, 2, 0, 0]
 
     def test_in_other_words(self):
-        assert self.labels(["n01", "n02", "n03"], NAMES) == [0, 1, 2, 2]
-        assert self.labels(["n01", "n02", "cat"], NAMES) == [0, 1, 2, 2]
+        words = [f"n{index}" for index in range(10)]
+        assert self.labels(words, NAMES) == [0, 1, 2, 2]
+        assert self.labels(["n0", "n1", "cat", *words[3:]], NAMES) == [0, 1, 2, 2]
 
-    def test_some_elsewhere_and_some_nowhere(self):
-        with pytest.raises(
-            dfa.InvalidInputError, match=r"another order than class_names, which lacks 'yak'; pass labels"
-        ):
-            self.labels(["bee", "yak", "dog"], NAMES)
+    @pytest.mark.parametrize("own", [["bee", "yak", "dog"], ["dog", "yak", "cat"], ["bee", "yak", "dog", *NAMES[3:]]])
+    def test_some_elsewhere_or_fewer_and_one_nowhere(self, own):
+        with pytest.raises(dfa.InvalidInputError, match=r"class_names has other .* and lacks 'yak'; pass labels="):
+            self.labels(own, NAMES)
 
     def test_a_name_of_two_classes_is_nowhere(self):
-        assert self.labels(["crane", "x", "crane"], ["a", "crane", "b", "crane"]) == [0, 1, 2, 2]
+        with pytest.raises(dfa.InvalidInputError, match="lacks 'crane'"):
+            self.labels(["crane", "x", "b"], ["x", "crane", "b", "crane"])
 
     def test_through_a_run(self, tree):
         result = run(dfa.data.image_folder(tree), class_names=NAMES)

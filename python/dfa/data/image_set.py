@@ -82,26 +82,28 @@ class ImageSet:
     def labels_in(self, class_names: Sequence[str] | None) -> Classes | None:
         """Return the labels as ids of classes that are called so, as `dfa.run` needs them.
 
-        Where the data's own class names stand in another order, each label becomes the id of the class of its name.
-        Names that are none of the data's (its ImageNet ids, say) are taken to be other words for the same ids.
+        Where the data's own class names stand in another order, or are some of them, each label becomes the id of the
+        class of its name. As many names in other words (ids of ImageNet, say) are taken to be of the same classes.
 
         Args:
             class_names: In the order of the model's classes; None for the data's own.
 
         Raises:
-            InvalidInputError: Some of the data's names stand elsewhere, and some nowhere.
+            InvalidInputError: A name stands nowhere, and the classes are more or fewer, or others stand elsewhere.
         """
         labels, own = self.labels, self.class_names
         if labels is None or own is None or class_names is None:
             return labels
         places = {own_id: _place_of(own[own_id], class_names) for own_id in np.unique(labels) if 0 <= own_id < len(own)}
-        if all(place in (None, own_id) for own_id, place in places.items()):
-            return labels
         lost = [own[own_id] for own_id, place in places.items() if place is None]
+        stay = all(place in (None, own_id) for own_id, place in places.items())
+        if stay and (not lost or len(own) == len(class_names)):
+            return labels
         if lost:
             raise InvalidInputError(
-                f"the images' own class names stand in another order than class_names, which lacks {listed(lost)}; "
-                "pass labels=, or leave the labels out: images = dfa.data.as_images(images).without_labels()"
+                "the images' labels are of classes of their own: class_names has other words or another order, and "
+                f"lacks {listed(lost)}; pass labels=, or leave the labels out: images = "
+                "dfa.data.as_images(images).without_labels()"
             )
         return np.array([places.get(each, each) for each in labels.tolist()], dtype=np.int64)
 

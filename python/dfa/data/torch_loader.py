@@ -97,7 +97,9 @@ def items_of(batch: Any) -> Iterator[Any]:
 def _holds_images(value: Any) -> bool:
     """Tell whether a value is several images."""
     if isinstance(value, list | tuple):
-        return len(value) > 0 and (isinstance(value[0], PIL.Image.Image) or getattr(value[0], "ndim", 0) == 3)
+        return len(value) > 0 and all(
+            isinstance(each, PIL.Image.Image) or getattr(each, "ndim", 0) == 3 for each in value
+        )
     return getattr(value, "ndim", 0) == 4
 
 

@@ -125,7 +125,9 @@ def make_plan(
     space = _checked_space(space, epsilon)
     inputs = Inputs(images, space.form, layout=layout, names=names)
     optimizer = _checked_optimizer(optimizer, space)
-    parsed_names = parse_class_names(inputs.class_names if class_names is None else class_names)
+    model = as_oracle(oracle).taking(space.form.takes)
+    known = (class_names, model.class_names, inputs.class_names)
+    parsed_names = parse_class_names(next((each for each in known if each is not None), None))
     if labels is None:
         parsed_labels = inputs.labels_in(parsed_names)
     else:
@@ -137,7 +139,6 @@ def make_plan(
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
     bound = space.bind(inputs.num_images, inputs.shape)
-    model = as_oracle(oracle).taking(space.form.takes)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
     questions = _questions(model, space, is_targeted=is_targeted)

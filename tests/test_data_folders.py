@@ -229,7 +229,7 @@ def test_the_command_line_says_what_folders_need(place, capsys):
     status, _, err = dfa_says(capsys, "attack", "model.py:classify", "classes/*/*.png", "--labels", "folders")
     assert (status, "--labels folders needs a folder with a folder for each class" in err) == (2, True)
     status, _, err = dfa_says(capsys, "attack", "model.py:classify", "classes", "--out", "other")
-    assert (status, "where each is a class, --labels folders takes them" in err) == (2, True)
+    assert (status, "where each is a class, dfa attack --labels folders takes them" in err) == (2, True)
     (place / "names.txt").write_text("bee\ncat")
     status, _, err = dfa_says(capsys, "attack", *WORDS, "--class-names", "names.txt")
     assert (status, "these are not: 'dog'" in err) == (2, True)

@@ -92,6 +92,18 @@ def test_a_tensor_data_set():
     assert outcomes(run(torch.utils.data.TensorDataset(TENSORS))) == outcomes(run(IMAGES))
 
 
+def test_a_module_and_its_data_set():
+    linear = torch.nn.Linear(168, 10)
+    module = torch.nn.Sequential(torch.nn.Flatten(), linear).eval()
+    with torch.inference_mode():
+        labels = module(TENSORS / 255).argmax(dim=1)
+    result = dfa.run(
+        module, torch.utils.data.TensorDataset(TENSORS, labels), epsilon=80, max_queries=300, progress=False
+    )
+    assert [each.label for each in result.records] == labels.tolist()
+    assert result.summary().attacked == 6
+
+
 def test_grey_pictures_have_one_channel():
     assert dfa.data.as_images(Items(pictures(GREY)))[2].tolist() == GREY[2].tolist()
     assert dfa.data.as_images(Items(list(torch.from_numpy(GREY.transpose(0, 3, 1, 2)))))[2].tolist() == GREY[2].tolist()
@@ -139,8 +151,8 @@ def test_an_item_that_cannot_be_read_is_an_error_of_its_own():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (TENSORS[0] / 255, r"torch\.float32 of shape \(3, 8, 7\) with values in .*as ToTensor makes them; give the data set "
-         r"transform=torchvision\.transforms\.PILToTensor\(\) in place.*\(image \* 255\)\.round\(\)\.to\(torch\.uint8\)"),
+        (TENSORS[0] / 255, r"torch\.float32 of shape \(3, 8, 7\) with values in .*as ToTensor makes them; give the "
+         r"data set transform=torchvision\.transforms\.PILToTensor\(\) in place of ToTensor.*\(image \* 255\)\.round"),
         ((TENSORS[0] / 255 - 0.5) / 0.2, r"as Normalize makes them; drop Normalize, and ToTensor for .*mean=, std="),
         (TENSORS[0].float(), r"convert with image\.round\(\)\.to\(torch\.uint8\) if they lie in \[0, 255\]"),
         (TENSORS[0].bfloat16(), r"is torch\.bfloat16"),
@@ -204,9 +216,11 @@ def test_other_arrays_of_a_data_set_are_searched_too():
 class Files(Items):
     """As torchvision's folders say what they are."""
 
-    samples = [(os.path.join("photos", name, f"{index}.png"), 7) for index, name in enumerate("aabbba")]
-    classes = NAMES
-    targets = [7] * 6
+    def __init__(self, items):
+        super().__init__(items)
+        self.samples = [(os.path.join("photos", name, f"{index}.png"), 7) for index, name in enumerate("aabbba")]
+        self.classes = NAMES
+        self.targets = [7] * 6
 
 
 def test_files_and_classes_are_known_and_labels_are_those_of_the_items():
@@ -268,14 +282,11 @@ class TestTorchvision:
         assert dfa.data.as_images(data).labels.tolist() == data.targets
         part = torch.utils.data.Subset(data, [4, 1])
         assert dfa.data.as_images(part).labels.tolist() == [data.targets[4], data.targets[1]]
-        whole, half = torch.utils.data.random_split(data, [4, 2])
+        _, half = torch.utils.data.random_split(data, [4, 2])
         assert len(dfa.data.as_images(half).labels) == 2
 
     def test_labels_that_are_transformed_are_read(self, folder, torchvision):
         data = torchvision.datasets.ImageFolder(folder, target_transform=lambda label: label + 4)
-        assert dfa.data.as_images(data).labels.tolist() == [label + 4 for label in data.targets]
-        data = torchvision.datasets.ImageFolder(folder)
-        data.transforms = lambda image, label: (image, label + 4)
         assert dfa.data.as_images(data).labels.tolist() == [label + 4 for label in data.targets]
 
     def test_a_class_of_the_users_own_says_itself_what_its_labels_are(self, folder, torchvision):
@@ -368,7 +379,7 @@ def test_items_one_by_one():
 
 def test_a_loader_of_floats_is_refused_at_its_first_batch():
     data = Items([(image / 255, 1) for image in TENSORS])
-    with pytest.raises(dfa.InvalidInputError, match="image 0 of the DataLoader: .*as ToTensor makes them"):
+    with pytest.raises(dfa.InvalidInputError, match=r"image 0 of the DataLoader: .*as ToTensor makes them"):
         run(DataLoader(data, batch_size=2))
     assert data.num_read == 2
 
@@ -414,7 +425,7 @@ def test_a_run_is_resumed_with_the_same_images_only(make, tmp_path):
     assert [each.status for each in again.records].count(dfa.Status.UNFINISHED) == 0
     assert [each.source for each in again.records] == [each.source for each in whole.records]
     other = Files([DATA.items[0], *DATA.items[2:], DATA.items[1]])
-    with pytest.raises(dfa.StoreError, match="image 1|labels"):
+    with pytest.raises(dfa.StoreError, match=r"image 1|labels"):
         run(other, store=tmp_path / "run", resume=True, optimizer=dfa.Racos(archive=False), batch_size=1)
 
 

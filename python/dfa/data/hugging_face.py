@@ -12,7 +12,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.data.depth import check_depth
-from dfa.data.image_set import ImageSet, names_of_paths
+from dfa.data.image_set import UNKNOWN, ImageSet, names_of_paths
 from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
 from dfa.data.torch_data import TorchImages
 from dfa.errors import InvalidInputError
@@ -136,7 +136,7 @@ def _integers(columns: Any) -> str | None:
 
 def _labels(data: Any, column: str) -> NDArray[np.int64]:
     table = data.select_columns([column]).with_format("arrow")[:]
-    labels: NDArray[np.int64] = table.column(column).fill_null(-1).to_numpy().astype(np.int64)
+    labels: NDArray[np.int64] = table.column(column).cast("int64").fill_null(UNKNOWN).to_numpy()
     return labels
 
 

@@ -116,7 +116,7 @@ def _way_to_images(folder: Path) -> str:
             way = Path(glob.escape(str(folder))) / f"{'*/' * depth}*{found.suffix}"
             return (
                 f"; folders in it have images, which {str(way)!r} finds (with the quotes); where each is a class, "
-                "--labels folders takes them"
+                "dfa attack --labels folders takes them"
             )
     return ""
 

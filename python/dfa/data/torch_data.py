@@ -136,11 +136,7 @@ def _known_labels(data: Any) -> NDArray[np.int64] | None:
     if _is_subset(data):
         inner = _known_labels(data.dataset) if reader.startswith("torch.") else None
         return None if inner is None else inner[list(data.indices)]
-    is_plain = getattr(data, "target_transform", None) is None and type(getattr(data, "transforms", None)).__name__ in (
-        "NoneType",
-        "StandardTransform",
-    )
-    if not reader.startswith("torchvision.") or not is_plain:
+    if not reader.startswith("torchvision.") or getattr(data, "target_transform", None) is not None:
         return None
     for name in ("targets", "labels"):
         labels = np.asarray(getattr(data, name, None))

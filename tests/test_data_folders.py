@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import PIL.Image
@@ -10,12 +11,14 @@ import pytest
 
 import dfa
 from command_line import dfa_says, go_to_workplace
+from dfa.data import folders
+from dfa.data.folders import open_folder
 from oracles import LinearClassifier, random_images
 
 SHAPE = (8, 7, 3)
 CLASSIFIER = LinearClassifier(SHAPE)
 CLASSES = np.array([3, 3, 7, 0, 0, 0])
-FILES = ["bee/1.png", "bee/sub/0.png", "cat/2.png", "dog/3.png", "dog/4.png", "dog/5.png"]
+FILES = ["bee/0/z.png", "bee/1.png", "cat/2.png", "dog/3.png", "dog/4.png", "dog/5.png"]
 LABELS = [3, 3, 2, 0, 0, 0]
 """By their folders, as the classifier's classes are called; image 2 lies in another folder than it looks like."""
 NAMES = ["dog", "ant", "cat", "bee", "eel", "fox", "gnu", "hen", "ibis", "jay"]
@@ -79,6 +82,12 @@ def test_what_is_no_tree_of_classes_is_refused(tree, tmp_path):
         dfa.data.image_folder(tree / "cat")
     with pytest.raises(dfa.InvalidInputError, match="No such file"):
         dfa.data.image_folder(tmp_path / "nowhere")
+    (tree / "alone" / "cat").mkdir(parents=True)
+    PIL.Image.fromarray(IMAGES[0]).save(tree / "alone" / "cat" / "0.png")
+    with pytest.raises(dfa.InvalidInputError, match="has only 'cat'; pass class_names="):
+        dfa.data.image_folder(tree / "alone")
+    assert dfa.data.image_folder(tree / "alone", NAMES).names == ["cat/0.png"]
+    shutil.rmtree(tree / "alone")
     (tree / "eel").mkdir()
     with pytest.raises(dfa.InvalidInputError, match="none are in 'eel'"):
         dfa.data.image_folder(tree)
@@ -250,9 +259,10 @@ def test_an_audit_takes_folders_as_labels(place, capsys):
     assert (status, json.loads(out)["audits"][0]["attacked"]) == (0, 5)  # all but image 2
 
 
-def test_a_run_folder_cannot_make_a_whole_disk_be_searched(tree):
-    from dfa.data.folders import open_folder
-
+def test_a_run_folder_cannot_make_a_whole_disk_be_searched(tree, monkeypatch):
     assert len(open_folder(tree, most=6)) == 6
     with pytest.raises(dfa.InvalidInputError, match="must hold the 5 images of the run, and holds more"):
         open_folder(tree, most=5)
+    monkeypatch.setattr(folders, "MOST_OTHERS", 1)  # a folder and a text lie among the images
+    with pytest.raises(dfa.InvalidInputError, match="holds more"):
+        open_folder(tree, most=6)

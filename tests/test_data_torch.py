@@ -298,6 +298,15 @@ class TestTorchvision:
         data = Coarse(folder)
         assert dfa.data.as_images(data).labels.tolist() == [label // 2 for label in data.targets]
 
+    def test_a_part_of_the_users_own_likewise(self, folder, torchvision):
+        class Shifted(torch.utils.data.Subset):
+            def __getitem__(self, index):
+                image, label = super().__getitem__(index)
+                return image, label + 4
+
+        data = torchvision.datasets.ImageFolder(folder)
+        assert dfa.data.as_images(Shifted(data, [5, 0])).labels.tolist() == [data.targets[5] + 4, data.targets[0] + 4]
+
     def test_8_bit_tensors_of_its_transforms(self, folder, torchvision):
         data = torchvision.datasets.ImageFolder(folder, transform=torchvision.transforms.PILToTensor())
         order = [int(Path(name).stem) for name in dfa.data.as_images(data).names]
@@ -375,6 +384,7 @@ def test_batches_of_images_alone(collate, size):
 
 def test_items_one_by_one():
     assert outcomes(run(DataLoader(Items(DATA.items), batch_size=None))) == outcomes(PLAIN)
+    assert dfa.data.as_images(DataLoader(DATA, batch_size=None)).names == dfa.data.as_images(DATA).names
 
 
 def test_a_loader_of_floats_is_refused_at_its_first_batch():

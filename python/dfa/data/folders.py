@@ -100,6 +100,11 @@ def open_folder(
         raise InvalidInputError(
             f"{str(top)!r} must be a folder with a folder of images for each class, and has no folder"
         )
+    if len(folders) == 1 and names is None:
+        raise InvalidInputError(
+            f"{str(top)!r} must have a folder for each class, and has only {folders[0].name!r}; pass class_names= the "
+            "model's, of which that is one"
+        )
     if loose:
         raise InvalidInputError(
             f"every image of {str(top)!r} must lie in the folder of its class, and beside the folders lie "

@@ -16,7 +16,6 @@ from dfa.data.image_set import ImageSet
 from dfa.data.items import class_of, taken_apart
 from dfa.data.torch_data import class_names_of, read_torch
 from dfa.errors import InvalidInputError, told
-from dfa.oracle.base import descends_from
 
 _IN_MEMORY: Final = 2**28
 """Bytes that are kept in memory; more go to a file."""
@@ -118,7 +117,7 @@ def _names(loader: Any, number: int) -> Sequence[str] | None:
     in_order = type(loader.sampler).__name__ == "SequentialSampler" and (
         loader.batch_sampler is None or type(loader.batch_sampler).__name__ == "BatchSampler"
     )
-    if not in_order or descends_from(loader.dataset, "torch", "IterableDataset"):
+    if not in_order:
         return None
     names = read_torch(loader.dataset, np.asarray).names
     return None if names is None else names[:number]

@@ -304,6 +304,9 @@ class TestTorchvision:
                 image, label = super().__getitem__(index)
                 return image, label + 4
 
+            def __getitems__(self, indices):
+                return [self[index] for index in indices]
+
         data = torchvision.datasets.ImageFolder(folder)
         assert dfa.data.as_images(Shifted(data, [5, 0])).labels.tolist() == [data.targets[5] + 4, data.targets[0] + 4]
 

@@ -125,6 +125,9 @@ def test_images_that_do_not_fit_are_refused_before_the_first_query(tmp_path):
             dfa.InvalidInputError, match=r"takes images of shape \(6, 5, 3\) \(N.*these have \(5, 6, 3\)"
         ):
             oracle.prepare((5, 6, 3), 4)
+        oracle.prepare(SHAPE, 4)
+        with pytest.raises(dfa.InvalidInputError, match=r"these have \(5, 6, 3\)"):
+            oracle.scores(random_images(2, (5, 6, 3)))
     with pytest.raises(dfa.InvalidInputError, match=r"shape \(any, any, 3\).*resize them first"):
         OnnxOracle(echo(tmp_path / "a.onnx", ["n", 3, "h", "w"]), **GREY).prepare((5, 6, 1), 4)
     with pytest.raises(dfa.InvalidInputError, match=r"one per channel, 3 of these images, got \[0.5, 0.5\]"):
@@ -163,6 +166,13 @@ def test_the_only_output_is_taken_or_the_one_that_is_named(tmp_path):
             OnnxOracle(path, output=output)
     with pytest.raises(dfa.InvalidInputError, match=r"floats of shape \(n, K\), and 'a\.onnx' gives 'label'.*'label'"):
         OnnxOracle(path, output="label")
+    nodes = [helper.make_node("ReduceMean", ["x"], ["y"], axes=[1, 2, 3], keepdims=0)]
+    squeezed = save(tmp_path / "b.onnx", nodes, {"x": ("float32", NHWC)}, {"y": ("float32", ["n"])})
+    nodes = [helper.make_node("Flatten", ["x"], ["y"])]
+    whole = save(tmp_path / "c.onnx", nodes, {"x": ("uint8", NHWC)}, {"y": ("uint8", ["n", 90])})
+    for refused in (squeezed, whole):
+        with pytest.raises(dfa.InvalidInputError, match=r"floats of shape \(n, K\)"):
+            OnnxOracle(refused)
 
 
 def test_axes_of_length_1_are_left_out_of_an_answer(tmp_path):
@@ -276,6 +286,10 @@ def test_inputs_that_are_no_images_are_given_as_they_are(tmp_path):
     path = echo(tmp_path / "a.onnx", ["n", 4], "float64")
     oracle = OnnxOracle(path, returns="logits").taking(np.generic)
     np.testing.assert_array_equal(oracle.scores(table), table.astype(np.float32))
+    # Nor are they put together where images were.
+    images = OnnxOracle(echo(tmp_path / "b.onnx", NHWC), returns="logits", **UNIT)
+    np.testing.assert_array_equal(images.scores(IMAGES), flat(FLOATS / 255))
+    np.testing.assert_array_equal(images.taking(np.generic).scores(FLOATS - 0.5), flat(FLOATS - 0.5))
     with pytest.raises(dfa.InvalidInputError, match=r"of shape \(any, 4\), and the search space made \(64, 3\)"):
         oracle.scores(table[:, :3])
 

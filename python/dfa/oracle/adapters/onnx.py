@@ -220,7 +220,7 @@ class OnnxOracle(Oracle):
         channels = CHANNELS["NHWC" if self._layout is None else self._layout]
         images = np.moveaxis(batch, -1, channels)
         if self._scaling is None:
-            return np.ascontiguousarray(images, dtype)
+            return np.asarray(images, dtype)
         # In half precision 255 grey levels would not be told apart before they are scaled.
         values = images.astype(np.promote_types(dtype, np.float32), order="C")
         self._scaling.apply(values, channels)

@@ -111,7 +111,7 @@ def output_of(session: Any, output: str | int | None, model: str) -> Tensor:
         )
     found = {each.name: each for each in outputs} | dict(enumerate(outputs))
     place = 0 if output is None else output
-    if isinstance(place, bool) or not (isinstance(place, str) or is_integer(place)) or place not in found:
+    if not (isinstance(place, str) or is_integer(place)) or place not in found:
         raise InvalidInputError(
             f"output must be the name or the place of one of {counted(len(outputs), 'output')} of {model!r}, "
             f"{'; '.join(map(str, outputs))}; got {output!r}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfa.checks import counted
 from dfa.errors import InvalidInputError
+from dfa.oracle.adapters.normalizing import check_channels
 from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, output_of, told
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
@@ -153,7 +154,7 @@ class OnnxOracle(Oracle):
         if self.takes is np.uint8 and self._preprocess is None:
             check_images(shape, self._input, self._layout, self.name)
             if self._scaling is not None:
-                self._scaling.check_channels(shape[-1])
+                check_channels((self._scaling.mean, self._scaling.std), shape[-1])
             elif self._input.dtype != np.uint8:
                 raise InvalidInputError(
                     f"the model {self.name!r} takes {self._input.kind} and does not tell what numbers; pass "

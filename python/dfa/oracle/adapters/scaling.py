@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 
 from dfa.checks import is_number
 from dfa.errors import InvalidInputError
-from dfa.oracle.raw import on_host
-
-_MOST_STATISTIC: Final = 2.0
-"""Statistics beyond it are not of images in 0..1."""
+from dfa.oracle.adapters.normalizing import checked_statistics
 
 HOW_TO_SCALE: Final = (
     "value_range=(0, 255) if it takes grey levels as they are, value_range=(0, 1) or (-1, 1) if it takes them so, "
@@ -37,18 +34,6 @@ class Scaling:
     divisor: float
     mean: float | list[float] = 0.0
     std: float | list[float] = 1.0
-
-    def check_channels(self, number: int) -> None:
-        """Refuse statistics of another number of channels.
-
-        Raises:
-            InvalidInputError: They are.
-        """
-        for given in (self.mean, self.std):
-            if isinstance(given, list) and len(given) != number:
-                raise InvalidInputError(
-                    f"mean and std must be one number, or one per channel, {number} of these images, got {given}"
-                )
 
     def apply(self, values: NDArray[Any], channels: int) -> None:
         """Scale floats in place.
@@ -84,53 +69,20 @@ def scaling_of(mean: Any, std: Any, value_range: Any) -> Scaling | None:
             "mean and std are of images in 0..1, and come instead of value_range, got "
             f"value_range={value_range!r}, mean={mean!r}, std={std!r}"
         )
-    ends = _numbers(value_range)
-    if not isinstance(ends, list) or len(ends) != 2 or not ends[0] < ends[1]:
+    if not _is_range(value_range):
         raise InvalidInputError(
             "value_range must be two numbers, what 0 and 255 become, such as (0, 255), (0, 1) or (-1, 1), got "
             f"{value_range!r}"
         )
-    # A division that is exact wherever the range is a usual one, as in x / 127.5 - 1.
-    return Scaling(255.0 / (ends[1] - ends[0]), 0.0 - ends[0])
+    low, high = (float(end) for end in value_range)
+    # So that the usual ranges are made as is usual: x / 255, and x / 127.5 - 1.
+    return Scaling(255.0 / (high - low), 0.0 - low)
 
 
-def checked_statistics(mean: Any, std: Any) -> tuple[Any, Any]:
-    """Return mean and std as floats or lists of floats, or None twice.
-
-    Raises:
-        InvalidInputError: One comes without the other, or they are no numbers, or in grey levels.
-    """
-    if (mean is None) != (std is None):
-        raise InvalidInputError(f"mean and std go together, got mean={mean!r} and std={std!r}")
-    if mean is None:
-        return None, None
-    read = [_numbers(given) for given in (mean, std)]
-    if any(each is None for each in read):
-        raise InvalidInputError(
-            f"mean and std must be one finite number, or one per channel, got mean={mean!r} and std={std!r}"
-        )
-    means, stds = np.array(read[0]), np.array(read[1])
-    if (stds <= 0).any():
-        raise InvalidInputError(f"std must be above 0, got {std!r}")
-    if (np.abs(means) > _MOST_STATISTIC).any() or (stds > _MOST_STATISTIC).any():
-        raise InvalidInputError(
-            f"mean and std are of images in 0..1, and look like grey levels: mean={mean!r}, std={std!r}; divide both "
-            "by 255"
-        )
-    return read[0], read[1]
-
-
-def _numbers(given: Any) -> Any:
-    """Return a number as a float, a row of them as a list, and None of anything else."""
-    if is_number(given):
-        return float(given) if np.isfinite(given) else None
-    try:
-        array = np.asarray(on_host(given), dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    if array.size == 0 or array.size != max(array.shape, default=1) or not np.isfinite(array).all():
-        return None
-    return array.reshape(-1).tolist()
+def _is_range(given: Any) -> bool:
+    """Tell whether something is two finite numbers, the smaller first."""
+    ends = list(given) if isinstance(given, list | tuple | np.ndarray) else []
+    return len(ends) == 2 and all(is_number(end) and np.isfinite(end) for end in ends) and bool(ends[0] < ends[1])
 
 
 def _along(given: float | Sequence[float], values: NDArray[Any], channels: int) -> NDArray[Any]:

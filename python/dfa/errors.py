@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 PartialResult: TypeAlias = Any
@@ -142,6 +142,20 @@ class MostSkippedWarning(UserWarning):
 
 class RandomAnswersWarning(UserWarning):
     """A model answers otherwise when it is asked again about the same images."""
+
+
+class ContractError(DfaError, AssertionError):
+    """An oracle is not what dfa relies on; what `dfa.testing.check_oracle` raises.
+
+    Attributes:
+        broken: What was expected and what came, by the name of the clause that is broken.
+    """
+
+    def __init__(self, name: str, broken: Mapping[str, str]) -> None:
+        """Tell all clauses that the oracle called `name` breaks."""
+        lines = "".join(f"\n  {clause}: {what}" for clause, what in broken.items())
+        super().__init__(f"the oracle {name!r} breaks what is promised of oracles:{lines}")
+        self.broken = dict(broken)
 
 
 class StoreError(DfaError, OSError):

@@ -176,6 +176,7 @@ class TorchOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
         if self._ready_for == (shape, rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         self._check_channels(shape)
         self._rows = rows
         if rows is not None:

@@ -66,6 +66,7 @@ OPTIONAL = {
     "ai_edge_litert",
     "torch",
     "jax",
+    "flax",
     "pandas",
     "sklearn",
     "click",

@@ -37,6 +37,12 @@ def torch_module():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 5)).eval()
 
 
+def jax_model():
+    pytest.importorskip("jax", reason="JAX is not installed")
+    weights = np.random.default_rng(1).normal(size=(int(np.prod(SHAPE)), 5)).astype(np.float32)
+    return dfa.JaxOracle(lambda weights, inputs: inputs.reshape(len(inputs), -1) @ weights, weights)
+
+
 def tflite(folder):
     tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     path = folder / "model.tflite"
@@ -57,6 +63,7 @@ ORACLES = {
     "top 1": (lambda folder: dfa.top_1(CLASSIFIER, num_classes=10), 0),
     "label only": (lambda folder: dfa.label_only(CLASSIFIER, num_classes=10), 0),
     "torch": (lambda folder: dfa.TorchOracle(torch_module()), 0),
+    "jax": (lambda folder: jax_model(), 0),
     "keras": (lambda folder: KerasOracle(keras_model()), 1e-6),
     "tflite": (tflite, 0),
 }

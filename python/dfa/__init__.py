@@ -42,6 +42,7 @@ from dfa.auditing import (
 )
 from dfa.errors import (
     BudgetExceededError,
+    ContractError,
     DfaError,
     Interrupted,
     InvalidInputError,
@@ -55,6 +56,7 @@ from dfa.errors import (
     StoreError,
 )
 from dfa.oracle import (
+    JaxOracle,
     OneByOne,
     Oracle,
     TfliteOracle,
@@ -93,11 +95,13 @@ __all__ = [
     "BudgetExceededError",
     "Codec",
     "Confirmation",
+    "ContractError",
     "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "JaxOracle",
     "Lighting",
     "LinfBall",
     "MissingDependencyError",

@@ -42,6 +42,7 @@ from dfa.auditing import (
 )
 from dfa.errors import (
     BudgetExceededError,
+    ChanceAccuracyWarning,
     ContractError,
     DfaError,
     Interrupted,
@@ -93,6 +94,7 @@ __all__ = [
     "AuditReport",
     "AuditSummary",
     "BudgetExceededError",
+    "ChanceAccuracyWarning",
     "Codec",
     "Confirmation",
     "ContractError",

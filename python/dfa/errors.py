@@ -140,6 +140,24 @@ class MostSkippedWarning(UserWarning):
     result: PartialResult = None
 
 
+class ChanceAccuracyWarning(UserWarning):
+    """A model agrees with the labels that were given on no more images than guessing would; often it is fed wrongly.
+
+    It comes after the first images, while there is time to stop the run.
+
+    Attributes:
+        evidence: What was found, without the words on where to look.
+        result: Where warnings are errors, what the run had found when this ended it (a `Result`).
+    """
+
+    result: PartialResult = None
+
+    def __init__(self, evidence: str, causes: str) -> None:
+        """Tell what was found, and where to look."""
+        super().__init__(f"{evidence}; look at {causes}")
+        self.evidence = evidence
+
+
 class RandomAnswersWarning(UserWarning):
     """A model answers otherwise when it is asked again about the same images."""
 

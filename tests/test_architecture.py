@@ -35,6 +35,7 @@ ROOMS = [
 ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "files", "originals"), "ground") | {
     "": "face",
     "api": "face",
+    "testing": "face",
     "demo": "cli",
 }
 
@@ -66,6 +67,7 @@ OPTIONAL = {
     "torch",
     "onnxruntime",
     "jax",
+    "flax",
     "pandas",
     "sklearn",
     "click",

@@ -43,6 +43,8 @@ from dfa.auditing import (
 )
 from dfa.errors import (
     BudgetExceededError,
+    ChanceAccuracyWarning,
+    ContractError,
     DfaError,
     Interrupted,
     InvalidInputError,
@@ -56,6 +58,7 @@ from dfa.errors import (
     StoreError,
 )
 from dfa.oracle import (
+    JaxOracle,
     OneByOne,
     Oracle,
     TfliteOracle,
@@ -92,13 +95,16 @@ __all__ = [
     "AuditReport",
     "AuditSummary",
     "BudgetExceededError",
+    "ChanceAccuracyWarning",
     "Codec",
     "Confirmation",
+    "ContractError",
     "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "JaxOracle",
     "Lighting",
     "LinfBall",
     "MissingDependencyError",

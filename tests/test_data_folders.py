@@ -244,6 +244,19 @@ def test_the_command_line_says_what_folders_need(place, capsys):
     assert (status, "these are not: 'dog'" in err) == (2, True)
 
 
+def test_the_words_of_the_model_go_before_those_of_the_folders(place, capsys):
+    (place / "named.py").write_text(
+        "import dfa\nfrom test_data_folders import CLASSIFIER, NAMES\n"
+        "oracle = dfa.as_oracle(CLASSIFIER)\noracle.class_names = tuple(NAMES)\n"
+    )
+    words = ("--target", "class:bee", "--json")
+    status, _, _ = dfa_says(capsys, "attack", "named.py:oracle", *WORDS[1:], *words)
+    result = dfa.Result.load(place / "run")
+    assert [each.label for each in result.records] == LABELS
+    assert [each.target for each in result.records] == [3] * 6
+    assert status == 0
+
+
 def test_a_target_may_be_called_as_a_folder(place, capsys):
     status, _, err = dfa_says(capsys, "attack", *WORDS, "--target", "class:yak")
     assert (status, "'yak' is none of --class-names" in err) == (2, True)

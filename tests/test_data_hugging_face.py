@@ -195,6 +195,14 @@ def test_what_is_no_data_set_of_images_is_refused_with_what_is():
     assert outcomes(run(taken)) == outcomes(PLAIN)
 
 
+@pytest.mark.parametrize("kind", ["torch", "numpy"])
+def test_a_loader_of_it(kind):
+    loader = pytest.importorskip("torch").utils.data.DataLoader(data_set().with_format(kind), batch_size=4)
+    result = run(loader)
+    assert outcomes(result) == outcomes(PLAIN)
+    assert result.config["class_names"] == tuple(NAMES)
+
+
 def test_a_run_is_resumed(tmp_path):
     whole = run(data_set(), store=tmp_path)
     assert outcomes(run(data_set(), store=tmp_path, resume=True)) == outcomes(whole)

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from dfa.data.depth import check_depth
 from dfa.data.image_set import UNKNOWN, ImageSet, names_of_paths
-from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
-from dfa.data.torch_data import TorchImages
+from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, ItemImages, name_among
 from dfa.errors import InvalidInputError
 from dfa.files import opened
 from dfa.oracle.base import descends_from
@@ -77,20 +76,31 @@ def read_hugging_face(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> Image
             f"the data set must have a column of type datasets.Image, and has {types}; files become images with "
             "data.cast_column('image', datasets.Image())"
         )
-    label = _column(columns, "ClassLabel", LABEL_NAMES) or _integers(columns)
+    label, class_names = class_column(data)
     feature = columns[image]
     kind = type(feature)
     encoded = data.with_format(None).select_columns([image]).cast_column(image, kind(mode=feature.mode, decode=False))
     is_transformed = data.format["type"] == "custom"
     images: Any = (
-        TorchImages(data, pixels) if is_transformed else EncodedImages(encoded, image, kind(mode=feature.mode), pixels)
+        ItemImages(data, pixels) if is_transformed else EncodedImages(encoded, image, kind(mode=feature.mode), pixels)
     )
     return ImageSet(
         images,
         names=_names(encoded, image),
         labels=None if label is None else lambda: _labels(data, label),
-        class_names=getattr(columns[label], "names", None) if label is not None else None,
+        class_names=class_names,
     )
+
+
+def class_column(data: Any) -> tuple[str | None, list[str] | None]:
+    """Return the column of a `datasets.Dataset` that holds labels, and what their classes are called; None for neither.
+
+    Raises:
+        InvalidInputError: It has several such columns without a usual name.
+    """
+    columns = data.features
+    label = _column(columns, "ClassLabel", LABEL_NAMES) or _integers(columns)
+    return label, None if label is None else getattr(columns[label], "names", None)
 
 
 def refuse_other_kinds(data: Any) -> None:

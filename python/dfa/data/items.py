@@ -1,8 +1,9 @@
-"""One item of a data set: its image and its label told apart, and the image as uint8 (H, W, C)."""
+"""Items of a data set: image and label told apart, and the image as an array (H, W, C)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,32 @@ LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
 """What the columns of public data sets are called."""
 
 _LEAVE_OUT: Final = "images = dfa.data.as_images(images).without_labels()"
+
+
+@dataclass(frozen=True)
+class ItemImages:
+    """The images of a data set of items, each read when it is asked for.
+
+    Attributes:
+        data: The data set: an image, a pair (image, label) or a dict by its place.
+        pixels: Makes an array of an image of it.
+    """
+
+    data: Any
+    pixels: Callable[[Any], NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Return the number of items."""
+        return len(self.data)
+
+    def __getitem__(self, index: int, /) -> NDArray[Any]:
+        """Return one image.
+
+        Raises:
+            InvalidInputError: It is none.
+            Exception: Whatever the data set raises.
+        """
+        return self.pixels(taken_apart(self.data[index])[0])
 
 
 def name_among(names: Iterable[str], item: Mapping[Any, Any]) -> str | None:

@@ -3,45 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.data.hugging_face import class_column
 from dfa.data.image_set import UNKNOWN, ImageSet, names_of_paths
-from dfa.data.items import class_of, taken_apart
+from dfa.data.items import ItemImages, class_of, taken_apart
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import descends_from
 
 _LOOKED_AT: Final = 100
 """Items in which one is looked for that can be read, to see whether it has a label; as many as for the shape."""
-
-
-@dataclass(frozen=True)
-class TorchImages:
-    """The images of a data set of items, each read when it is asked for.
-
-    Attributes:
-        data: The data set: an image, a pair (image, label) or a dict by its place.
-        pixels: Makes an array of an image of it.
-    """
-
-    data: Any
-    pixels: Callable[[Any], NDArray[Any]]
-
-    def __len__(self) -> int:
-        """Return the number of items."""
-        return len(self.data)
-
-    def __getitem__(self, index: int, /) -> NDArray[Any]:
-        """Return one image.
-
-        Raises:
-            InvalidInputError: It is none.
-            Exception: Whatever the data set raises.
-        """
-        return self.pixels(taken_apart(self.data[index])[0])
 
 
 def read_torch(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
@@ -56,7 +30,7 @@ def read_torch(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
         pixels: Makes an array of an image of it.
     """
     return ImageSet(
-        TorchImages(data, pixels),
+        ItemImages(data, pixels),
         names=_names(data),
         labels=lambda: _labels(data),
         class_names=class_names_of(data),
@@ -67,6 +41,8 @@ def class_names_of(data: Any) -> list[str] | None:
     """Return what the classes of a data set are called, by `classes`, or None; of several names for one, all."""
     if _is_subset(data):
         return class_names_of(data.dataset)
+    if descends_from(data, "datasets", "Dataset"):
+        return class_column(data)[1]
     classes = getattr(data, "classes", None)
     if not isinstance(classes, list | tuple) or len(classes) < 2:
         return None

@@ -93,12 +93,14 @@ def audit(
     screen = Screen(error=True)
     notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
     if source.folders is not None:
-        labels = source.folders.labels
+        labels = source.folders.labels_in(class_names or oracle.class_names)
     elif words["labels"] is not None:
         labels = read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
     else:
         labels = None
-    targets = parse_target(words["target"], source.names, class_names or source.class_names, notes)
+    targets = parse_target(
+        words["target"], source.names, class_names or oracle.class_names or source.class_names, notes
+    )
     for note in dict.fromkeys(notes):
         screen.say(note)
     with warnings.catch_warnings():

@@ -123,7 +123,7 @@ def run_request(
         if request.labels is None or source.folders is not None
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
-    targets = parse_target(request.target, source.names, class_names or source.class_names, notes)
+    targets = parse_target(request.target, source.names, class_names or oracle.class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)

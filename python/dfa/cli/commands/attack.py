@@ -36,6 +36,7 @@ from dfa.space import core_spaces
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack model.keras photos/ --labels folders --class-names names.txt   # photos/cat/1.jpg, photos/dog/2.jpg, ...
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
@@ -44,6 +45,7 @@ Examples:
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
+Of --labels folders too; without --class-names the folders have ids in the order of their names, as in torchvision.
 
 {EXIT_STATUS}"""
 )
@@ -56,7 +58,12 @@ labels.csv has a header and the columns file,label (or index,label). Labels are 
     help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
-@click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
+@click.option(
+    "--labels",
+    metavar="FILE",
+    help="Class ids, or the word folders where IMAGES has a folder for each class; an image that the model gets wrong "
+    "is then skipped.",
+)
 @target_option
 @class_names_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")

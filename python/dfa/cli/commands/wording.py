@@ -23,6 +23,7 @@ _PHRASES: Final = (
     ("dfa.Affine(layout='NCHW')", "--layout NCHW"),
     ("normalizer=...", "--range and --layout"),
     (" (what was to be saved is still in memory, and can be saved again)", ""),
+    ("leave labels and names out with dfa.data.as_images(images).without_labels()", "leave out --labels folders"),
     ("resume=True", "dfa resume RUN"),
     (
         "pass a larger tolerance",

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import dfa
+from dfa.cli.commands.flags import OPTIMIZER, RUN, Command, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -32,6 +33,7 @@ from dfa.space import core_spaces
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa attack model.keras photos/ --epsilon 8
@@ -45,45 +47,52 @@ Examples:
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("model")
 @click.argument("images")
-@click.option("--epsilon", help="Largest change, grey levels (or a .npy file).  [default: 10]")
-@click.option(
+@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@flag(
     "--space",
     metavar="WORD",
     help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
-@click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
+@flag("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
 @target_option
 @class_names_option
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
-@click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
-@click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
-@click.option(
+@setting_options(run_settings(), unset=False)
+@flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
+@flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
+@fail_above_option
+@json_option
+@model_options
+@image_options
+@image_layout_option
+@flag(
+    "--confirmations",
+    section=RUN,
+    metavar="K/N",
+    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+)
+@flag(
     "--checkpoint",
+    section=RUN,
     type=int,
     default=dfa.Storage.interval,
     show_default=True,
     help="Most images sent to the oracle that a kill can make dfa send again.",
 )
-@fail_above_option
+@flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @allow_missing_option
 @preset_option
-@click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
-@click.option(
-    "--confirmations",
-    metavar="K/N",
-    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+@flag(
+    "--objective",
+    section=OPTIMIZER,
+    type=click.Choice(list(dfa.objectives.NAMED)),
+    help="The degree; by default the preset's.",
 )
-@setting_options(run_settings(), unset=False)
-@model_options
-@image_options
-@image_layout_option
 @setting_options(optimizer_settings(), unset=True)
-@json_option
 def attack(
     out: Path | None,
     overwrite: bool,

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 import dfa
+from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
@@ -19,19 +20,20 @@ from dfa.runs.saved_run import read_run_json
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa resume runs/first                       # asks before it loads what the folder names
   dfa resume runs/first --model model.keras --images photos   # loads what you name
   dfa resume runs/first --trust               # loads what the folder names; in a script
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", help="The run's model, named again.")
-@click.option("--images", help="The run's images, named again.")
-@click.option("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
-@click.option("--space", metavar="WORD", help="The run's search space, named again.")
+@flag("--model", metavar="MODEL", help="The run's model, named again.")
+@flag("--images", metavar="IMAGES", help="The run's images, named again.")
+@flag("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
+@flag("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
 @fail_above_option
 @allow_missing_option

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import dfa
+from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
@@ -25,27 +26,26 @@ from dfa.search.confirmation import Confirmation
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa verify runs/first --model model.keras   # loads what you name
   dfa verify runs/first                       # asks before it loads the model that the folder names
   dfa verify runs/first --trust               # loads it; in a script
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", help="The model to ask; else that of the run, if you trust its folder.")
+@flag("--model", metavar="MODEL", help="The model to ask; else that of the run, if you trust its folder.")
 @trust_option
-@click.option("--images", help="Originals to believe instead of the copies in the folder.")
-@click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
-@click.option(
+@flag("--images", metavar="IMAGES", help="Originals to believe instead of the copies in the folder.")
+@flag("--epsilon", metavar="LEVELS", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
+@flag(
     "--confirmations",
     metavar="K/N",
     help="How many of how many answers must find an image adversarial; by default as in the run, up to 100 answers.",
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
-)
+@flag("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together.")
 @model_options
 @image_options
 @json_option

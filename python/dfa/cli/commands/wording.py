@@ -24,6 +24,9 @@ _PHRASES: Final = (
     ("normalizer=...", "--range and --layout"),
     (" (what was to be saved is still in memory, and can be saved again)", ""),
     ("resume=True", "dfa resume RUN"),
+    ("must be None or ", "must be "),
+    ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
+    (" (unless None)", ""),
     (
         "pass a larger tolerance",
         "make a module with oracle = dfa.as_oracle(model, tolerance=...), and give MODULE:oracle as MODEL",

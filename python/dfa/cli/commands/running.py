@@ -49,7 +49,7 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
-        if error.result is not None and _stamp(folder / RUN) != before:
+        if error.result is not None and _stamp(folder / RUN) not in (None, before):
             error.args = (f"{error}; then go on with: {command}",)
         raise
 

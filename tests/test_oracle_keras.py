@@ -12,8 +12,8 @@ import pytest
 
 from dfa.errors import InvalidInputError, MissingDependencyError, OracleError
 from dfa.oracle import KerasOracle, ScoreKind, as_oracle
-from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.adapters.keras import static_sizes
+from dfa.oracle.gate import Gate, Purpose
 
 BACKENDS = ("tensorflow", "jax", "torch")
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -50,10 +50,24 @@ from dfa.errors import (
     ObjectiveError,
     OracleError,
     PartialAnswer,
+    RandomAnswersWarning,
     SpaceError,
     StoreError,
 )
-from dfa.oracle import OneByOne, Oracle, TfliteOracle, as_oracle, label_only, pipelines, top_1, top_k
+from dfa.oracle import (
+    OneByOne,
+    Oracle,
+    TfliteOracle,
+    TorchOracle,
+    as_oracle,
+    from_timm,
+    from_torchvision,
+    from_transformers,
+    label_only,
+    pipelines,
+    top_1,
+    top_k,
+)
 from dfa.oracle.pipelines import Pipeline
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
@@ -99,6 +113,7 @@ __all__ = [
     "Pixels",
     "Profile",
     "Racos",
+    "RandomAnswersWarning",
     "Rank",
     "Record",
     "Rectangle",
@@ -115,11 +130,15 @@ __all__ = [
     "TfliteOracle",
     "Tiled",
     "TinyRectangles",
+    "TorchOracle",
     "VectorOracle",
     "Verification",
     "as_oracle",
     "audit",
     "audit_attack",
+    "from_timm",
+    "from_torchvision",
+    "from_transformers",
     "label_only",
     "objectives",
     "pipelines",

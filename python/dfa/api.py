@@ -59,11 +59,11 @@ def run(
     deep-learning frameworks do, in the last bits.)
 
     Args:
-        oracle: A Keras model, a .tflite file, any callable from uint8 (B, H, W, C) to probabilities (B, K), a
-            `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle` returns, which also says what is answered
-            (probabilities, logits, the k likeliest classes, the likeliest one with its probability, a label) and how to
-            preprocess. What the search goes by where an answer hides the target, or is a label alone, `dfa.objectives`
-            and `dfa.search.label_walk` say.
+        oracle: A torch module (from images / 255 to logits), a Keras model, a .tflite file, any callable from uint8
+            (B, H, W, C) to probabilities (B, K), a `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle`
+            returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
+            with its probability, a label) and how to normalise or preprocess. What the search goes by where an answer
+            hides the target, or is a label alone, `dfa.objectives` and `dfa.search.label_walk` say.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
         labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
             answers on the clean images.
@@ -106,7 +106,7 @@ def run(
         names: Files that the images came from, or other names, one per image; records, tables and reports carry them
             (`Record.source`). None: `images.names`, if the sequence has a list of so many strings there.
         class_names: What the oracle's classes are called, in their order. `labels` and `targets` may then hold names,
-            and reports show them.
+            and reports show them. None: what the model tells, as those of `dfa.from_torchvision` do.
 
     Returns:
         Records, adversarial images, profile; see `Result`.

@@ -140,6 +140,10 @@ class MostSkippedWarning(UserWarning):
     result: PartialResult = None
 
 
+class RandomAnswersWarning(UserWarning):
+    """A model answers otherwise when it is asked again about the same images."""
+
+
 class StoreError(DfaError, OSError):
     """Results could not be written to, or read from, a folder."""
 

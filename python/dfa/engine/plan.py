@@ -124,7 +124,8 @@ def make_plan(
     space = _checked_space(space, epsilon)
     inputs = Inputs(images, space.form, layout=layout, names=names)
     optimizer = _checked_optimizer(optimizer, space)
-    parsed_names = parse_class_names(class_names)
+    model = as_oracle(oracle).taking(space.form.takes)
+    parsed_names = parse_class_names(model.class_names if class_names is None else class_names)
     parsed_labels = parse_labels(labels, inputs.num_images, parsed_names)
     parsed_targets = parse_targets(
         targets, num_images=inputs.num_images, labels=parsed_labels, class_names=parsed_names
@@ -133,7 +134,6 @@ def make_plan(
     chosen = optimizer.objective if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
     bound = space.bind(inputs.num_images, inputs.shape)
-    model = as_oracle(oracle).taking(space.form.takes)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
     questions = _questions(model, space, is_targeted=is_targeted)

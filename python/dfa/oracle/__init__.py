@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dfa.oracle.choice import as_oracle, label_only, top_1, top_k
+from dfa.oracle.adapters.keras import KerasOracle
+from dfa.oracle.adapters.tflite import TfliteOracle
+from dfa.oracle.adapters.torch import TorchOracle
+from dfa.oracle.adapters.torch_hubs import from_timm, from_torchvision, from_transformers
 from dfa.oracle.base import Oracle, Preprocess, ScoreKind
 from dfa.oracle.callable import CallableOracle
-from dfa.oracle.adapters.keras import KerasOracle
+from dfa.oracle.choice import as_oracle, label_only, top_1, top_k
 from dfa.oracle.one_by_one import OneByOne
 from dfa.oracle.restricted import RestrictedOracle
-from dfa.oracle.adapters.tflite import TfliteOracle
 
 __all__ = [
     "CallableOracle",
@@ -19,7 +21,11 @@ __all__ = [
     "RestrictedOracle",
     "ScoreKind",
     "TfliteOracle",
+    "TorchOracle",
     "as_oracle",
+    "from_timm",
+    "from_torchvision",
+    "from_transformers",
     "label_only",
     "top_1",
     "top_k",

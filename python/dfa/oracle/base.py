@@ -62,6 +62,7 @@ class Oracle(ABC):
         num_classes: K. An oracle that does not show all classes must say it; of others the answers tell.
         num_shown: k of `ScoreKind.TOP_K`, 1 of `ScoreKind.TOP_1`; None of those that do not show the probabilities
             of the likeliest classes only.
+        class_names: What its classes are called, in their order, where the model tells.
     """
 
     kind: ClassVar[str] = "custom"
@@ -71,6 +72,7 @@ class Oracle(ABC):
     tolerance: float = DEFAULT_TOLERANCE
     num_classes: int | None = None
     num_shown: int | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def shows_distance(self) -> bool:

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
-from dfa.oracle.base import DEFAULT_TOLERANCE, Oracle, Preprocess, ScoreKind, descends_from
-from dfa.oracle.callable import CallableOracle
 from dfa.oracle.adapters.keras import KerasOracle
-from dfa.oracle.restricted import RestrictedOracle
+from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.adapters.tflite import TfliteOracle
+from dfa.oracle.adapters.torch import Output, TorchOracle, Transform
+from dfa.oracle.adapters.torch_files import SUFFIXES
+from dfa.oracle.base import Oracle, Preprocess, ScoreKind, descends_from
+from dfa.oracle.callable import CallableOracle
+from dfa.oracle.restricted import RestrictedOracle
 
-_TORCH_ADVICE: Final = (
-    "a torch module takes tensors, not uint8 arrays; wrap it in a function, such as\n"
-    "    def scores(images):  # uint8, (n, H, W, C)\n"
-    "        batch = torch.tensor(images, device=device).permute(0, 3, 1, 2).float() / 255\n"
-    "        with torch.no_grad():\n"
-    "            return module(batch)\n"
-    "and pass that, with returns='logits' unless the module ends in a softmax"
-)
+_CURES: Final[dict[tuple[str, type[Oracle]], str]] = {
+    ("num_classes", TorchOracle): "all its classes show",
+    ("k", TorchOracle): "all its classes show",
+    ("preprocess", TorchOracle): "mean= and std=, or transform=, a function of uint8 tensors on its device, do that",
+}
 
 
 def as_oracle(
     model: Any,
     *,
-    returns: ScoreKind | str = "probabilities",
+    returns: ScoreKind | str | None = None,
     preprocess: Preprocess | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     num_classes: int | None = None,
     k: int | None = None,
+    mean: Sequence[float] | float | None = None,
+    std: Sequence[float] | float | None = None,
+    layout: str | None = None,
+    transform: Transform | None = None,
+    output: Output | None = None,
+    device: Any = None,
+    autocast: Any = None,
+    compile: bool | str | Mapping[str, Any] | None = None,
+    static_batch: StaticBatch | None = None,
 ) -> Oracle:
     """Return an oracle for a model.
 
     Args:
-        model: An `Oracle` (returned as it is), a Keras model, the path of a .tflite file (`TfliteOracle` has more
-            arguments), or any callable from a uint8 batch (n, H, W, C) to what `returns` names.
+        model: An `Oracle` (returned as it is), a Keras model, a torch module or program, the path of a file that holds
+            a program (TorchScript or torch.export) or a TFLite model, or any callable from a uint8 batch (n, H, W, C)
+            to what `returns` names. Their classes, `TorchOracle` and so on, say more.
         returns: What the model answers:
 
             - "probabilities": real numbers, (n, K), each row summing to 1;
@@ -45,54 +57,72 @@ def as_oracle(
             - "top_1": a pair (labels, probabilities), each (n,): the likeliest class and its probability;
             - "label": integer class ids, (n,).
 
-            A Keras model or a .tflite file returns one of the first two; `top_k`, `top_1` and `label_only` show less.
+            None: "logits" of a torch module, "probabilities" of others. All but a function return one of the first two;
+            `top_k`, `top_1` and `label_only` show less.
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
         tolerance: How far the probabilities of one image may sum from 1; what is shown of them may sum to so much more.
-            (Of answers in float16 or bfloat16, at least what their rounding can make of them; of a .tflite file with an
-            8-bit output, whatever its rounding can make of them, unless another is given.)
+            None: 1e-3. (Of answers in float16 or bfloat16, at least what their rounding can make of them; of a .tflite
+            file with an 8-bit output, whatever its rounding can make of them, unless another is given.)
         num_classes: K; needed with "top_k", "top_1" and "label", whose answers do not tell.
         k: How many classes an answer of "top_k" shows.
+        mean: Of a torch module, as all that follow: subtracted from x / 255.
+        std: Divides what is left then.
+        layout: What the module takes: "NCHW" (None) or "NHWC".
+        transform: What makes its input of a uint8 batch on its device, instead of x / 255, mean and std.
+        output: Where the scores are in what it returns.
+        device: Where a module lies that has no parameters.
+        autocast: "bfloat16" or "float16", to run it under `torch.autocast`.
+        compile: Whether and how to run it through `torch.compile`.
+        static_batch: Whether every batch has the same number of rows (None: yes), so that an image's answer is the same
+            whatever else is asked with it; or that number.
 
     Raises:
-        InvalidInputError: If `model` is none of these, or an `Oracle` comes with other arguments, which it
-            would have to ignore.
+        InvalidInputError: `model` is none of these, or an argument is not as described or none that such a model takes.
     """
+    given = {name: value for name, value in locals().items() if name != "model" and value is not None}
     if isinstance(model, Oracle):
-        kind = ScoreKind.of(returns)
-        others = preprocess is not None or num_classes is not None or k is not None
-        if kind is not ScoreKind.PROBABILITIES or others or tolerance != DEFAULT_TOLERANCE:
+        if given:
             raise InvalidInputError(
-                "an Oracle already says what it returns and how it preprocesses; set returns, preprocess, tolerance, "
-                f"num_classes and k on the {type(model).__name__} itself"
+                f"an Oracle already says how it is asked; set {', '.join(given)} on the {type(model).__name__} itself"
             )
         return model
     # A class is callable too, but calling it makes a model instead of asking one.
     if isinstance(model, type):
         raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
+    called, adapter = _adapter_of(model)
+    takes = inspect.signature(adapter).parameters
+    for name in given:
+        if name not in takes:
+            cure = _CURES.get((name, adapter))
+            raise InvalidInputError(
+                f"{called} takes no {name}, got {given[name]!r:.60}{'' if cure is None else f'; {cure}'}"
+            )
+    make: Any = adapter
+    oracle: Oracle = make(model, **given)
+    return oracle
+
+
+def _adapter_of(model: Any) -> tuple[str, type[Oracle]]:
+    """Return what messages call a model of this kind, and the class of its oracle."""
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
     if descends_from(model, "keras", "Model"):
-        _refuse_shown("a Keras model", num_classes, k)
-        return KerasOracle(model, returns=returns, preprocess=preprocess, tolerance=tolerance)
+        return "a Keras model", KerasOracle
     if descends_from(model, "torch", "Module"):
-        raise InvalidInputError(_TORCH_ADVICE)
-    if isinstance(model, str | Path) and Path(model).suffix == ".tflite":
-        _refuse_shown("a .tflite model", num_classes, k)
-        given = None if tolerance == DEFAULT_TOLERANCE else tolerance
-        return TfliteOracle(model, returns=returns, preprocess=preprocess, tolerance=given)
+        return "a torch module", TorchOracle
+    if descends_from(model, "torch", "ExportedProgram"):
+        return "a torch program", TorchOracle
+    suffix = Path(model).suffix if isinstance(model, str | Path) else None
+    if suffix in SUFFIXES:
+        return "a torch program", TorchOracle
+    if suffix == ".tflite":
+        return "a .tflite file", TfliteOracle
     if callable(model):
-        return CallableOracle(
-            model, returns=returns, preprocess=preprocess, tolerance=tolerance, num_classes=num_classes, k=k
-        )
+        return "a function", CallableOracle
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a Keras model, a .tflite file, or a function from uint8 images (n, H, W, C) to "
-        f"scores (n, K), got {f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
+        "as_oracle needs an Oracle, a Keras model, a torch module, a .tflite file, or a function from uint8 images "
+        f"(n, H, W, C) to scores (n, K), got {f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )
-
-
-def _refuse_shown(model: str, num_classes: int | None, k: int | None) -> None:
-    if num_classes is not None or k is not None:
-        raise InvalidInputError(f"{model} shows all its classes, so it takes neither num_classes nor k")
 
 
 def top_k(oracle: Any, k: int, *, num_classes: int | None = None) -> RestrictedOracle:

@@ -42,6 +42,7 @@ class RestrictedOracle(Oracle):
         self.kind = oracle.kind  # type: ignore[misc]
         self.name = oracle.name
         self.tolerance = oracle.tolerance
+        self.class_names = oracle.class_names
         self._oracle = oracle
         self._reader = reader_of(oracle)
 

@@ -42,9 +42,7 @@ def checked_static_batch(static_batch: StaticBatch) -> StaticBatch:
     )
 
 
-def rows_of_batch(
-    static_batch: StaticBatch, shape: tuple[int, ...], batch_size: int, *, on_cpu: bool
-) -> int | None:
+def rows_of_batch(static_batch: StaticBatch, shape: tuple[int, ...], batch_size: int, *, on_cpu: bool) -> int | None:
     """Return how many rows every batch is to have, or None for as many as come.
 
     On a CPU that is a power of two that depends on the images alone, so results do not depend on the run's batch size;
@@ -67,25 +65,24 @@ def rows_of_batch(
 
 
 def ask_in_batches(
-    images: Images, rows: int | None, room: NDArray[Any] | None, ask: Callable[[NDArray[Any]], NDArray[Any]]
+    images: Images, room: NDArray[Any] | None, ask: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[Any]:
     """Return a model's answers to images, asked in batches of one size.
 
     Args:
         images: (n, H, W, C).
-        rows: Of every batch; None for all at once.
-        room: (rows, H, W, C), of the images' dtype: where batches are put together, such as pinned memory; what it held
-            is lost. None where `rows` is None.
-        ask: From a C-contiguous batch to an array of its own, one row per row. The batch is `room`, but for that.
+        room: (rows, H, W, C), of the images' dtype: where every batch is put together, such as pinned memory; what it
+            held is lost. None for all images at once, as they come.
+        ask: From a C-contiguous batch, which is `room` if there is one, to an array of its own, one row per row.
 
     Returns:
         (n, ...): the answers, those to rows that only fill a batch left out.
     """
-    if rows is None:
+    if room is None:
         return ask(np.ascontiguousarray(images))
     answers = []
-    for start in range(0, len(images), rows):
-        part = images[start : start + rows]
+    for start in range(0, len(images), len(room)):
+        part = images[start : start + len(room)]
         room[: len(part)] = part
         answers.append(ask(room)[: len(part)])
     return answers[0] if len(answers) == 1 else np.concatenate(answers)

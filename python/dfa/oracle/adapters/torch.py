@@ -1,0 +1,402 @@
+"""PyTorch modules as oracles, asked where they lie and as they are."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.checks import is_number
+from dfa.errors import DfaError, InvalidInputError, RandomAnswersWarning, told
+from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
+from dfa.oracle.adapters.torch_files import load_program, module_of
+from dfa.oracle.adapters.torch_modules import (
+    device_of,
+    digest_of,
+    dtype_of,
+    import_torch,
+    refuse_training,
+    rows_of,
+)
+from dfa.oracle.base import (
+    DEFAULT_TOLERANCE,
+    Oracle,
+    ScoreKind,
+    checked_tolerance,
+    declare_all,
+    descends_from,
+    name_of,
+)
+from dfa.oracle.raw import array_of, described, on_host
+from dfa.types import Images
+
+Transform: TypeAlias = Callable[[Any], Any]
+"""From a uint8 tensor on the module's device, (n, C, H, W), or (n, H, W, C) by `layout`, to what the module takes."""
+
+Output: TypeAlias = Callable[[Any], Any] | str | int
+"""Which part of what a module returns are the scores: a key, an attribute, a place, or a function of it."""
+
+_LAYOUTS: Final = ("NCHW", "NHWC")
+_FEW: Final = 2
+"""Rows of the first look at a module that takes batches of any size."""
+
+
+class TorchOracle(Oracle):
+    """A `torch.nn.Module` that gives one score per class, asked in inference mode on the device that it lies on.
+
+    Images go to that device as uint8, which moves a quarter of the bytes, and become what the module takes there:
+    float32 / 255, as torchvision's ToTensor makes it, then (x - mean) / std where these are given. The module is never
+    moved and its mode never switched; one with a part in training mode is refused.
+
+    A float32 model's answer to an image depends, in the last bits, on the number of rows in its batch. So every batch
+    is filled up to one size: on a CPU 4 to 64 rows, by the size of the images and whatever the run's batch size; on an
+    accelerator the run's batch size. An image's answer is then the same to the bit whatever else is asked with it, in
+    any order, so far as the module itself treats rows alike. Another device, another version of torch and, on a CPU,
+    another number of torch's threads may give other bits. `static_batch=False` lets batches go as they come.
+
+    Attributes:
+        kind: "torch".
+        name: The module's class, unless another is given.
+    """
+
+    kind = "torch"
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        returns: ScoreKind | str = ScoreKind.LOGITS,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
+        layout: str = "NCHW",
+        transform: Transform | None = None,
+        output: Output | None = None,
+        device: Any = None,
+        autocast: Any = None,
+        compile: bool | str | Mapping[str, Any] = False,
+        static_batch: StaticBatch = True,
+        tolerance: float = DEFAULT_TOLERANCE,
+        name: str | None = None,
+    ) -> None:
+        """Wrap a module.
+
+        Args:
+            module: A `torch.nn.Module` in eval mode, all its parts included; a `torch.export.ExportedProgram`; or the
+                path of a file that holds such a program or a TorchScript one, never a pickle.
+            returns: Whether its output is "logits" or "probabilities".
+            mean: Subtracted from x / 255: one number, or one per channel. None: nothing is.
+            std: Divides what is left then; likewise. Both or neither are given.
+            layout: What the module takes: "NCHW" or "NHWC".
+            transform: What makes the module's input of a uint8 batch on its device, instead of x / 255, mean and std:
+                a function or a module, such as torchvision's `weights.transforms()`.
+            output: Where the scores are in what the module returns: a key, an attribute, a place, or a function. None:
+                it is a tensor, or has them as `logits`, as Hugging Face's outputs have.
+            device: Where the images go; needed only where it is not that of the module's parameters, because it has
+                none.
+            autocast: "bfloat16" or "float16" (or torch's own) to run the module under `torch.autocast`. Numbers of 8
+                significant bits make classes tie, and a tie is no success.
+            compile: Whether to run it through `torch.compile`: True, a mode, or a dict of its arguments.
+            static_batch: Whether every batch has the same number of rows (see above); a number is that number.
+            tolerance: How far the probabilities of one image may sum from 1.
+            name: What records call the oracle.
+
+        Raises:
+            InvalidInputError: `module` is no torch module or a part of it is in training mode, or another argument is
+                not as described.
+        """
+        self._torch = import_torch()
+        self.name = type(module).__name__ if name is None else name
+        if isinstance(module, str | Path):
+            self.name = Path(module).name if name is None else name
+            module = load_program(Path(module))
+        elif descends_from(module, "torch", "ExportedProgram"):
+            module = module_of(module)
+        if not isinstance(module, self._torch.nn.Module):
+            raise InvalidInputError(f"a torch oracle needs a torch.nn.Module, got {type(module).__name__}")
+        refuse_training(module)
+        self.returns = declare_all(returns, "a torch module")
+        self.tolerance = checked_tolerance(tolerance)
+        if layout not in _LAYOUTS:
+            raise InvalidInputError(f"layout, of what the module takes, must be 'NCHW' or 'NHWC', got {layout!r}")
+        if transform is not None and (not callable(transform) or mean is not None or std is not None):
+            raise InvalidInputError(
+                "transform must be a function of a uint8 batch, and comes instead of mean and std, got "
+                f"{transform!r}, mean={mean!r}, std={std!r}"
+            )
+        if isinstance(transform, self._torch.nn.Module):
+            refuse_training(transform)
+        self._module = module
+        self._mean, self._std = _checked_statistics(mean, std)
+        self._layout = layout
+        self._transform = transform
+        self._output = output
+        self._device = device_of(self._torch, module, device)
+        self._dtype = dtype_of(module, self._torch.float32)
+        # Along the channels, and on the device once and for all: each copy there would be waited for.
+        along = (-1, 1, 1) if layout == "NCHW" else (-1,)
+        self._statistics = (
+            None
+            if mean is None
+            else [
+                self._torch.tensor(given, dtype=self._torch.float32, device=self._device).reshape(along)
+                for given in (self._mean, self._std)
+            ]
+        )
+        self._autocast = _checked_autocast(self._torch, autocast)
+        # Exported programs often take one number of rows only.
+        chosen = checked_static_batch(static_batch)
+        self._static_batch = rows_of(module) or True if chosen is True else chosen
+        self._forward = self._asked if compile is False else self._compiled(compile)
+        self._compile = compile
+        self._rows: int | None = None
+        self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
+        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
+
+    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
+        """Choose the size of batches, and look whether the module takes them and answers twice alike.
+
+        The first look is at noise, so that nothing of the run is asked.
+
+        Args:
+            shape: (H, W, C) of the images to come.
+            batch_size: The most images that one call of `scores` will hold.
+
+        Raises:
+            InvalidInputError: The module does not take such images, or what it gives are no scores.
+
+        Warns:
+            RandomAnswersWarning: It answers otherwise when it is asked again.
+        """
+        refuse_training(self._module)
+        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
+        if self._ready_for == (shape, rows):
+            return
+        self._check_channels(shape)
+        self._rows = rows
+        if rows is not None:
+            is_pinned = self._device.type == "cuda"
+            self._room = self._torch.zeros((rows, *shape), dtype=self._torch.uint8, pin_memory=is_pinned)
+        if self.takes is np.uint8:
+            self._look(shape)
+        self._ready_for = (shape, rows)
+
+    def scores(self, images: Images) -> NDArray[Any]:
+        """Return what the module answers, in its own precision: (n, K).
+
+        Args:
+            images: uint8, (n, H, W, C), 0..255. (Where a search space has inputs that are no images, those, as they
+                are.)
+
+        Raises:
+            InvalidInputError: What the module gives are no scores.
+        """
+        if self.takes is not np.uint8:
+            return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(images)))
+        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
+            self.prepare(images.shape[1:], len(images))
+        if self._rows is None:
+            # A copy: torch warns of memory that it may not write to.
+            return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(images)))
+        return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
+
+    def fingerprint(self) -> str | None:
+        """Return the SHA-256 of the module's parameters and buffers, with their names; None if it has none."""
+        return digest_of(self._module)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record should keep of this oracle, in plain JSON types."""
+        torch = self._torch
+        is_cuda = self._device.type == "cuda"
+        return super().describe() | {
+            "layout": self._layout,
+            "mean": self._mean,
+            "std": self._std,
+            "transform": None if self._transform is None else _told(self._transform),
+            "output": name_of(self._output) if callable(self._output) else self._output,
+            "autocast": None if self._autocast is None else str(self._autocast).removeprefix("torch."),
+            "compile": dict(self._compile) if isinstance(self._compile, Mapping) else self._compile,
+            "static_batch": self._static_batch,
+            "dtype": str(self._dtype).removeprefix("torch."),
+            "device": torch.cuda.get_device_name(self._device) if is_cuda else self._device.type,
+            "float32_matmul_precision": torch.get_float32_matmul_precision(),
+            "framework": "torch",
+            "framework_version": str(torch.__version__),
+        }
+
+    def _ask_tensor(self, batch: Any) -> NDArray[Any]:
+        """Return the answers to a batch on the host, as an array of its own."""
+        torch = self._torch
+        half = contextlib.nullcontext() if self._autocast is None else torch.autocast(self._device.type, self._autocast)
+        with torch.inference_mode(), half:
+            # Reading the answer waits for the copy as well, so that the memory may be used again.
+            answer = self._forward(batch.to(self._device, non_blocking=True))
+        return array_of(on_host(answer))
+
+    def _asked(self, batch: Any) -> Any:
+        """Return the scores of a batch on the device: what is compiled."""
+        return self._scores_in(self._module(self._normalised(batch)))
+
+    def _normalised(self, batch: Any) -> Any:
+        torch = self._torch
+        if batch.dtype != torch.uint8:
+            return batch.to(self._dtype)
+        if self._layout == "NCHW":
+            batch = batch.permute(0, 3, 1, 2)
+        if self._transform is not None:
+            return self._transform(batch.contiguous())
+        values = batch.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        if self._statistics is not None:
+            values = values.sub_(self._statistics[0]).div_(self._statistics[1])
+        return values.to(self._dtype)
+
+    def _scores_in(self, answer: Any) -> Any:
+        """Return the tensor of scores that is in what the module returned."""
+        found, output = answer, self._output
+        if callable(output):
+            found = output(answer)
+        elif output is not None:
+            try:
+                is_attribute = isinstance(output, str) and not isinstance(answer, Mapping)
+                found = getattr(answer, str(output)) if is_attribute else answer[output]
+            except (AttributeError, LookupError, TypeError) as error:
+                raise InvalidInputError(
+                    f"the module {self.name!r} gives {described(answer)}, without {output!r}"
+                ) from error
+        elif not isinstance(answer, self._torch.Tensor):
+            found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+        if not isinstance(found, self._torch.Tensor):
+            raise InvalidInputError(
+                f"a module must give one tensor of scores, or something with `logits`, and {self.name!r} gives "
+                f"{described(answer)}; say where they are: output='name', output=0, or output=a function of it"
+            )
+        return found
+
+    def _compiled(self, compile: bool | str | Mapping[str, Any]) -> Callable[[Any], Any]:
+        if self._static_batch is False:
+            raise InvalidInputError("compile needs static_batch, since each new number of rows is compiled anew")
+        if compile is True:
+            settings: dict[str, Any] = {}
+        elif isinstance(compile, str):
+            settings = {"mode": compile}
+        elif isinstance(compile, Mapping):
+            settings = dict(compile)
+        else:
+            raise InvalidInputError(
+                f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
+            )
+        compiled: Callable[[Any], Any] = self._torch.compile(self._asked, **({"dynamic": False} | settings))
+        return compiled
+
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
+        """Refuse a mean and std for another number of channels."""
+        for given in (self._mean, self._std):
+            if isinstance(given, list) and len(given) != shape[-1]:
+                raise InvalidInputError(
+                    f"mean and std must be one number, or one per channel, {shape[-1]} of these images, got {given}"
+                )
+
+    def _look(self, shape: tuple[int, int, int]) -> None:
+        """Ask about noise, twice."""
+        rows = self._rows or _FEW
+        noise = np.random.default_rng(0).integers(0, 256, (rows, *shape), dtype=np.uint8)
+        batch = self._torch.tensor(noise)
+        try:
+            first, again = self._ask_tensor(batch), self._ask_tensor(batch)
+        except DfaError:
+            raise
+        except Exception as error:  # a module may raise anything
+            raise InvalidInputError(self._not_taken(shape, error)) from error
+        if first.ndim != 2 or len(first) != rows:
+            raise InvalidInputError(
+                f"a module must give scores of shape (n, K), and {self.name!r} gives shape {first.shape} for {rows} "
+                "images; output=a function can reshape them (of one output p per image: "
+                "torch.stack([1 - p, p], 1), p of shape (n,); of one logit z: torch.stack([0 * z, z], 1))"
+            )
+        if not np.array_equal(first, again):
+            warnings.warn(
+                f"the module {self.name!r} answers otherwise when it is asked again about the same images, so that a "
+                "success may be luck; if it is meant to be random, pass confirmations= to dfa.run, such as "
+                "dfa.Confirmation(8, of=10)",
+                RandomAnswersWarning,
+                stacklevel=2,
+            )
+
+    def _not_taken(self, shape: tuple[int, int, int], error: Exception) -> str:
+        height, width, channels = shape
+        given = (channels, height, width) if self._layout == "NCHW" else shape
+        made = "what transform made of" if self._transform is not None else f"{self._dtype} in"
+        other = "NHWC" if self._layout == "NCHW" else "NCHW"
+        return (
+            f"the module {self.name!r} must take images of shape {shape}; it was given {made} batches of shape "
+            f"(n, {', '.join(map(str, given))}), {self._layout}, and failed: {told(error)}; resize the images, pass "
+            f"layout={other!r} if that is what it takes, or a transform= that makes its input"
+        )
+
+
+def _checked_statistics(mean: Any, std: Any) -> tuple[Any, Any]:
+    """Return mean and std as floats or lists of floats, or None twice.
+
+    Raises:
+        InvalidInputError: One comes without the other, or they are no numbers, or in grey levels.
+    """
+    if (mean is None) != (std is None):
+        raise InvalidInputError(f"mean and std go together, got mean={mean!r} and std={std!r}")
+    if mean is None:
+        return None, None
+    read = [_numbers(given) for given in (mean, std)]
+    if any(each is None for each in read):
+        raise InvalidInputError(
+            f"mean and std must be one finite number, or one per channel, got mean={mean!r} and std={std!r}"
+        )
+    means, stds = np.array(read[0]), np.array(read[1])
+    if (stds <= 0).any():
+        raise InvalidInputError(f"std must be above 0, got {std!r}")
+    if (np.abs(means) > _MOST_MEAN).any() or (stds > _MOST_MEAN).any():
+        raise InvalidInputError(
+            f"mean and std are of images in 0..1, and look like grey levels: mean={mean!r}, std={std!r}; divide both "
+            "by 255"
+        )
+    return read[0], read[1]
+
+
+_MOST_MEAN: Final = 2.0
+"""Statistics beyond it are not of images in 0..1."""
+
+
+def _numbers(given: Any) -> Any:
+    """Return a number as a float, a row of them as a list, and None of anything else."""
+    if is_number(given):
+        return float(given) if np.isfinite(given) else None
+    try:
+        array = np.asarray(on_host(given), dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+    if array.size == 0 or array.size != max(array.shape, default=1) or not np.isfinite(array).all():
+        return None
+    return array.reshape(-1).tolist()
+
+
+def _checked_autocast(torch: Any, autocast: Any) -> Any:
+    """Return torch's dtype of a word, or None.
+
+    Raises:
+        InvalidInputError: It names no half precision.
+    """
+    names = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+    if autocast is None or any(autocast is each for each in names.values()):
+        return autocast
+    if isinstance(autocast, str) and autocast in names:
+        return names[autocast]
+    raise InvalidInputError(f"autocast must be None, 'bfloat16' or 'float16', got {autocast!r}")
+
+
+def _told(transform: Transform) -> str:
+    """Return a transform in words: what it shows of itself, such as its settings, or else its name."""
+    kind: Any = type(transform)
+    shows = not hasattr(transform, "__qualname__") and kind.__repr__ is not object.__repr__
+    return " ".join(repr(transform).split()) if shows else name_of(transform)

@@ -103,6 +103,8 @@ def attack(
 ) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
+    # Not kept: who goes on with the run says it again.
+    trust_pickle = words.pop("trust_pickle")
     settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
     fields = [setting.name for setting in optimizer_settings()]
     optimizer = {name: value for name in fields if (value := words.pop(name)) is not None}
@@ -112,4 +114,12 @@ def attack(
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
-        return run_request(request, storage, as_json, trace, fail_above=fail_above, allow_missing=allow_missing)
+        return run_request(
+            request,
+            storage,
+            as_json,
+            trace,
+            trust_pickle=trust_pickle,
+            fail_above=fail_above,
+            allow_missing=allow_missing,
+        )

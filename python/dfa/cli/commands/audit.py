@@ -87,7 +87,7 @@ def audit(
     except ValueError:
         raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
     size = parse_size(words["size"])
-    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+    oracle, channels = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
     screen = Screen(error=True)
     notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
@@ -109,7 +109,9 @@ def audit(
             labels,
             targets=targets,
             normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
-            vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
+            vector_oracle=None
+            if words["vector_model"] is None
+            else load_model(words["vector_model"], device=words["device"], trust_pickle=words["trust_pickle"]),
             rounding=words["rounding"].split(","),
             codec=words["codec"].split(","),
             epsilon=words["epsilon"],

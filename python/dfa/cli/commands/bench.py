@@ -60,7 +60,7 @@ Examples:
 def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     """Measure a model over batch sizes, attack a few images, and project what a run would take."""
     epsilon, size = parse_epsilon(words["epsilon"]), parse_size(words["size"])
-    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+    oracle, channels = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
     for note in source.notes:
         Screen(error=True).say(note)

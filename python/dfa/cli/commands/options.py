@@ -126,9 +126,18 @@ def setting_options(settings: Sequence[Setting], *, unset: bool) -> Callable[[De
     return decorate
 
 
+trust_pickle_option = flag(
+    "--trust-pickle",
+    section=MODEL,
+    is_flag=True,
+    help="Read a MODEL that is a .joblib or another pickle, which runs whatever code is in it.",
+)
+
+
 def model_options(command: Decorated) -> Decorated:
-    """Give a command the flags of `MODEL_SETTINGS`."""
+    """Give a command the flags of `MODEL_SETTINGS`, and that which lets a pickle run."""
     for option in (
+        trust_pickle_option,
         flag(
             "--class-offset",
             section=MODEL,
@@ -143,6 +152,26 @@ def model_options(command: Decorated) -> Decorated:
         flag("--k", section=MODEL, type=int, help="How many classes an answer of top_k shows."),
         flag("--num-classes", section=MODEL, type=int, help="Of a function that answers with top_k, top_1 or label."),
         flag(
+            "--device",
+            section=MODEL,
+            help="Where a torch model runs that is loaded from a file or by its name, such as cuda:0.  [default: the "
+            "CPU]",
+        ),
+        flag(
+            "--model-layout",
+            section=MODEL,
+            type=click.Choice(["NCHW", "NHWC"]),
+            help="Where a torch or ONNX model has its channels.  [default: NCHW, or as an ONNX file tells]",
+        ),
+        flag("--std", section=MODEL, metavar="N,N,...", help="What is left is divided by this, as torch users say it."),
+        flag(
+            "--mean",
+            section=MODEL,
+            metavar="N,N,...",
+            help="Of a torch or ONNX model: subtracted from pixels / 255; one number, or one per channel, such as "
+            "0.485,0.456,0.406.",
+        ),
+        flag(
             "--shows",
             section=MODEL,
             type=click.Choice(["top_k", "top_1", "label"]),
@@ -152,7 +181,7 @@ def model_options(command: Decorated) -> Decorated:
             "--returns",
             section=MODEL,
             type=click.Choice([kind.value for kind in ScoreKind]),
-            help="What the model answers.  [default: probabilities]",
+            help="What the model answers.  [default: probabilities; logits, of a torch model]",
         ),
     ):
         command = option(command)

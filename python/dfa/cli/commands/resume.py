@@ -9,7 +9,13 @@ import click
 
 import dfa
 from dfa.cli.commands.flags import Command, flag
-from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
+from dfa.cli.commands.options import (
+    allow_missing_option,
+    fail_above_option,
+    json_option,
+    trust_option,
+    trust_pickle_option,
+)
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.import_guard import no_imports_from
@@ -35,11 +41,18 @@ Examples:
 @flag("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
 @flag("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
+@trust_pickle_option
 @fail_above_option
 @allow_missing_option
 @json_option
 def resume(
-    run: Path, trust: bool, fail_above: float | None, allow_missing: float | None, as_json: bool, **words: str | None
+    run: Path,
+    trust: bool,
+    trust_pickle: bool,
+    fail_above: float | None,
+    allow_missing: float | None,
+    as_json: bool,
+    **words: str | None,
 ) -> int:
     """Go on with a run that was cut short, from its last checkpoint.
 
@@ -56,8 +69,15 @@ def resume(
             request = name_again(request, run, given, trust=trust)
         else:
             trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
+            trust_pickle = True  # whatever the folder names was just trusted
         # More files than the run has images are another run's, however many a word of the folder finds.
         most = parse_config(read_run_json(run).config).num_images
         return run_request(
-            request, storage, as_json, most_images=most, fail_above=fail_above, allow_missing=allow_missing
+            request,
+            storage,
+            as_json,
+            trust_pickle=trust_pickle,
+            most_images=most,
+            fail_above=fail_above,
+            allow_missing=allow_missing,
         )

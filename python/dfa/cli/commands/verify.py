@@ -63,11 +63,11 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         request = _request_of(run)
         trust_folder(request, run, "verify", ("model", "preprocess"), trust=trust)
         settings = {name: words[name] or getattr(request, name) for name in MODEL_SETTINGS}
-        oracle, _ = open_oracle(request.model, **settings)
+        oracle, _ = open_oracle(request.model, **settings, trust_pickle=True)
     else:
         named = {"model": model, "preprocess": words["preprocess"]}
         refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
-        oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+        oracle, _ = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
         saved = read_run(run)
         if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
             print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)

@@ -37,6 +37,15 @@ _PHRASES: Final = (
 _ERROR_OF_OTHERS: Final = re.compile(r": [\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b")
 """Where the words of somebody else begin, which stay as they are."""
 
+_OF_THE_MODEL: Final = (
+    (re.compile(r"\blayout(?=, of what the (?:module|model) takes,)|(?<=takes no )layout\b"), "--model-layout"),
+    (re.compile(r"\blayout=(?:'(\w+)')?(?= if that is what it takes)"), r"--model-layout \1"),
+    (re.compile(r"device='([^']*)'(?=; move it)"), r"--device \1"),
+    (re.compile(r", or a transform= that makes its input"), ""),
+    (re.compile(r"resize the images, pass (?=--model-layout)"), "--size HxW resizes image files, or pass "),
+)
+"""What is said of a model, also after the words of its framework; other layouts are of images and of vectors."""
+
 _OTHER_SIZE: Final = re.compile(r"(takes (?:inputs|images) of shape \((\d+), (\d+), \d+\)[^;]*); resi.*", re.DOTALL)
 _RESIZED: Final = (
     r"\1; --size \2x\3 resizes image files, --channels makes them grey or rgb, and a --preprocess function of yours "
@@ -48,6 +57,7 @@ _WORD: Final = re.compile(
     (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | [^\s=]*/\S* )  # quoted, code, or a path
     | (?<![\w./=-]) (?P<argument>[a-z]\w*) =
       (?: (?P<value>'[^'\n]*'|True|False|None|[A-Z]\b|\d[\d.]*) | (?=[\s,;.)]|$) )
+    | (?<=takes[ ]no[ ]) (?P<refused>[a-z_]+)
     | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=(?:[ ]\([^()]*\))?[ ]must[ ])
     | (?<![\w./=-]) (?P<name>[a-z]+(?:_[a-z]+)+) (?![\w(=/:]|\.\w)
     """,
@@ -64,6 +74,8 @@ def in_options(message: str, command: click.Command | None) -> str:
     """
     if command is None:
         return message
+    for pattern, words in _OF_THE_MODEL:
+        message = pattern.sub(words, message)
     border = _ERROR_OF_OTHERS.search(message)
     ours, others = (message, "") if border is None else (message[: border.start()], message[border.start() :])
     for phrase, words in _PHRASES:
@@ -74,7 +86,7 @@ def in_options(message: str, command: click.Command | None) -> str:
 
 
 def _translated(found: re.Match[str], options: Mapping[str, click.Option]) -> str:
-    name = found["argument"] or found["subject"] or found["name"]
+    name = found["argument"] or found["refused"] or found["subject"] or found["name"]
     option = options.get(_RENAMED.get(name, name)) if name else None
     if option is None:
         return found[0]

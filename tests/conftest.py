@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from unittest import mock
 
 import pytest
 
@@ -48,6 +52,26 @@ def data(request: pytest.FixtureRequest) -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; pass --data")
     return folder
+
+
+def _itself(function: object) -> object:
+    return function
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """The package torchvision, also where it was built for CUDA and torch for CPUs.
+
+    Its own compiled operators cannot be loaded there, and its import fails where it describes them. Of classifiers and
+    their transforms nothing needs them.
+    """
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    if importlib.util.find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    if torch.version.cuda is not None:
+        return importlib.import_module("torchvision")
+    with mock.patch("torch.library.register_fake", return_value=_itself):
+        return importlib.import_module("torchvision")
 
 
 @pytest.fixture(scope="session")

@@ -131,20 +131,13 @@ def test_what_cannot_be_asked_is_refused(model, message):
         as_oracle(model)
 
 
-def test_a_torch_module_is_refused_with_advice():
-    module = type("Module", (), {"__module__": "torch.nn.modules.module", "__call__": half})
-    net = type("Net", (module,), {"__module__": "mine"})
-    with pytest.raises(InvalidInputError, match="wrap it in a function"):
-        as_oracle(net())
-
-
-@pytest.mark.parametrize("returns", ["probs", "Logits", 1, None])
+@pytest.mark.parametrize("returns", ["probs", "Logits", 1])
 def test_returns_must_name_a_kind_of_score(returns):
     with pytest.raises(InvalidInputError, match="returns must be one of 'probabilities', 'logits'"):
         as_oracle(half, returns=returns)
 
 
-@pytest.mark.parametrize("tolerance", [-1e-9, float("nan"), float("inf"), "1e-3", None])
+@pytest.mark.parametrize("tolerance", [-1e-9, float("nan"), float("inf"), "1e-3"])
 def test_tolerance_must_be_a_distance(tolerance):
     with pytest.raises(InvalidInputError, match="tolerance must be a finite number"):
         as_oracle(half, tolerance=tolerance)

@@ -71,7 +71,7 @@ def test_only_what_shows_everything_can_be_made_to_show_less():
 
 def test_an_oracle_refuses_the_number_of_classes_that_it_would_ignore():
     for arguments in ({"num_classes": 10}, {"k": 1}):
-        with pytest.raises(InvalidInputError, match="num_classes and k on the CallableOracle itself"):
+        with pytest.raises(InvalidInputError, match=f"set {next(iter(arguments))} on the CallableOracle itself"):
             dfa.as_oracle(dfa.as_oracle(CLASSIFIER), **arguments)
 
 

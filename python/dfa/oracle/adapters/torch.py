@@ -11,8 +11,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import is_number
 from dfa.errors import DfaError, InvalidInputError, RandomAnswersWarning, told
+from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
 from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
 from dfa.oracle.adapters.torch_files import load_program, module_of
 from dfa.oracle.adapters.torch_modules import (
@@ -22,6 +22,7 @@ from dfa.oracle.adapters.torch_modules import (
     import_torch,
     refuse_training,
     rows_of,
+    scores_in,
 )
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -32,7 +33,7 @@ from dfa.oracle.base import (
     descends_from,
     name_of,
 )
-from dfa.oracle.raw import array_of, described, on_host
+from dfa.oracle.raw import array_of, on_host
 from dfa.types import Images
 
 Transform: TypeAlias = Callable[[Any], Any]
@@ -128,10 +129,8 @@ class TorchOracle(Oracle):
                 "transform must be a function of a uint8 batch, and comes instead of mean and std, got "
                 f"{transform!r}, mean={mean!r}, std={std!r}"
             )
-        if isinstance(transform, self._torch.nn.Module):
-            refuse_training(transform)
         self._module = module
-        self._mean, self._std = _checked_statistics(mean, std)
+        self._mean, self._std = checked_statistics(mean, std)
         self._layout = layout
         self._transform = transform
         self._output = output
@@ -150,8 +149,12 @@ class TorchOracle(Oracle):
         self._autocast = _checked_autocast(self._torch, autocast)
         # Exported programs often take one number of rows only.
         chosen = checked_static_batch(static_batch)
+        if chosen is False and compile is not False:
+            raise InvalidInputError("compile needs static_batch, since each new number of rows is compiled anew")
         self._static_batch = rows_of(module) or True if chosen is True else chosen
-        self._forward = self._asked if compile is False else self._compiled(compile)
+        self._forward = (
+            self._asked if compile is False else self._torch.compile(self._asked, **_checked_compile(compile))
+        )
         self._compile = compile
         self._rows: int | None = None
         self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
@@ -176,7 +179,7 @@ class TorchOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
         if self._ready_for == (shape, rows):
             return
-        self._check_channels(shape)
+        check_channels((self._mean, self._std), shape[-1])
         self._rows = rows
         if rows is not None:
             is_pinned = self._device.type == "cuda"
@@ -239,7 +242,7 @@ class TorchOracle(Oracle):
 
     def _asked(self, batch: Any) -> Any:
         """Return the scores of a batch on the device: what is compiled."""
-        return self._scores_in(self._module(self._normalised(batch)))
+        return scores_in(self._torch, self._module(self._normalised(batch)), self._output, self.name)
 
     def _normalised(self, batch: Any) -> Any:
         torch = self._torch
@@ -253,52 +256,6 @@ class TorchOracle(Oracle):
         if self._statistics is not None:
             values = values.sub_(self._statistics[0]).div_(self._statistics[1])
         return values.to(self._dtype)
-
-    def _scores_in(self, answer: Any) -> Any:
-        """Return the tensor of scores that is in what the module returned."""
-        found, output = answer, self._output
-        if callable(output):
-            found = output(answer)
-        elif output is not None:
-            try:
-                is_attribute = isinstance(output, str) and not isinstance(answer, Mapping)
-                found = getattr(answer, str(output)) if is_attribute else answer[output]
-            except (AttributeError, LookupError, TypeError) as error:
-                raise InvalidInputError(
-                    f"the module {self.name!r} gives {described(answer)}, without {output!r}"
-                ) from error
-        elif not isinstance(answer, self._torch.Tensor):
-            found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
-        if not isinstance(found, self._torch.Tensor):
-            raise InvalidInputError(
-                f"a module must give one tensor of scores, or something with `logits`, and {self.name!r} gives "
-                f"{described(answer)}; say where they are: output='name', output=0, or output=a function of it"
-            )
-        return found
-
-    def _compiled(self, compile: bool | str | Mapping[str, Any]) -> Callable[[Any], Any]:
-        if self._static_batch is False:
-            raise InvalidInputError("compile needs static_batch, since each new number of rows is compiled anew")
-        if compile is True:
-            settings: dict[str, Any] = {}
-        elif isinstance(compile, str):
-            settings = {"mode": compile}
-        elif isinstance(compile, Mapping):
-            settings = dict(compile)
-        else:
-            raise InvalidInputError(
-                f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
-            )
-        compiled: Callable[[Any], Any] = self._torch.compile(self._asked, **({"dynamic": False} | settings))
-        return compiled
-
-    def _check_channels(self, shape: tuple[int, ...]) -> None:
-        """Refuse a mean and std for another number of channels."""
-        for given in (self._mean, self._std):
-            if isinstance(given, list) and len(given) != shape[-1]:
-                raise InvalidInputError(
-                    f"mean and std must be one number, or one per channel, {shape[-1]} of these images, got {given}"
-                )
 
     def _look(self, shape: tuple[int, int, int]) -> None:
         """Ask about noise, twice."""
@@ -338,49 +295,6 @@ class TorchOracle(Oracle):
         )
 
 
-def _checked_statistics(mean: Any, std: Any) -> tuple[Any, Any]:
-    """Return mean and std as floats or lists of floats, or None twice.
-
-    Raises:
-        InvalidInputError: One comes without the other, or they are no numbers, or in grey levels.
-    """
-    if (mean is None) != (std is None):
-        raise InvalidInputError(f"mean and std go together, got mean={mean!r} and std={std!r}")
-    if mean is None:
-        return None, None
-    read = [_numbers(given) for given in (mean, std)]
-    if any(each is None for each in read):
-        raise InvalidInputError(
-            f"mean and std must be one finite number, or one per channel, got mean={mean!r} and std={std!r}"
-        )
-    means, stds = np.array(read[0]), np.array(read[1])
-    if (stds <= 0).any():
-        raise InvalidInputError(f"std must be above 0, got {std!r}")
-    if (np.abs(means) > _MOST_MEAN).any() or (stds > _MOST_MEAN).any():
-        raise InvalidInputError(
-            f"mean and std are of images in 0..1, and look like grey levels: mean={mean!r}, std={std!r}; divide both "
-            "by 255"
-        )
-    return read[0], read[1]
-
-
-_MOST_MEAN: Final = 2.0
-"""Statistics beyond it are not of images in 0..1."""
-
-
-def _numbers(given: Any) -> Any:
-    """Return a number as a float, a row of them as a list, and None of anything else."""
-    if is_number(given):
-        return float(given) if np.isfinite(given) else None
-    try:
-        array = np.asarray(on_host(given), dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
-    if array.size == 0 or array.size != max(array.shape, default=1) or not np.isfinite(array).all():
-        return None
-    return array.reshape(-1).tolist()
-
-
 def _checked_autocast(torch: Any, autocast: Any) -> Any:
     """Return torch's dtype of a word, or None.
 
@@ -393,6 +307,23 @@ def _checked_autocast(torch: Any, autocast: Any) -> Any:
     if isinstance(autocast, str) and autocast in names:
         return names[autocast]
     raise InvalidInputError(f"autocast must be None, 'bfloat16' or 'float16', got {autocast!r}")
+
+
+def _checked_compile(compile: bool | str | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of torch.compile.
+
+    Raises:
+        InvalidInputError: It is none of what `TorchOracle` takes.
+    """
+    if compile is True:
+        return {"dynamic": False}
+    if isinstance(compile, str):
+        return {"dynamic": False, "mode": compile}
+    if isinstance(compile, Mapping):
+        return {"dynamic": False} | dict(compile)
+    raise InvalidInputError(
+        f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
+    )
 
 
 def _told(transform: Transform) -> str:

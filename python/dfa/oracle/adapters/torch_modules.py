@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError, MissingDependencyError
 from dfa.extras import how_to_install
+from dfa.oracle.raw import described
 
 _SHOWN: Final = 3
 
@@ -74,6 +75,37 @@ def dtype_of(module: Any, default: Any) -> Any:
     return next((tensor.dtype for _, tensor in _tensors(module) if tensor.is_floating_point()), default)
 
 
+def scores_in(torch: Any, answer: Any, output: Callable[[Any], Any] | str | int | None, name: str) -> Any:
+    """Return the tensor of scores that is in what a module returned.
+
+    Args:
+        torch: The module torch.
+        answer: What it returned.
+        output: As of `TorchOracle`.
+        name: What messages call it.
+
+    Raises:
+        InvalidInputError: There is none.
+    """
+    found = answer
+    if callable(output):
+        found = output(answer)
+    elif output is not None:
+        try:
+            is_attribute = isinstance(output, str) and not isinstance(answer, Mapping)
+            found = getattr(answer, str(output)) if is_attribute else answer[output]
+        except (AttributeError, LookupError, TypeError) as error:
+            raise InvalidInputError(f"the module {name!r} gives {described(answer)}, without {output!r}") from error
+    elif not isinstance(answer, torch.Tensor):
+        found = answer.get("logits") if isinstance(answer, Mapping) else getattr(answer, "logits", None)
+    if not isinstance(found, torch.Tensor):
+        raise InvalidInputError(
+            f"a module must give one tensor of scores, or something with `logits`, and {name!r} gives "
+            f"{described(answer)}; say where they are: output='name', output=0, or output=a function of it"
+        )
+    return found
+
+
 def digest_of(module: Any) -> str | None:
     """Return the SHA-256 of a module's parameters and buffers in their order, or None if it has none."""
     digest = hashlib.sha256()
@@ -91,8 +123,9 @@ def rows_of(module: Any) -> int | None:
     Args:
         module: Any module.
     """
-    graph = getattr(module, "graph", None)
-    for node in getattr(graph, "nodes", ()):
+    nodes = getattr(getattr(module, "graph", None), "nodes", ())
+    # A TorchScript module's are a method, and tell nothing.
+    for node in () if callable(nodes) else nodes:
         value = node.meta.get("val") if node.op == "placeholder" else None
         if value is not None:
             size = value.shape[0] if value.dim() else None

@@ -75,6 +75,10 @@ OPTIONAL = {
     "eagerpy",
     "art",
     "torchattacks",
+    "timm",
+    "torchvision",
+    "safetensors",
+    "joblib",
 }
 
 

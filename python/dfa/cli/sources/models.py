@@ -187,6 +187,8 @@ def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
     """
     if "class_offset" in given and kind != "tflite":
         raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
+    if ("mean" in given) != ("std" in given):
+        raise InvalidInputError("--mean and --std go together; give both, or neither")
     if kind not in _TAKES:
         return
     called, taken = _TAKES[kind]

@@ -43,6 +43,10 @@ _OF_THE_MODEL: Final = (
     (re.compile(r"\blayout=(?:'(\w+)')?(?= if that is what it takes)"), r"--model-layout \1"),
     (re.compile(r"device='([^']*)'(?=; move it)"), r"--device \1"),
     (re.compile(r", or a transform= that makes its input"), ""),
+    (
+        re.compile(r"(is made for images of shape \((\d+), (\d+), \d+\).*); resize them, or pass dfa\.as_oracle.*"),
+        r"\1; --size \2x\3 resizes image files",
+    ),
     (re.compile(r"resize the images, pass (?=--model-layout)"), "--size HxW resizes image files, or pass "),
 )
 """What is said of a model, also after the words of its framework; other layouts are of images and of vectors."""

@@ -273,7 +273,7 @@ def test_a_keras_model_answers_for_vectors_too():
     assert np.array_equal(of_plain.class_vector, report.class_vector)
 
 
-def test_a_torch_module_answers_for_vectors_in_eval_mode():
+def test_a_torch_module_in_eval_mode_answers_for_vectors():
     torch = pytest.importorskip("torch")
 
     class Module(torch.nn.Module):
@@ -289,10 +289,13 @@ def test_a_torch_module_answers_for_vectors_in_eval_mode():
 
     module = Module()
     vectors = torch.tensor(np.moveaxis(VECTORS, -1, 1), requires_grad=True)
+    with pytest.raises(InvalidInputError, match=r"call model\.eval"):
+        dfa.audit(None, ORIGINALS, vectors, vector_oracle=module, normalizer=dfa.Affine(layout="NCHW"))
+    assert module.training
+    module.eval()
     report = dfa.audit(None, ORIGINALS, vectors, vector_oracle=module, normalizer=dfa.Affine(layout="NCHW"))
     assert (report.summary().vectors, report.summary().files) == (9, 3)
     assert set(module.modes) == {(False, False)}
-    assert module.training
 
 
 def test_records_table_pandas_and_picture(tmp_path):

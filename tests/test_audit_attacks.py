@@ -187,16 +187,16 @@ def test_an_art_estimator_must_say_its_range():
 
 def test_torchattacks():
     torchattacks = library("torchattacks")
-    report = dfa.audit_attack(torchattacks.PGD(Linear(), eps=25 / 255), ORACLE, IMAGES, LABELS, epsilon=25)
+    report = dfa.audit_attack(torchattacks.PGD(Linear().eval(), eps=25 / 255), ORACLE, IMAGES, LABELS, epsilon=25)
     check(report, epsilon=25)
-    report = dfa.audit_attack(torchattacks.DeepFool(Linear()), None, IMAGES, LABELS, batch_size=5)
+    report = dfa.audit_attack(torchattacks.DeepFool(Linear().eval()), None, IMAGES, LABELS, batch_size=5)
     check(report)
     assert report.summary().SR == 1
 
 
 def test_torchattacks_normalization_and_targets(capsys):
     torchattacks = library("torchattacks")
-    attack = torchattacks.PGD(Linear(standardised=True), eps=80 / 255, alpha=20 / 255)
+    attack = torchattacks.PGD(Linear(standardised=True).eval(), eps=80 / 255, alpha=20 / 255)
     attack.set_normalization_used(mean=[0.5] * 3, std=[0.25] * 3)
     attack.set_mode_targeted_by_label(quiet=True)
     report = dfa.audit_attack(attack, ORACLE, IMAGES, LABELS, targets=TARGETS)
@@ -214,7 +214,7 @@ def test_other_objects_are_refused():
         dfa.audit_attack(object(), ORACLE, IMAGES, LABELS)
     torchattacks = library("torchattacks")
     with pytest.raises(InvalidInputError, match="model goes with a Foolbox attack"):
-        dfa.audit_attack(torchattacks.FGSM(Linear()), ORACLE, IMAGES, LABELS, model=Linear())
+        dfa.audit_attack(torchattacks.FGSM(Linear().eval()), ORACLE, IMAGES, LABELS, model=Linear())
 
 
 def test_a_wrong_oracle_shows_at_once():
@@ -222,4 +222,4 @@ def test_a_wrong_oracle_shows_at_once():
     torchattacks = library("torchattacks")
     other = dfa.as_oracle(lambda images: -classifier(images), returns="logits")
     with pytest.raises(InvalidInputError, match="must agree with the oracle about clean images"):
-        dfa.audit_attack(torchattacks.FGSM(Linear()), other, IMAGES, LABELS)
+        dfa.audit_attack(torchattacks.FGSM(Linear().eval()), other, IMAGES, LABELS)

@@ -6,6 +6,7 @@ import doctest
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import dfa
@@ -35,3 +36,19 @@ def test_every_file_that_the_readme_links_to_exists() -> None:
 
 def test_the_readme_has_no_blank_to_fill_in() -> None:
     assert "@@" not in README.read_text()
+
+
+@pytest.mark.parametrize("page", [README, README.parent / "docs" / "models.md"], ids=["README", "models"])
+def test_the_five_lines_of_a_torch_user_run(page: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
+    networks = pytest.importorskip("torch_networks", reason="torch is not installed", exc_type=ImportError)
+    (lines,) = (
+        block for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL) if "load_my_model" in block
+    )
+    with np.load(data / "cifar10_correct500.npz") as file:
+        images, labels = file["images"][:5], file["labels"][:5]
+    model = networks.resnet20(data)
+    monkeypatch.chdir(tmp_path)
+    names = {"dfa": dfa, "load_my_model": lambda: model, "images": images, "labels": labels}
+    exec(lines, names)
+    assert names["result"].summary().attacked == 5
+    assert names["result"].summary().TSR > 0.5

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.auditing.normalizers import AnyNormalizer, Vectors, checked_vectors
 from dfa.errors import InvalidInputError
 from dfa.oracle import KerasOracle, Oracle, ScoreKind, as_oracle
+from dfa.oracle.adapters.torch_modules import device_of, dtype_of, import_torch, refuse_training
 from dfa.oracle.base import descends_from, name_of
 from dfa.oracle.raw import array_of, real
 from dfa.types import Images
@@ -74,12 +75,12 @@ def as_vector_oracle(model: Any) -> VectorOracle:
     """Return the vector oracle that `model` stands for.
 
     Args:
-        model: A `VectorOracle`; a torch module, asked without gradients, in eval mode and on its own device; a Keras
+        model: A `VectorOracle`; a torch module in eval mode, asked without gradients and on its own device; a Keras
             model that takes vectors; or any function from float vectors (n, ...) to scores (n, K), such as the
             `predict` of an ART classifier.
 
     Raises:
-        InvalidInputError: It is none of these.
+        InvalidInputError: It is none of these, or a torch module with a part in training mode.
     """
     if isinstance(model, VectorOracle):
         return model
@@ -107,20 +108,15 @@ def _of_keras(oracle: KerasOracle) -> Callable[[Any], Any]:
 
 
 def _of_torch(module: Any) -> Callable[[Any], Any]:
-    def ask(vectors: Vectors) -> Any:
-        import torch
+    refuse_training(module)
 
-        parameter = next(module.parameters(), None)
+    def ask(vectors: Vectors) -> Any:
+        torch = import_torch()
         batch = torch.tensor(vectors)
-        if parameter is not None:
-            batch = batch.to(device=parameter.device, dtype=parameter.dtype)
-        was_training = module.training
-        module.eval()
-        try:
-            with torch.no_grad():
-                return module(batch)
-        finally:
-            module.train(was_training)
+        # A module without parameters is given the precision that the vectors came in.
+        batch = batch.to(device=device_of(torch, module, None), dtype=dtype_of(module, batch.dtype))
+        with torch.inference_mode():
+            return module(batch)
 
     return ask
 

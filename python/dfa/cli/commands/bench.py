@@ -31,6 +31,7 @@ from dfa.cli.sources.spaces import parse_epsilon
     epilog=f"""\b
 Examples:
   dfa bench model.keras photos/ --epsilon 8 --number 10000
+  dfa bench timm:resnet50 photos/ --size 224x224 --device cuda
   dfa bench mymodule:classify images.npz --trace pilot.json   # open in chrome://tracing or ui.perfetto.dev
 
 {EXIT_STATUS}""",

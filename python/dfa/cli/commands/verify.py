@@ -30,6 +30,7 @@ from dfa.search.confirmation import Confirmation
     epilog=f"""\b
 Examples:
   dfa verify runs/first --model model.keras   # loads what you name
+  dfa verify runs/first --model net.pt --mean 0.5 --std 0.25   # asked as in the run
   dfa verify runs/first                       # asks before it loads the model that the folder names
   dfa verify runs/first --trust               # loads it; in a script
 

@@ -274,7 +274,7 @@ class TorchOracle(Oracle):
                 "images; output=a function can reshape them (of one output p per image: "
                 "torch.stack([1 - p, p], 1), p of shape (n,); of one logit z: torch.stack([0 * z, z], 1))"
             )
-        if not np.array_equal(first, again):
+        if first.tobytes() != again.tobytes():
             warnings.warn(
                 f"the module {self.name!r} answers otherwise when it is asked again about the same images, so that a "
                 "success may be luck; if it is meant to be random, pass confirmations= to dfa.run, such as "

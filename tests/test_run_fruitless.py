@@ -49,6 +49,11 @@ def test_a_folder_that_was_there_stays_with_what_is_the_users(tmp_path):
     assert attack(CLASSIFIER, tmp_path, resume=False).success.any()
 
 
+def test_a_folder_that_was_there_stays_empty(tmp_path):
+    fail(logits, tmp_path, resume=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_the_run_made_stays_with_what_somebody_else_put_there(tmp_path):
     folder = tmp_path / "run"
 

@@ -171,6 +171,7 @@ def test_files_in_grey_become_what_the_statistics_are_of(here, capsys, script):
         (["model.keras", "--mean", "0.5", "--std", "1"], "goes with --returns, --preprocess, not with --mean, --std"),
         (["model.tflite", "--device", "cpu"], "--class-offset, not with --device"),
         (["timm:resnet10t", "--mean", "0.5", "--std", "1"], "knows its mean and std, and goes with"),
+        (["model.py:os"], "MODEL must be an Oracle, a Keras model, a torch module"),
         (["nets:net", "--device", "meta"], "--device meta"),
     ],
 )
@@ -203,6 +204,15 @@ def test_other_commands_ask_a_torch_model_too(here, capsys, script):
     status, out, err = dfa_says(capsys, "audit", script, "images.npy", "vectors.npy", *words)
     assert status == 0, err
     assert json.loads(out)["audits"]
+
+
+def test_a_file_that_is_asked_about_images_is_no_model_of_vectors(here, capsys):
+    np.save("images.npy", IMAGES)
+    np.save("vectors.npy", IMAGES / 255)
+    (here / "net.tflite").write_bytes(b"")
+    words = ("model.py:classify", "images.npy", "vectors.npy", "--vector-model", "net.tflite")
+    status, _, err = dfa_says(capsys, "audit", *words)
+    assert (status, "--vector-model must be a Keras or a torch model" in err) == (2, True), err
 
 
 def test_a_model_in_the_run_folder_is_not_loaded(here, capsys, script):

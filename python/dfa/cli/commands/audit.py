@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,7 @@ def audit(
             labels,
             targets=targets,
             normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
-            vector_oracle=None
-            if words["vector_model"] is None
-            else load_model(words["vector_model"], device=words["device"], trust_pickle=words["trust_pickle"]),
+            vector_oracle=_vector_model(words),
             rounding=words["rounding"].split(","),
             codec=words["codec"].split(","),
             epsilon=words["epsilon"],
@@ -133,3 +132,21 @@ def audit(
     else:
         Screen().say(report)
     return status
+
+
+def _vector_model(words: Mapping[str, Any]) -> Any:
+    """Return the model of vectors that words name, or None where they name none.
+
+    Raises:
+        InvalidInputError: It is no such model.
+    """
+    word = words["vector_model"]
+    if word is None:
+        return None
+    model = load_model(word, device=words["device"], trust_pickle=words["trust_pickle"])
+    if isinstance(model, Path):
+        raise InvalidInputError(
+            f"--vector-model must be a Keras or a torch model, or module:attribute for a function of vectors, and "
+            f"{word} is asked about images alone"
+        )
+    return model

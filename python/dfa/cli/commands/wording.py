@@ -25,6 +25,7 @@ _PHRASES: Final = (
     (" (what was to be saved is still in memory, and can be saved again)", ""),
     ("resume=True", "dfa resume RUN"),
     ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),
+    ("as_oracle needs ", "MODEL must be "),
     ("must be None or ", "must be "),
     ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
     (" (unless None)", ""),

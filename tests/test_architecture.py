@@ -35,6 +35,7 @@ ROOMS = [
 ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "files", "originals"), "ground") | {
     "": "face",
     "api": "face",
+    "testing": "face",
     "demo": "cli",
 }
 
@@ -64,7 +65,9 @@ OPTIONAL = {
     "tensorflow",
     "ai_edge_litert",
     "torch",
+    "onnxruntime",
     "jax",
+    "flax",
     "pandas",
     "sklearn",
     "click",

@@ -42,6 +42,8 @@ from dfa.auditing import (
 )
 from dfa.errors import (
     BudgetExceededError,
+    ChanceAccuracyWarning,
+    ContractError,
     DfaError,
     Interrupted,
     InvalidInputError,
@@ -55,6 +57,7 @@ from dfa.errors import (
     StoreError,
 )
 from dfa.oracle import (
+    JaxOracle,
     OneByOne,
     Oracle,
     TfliteOracle,
@@ -91,13 +94,16 @@ __all__ = [
     "AuditReport",
     "AuditSummary",
     "BudgetExceededError",
+    "ChanceAccuracyWarning",
     "Codec",
     "Confirmation",
+    "ContractError",
     "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "JaxOracle",
     "Lighting",
     "LinfBall",
     "MissingDependencyError",

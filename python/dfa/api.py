@@ -122,6 +122,8 @@ def run(
             `.result` likewise.
 
     Warns:
+        ChanceAccuracyWarning: The oracle agrees with no more `labels` of the first images, 20 at least, than guessing
+            would, as a model that is fed wrongly does; where warnings are errors it carries `.result`.
         MostSkippedWarning: More than half of the images were skipped; it shows labels and answers, and where warnings
             are errors it carries `.result`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dfa.oracle.adapters.jax import JaxOracle
 from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.tflite import TfliteOracle
 from dfa.oracle.adapters.torch import TorchOracle
@@ -14,6 +15,7 @@ from dfa.oracle.restricted import RestrictedOracle
 
 __all__ = [
     "CallableOracle",
+    "JaxOracle",
     "KerasOracle",
     "OneByOne",
     "Oracle",

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
+from dfa.oracle.adapters.jax import JaxOracle
+from dfa.oracle.adapters.jax_models import is_flax, is_jitted
 from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.adapters.tflite import TfliteOracle
@@ -90,7 +92,7 @@ def as_oracle(
     # A class is callable too, but calling it makes a model instead of asking one.
     if isinstance(model, type):
         raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
-    called, adapter = _adapter_of(model)
+    called, adapter = _adapter_of(model, shows_all=num_classes is None)
     takes = inspect.signature(adapter).parameters
     for name in given:
         if name not in takes:
@@ -103,8 +105,13 @@ def as_oracle(
     return oracle
 
 
-def _adapter_of(model: Any) -> tuple[str, type[Oracle]]:
-    """Return what messages call a model of this kind, and the class of its oracle."""
+def _adapter_of(model: Any, *, shows_all: bool) -> tuple[str, type[Oracle]]:
+    """Return what messages call a model of this kind, and the class of its oracle.
+
+    Args:
+        model: The model.
+        shows_all: Whether nothing was declared that only answers of less than all classes need.
+    """
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
     if descends_from(model, "keras", "Model"):
         return "a Keras model", KerasOracle
@@ -117,6 +124,8 @@ def _adapter_of(model: Any) -> tuple[str, type[Oracle]]:
         return "a torch program", TorchOracle
     if suffix == ".tflite":
         return "a .tflite file", TfliteOracle
+    if is_flax(model) or (is_jitted(model) and shows_all):
+        return "a JAX model", JaxOracle
     if callable(model):
         return "a function", CallableOracle
     raise InvalidInputError(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dfa
 from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
@@ -19,7 +19,15 @@ from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
 from dfa.engine.inputs import OTHER_SHAPE
-from dfa.errors import MostSkippedWarning, ObjectiveError, OracleError, SpaceError, StoreError
+from dfa.errors import (
+    ChanceAccuracyWarning,
+    MostSkippedWarning,
+    ObjectiveError,
+    OracleError,
+    RandomAnswersWarning,
+    SpaceError,
+    StoreError,
+)
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
@@ -113,8 +121,12 @@ def run_request(
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
-    with watch as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
+
+    def tell(warning: str) -> None:
+        notes.append(warning)
+        screen.say(warning)
+
+    with watch as progress, _telling_warnings(tell):
         result = dfa.run(
             oracle,
             source.images,
@@ -169,6 +181,27 @@ def run_request(
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
     return status
+
+
+@contextlib.contextmanager
+def _telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
+    """Let what dfa warns of be told in the words of the command line; other warnings are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told at the end, with the files' names
+        warnings.simplefilter("always", ChanceAccuracyWarning)
+        warnings.simplefilter("always", RandomAnswersWarning)
+        show = warnings.showwarning
+
+        def show_or_tell(message: Warning | str, *place: Any, **more: Any) -> None:
+            if isinstance(message, ChanceAccuracyWarning):
+                tell(f"{message.evidence}; look at {LIKELY_CAUSES}")
+            elif isinstance(message, RandomAnswersWarning):
+                tell(str(message))
+            else:
+                show(message, *place, **more)
+
+        warnings.showwarning = show_or_tell
+        yield
 
 
 def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:

@@ -179,6 +179,7 @@ class TorchOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
         if self._ready_for == (shape, rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         check_channels((self._mean, self._std), shape[-1])
         self._rows = rows
         if rows is not None:

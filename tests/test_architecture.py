@@ -64,6 +64,7 @@ OPTIONAL = {
     "tensorflow",
     "ai_edge_litert",
     "torch",
+    "onnxruntime",
     "jax",
     "pandas",
     "sklearn",

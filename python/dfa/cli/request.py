@@ -42,6 +42,7 @@ class Request:
         confirmations: K or K/N.
         mean: Of a torch or ONNX model, numbers with commas between them.
         std: Likewise.
+        value_range: Of an .onnx file, likewise: what 0 and 255 become.
         model_layout: Where such a model has its channels.
         device: Where it runs.
         class_offset: Of a .tflite file.
@@ -80,6 +81,7 @@ class Request:
     class_names: str | None = None
     mean: str | None = None
     std: str | None = None
+    value_range: str | None = None
     model_layout: str | None = None
     device: str | None = None
 

@@ -46,7 +46,7 @@ Examples:
 def app() -> None:
     """Adversarial 8-bit images by querying alone.
 
-    MODEL is a file (.keras, .tflite, or a torch program: .pt, .ts, .pt2), timm:NAME or torchvision:NAME (with
+    MODEL is a file (.keras, .tflite, .onnx, or a torch program: .pt, .ts, .pt2), timm:NAME or torchvision:NAME (with
     their weights, or with @FILE.safetensors behind), or module:attribute (or file.py:attribute) for what there is of a
     model in Python: a torch module, a Keras model, any function from uint8 images (n, H, W, C) to scores (n, K), a
     dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder, a glob, or a .npy or .npz file.

@@ -40,6 +40,7 @@ Examples:
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
   dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
+  dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std
   dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper

@@ -154,14 +154,21 @@ def model_options(command: Decorated) -> Decorated:
         flag(
             "--device",
             section=MODEL,
-            help="Where a torch model runs that is loaded from a file or by its name, such as cuda:0.  [default: the "
-            "CPU]",
+            help="Where a torch or ONNX model runs that is loaded from a file or by its name, such as cuda:0.  "
+            "[default: the CPU]",
         ),
         flag(
             "--model-layout",
             section=MODEL,
             type=click.Choice(["NCHW", "NHWC"]),
             help="Where a torch or ONNX model has its channels.  [default: NCHW, or as an ONNX file tells]",
+        ),
+        flag(
+            "--value-range",
+            section=MODEL,
+            metavar="LOW,HIGH",
+            help="Of an .onnx file, instead of --mean and --std: what black and white become, such as 0,255 where the "
+            "model takes pixels as they are, or 0,1 or -1,1.",
         ),
         flag("--std", section=MODEL, metavar="N,N,...", help="What is left is divided by this, as torch users say it."),
         flag(

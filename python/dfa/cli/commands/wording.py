@@ -12,6 +12,7 @@ import click
 _RENAMED: Final = {
     "interval": "checkpoint",
     "layout": "image_layout",
+    "providers": "device",
     "store": "out",
     "targets": "target",
     "vector_oracle": "vector_model",
@@ -26,6 +27,7 @@ _PHRASES: Final = (
     ("resume=True", "dfa resume RUN"),
     ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),
     ("as_oracle needs ", "MODEL must be "),
+    ("leave providers out", "leave --device out"),
     ("must be None or ", "must be "),
     ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
     (" (unless None)", ""),
@@ -39,9 +41,13 @@ _PHRASES: Final = (
 _ERROR_OF_OTHERS: Final = re.compile(r": [\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b")
 """Where the words of somebody else begin, which stay as they are."""
 
+_NUMBERS: Final = re.compile(r"\b(mean|std|value_range)=[\[(]([-\d., ]+)[\])]")
+
 _OF_THE_MODEL: Final = (
     (re.compile(r"\blayout(?=, of what the (?:module|model) takes,)|(?<=takes no )layout\b"), "--model-layout"),
     (re.compile(r"\blayout=(?:'(\w+)')?(?= if that is what it takes)"), r"--model-layout \1"),
+    (re.compile(r"pass layout='NCHW' or layout='NHWC'"), "pass --model-layout NCHW or NHWC"),
+    (re.compile(r"(--value-range 0,1) or \(-1, 1\)"), r"\1 or -1,1"),
     (re.compile(r"device='([^']*)'(?=; move it)"), r"--device \1"),
     (re.compile(r", or a transform= that makes its input"), ""),
     (
@@ -80,6 +86,7 @@ def in_options(message: str, command: click.Command | None) -> str:
     """
     if command is None:
         return message
+    message = _NUMBERS.sub(lambda row: f"--{row[1].replace('_', '-')} {row[2].replace(' ', '')}", message)
     for pattern, words in _OF_THE_MODEL:
         message = pattern.sub(words, message)
     border = _ERROR_OF_OTHERS.search(message)

@@ -21,12 +21,14 @@ from dfa.oracle import (
     from_timm,
     from_torchvision,
 )
+from dfa.oracle.adapters.onnx import OnnxOracle
 from dfa.oracle.adapters.torch_files import load_program
 
 MODEL_SETTINGS: Final = (
     "returns",
     "mean",
     "std",
+    "value_range",
     "model_layout",
     "device",
     "preprocess",
@@ -41,6 +43,10 @@ _TAKES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "keras": ("a Keras file", ("returns", "preprocess")),
     "tflite": ("a .tflite file", ("returns", "preprocess", "class_offset")),
     "torch": ("a torch file", ("returns", "mean", "std", "model_layout", "device")),
+    "onnx": (
+        "an .onnx file",
+        ("returns", "mean", "std", "value_range", "model_layout", "device", "preprocess"),
+    ),
     "timm": ("a model of timm, which knows its mean and std", ("returns", "device")),
     "torchvision": ("a model of torchvision, whose weights know its transforms", ("returns", "device")),
 }
@@ -88,6 +94,7 @@ def open_oracle(
     returns: str | None,
     mean: str | None,
     std: str | None,
+    value_range: str | None,
     model_layout: str | None,
     device: str | None,
     preprocess: str | None,
@@ -104,6 +111,7 @@ def open_oracle(
         returns: What it answers; None for what models of its kind mostly do.
         mean: Numbers with commas between them, of images in 0..1, which are subtracted.
         std: Likewise; what is left is divided by them.
+        value_range: Of an .onnx file: two numbers with a comma between them, what 0 and 255 become.
         model_layout: "NCHW" or "NHWC", of what it takes.
         device: Where it runs.
         preprocess: module:attribute of a function that goes before it.
@@ -124,6 +132,7 @@ def open_oracle(
         "returns": returns,
         "mean": _numbers("--mean", mean),
         "std": _numbers("--std", std),
+        "value_range": _numbers("--value-range", value_range),
         "model_layout": model_layout,
         "device": device,
         "preprocess": preprocess,
@@ -151,6 +160,10 @@ def open_oracle(
         oracle = TfliteOracle(loaded, **given)
     elif kind == "torch":
         oracle = TorchOracle(loaded, name=Path(model).name, **given)
+    elif kind == "onnx":
+        if "device" in given:
+            given["providers"] = _providers(given.pop("device"))
+        oracle = OnnxOracle(loaded, **given)
     elif kind == "timm":
         oracle = from_timm(loaded, **given)
     elif kind == "torchvision":
@@ -185,8 +198,9 @@ def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: One does not.
     """
-    if "class_offset" in given and kind != "tflite":
-        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
+    for name, needed in (("class_offset", "tflite"), ("value_range", "onnx")):
+        if name in given and kind != needed:
+            raise InvalidInputError(f"{_flag(name)} is for .{needed} files, and {model} is none")
     if ("mean" in given) != ("std" in given):
         raise InvalidInputError("--mean and --std go together; give both, or neither")
     if kind not in _TAKES:
@@ -235,6 +249,15 @@ def _on(module: Any, device: str | None) -> Any:
         return module.to(device)
     except Exception as error:  # torch raises many kinds, by what is missing
         raise InvalidInputError(f"--device must be one that torch has here, got {device!r}: {told(error)}") from error
+
+
+def _providers(device: str) -> list[Any] | None:
+    """Return the execution providers of ONNX Runtime that a device stands for: cpu, cuda, cuda:1, or one's own name."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return None
+    name = kind if kind.endswith("ExecutionProvider") else f"{kind.upper()}ExecutionProvider"
+    return [(name, {"device_id": number})] if number else [name]
 
 
 def _channels_of(kind: str, model: Any, oracle: Oracle, given: Mapping[str, Any]) -> int | None:

@@ -80,6 +80,10 @@ OPTIONAL = {
     "art",
     "torchattacks",
     "datasets",
+    "timm",
+    "torchvision",
+    "safetensors",
+    "joblib",
 }
 
 

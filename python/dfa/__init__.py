@@ -60,6 +60,7 @@ from dfa.errors import (
 from dfa.oracle import (
     JaxOracle,
     OneByOne,
+    OnnxOracle,
     Oracle,
     TfliteOracle,
     TorchOracle,
@@ -113,6 +114,7 @@ __all__ = [
     "Objective",
     "ObjectiveError",
     "OneByOne",
+    "OnnxOracle",
     "Oracle",
     "OracleError",
     "PartialAnswer",

@@ -40,6 +40,11 @@ class Request:
         channels: Of image files.
         size: HxW.
         confirmations: K or K/N.
+        mean: Of a torch or ONNX model, numbers with commas between them.
+        std: Likewise.
+        value_range: Of an .onnx file, likewise: what 0 and 255 become.
+        model_layout: Where such a model has its channels.
+        device: Where it runs.
         class_offset: Of a .tflite file.
         num_classes: Of a function whose answers do not tell.
         k: How many classes are shown.
@@ -74,6 +79,11 @@ class Request:
     space: str | None = None
     image_layout: str | None = None
     class_names: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    value_range: str | None = None
+    model_layout: str | None = None
+    device: str | None = None
 
     @classmethod
     def of_run(cls, folder: Path) -> Request:

@@ -58,7 +58,7 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
-        if error.result is not None and _stamp(folder / RUN) != before:
+        if error.result is not None and _stamp(folder / RUN) not in (None, before):
             error.args = (f"{error}; then go on with: {command}",)
         raise
 
@@ -78,6 +78,7 @@ def run_request(
     as_json: bool,
     trace: Path | None = None,
     *,
+    trust_pickle: bool = False,
     most_images: int | None = None,
     fail_above: float | None,
     allow_missing: float | None,
@@ -89,6 +90,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        trust_pickle: Whether a model that is a pickle may be read.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
@@ -103,7 +105,8 @@ def run_request(
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
-    oracle, channels = open_oracle(request.model, **{name: getattr(request, name) for name in MODEL_SETTINGS})
+    asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
+    oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
     size = parse_size(request.size)
     class_names = read_class_names(request.class_names)
     source = open_images(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -111,7 +112,7 @@ def open_oracle(
         returns: What it answers; None for what models of its kind mostly do.
         mean: Numbers with commas between them, of images in 0..1, which are subtracted.
         std: Likewise; what is left is divided by them.
-        value_range: Of an .onnx file: two numbers with a comma between them, what 0 and 255 become.
+        value_range: Of an .onnx file or an estimator: two numbers with a comma between them, what 0 and 255 become.
         model_layout: "NCHW" or "NHWC", of what it takes.
         device: Where it runs.
         preprocess: module:attribute of a function that goes before it.
@@ -169,6 +170,8 @@ def open_oracle(
     elif kind == "torchvision":
         oracle = from_torchvision(loaded, weights, **given)
     else:
+        if "value_range" in set(given) - set(inspect.signature(as_oracle).parameters):
+            raise InvalidInputError(f"--value-range is for .onnx files, and {model} is none")
         oracle = as_oracle(loaded, **given)
     channels = _channels_of(kind, loaded, oracle, given)
     if shows is not None:
@@ -198,9 +201,8 @@ def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: One does not.
     """
-    for name, needed in (("class_offset", "tflite"), ("value_range", "onnx")):
-        if name in given and kind != needed:
-            raise InvalidInputError(f"{_flag(name)} is for .{needed} files, and {model} is none")
+    if "class_offset" in given and kind != "tflite":
+        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
     if ("mean" in given) != ("std" in given):
         raise InvalidInputError("--mean and --std go together; give both, or neither")
     if kind not in _TAKES:

@@ -25,6 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
+from dfa import data
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -59,6 +60,7 @@ from dfa.errors import (
 from dfa.oracle import (
     JaxOracle,
     OneByOne,
+    OnnxOracle,
     Oracle,
     TfliteOracle,
     TorchOracle,
@@ -112,6 +114,7 @@ __all__ = [
     "Objective",
     "ObjectiveError",
     "OneByOne",
+    "OnnxOracle",
     "Oracle",
     "OracleError",
     "PartialAnswer",
@@ -142,6 +145,7 @@ __all__ = [
     "as_oracle",
     "audit",
     "audit_attack",
+    "data",
     "from_timm",
     "from_torchvision",
     "from_transformers",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dfa
-from dfa.cli.sources.images import Channels
+from dfa.data.image_files import Channels
 from dfa.errors import StoreError
 from dfa.runs.folder import RUN
 from dfa.runs.saved_run import read_run_json
@@ -30,7 +30,7 @@ class Request:
     Attributes:
         model: MODEL.
         images: IMAGES.
-        labels: A table or array of class ids.
+        labels: A table or array of class ids; or "folders", where IMAGES has a folder for each class.
         target: rank:J, class:ID, or a table.
         epsilon: Grey levels, or an array file; None for 10, or of a space without one.
         objective: Name of the degree, None for the optimizer's own.
@@ -51,7 +51,7 @@ class Request:
         shows: What of the model's answers is shown; None for all.
         space: The search space; None for the ball.
         class_names: A file of them, one a line; or None.
-        image_layout: "NHWC" where images look like (C, H, W) and are not; else None.
+        image_layout: "NCHW" where the images are (C, H, W), "NHWC" where they look like that and are not; else None.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.

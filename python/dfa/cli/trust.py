@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from dfa.cli.request import Request
 from dfa.cli.sources.hubs import hub_of, weights_in
+from dfa.cli.sources.images import FOLDERS
 from dfa.cli.sources.models import MODEL_SETTINGS
 from dfa.cli.sources.objects import lies_in
 from dfa.cli.sources.spaces import is_object
@@ -132,7 +133,8 @@ def _tables_of(request: Request) -> dict[str, str]:
     """Return the words of a request that are files of data, images apart, by name."""
     words = {name: getattr(request, name) for name in ("labels", "class_names", "target", "epsilon")}
     always = ("labels", "class_names")
-    return {name: word for name, word in words.items() if word and (name in always or word.endswith(_ARRAYS))}
+    files = {name: word for name, word in words.items() if word and (name in always or word.endswith(_ARRAYS))}
+    return {name: word for name, word in files.items() if (name, word) != ("labels", FOLDERS)}
 
 
 def _refuse_wide_glob(images: str, folder: Path) -> None:

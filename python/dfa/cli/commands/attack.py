@@ -38,6 +38,7 @@ from dfa.space import core_spaces
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack model.keras photos/ --labels folders --class-names names.txt   # photos/cat/1.jpg, photos/dog/2.jpg, ...
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
   dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
   dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std
@@ -50,6 +51,7 @@ Examples:
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
+Of --labels folders too; without --class-names the folders have ids in the order of their names, as in torchvision.
 
 {EXIT_STATUS}""",
 )
@@ -62,7 +64,12 @@ labels.csv has a header and the columns file,label (or index,label). Labels are 
     help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
-@flag("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
+@flag(
+    "--labels",
+    metavar="FILE",
+    help="Class ids, or the word folders where IMAGES has a folder for each class; an image that the model gets wrong "
+    "is then skipped.",
+)
 @target_option
 @class_names_option
 @setting_options(run_settings(), unset=False)

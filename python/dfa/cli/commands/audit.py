@@ -45,7 +45,7 @@ VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 @click.argument("images")
 @click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @flag("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
-@flag("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
+@flag("--labels", metavar="FILE", help="Class ids, or the word folders; else the model's own answers.")
 @target_option
 @class_names_option
 @flag("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
@@ -89,16 +89,24 @@ def audit(
         raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
     size = parse_size(words["size"])
     oracle, channels = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
-    source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    class_names = read_class_names(words["class_names"])
+    source = open_images(
+        images,
+        labels=words["labels"],
+        class_names=class_names,
+        channels=words["channels"],
+        size=size,
+        wanted=channels,
+    )
     screen = Screen(error=True)
     notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
-    class_names = read_class_names(words["class_names"])
-    labels = (
-        None
-        if words["labels"] is None
-        else read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
-    )
-    targets = parse_target(words["target"], source.names, class_names, notes)
+    if source.folders is not None:
+        labels = source.folders.labels
+    elif words["labels"] is not None:
+        labels = read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
+    else:
+        labels = None
+    targets = parse_target(words["target"], source.names, class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     with warnings.catch_warnings():

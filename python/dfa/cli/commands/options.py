@@ -225,8 +225,8 @@ class_names_option = flag(
 image_layout_option = flag(
     "--image-layout",
     section=IMAGES,
-    type=click.Choice(["NHWC"]),
-    help="Take an array as it is, although its channels seem to come first.",
+    type=click.Choice(["NCHW", "NHWC"]),
+    help="Of an array: NCHW where channels come first; NHWC to take it as it is, although they seem to.",
 )
 json_option = flag("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
 fail_above_option = flag("--fail-above", type=Rate(), metavar="RATE", help="Exit 1 above this TSR, 0..1.")

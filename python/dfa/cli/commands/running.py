@@ -14,10 +14,11 @@ from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
+from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
+from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
@@ -107,17 +108,25 @@ def run_request(
     asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
     oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
     size = parse_size(request.size)
-    source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
+    class_names = read_class_names(request.class_names)
+    source = open_images(
+        request.images,
+        labels=request.labels,
+        class_names=class_names,
+        channels=request.channels,
+        size=size,
+        wanted=channels,
+        most=most_images,
+    )
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    class_names = read_class_names(request.class_names)
     labels = (
         None
-        if request.labels is None
+        if request.labels is None or source.folders is not None
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
-    targets = parse_target(request.target, source.names, class_names, notes)
+    targets = parse_target(request.target, source.names, class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -129,7 +138,7 @@ def run_request(
     with watch as progress, _telling_warnings(tell):
         result = dfa.run(
             oracle,
-            source.images,
+            source.images if source.folders is None else source.folders,
             labels,
             targets=targets,
             space=space,

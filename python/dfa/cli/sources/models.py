@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
 from dfa.oracle import (
+    OnnxOracle,
     Oracle,
     RestrictedOracle,
     ScoreKind,
@@ -22,7 +22,6 @@ from dfa.oracle import (
     from_timm,
     from_torchvision,
 )
-from dfa.oracle.adapters.onnx import OnnxOracle
 from dfa.oracle.adapters.torch_files import load_program
 
 MODEL_SETTINGS: Final = (
@@ -170,8 +169,6 @@ def open_oracle(
     elif kind == "torchvision":
         oracle = from_torchvision(loaded, weights, **given)
     else:
-        if "value_range" in set(given) - set(inspect.signature(as_oracle).parameters):
-            raise InvalidInputError(f"--value-range is for .onnx files, and {model} is none")
         oracle = as_oracle(loaded, **given)
     channels = _channels_of(kind, loaded, oracle, given)
     if shows is not None:

@@ -7,13 +7,14 @@ import json
 import numpy as np
 import pytest
 
+import dfa
+
 pytest.importorskip("click")
 pytest.importorskip("rich")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
 from command_line import dfa_says
-from dfa.oracle.adapters.onnx import OnnxOracle
 from onnx_models import classifier
 from test_cli_models import attacked, refused
 
@@ -27,7 +28,7 @@ def model(here):
 def classes(path, result, **settings):
     held = result.images.held()
     images = np.stack([result.images[index] for index in held])
-    oracle = OnnxOracle(path, **settings)
+    oracle = dfa.OnnxOracle(path, **settings)
     found = oracle.scores(images).argmax(axis=1).tolist()
     return found == [result.records[index].class_after for index in held]
 
@@ -79,8 +80,8 @@ def test_what_does_not_go_together_is_named(here, capsys, model, words, messages
     assert not (here / "never").exists()
 
 
-def test_a_value_range_is_of_onnx_files_alone(here, capsys):
-    assert "--value-range is for .onnx files" in refused(capsys, "model.py:classify", "--value-range", "0,1")
+def test_a_function_has_no_value_range(here, capsys):
+    assert "a function takes no --value-range" in refused(capsys, "model.py:classify", "--value-range", "0,1")
 
 
 def test_how_the_model_is_asked_is_part_of_the_run(here, capsys, model):

@@ -127,3 +127,18 @@ def test_a_pickle_that_cannot_be_read_is_told_of(here, capsys):
     (here / "broken.joblib").write_bytes(b"no pickle")
     status, _, err = dfa_says(capsys, "attack", "broken.joblib", "photos", "--trust-pickle", "--out", "run")
     assert (status, "joblib cannot load 'broken.joblib'" in err) == (2, True), err
+
+
+def test_an_estimator_is_attacked(here, capsys):
+    pytest.importorskip("dfa.oracle.adapters.scikit_learn")
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    flat = IMAGES.reshape(len(IMAGES), -1) / 255
+    joblib.dump(linear_model.LogisticRegression().fit(flat, np.arange(len(IMAGES)) % 3), here / "estimator.joblib")
+    words = ("estimator.joblib", "photos", "--value-range", "0,1", "--trust-pickle", *FAST, "--out", "run")
+    status, _, err = dfa_says(capsys, "attack", *words)
+    assert status == 0, err
+    result = dfa.Result.load("run")
+    assert result.success.any()
+    assert result.config["oracle"]["kind"] == "sklearn"
+    status, out, err = dfa_says(capsys, "verify", "run", "--trust", "--json")
+    assert (status, json.loads(out)["images"]) == (0, result.success.sum()), err

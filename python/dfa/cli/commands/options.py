@@ -167,8 +167,8 @@ def model_options(command: Decorated) -> Decorated:
             "--value-range",
             section=MODEL,
             metavar="LOW,HIGH",
-            help="Of an .onnx file, instead of --mean and --std: what black and white become, such as 0,255 where the "
-            "model takes pixels as they are, or 0,1 or -1,1.",
+            help="Of an .onnx file, instead of --mean and --std, or of an estimator of scikit-learn: what black and "
+            "white become, such as 0,255 where it takes pixels as they are, or 0,1 or -1,1.",
         ),
         flag("--std", section=MODEL, metavar="N,N,...", help="What is left is divided by this, as torch users say it."),
         flag(

@@ -12,6 +12,7 @@ from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
 from dfa.oracle import (
+    OnnxOracle,
     Oracle,
     RestrictedOracle,
     ScoreKind,
@@ -21,7 +22,6 @@ from dfa.oracle import (
     from_timm,
     from_torchvision,
 )
-from dfa.oracle.adapters.onnx import OnnxOracle
 from dfa.oracle.adapters.torch_files import load_program
 
 MODEL_SETTINGS: Final = (
@@ -111,7 +111,7 @@ def open_oracle(
         returns: What it answers; None for what models of its kind mostly do.
         mean: Numbers with commas between them, of images in 0..1, which are subtracted.
         std: Likewise; what is left is divided by them.
-        value_range: Of an .onnx file: two numbers with a comma between them, what 0 and 255 become.
+        value_range: Of an .onnx file or an estimator: two numbers with a comma between them, what 0 and 255 become.
         model_layout: "NCHW" or "NHWC", of what it takes.
         device: Where it runs.
         preprocess: module:attribute of a function that goes before it.
@@ -198,9 +198,8 @@ def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
     Raises:
         InvalidInputError: One does not.
     """
-    for name, needed in (("class_offset", "tflite"), ("value_range", "onnx")):
-        if name in given and kind != needed:
-            raise InvalidInputError(f"{_flag(name)} is for .{needed} files, and {model} is none")
+    if "class_offset" in given and kind != "tflite":
+        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
     if ("mean" in given) != ("std" in given):
         raise InvalidInputError("--mean and --std go together; give both, or neither")
     if kind not in _TAKES:

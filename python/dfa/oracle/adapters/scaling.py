@@ -20,6 +20,12 @@ HOW_TO_SCALE: Final = (
 )
 """The ways to say what a model takes, for messages that ask for one."""
 
+HOW_TO_SCALE_ARRAYS: Final = (
+    "value_range=(0, 255) for grey levels as they are, value_range=(0, 1) for images / 255, or preprocess=, a function "
+    "from float32 grey levels to what it was fitted on"
+)
+"""Likewise of models that know no channels."""
+
 
 @dataclass(frozen=True)
 class Scaling:

@@ -65,6 +65,7 @@ OPTIONAL = {
     "tensorflow",
     "ai_edge_litert",
     "torch",
+    "onnxruntime",
     "jax",
     "flax",
     "pandas",

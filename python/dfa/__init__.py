@@ -59,6 +59,7 @@ from dfa.errors import (
 from dfa.oracle import (
     JaxOracle,
     OneByOne,
+    OnnxOracle,
     Oracle,
     TfliteOracle,
     TorchOracle,
@@ -112,6 +113,7 @@ __all__ = [
     "Objective",
     "ObjectiveError",
     "OneByOne",
+    "OnnxOracle",
     "Oracle",
     "OracleError",
     "PartialAnswer",

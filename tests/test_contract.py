@@ -43,6 +43,14 @@ def jax_model():
     return dfa.JaxOracle(lambda weights, inputs: inputs.reshape(len(inputs), -1) @ weights, weights)
 
 
+def onnx(folder):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    from onnx_models import classifier
+
+    return dfa.OnnxOracle(classifier(folder / "model.onnx", ["n", *SHAPE]), value_range=(0, 1))
+
+
 def tflite(folder):
     tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     path = folder / "model.tflite"
@@ -64,6 +72,7 @@ ORACLES = {
     "label only": (lambda folder: dfa.label_only(CLASSIFIER, num_classes=10), 0),
     "torch": (lambda folder: dfa.TorchOracle(torch_module()), 0),
     "jax": (lambda folder: jax_model(), 0),
+    "onnx": (onnx, 0),
     "keras": (lambda folder: KerasOracle(keras_model()), 1e-6),
     "tflite": (tflite, 0),
 }

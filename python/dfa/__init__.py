@@ -25,6 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
+from dfa import data
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -144,6 +145,7 @@ __all__ = [
     "as_oracle",
     "audit",
     "audit_attack",
+    "data",
     "from_timm",
     "from_torchvision",
     "from_transformers",

@@ -171,7 +171,7 @@ class Feed:
         # What a randomised oracle says on average is what it is attacked for.
         scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
         check_label_range(self._plan.labels, scores.shape[1])
-        check_class_names(self._plan.class_names, scores.shape[1])
+        check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
         goals = resolve_targets(self._plan.targets, scores, indices)
         classes = predicted(scores)
         if not self._plan.optimizer.archive:

@@ -136,7 +136,7 @@ def _adapter_of(model: Any, *, shows_all: bool) -> tuple[str, type[Oracle]]:
     if callable(model):
         return "a function", CallableOracle
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a model of torch, Keras or flax, the path of a .pt, .pt2, .onnx or .tflite file, or "
+        "as_oracle needs an Oracle, a model of torch, Keras or flax, the path of a .pt, .onnx or .tflite file, or "
         "a function from uint8 images (n, H, W, C) to scores (n, K), got "
         f"{f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )

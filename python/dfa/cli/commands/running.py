@@ -14,10 +14,11 @@ from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
+from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
+from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
@@ -57,7 +58,7 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
-        if error.result is not None and _stamp(folder / RUN) != before:
+        if error.result is not None and _stamp(folder / RUN) not in (None, before):
             error.args = (f"{error}; then go on with: {command}",)
         raise
 
@@ -77,6 +78,7 @@ def run_request(
     as_json: bool,
     trace: Path | None = None,
     *,
+    trust_pickle: bool = False,
     most_images: int | None = None,
     fail_above: float | None,
     allow_missing: float | None,
@@ -88,6 +90,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        trust_pickle: Whether a model that is a pickle may be read.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
@@ -102,19 +105,28 @@ def run_request(
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
-    oracle, channels = open_oracle(request.model, **{name: getattr(request, name) for name in MODEL_SETTINGS})
+    asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
+    oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
     size = parse_size(request.size)
-    source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
+    class_names = read_class_names(request.class_names)
+    source = open_images(
+        request.images,
+        labels=request.labels,
+        class_names=class_names,
+        channels=request.channels,
+        size=size,
+        wanted=channels,
+        most=most_images,
+    )
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    class_names = read_class_names(request.class_names)
     labels = (
         None
-        if request.labels is None
+        if request.labels is None or source.folders is not None
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
-    targets = parse_target(request.target, source.names, class_names, notes)
+    targets = parse_target(request.target, source.names, class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -126,7 +138,7 @@ def run_request(
     with watch as progress, _telling_warnings(tell):
         result = dfa.run(
             oracle,
-            source.images,
+            source.images if source.folders is None else source.folders,
             labels,
             targets=targets,
             space=space,

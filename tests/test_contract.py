@@ -43,6 +43,14 @@ def jax_model():
     return dfa.JaxOracle(lambda weights, inputs: inputs.reshape(len(inputs), -1) @ weights, weights)
 
 
+def onnx(folder):
+    for package in ("onnx", "onnxruntime"):
+        pytest.importorskip(package, reason=f"{package} is not installed")
+    from onnx_models import classifier
+
+    return dfa.OnnxOracle(classifier(folder / "model.onnx", ["n", *SHAPE]), value_range=(0, 1))
+
+
 def tflite(folder):
     tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     path = folder / "model.tflite"
@@ -64,6 +72,7 @@ ORACLES = {
     "label only": (lambda folder: dfa.label_only(CLASSIFIER, num_classes=10), 0),
     "torch": (lambda folder: dfa.TorchOracle(torch_module()), 0),
     "jax": (lambda folder: jax_model(), 0),
+    "onnx": (onnx, 0),
     "keras": (lambda folder: KerasOracle(keras_model()), 1e-6),
     "tflite": (tflite, 0),
 }
@@ -216,6 +225,11 @@ BROKEN = {
         {"order", "batch"},
         "images backwards must be those",
     ),
+    "by the ends of a batch": (
+        lambda: broken(scores=rowwise(lambda rows: rows if len(rows) < 4 else rows + ENDS)),
+        {"order", "batch"},
+        "images in another order must be those",
+    ),
     "other bits of another size": (
         lambda: broken(scores=rounded_by_size),
         {"batch"},
@@ -231,6 +245,11 @@ BROKEN = {
         lambda: broken(scores=lambda self, x: (x.__setitem__((0, 0), x[0, 0]), CLASSIFIER(x))[1]),
         {"input"},
         "read-only",
+    ),
+    "another answer where it may not write": (
+        lambda: broken(scores=lambda self, x: CLASSIFIER(x if x.flags.writeable else x // 2)),
+        {"input"},
+        "a batch that may not be written to must be those",
     ),
     "remembers others": (lambda: broken(scores=after_others()), {"state", "prepare"}, "after other ones"),
     "one memory": (lambda: broken(scores=in_one_memory()), {"memory"}, "changed when the next"),
@@ -261,6 +280,7 @@ BROKEN = {
     ),
 }
 TICKS = iter(range(1000))
+ENDS = np.outer([1, 0, 0, 1], [1e-6, -1e-6] + [0] * 8)
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dfa.errors import OracleError
+from dfa.oracle.gate import Purpose
+from dfa.oracle.raw import BFLOAT16
 from dfa.search.objectives import predicted
 from shown import ask, gate_to
 
@@ -127,3 +129,49 @@ def test_torch_tensors_may_make_a_pair():
 
     answer = (Tensor([1, 2]), Tensor([0.6, 0.5]))
     assert predicted(ask(gate_to(answer, "top_1", num_classes=4))).tolist() == [1, 2]
+
+
+def softmax(rows, num_classes, dtype, seed=0):
+    """Probabilities of so many classes, made in a dtype, their sum taken in turn as some frameworks do."""
+    z = np.random.default_rng(seed).normal(0, 2, (rows, num_classes)).astype(dtype)
+    likely = np.exp(z - z.max(axis=1, keepdims=True))
+    return likely / np.cumsum(likely, axis=1, dtype=dtype)[:, -1:]
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 1_000, 20_000])
+@pytest.mark.parametrize("number", [1, 4])
+def test_probabilities_that_are_declared_logits_are_told_by_their_sums(num_classes, number):
+    for answer in (
+        softmax(number, num_classes, np.float32),
+        softmax(number, num_classes, np.float64),
+    ):
+        with pytest.raises(OracleError, match="looks like probabilities"):
+            gate_to(answer, "logits").ask(*rows(number))
+
+
+@pytest.mark.parametrize("num_classes", [2, 10, 1_000])
+def test_probabilities_in_half_precision_are_told_as_well(num_classes):
+    exact = softmax(4, num_classes, np.float64)
+    for answer in (exact.astype(np.float16), bfloat16(exact)):
+        with pytest.raises(OracleError, match="looks like probabilities"):
+            gate_to(answer, "logits").ask(*rows(4))
+
+
+def test_logits_of_few_images_that_sum_to_nearly_1_are_no_probabilities():
+    """Two logits within [0, 1] come to a sum as near to 1 as half precision is rounded by chance, once in a while."""
+    near = np.array([[0.25, 0.752]])
+    nearly = bfloat16(np.array([[0.25, 0.76]]))
+    for answer in (near, near.astype(np.float32), near.astype(np.float16), nearly):
+        assert len(gate_to(answer, "logits").ask(*rows(1))) == 1
+    gate_to(np.repeat(near, 4, axis=0), "logits").ask(*rows(4))
+    for answer in (near.astype(np.float16), nearly):
+        with pytest.raises(OracleError, match="looks like probabilities"):
+            gate_to(np.repeat(answer, 4, axis=0), "logits").ask(*rows(4))
+
+
+def rows(number):
+    return np.zeros((number, 2, 2, 1), np.uint8), np.arange(number), Purpose.ATTACK
+
+
+def bfloat16(values):
+    return (values.astype(np.float32).view(np.uint32) >> 16).astype("<u2").view(BFLOAT16)

@@ -41,6 +41,7 @@ def coverage(monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
+@pytest.mark.filterwarnings("ignore::dfa.ChanceAccuracyWarning")
 def test_no_more_than_the_interval_is_ever_uncovered(tmp_path, coverage):
     # Many images are skipped, whose clean predictions come one after the other.
     labels = np.where(np.arange(24) < 18, (CLASSIFIER.classes(IMAGES) + 1) % 10, CLASSIFIER.classes(IMAGES))
@@ -60,6 +61,7 @@ def test_by_labels_too_no_more_than_the_interval_is_ever_uncovered(tmp_path, cov
 
 
 @pytest.mark.filterwarnings("ignore::dfa.MostSkippedWarning")
+@pytest.mark.filterwarnings("ignore::dfa.ChanceAccuracyWarning")
 def test_repeated_clean_predictions_too_are_covered(tmp_path, coverage):
     """All images are skipped, so that nothing else is sent."""
     labels = (CLASSIFIER.classes(IMAGES) + 1) % 10

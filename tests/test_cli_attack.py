@@ -53,13 +53,14 @@ def test_the_command_is_the_python_interface(here, capsys):
 
 def test_every_setting_has_its_flag_with_its_own_default_and_words(capsys):
     from dfa.cli.commands.app import app
+    from dfa.cli.commands.flags import written
 
     options = {name: option for option in app.commands["attack"].params for name in option.opts}
     for field in dataclasses.fields(dfa.Racos):
         if field.name != "objective":
             option = options[f"--{field.name.replace('_', '-')}"]
             assert option.default is None
-            assert str(field.default) in option.help or field.default is None
+            assert written(field.default) in option.help or field.default is None
     for name in ("max_queries", "max_seconds", "batch_size", "seed", "threads"):
         assert options[f"--{name.replace('_', '-')}"].default == inspect.signature(dfa.run).parameters[name].default
     assert "Budget per image" in options["--max-queries"].help

@@ -197,3 +197,16 @@ def test_a_name_that_the_terminal_cannot_show_is_no_failure(here, capsys):
     )
     assert done.returncode == 0, done.stderr
     assert "Kept in \\u0436\\u03bb" in done.stdout
+
+
+@pytest.mark.parametrize("words", [("--out", "run"), ()])
+def test_a_first_try_that_fails_is_followed_by_a_second(here, capsys, words):
+    """With the same folder and no --overwrite, since nothing in it was of use."""
+    base = ("attack", "model.py:logits", "photos", *FAST, *words)
+    status, _, err = dfa_says(capsys, *base)
+    assert (status, "pass --returns logits" in err, "go on with" in err) == (3, True, False)
+    assert list(here.glob("run*/*")) == []
+    assert dfa_says(capsys, *base, "--returns", "logits")[0] == 0
+    # A run that is replaced is gone; what replaced it is not to be gone on with either.
+    status, _, err = dfa_says(capsys, *base, *([*words, "--overwrite"] if words else []))
+    assert (status, "go on with" in err) == (3, False)

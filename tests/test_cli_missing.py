@@ -120,7 +120,9 @@ def test_labels_that_are_off_by_one_are_told_of(here, capsys, shift, word):
     assert err.count("has the label") == 3
     assert f"2 has the label {labels[2]} and the answer {classes()[2]}; " in err
     assert f"most answers are the label {word} 1, so the ids seem to be off by one" in err
-    assert "look at --preprocess (does the model take 0..255?), --size and --channels, --labels, and --class-off" in err
+    assert (
+        "look at --preprocess, or --mean and --std (does the model take 0..255?), --size and --channels, --lab" in err
+    )
     assert "Warning" not in err
     assert "off by one" in json.loads(dfa_says(capsys, *words, "--json", "--out", "j")[1])["skips"]
     namespace = {}

@@ -20,7 +20,7 @@ from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says
     ("words", "message"),
     [
         (["nothing.keras", "photos"], "MODEL must be a file that exists"),
-        (["model.py", "photos"], r"must be a .keras or a .tflite file, or module:attribute"),
+        (["model.py", "photos"], r".tflite, .onnx, .pt, .ts or .pt2 file, timm:NAME or torchvision:NAME, or module"),
         (["nothing.tflite", "photos"], "MODEL must be a file that exists"),
         (["model.py:classify", "photos", "--class-offset", "1"], "--class-offset is for .tflite files"),
         (

@@ -15,7 +15,7 @@ pytest.importorskip("rich")
 
 import dfa
 from command_line import dfa_says, go_to_workplace
-from dfa.cli.sources.images import ImageFiles
+from dfa.data.image_files import ImageFiles
 from oracles import random_images
 
 WIDE = np.random.default_rng(0).integers(0, 65_536, (6, 5, 4), dtype=np.uint16)

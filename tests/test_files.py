@@ -19,7 +19,7 @@ pytest.importorskip("rich")
 import dfa
 from command_line import IMAGES, dfa_says
 from dfa.auditing.vectors import read_vectors
-from dfa.cli.sources.arrays import load_array
+from dfa.data.arrays import load_array
 from dfa.files import opened, reading
 from oracles import LinearClassifier, random_images
 

@@ -10,12 +10,16 @@ import pytest
 import dfa
 from dfa.originals import is_channels_first
 from oracles import LazyImages, LinearClassifier, Recorder, random_images
+from outcomes import outcomes
 
 SHAPE = (3, 8, 7)
 IMAGES = random_images(4, SHAPE)
 CLASSIFIER = LinearClassifier(SHAPE)
 VECTORS = IMAGES / 255
-ASKED = r"each image must be of shape \(H, W, C\), and \(3, 8, 7\) looks like \(C, H, W\); pass "
+ASKED = (
+    r"each image must be of shape \(H, W, C\), and \(3, 8, 7\) looks like \(C, H, W\); pass layout='NCHW' if it is, or "
+    r"layout='NHWC' if it is 3 high and has 7 channels"
+)
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (4, 5, 9), (3, 4, 12)])
@@ -31,25 +35,37 @@ def test_shapes_that_may_be_meant_as_they_are(shape):
 
 
 @pytest.mark.parametrize("settings", [{}, {"space": dfa.Pixels(1)}, {"epsilon": 5}])
-def test_a_run_of_channels_first_is_refused_with_the_transpose_that_mends_it(settings):
+def test_a_run_of_channels_first_is_refused_unless_it_is_declared(settings):
     oracle = Recorder(CLASSIFIER)
-    with pytest.raises(dfa.InvalidInputError, match=rf"{ASKED}images\.transpose\(0, 2, 3, 1\), or layout='NHWC'"):
+    with pytest.raises(dfa.InvalidInputError, match=ASKED):
         dfa.run(oracle, IMAGES, progress=False, **settings)
     assert oracle.num_images == 0
-    mended = IMAGES.transpose(0, 2, 3, 1)
-    assert len(dfa.run(LinearClassifier(mended.shape[1:]), mended, max_queries=20, progress=False).records) == 4
+    mended = LinearClassifier((8, 7, 3))
+    declared = dfa.run(mended, IMAGES, layout="NCHW", max_queries=60, progress=False, **settings)
+    turned = dfa.run(mended, IMAGES.transpose(0, 2, 3, 1), max_queries=60, progress=False, **settings)
+    assert outcomes(declared) == outcomes(turned)
+    assert declared.config["shape"] == [8, 7, 3]
 
 
-@pytest.mark.parametrize("sequence", [list, LazyImages], ids=["list", "lazy"])
-def test_a_sequence_of_channels_first_is_refused_with_the_transpose_that_mends_it(sequence):
-    with pytest.raises(dfa.InvalidInputError, match=rf"{ASKED}\[np\.asarray\(image\)\.transpose\(1, 2, 0\) for"):
-        dfa.run(CLASSIFIER, sequence(IMAGES), progress=False)
+def tensor(images):
+    return pytest.importorskip("torch").from_numpy(images)
 
 
-def test_a_tensor_of_channels_first_is_told_of_its_own_word():
-    torch = pytest.importorskip("torch")
-    with pytest.raises(dfa.InvalidInputError, match=rf"{ASKED}images\.permute\(0, 2, 3, 1\)"):
-        dfa.run(CLASSIFIER, torch.from_numpy(IMAGES), progress=False)
+@pytest.mark.parametrize("sequence", [list, LazyImages, tensor])
+def test_a_sequence_of_channels_first_is_refused_unless_it_is_declared(sequence):
+    images = sequence(IMAGES)
+    with pytest.raises(dfa.InvalidInputError, match=ASKED):
+        dfa.run(CLASSIFIER, images, progress=False)
+    classes = LinearClassifier((8, 7, 3)).classes(IMAGES.transpose(0, 2, 3, 1))
+    result = dfa.run(LinearClassifier((8, 7, 3)), images, layout="NCHW", max_queries=20, progress=False)
+    assert [each.class_before for each in result.records] == classes.tolist()
+
+
+def test_a_sequence_that_is_turned_keeps_its_names():
+    images = LazyImages(IMAGES)
+    images.names = ["a", "b", "c", "d"]
+    result = dfa.run(LinearClassifier((8, 7, 3)), images, layout="NCHW", max_queries=20, progress=False)
+    assert [each.source for each in result.records] == ["a", "b", "c", "d"]
 
 
 def test_what_is_wrong_otherwise_too_is_told_of_its_transpose():
@@ -65,14 +81,16 @@ def test_a_caller_may_insist(images):
     assert result.config["shape"] == [3, 8, 7]
 
 
-@pytest.mark.parametrize("layout", ["NCHW", "nhwc", 3, np.array(["NHWC", "NHWC"])])
+@pytest.mark.parametrize("layout", ["CHW", "nhwc", 3, np.array(["NHWC", "NHWC"])])
 def test_another_layout_is_refused(layout):
-    with pytest.raises((dfa.InvalidInputError), match=r"layout must be None or 'NHWC', got"):
+    with pytest.raises((dfa.InvalidInputError), match=r"layout must be None, 'NHWC' or 'NCHW', got"):
         dfa.run(CLASSIFIER, IMAGES, layout=layout, progress=False)
 
 
 def test_other_arrays_have_no_channels():
     space = dfa.Custom([-3] * 7, [3] * 7, lambda rows, x: rows + x[:, None, None, :])
+    with pytest.raises(dfa.InvalidInputError, match="layout='NCHW' is of images"):
+        dfa.run(CLASSIFIER, IMAGES.astype(np.int64), space=space, layout="NCHW", progress=False)
     result = dfa.run(CLASSIFIER, IMAGES.astype(np.int64), space=space, max_queries=20, progress=False)
     assert result.config["shape"] == [3, 8, 7]
 
@@ -85,6 +103,9 @@ def test_an_audit_and_a_repair_ask_for_the_same(function):
     # A PNG holds no seven channels.
     more = {"codec": "none"} if function is dfa.audit else {}
     assert len(function(CLASSIFIER, IMAGES, VECTORS, claimed=claimed, layout="NHWC", **more).records) == 4
+    turned = VECTORS.transpose(0, 2, 3, 1)
+    report = function(LinearClassifier((8, 7, 3)), IMAGES, turned, claimed=claimed, layout="NCHW")
+    assert len(report.records) == 4
 
 
 def test_an_attack_is_not_run_before_its_images_are_looked_at():
@@ -112,8 +133,11 @@ def test_the_command_line_asks_for_the_same(tmp_path, monkeypatch, capsys, comma
     }[command]
     status, _, err = dfa_says(capsys, command, "model.py:classify", file, *more)
     assert status == 2
-    assert "pass images.transpose(0, 2, 3, 1), or --image-layout NHWC if" in err
+    assert "pass --image-layout NCHW if it is, or --image-layout NHWC if" in err
     status, out, err = dfa_says(capsys, command, "model.py:classify", file, *more, "--image-layout", "NHWC", "--json")
     assert (status, json.loads(out)["exit"], err) == (0, 0, "")
     if command == "attack":
         assert dfa_says(capsys, "resume", "run", "--trust", "--json")[0] == 0
+        words = ("--out", "turned", "--max-queries", "60", "--image-layout", "NCHW")
+        assert dfa_says(capsys, command, "model.py:classify", file, *words)[0] == 0
+        assert dfa.Result.load(here / "turned").config["shape"] == [8, 7, 3]

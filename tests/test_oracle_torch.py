@@ -72,7 +72,7 @@ def test_a_transform_gets_uint8_and_its_result_is_given():
 
     def transform(batch):
         seen.append(batch)
-        return batch.float() - 7
+        return (batch.view(len(batch), -1).float() - 7).reshape(batch.shape)
 
     given = last_given(TorchOracle, transform=transform)
     assert seen[-1].dtype == torch.uint8
@@ -166,6 +166,13 @@ def test_on_a_cpu_the_number_of_rows_depends_on_the_images_alone():
     assert sizes == [4, 4, 32, 64]
 
 
+def test_images_of_another_shape_are_looked_at_anew():
+    oracle = as_oracle(small_network())
+    oracle.scores(IMAGES)
+    others = random_images(3, (9, 7, 3))
+    assert np.array_equal(oracle.scores(others), as_oracle(small_network()).scores(others))
+
+
 def test_an_answer_is_not_changed_by_the_next():
     oracle = as_oracle(small_network())
     first = oracle.scores(IMAGES)
@@ -206,11 +213,14 @@ def test_a_module_that_is_put_back_into_training_mode_is_refused_before_the_run(
 
 
 def test_neither_modes_nor_gradients_nor_global_settings_are_changed():
+    modes = []
     module = small_network()
+    module.register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
     before = (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype())
     oracle = as_oracle(module, autocast="bfloat16")
     oracle.scores(IMAGES)
     assert (torch.is_grad_enabled(), torch.get_num_threads(), torch.get_default_dtype()) == before
+    assert set(modes) == {True}
     assert not torch.is_autocast_enabled("cpu")
     assert not any(part.training for part in module.modules())
     assert all(parameter.grad is None for parameter in module.parameters())
@@ -302,6 +312,12 @@ def test_a_random_module_is_told_of_once():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         oracle.prepare(SHAPE, 8)
+
+
+def test_answers_that_are_no_numbers_are_not_called_random():
+    module = Recorder(lambda rows: torch.stack([rows * float("nan"), rows], 1))
+    with pytest.raises(OracleError, match="finite scores; it gave nan"):
+        dfa.run(module, IMAGES, progress=False)
 
 
 def test_probabilities_under_the_name_of_logits_are_refused():

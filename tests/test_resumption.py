@@ -35,6 +35,8 @@ def test_a_run_that_failed_goes_on(tmp_path, whole, num_calls):
     assert_same(result, expected)
     assert_same(dfa.Result.load(tmp_path), expected)
     # Saving asks about every file. A batch is counted before it is sent, also one that the failure then held back.
+    # What failed before it was answered leaves no run to go on with, so another one begins.
+    sent = sent if num_calls else 0
     twice = sent + again.num_images - int(expected.success.sum()) - oracle.num_images
     assert twice <= result.profile.resent <= twice + 4
     assert result.profile.resent <= INTERVAL + 8

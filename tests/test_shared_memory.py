@@ -183,8 +183,8 @@ def test_where_warnings_are_errors_the_result_is_not_lost():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(dfa.MostSkippedWarning) as caught:
-            dfa.run(CLASSIFIER, IMAGES, (CLASSES + 1) % 10, **SETTINGS)
-        assert len(caught.value.result.records) == len(IMAGES)
+            dfa.run(CLASSIFIER, IMAGES[:9], (CLASSES[:9] + 1) % 10, **SETTINGS)
+        assert len(caught.value.result.records) == 9
         vectors = IMAGES / 255.0
         with pytest.raises(dfa.MostSkippedWarning) as caught:
             dfa.audit(CLASSIFIER, IMAGES, vectors, (CLASSES + 1) % 10, claimed=np.ones(len(IMAGES), dtype=bool))

@@ -25,6 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
+from dfa import data
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -42,6 +43,8 @@ from dfa.auditing import (
 )
 from dfa.errors import (
     BudgetExceededError,
+    ChanceAccuracyWarning,
+    ContractError,
     DfaError,
     Interrupted,
     InvalidInputError,
@@ -55,7 +58,9 @@ from dfa.errors import (
     StoreError,
 )
 from dfa.oracle import (
+    JaxOracle,
     OneByOne,
+    OnnxOracle,
     Oracle,
     TfliteOracle,
     TorchOracle,
@@ -91,13 +96,16 @@ __all__ = [
     "AuditReport",
     "AuditSummary",
     "BudgetExceededError",
+    "ChanceAccuracyWarning",
     "Codec",
     "Confirmation",
+    "ContractError",
     "Custom",
     "DfaError",
     "Finding",
     "Interrupted",
     "InvalidInputError",
+    "JaxOracle",
     "Lighting",
     "LinfBall",
     "MissingDependencyError",
@@ -106,6 +114,7 @@ __all__ = [
     "Objective",
     "ObjectiveError",
     "OneByOne",
+    "OnnxOracle",
     "Oracle",
     "OracleError",
     "PartialAnswer",
@@ -136,6 +145,7 @@ __all__ = [
     "as_oracle",
     "audit",
     "audit_attack",
+    "data",
     "from_timm",
     "from_torchvision",
     "from_transformers",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dfa.engine.loop import attack
 from dfa.engine.plan import make_plan
@@ -21,12 +21,12 @@ from dfa.search.goals import Rank
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
 from dfa.space import Space
-from dfa.types import DegreeFunction, ImageSequence
+from dfa.types import DegreeFunction
 
 
 def run(
     oracle: Any,
-    images: ImageSequence | NDArray[Any],
+    images: Any,
     labels: ArrayLike | None = None,
     *,
     targets: Rank | ArrayLike | None = None,
@@ -64,9 +64,12 @@ def run(
             returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
             with its probability, a label) and how to normalise or preprocess. What the search goes by where an answer
             hides the target, or is a label alone, `dfa.objectives` and `dfa.search.label_walk` say.
-        images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily.
-        labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: the oracle's own
-            answers on the clean images.
+        images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily; `dfa.data.image_files` and
+            `image_folder`; a `torch.utils.data.Dataset`, with or without labels, or a `DataLoader`; a Hugging Face
+            `datasets.Dataset`. What these know, labels, names and class names, is used where it is not given here:
+            see `dfa.data.as_images`. Labels are taken to be the oracle's class ids; `without_labels()` leaves them out.
+        labels: Class ids, (N,). An image that the oracle classifies otherwise is skipped. None: those of the data, or
+            else the oracle's own answers on the clean images.
         targets: None for an untargeted attack; a class id, one per image (N,), or `dfa.rank(j)`, the j-th likeliest
             class of the clean image.
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
@@ -101,12 +104,15 @@ def run(
             they were (only `threads`, `progress` and `store` may differ), and the result is then what the run would
             have ended with, had it not been cut short. A run that has ended is read back.
         ids: Integers that name the images' random streams, (N,). None: made from the images' bytes.
-        layout: "NHWC" says that images whose channels seem to come first, such as (N, 3, 32, 32), are meant as they
-            are: 3 high, with 32 channels. Otherwise they are refused.
+        layout: "NCHW" says that images are (C, H, W). Without that, images whose channels seem to come first, such as
+            (N, 3, 32, 32), are refused, unless they are tensors of a data set of torch; "NHWC" says that they are meant
+            as they are: 3 high, with 32 channels.
         names: Files that the images came from, or other names, one per image; records, tables and reports carry them
-            (`Record.source`). None: `images.names`, if the sequence has a list of so many strings there.
+            (`Record.source`). None: those of the data, or `images.names`, if the sequence has a list of so many strings
+            there.
         class_names: What the oracle's classes are called, in their order. `labels` and `targets` may then hold names,
-            and reports show them. None: what the model tells, as those of `dfa.from_torchvision` do.
+            and reports show them. None: what the model tells, as those of `dfa.from_torchvision` do, or else the data.
+            Where both are there, a label of the data is the class of its name.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -122,6 +128,8 @@ def run(
             `.result` likewise.
 
     Warns:
+        ChanceAccuracyWarning: The oracle agrees with no more `labels` of the first images, 20 at least, than guessing
+            would, as a model that is fed wrongly does; where warnings are errors it carries `.result`.
         MostSkippedWarning: More than half of the images were skipped; it shows labels and answers, and where warnings
             are errors it carries `.result`.
 

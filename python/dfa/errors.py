@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sysconfig
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 PartialResult: TypeAlias = Any
@@ -140,8 +140,40 @@ class MostSkippedWarning(UserWarning):
     result: PartialResult = None
 
 
+class ChanceAccuracyWarning(UserWarning):
+    """A model agrees with the labels that were given on no more images than guessing would; often it is fed wrongly.
+
+    It comes after the first images, while there is time to stop the run.
+
+    Attributes:
+        evidence: What was found, without the words on where to look.
+        result: Where warnings are errors, what the run had found when this ended it (a `Result`).
+    """
+
+    result: PartialResult = None
+
+    def __init__(self, evidence: str, causes: str) -> None:
+        """Tell what was found, and where to look."""
+        super().__init__(f"{evidence}; look at {causes}")
+        self.evidence = evidence
+
+
 class RandomAnswersWarning(UserWarning):
     """A model answers otherwise when it is asked again about the same images."""
+
+
+class ContractError(DfaError, AssertionError):
+    """An oracle is not what dfa relies on; what `dfa.testing.check_oracle` raises.
+
+    Attributes:
+        broken: What was expected and what came, by the name of the clause that is broken.
+    """
+
+    def __init__(self, name: str, broken: Mapping[str, str]) -> None:
+        """Tell all clauses that the oracle called `name` breaks."""
+        lines = "".join(f"\n  {clause}: {what}" for clause, what in broken.items())
+        super().__init__(f"the oracle {name!r} breaks what is promised of oracles:{lines}")
+        self.broken = dict(broken)
 
 
 class StoreError(DfaError, OSError):

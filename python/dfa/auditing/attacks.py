@@ -52,7 +52,8 @@ def audit_attack(
         attack: A Foolbox, ART (evasion) or torchattacks attack.
         oracle: The classifier of uint8 images, anything `dfa.as_oracle` takes; None for the attacked model itself,
             behind its normalizer.
-        images: uint8, (N, H, W, C). They are held in memory as floats, since the attack wants them so.
+        images: uint8, (N, H, W, C), or (N, C, H, W) with layout="NCHW". They are held in memory as floats, since the
+            attack wants them so.
         labels: Class ids, (N,).
         targets: One class id, or one per image, of an attack that is built to be targeted (ART's `targeted=True`, the
             torchattacks `set_mode_targeted_by_label()`); a Foolbox attack becomes targeted by them.
@@ -79,6 +80,8 @@ def audit_attack(
         )
     # Before the attack, which may take hours.
     Inputs(images, layout=audit_arguments.get("layout"))
+    if audit_arguments.get("layout") == "NCHW":
+        images, audit_arguments["layout"] = images.transpose(0, 2, 3, 1), "NHWC"
     parsed = parse_labels(labels, len(images))
     if parsed is None:
         raise InvalidInputError("labels must be class ids, one per image, since attacks need them; got None")

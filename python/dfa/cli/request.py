@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import dfa
-from dfa.cli.sources.images import Channels
+from dfa.data.image_files import Channels
 from dfa.errors import StoreError
 from dfa.runs.folder import RUN
 from dfa.runs.saved_run import read_run_json
@@ -30,7 +30,7 @@ class Request:
     Attributes:
         model: MODEL.
         images: IMAGES.
-        labels: A table or array of class ids.
+        labels: A table or array of class ids; or "folders", where IMAGES has a folder for each class.
         target: rank:J, class:ID, or a table.
         epsilon: Grey levels, or an array file; None for 10, or of a space without one.
         objective: Name of the degree, None for the optimizer's own.
@@ -40,13 +40,18 @@ class Request:
         channels: Of image files.
         size: HxW.
         confirmations: K or K/N.
+        mean: Of a torch or ONNX model, numbers with commas between them.
+        std: Likewise.
+        value_range: Of an .onnx file, likewise: what 0 and 255 become.
+        model_layout: Where such a model has its channels.
+        device: Where it runs.
         class_offset: Of a .tflite file.
         num_classes: Of a function whose answers do not tell.
         k: How many classes are shown.
         shows: What of the model's answers is shown; None for all.
         space: The search space; None for the ball.
         class_names: A file of them, one a line; or None.
-        image_layout: "NHWC" where images look like (C, H, W) and are not; else None.
+        image_layout: "NCHW" where the images are (C, H, W), "NHWC" where they look like that and are not; else None.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
         folder: The folder that relative words are relative to.
@@ -74,6 +79,11 @@ class Request:
     space: str | None = None
     image_layout: str | None = None
     class_names: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    value_range: str | None = None
+    model_layout: str | None = None
+    device: str | None = None
 
     @classmethod
     def of_run(cls, folder: Path) -> Request:

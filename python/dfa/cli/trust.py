@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.cli.request import Request
+from dfa.cli.sources.hubs import hub_of, weights_in
+from dfa.cli.sources.images import FOLDERS
 from dfa.cli.sources.models import MODEL_SETTINGS
 from dfa.cli.sources.objects import lies_in
 from dfa.cli.sources.spaces import is_object
@@ -131,7 +133,8 @@ def _tables_of(request: Request) -> dict[str, str]:
     """Return the words of a request that are files of data, images apart, by name."""
     words = {name: getattr(request, name) for name in ("labels", "class_names", "target", "epsilon")}
     always = ("labels", "class_names")
-    return {name: word for name, word in words.items() if word and (name in always or word.endswith(_ARRAYS))}
+    files = {name: word for name, word in words.items() if word and (name in always or word.endswith(_ARRAYS))}
+    return {name: word for name, word in files.items() if (name, word) != ("labels", FOLDERS)}
 
 
 def _refuse_wide_glob(images: str, folder: Path) -> None:
@@ -170,9 +173,9 @@ def refuse_from_run(words: Mapping[str, str], folder: Path, run: Path, *, files:
         InvalidInputError: Something lies there; it is named.
     """
     for name, word in words.items():
-        place = word.rpartition(":")[0]
+        place, weights = word.rpartition(":")[0], weights_in(word)
         if files:
-            for path in (folder / word, folder / place if place else folder):
+            for path in (folder / word, folder / place if place else folder, *([folder / weights] if weights else [])):
                 _refuse_in_run(path, f"--{name} {one_line(word)}", run)
         if _is_module(word):
             for path in _found(place, folder):
@@ -191,6 +194,8 @@ def _refuse_in_run(path: Path, what: str, run: Path) -> None:
 
 
 def _is_module(word: str) -> bool:
+    if hub_of(word) is not None:
+        return False
     place = word.rpartition(":")[0]
     return bool(place) and not place.endswith(".py") and not (os.sep in place or "/" in place)
 
@@ -237,6 +242,9 @@ def _described(
         word, place = code[name], places[name]
         if folder is None:
             found = ""
+        elif (hub := hub_of(word)) is not None:
+            weights = weights_in(word)
+            found = f"{hub}, with weights that it downloads" if weights is None else one_line(folder / weights)
         elif _is_module(word):
             *_, last = [None, *_found(place, folder)]
             found = f"module {one_line(place)}, not found" if last is None else one_line(last)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dfa.checks import as_text
+from dfa.engine.first_look import FirstLook
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
@@ -81,6 +82,7 @@ class Feed:
         self._ledger = ledger
         self._before_sending = before_sending
         self._batch_size = batch_size
+        self._first_look = FirstLook()
 
     def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
@@ -169,7 +171,7 @@ class Feed:
         # What a randomised oracle says on average is what it is attacked for.
         scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
         check_label_range(self._plan.labels, scores.shape[1])
-        check_class_names(self._plan.class_names, scores.shape[1])
+        check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
         goals = resolve_targets(self._plan.targets, scores, indices)
         classes = predicted(scores)
         if not self._plan.optimizer.archive:
@@ -190,3 +192,4 @@ class Feed:
             else:
                 self.ready.append(Job(draft, images[row], float(degrees[row])))
         self._oracle.forget(Purpose.CLEAN)
+        self._first_look.see(drafts, classes.tolist(), scores.shape[1])

@@ -12,21 +12,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import as_array, as_length, as_text, refuse_masked
+from dfa.data.choice import as_images
+from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
 from dfa.errors import InvalidInputError, told
 from dfa.originals import Form, float_hint, is_channels_first
-from dfa.types import ImageSequence
+from dfa.types import Classes
 
 OTHER_SHAPE: Final = "must have the shape of the first"
 """What is said of an image that has another; also whoever can resize images knows it by that."""
 _LOOKED_AT: Final = 100
 """Images in which the first good one is looked for: a sequence of another kind than images is refused soon."""
 _READ_FILES: Final = (
-    "read the files, such as images=[np.asarray(PIL.Image.open(path).convert('RGB')) for path in paths]; the command "
-    "`dfa attack` takes folders"
+    "read the files, such as images=[np.asarray(PIL.Image.open(path).convert('RGB')) for path in paths]; of a folder "
+    "or a glob, images=dfa.data.image_files(path); of a folder for each class, images=dfa.data.image_folder(path)"
 )
-_IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
-_LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
-"""What the columns of public data sets are called."""
 
 
 class Inputs:
@@ -38,11 +37,12 @@ class Inputs:
         shape: (H, W, C) of every image: that of the first one that is good.
         dtype: uint8 of images.
         names: Files that they came from, or other names, one per image; or None.
+        class_names: What the data calls its classes, or None.
     """
 
     def __init__(
         self,
-        images: ImageSequence | Sequence[Any] | NDArray[Any],
+        images: Any,
         form: Form = Form.IMAGES,
         *,
         layout: str | None = None,
@@ -51,26 +51,24 @@ class Inputs:
         """Look at the length and at the images up to the first good one; read nothing else.
 
         Args:
-            images: uint8, (N, H, W, C), or any sequence (a list, a memory map, a lazily read folder) that gives
-                uint8 (H, W, C) images of one shape.
+            images: uint8, (N, H, W, C); any sequence (a list, a memory map, a lazily read folder) that gives uint8
+                (H, W, C) images of one shape; or what `as_images` recognises.
             form: What they are to be instead.
-            layout: "NHWC" where images that look like (C, H, W) are (H, W, C) all the same.
-            names: Files that the images came from, or other names, one per image; None: the `names` of the sequence, if
-                it has a list of strings under that name.
+            layout: "NCHW" where they are (C, H, W); "NHWC" where images that look like that are (H, W, C) all the same.
+            names: Files that the images came from, or other names, one per image; None: those of the data, or the
+                `names` of the sequence, if it has a list of strings under that name.
 
         Raises:
             InvalidInputError: It is neither, holds no image, none of the first 100 is uint8 (H, W, C), or the first one
                 that is looks like (C, H, W).
         """
-        if not (layout is None or (isinstance(layout, str) and layout == "NHWC")):
-            raise InvalidInputError(
-                f"layout must be None or 'NHWC', got {layout!r}; images (N, C, H, W) must be transposed"
-            )
+        self._set = as_images(images, layout=layout, form=form)
+        given, images = images, self._set.images
         is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
-        if is_array and (images.dtype != np.uint8 or images.ndim != 4):  # type: ignore[union-attr]
+        if is_array and (images.dtype != np.uint8 or images.ndim != 4):
             raise InvalidInputError(_describe_array(np.asarray(images)))
         if isinstance(images, Mapping):
-            name = _one_of(_IMAGE_NAMES, images) or "images"
+            name = name_among(IMAGE_NAMES, images) or "images"
             raise InvalidInputError(f"images must be a sequence, and are {_keys(images)}; pass data[{name!r}]")
         if isinstance(images, str | os.PathLike):
             raise InvalidInputError(f"images must be arrays, and {str(images)!r} is a name; {_READ_FILES}")
@@ -87,14 +85,26 @@ class Inputs:
         self.shape: Any = None  # a tuple of integers, three of images
         first = self._first_good()
         if form is Form.IMAGES and layout is None and is_channels_first(first.shape):
-            raise InvalidInputError(_describe_channels_first(images, first.shape))
+            raise InvalidInputError(
+                f"each image must be of shape (H, W, C), and {first.shape} looks like (C, H, W); pass layout='NCHW' if "
+                f"it is, or layout='NHWC' if it is {first.shape[0]} high and has {first.shape[2]} channels"
+            )
         self.shape = first.shape
         self.dtype = first.dtype
-        self.names = _names(names, images, self.num_images)
+        self.names = _names(self._set.names if names is None else names, given, self.num_images)
+        self.class_names = self._set.class_names
 
     def source(self, index: int) -> str | None:
         """Return the name of image `index`, if it has one."""
         return None if self.names is None else self.names[index]
+
+    def labels_in(self, class_names: Sequence[str] | None) -> Classes | None:
+        """Return the labels that the data brings, as ids of classes that are called so; see `ImageSet.labels_in`.
+
+        Raises:
+            InvalidInputError: They are no class ids.
+        """
+        return self._set.labels_in(class_names)
 
     def _first_good(self) -> NDArray[Any]:
         """Return the first image that can be attacked; one that cannot is no reason to refuse the others.
@@ -217,7 +227,7 @@ def _refuse_item(item: Any) -> None:
     if isinstance(item, str | os.PathLike):
         raise InvalidInputError(f"it must be an array, and {str(item)!r} is a name; {_READ_FILES}")
     if isinstance(item, Mapping):
-        image, label = _one_of(_IMAGE_NAMES, item), _one_of(_LABEL_NAMES, item)
+        image, label = name_among(IMAGE_NAMES, item), name_among(LABEL_NAMES, item)
         name = image or next(iter(item), "")
         cure = f"images=[{_converted(f'each[{name!r}]', item.get(name))} for each in data]"
         cure += f", labels=[each[{label!r}] for each in data]" if label else ""
@@ -270,23 +280,6 @@ def _num_axes(value: Any) -> int:
 def _keys(item: Mapping[Any, Any]) -> str:
     shown = ", ".join(repr(key) for key in list(item)[:6])
     return f"a dict of {shown or 'nothing'}"
-
-
-def _one_of(names: Sequence[str], item: Mapping[Any, Any]) -> str | None:
-    return next((name for name in names if name in item), None)
-
-
-def _describe_channels_first(images: Any, shape: tuple[int, ...]) -> str:
-    if isinstance(images, np.ndarray):
-        cure = "images.transpose(0, 2, 3, 1)"
-    elif _is_of_torch(images):
-        cure = "images.permute(0, 2, 3, 1)"  # a tensor of torch
-    else:
-        cure = "[np.asarray(image).transpose(1, 2, 0) for image in images]"
-    return (
-        f"each image must be of shape (H, W, C), and {shape} looks like (C, H, W); pass {cure}, or layout='NHWC' "
-        f"if it is {shape[0]} high and has {shape[2]} channels"
-    )
 
 
 def _describe_array(images: NDArray[Any]) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dfa import _core
 from dfa.checks import is_integer, is_number, require_count, require_flag, require_integer
+from dfa.data.image_set import UNKNOWN
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
@@ -27,7 +28,7 @@ from dfa.search.label_walk import LabelWalk, Questions
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
 from dfa.space import BoundSpace, LinfBall, Space
-from dfa.types import Classes, DegreeFunction, ImageSequence
+from dfa.types import Classes, DegreeFunction
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Plan:
         oracle: What is attacked.
         inputs: The images.
         ids: Names their random streams.
-        labels: int64, (N,), or None for the oracle's own answers.
+        labels: int64, (N,), -1 of an image that has none; or None for the oracle's own answers.
         class_names: One per class of the oracle, or None.
         targets: Class ids, a rank, or None in an untargeted run.
         space: What may become of each image.
@@ -85,7 +86,7 @@ class Plan:
 
     def label(self, index: int) -> int | None:
         """Return the label given for an image, if any."""
-        return None if self.labels is None else int(self.labels[index])
+        return None if self.labels is None or self.labels[index] == UNKNOWN else int(self.labels[index])
 
 
 def goal_of(draft: Record) -> int:
@@ -96,7 +97,7 @@ def goal_of(draft: Record) -> int:
 
 def make_plan(
     oracle: Any,
-    images: ImageSequence | NDArray[Any],
+    images: Any,
     labels: ArrayLike | None,
     *,
     targets: Rank | ArrayLike | None,
@@ -125,8 +126,12 @@ def make_plan(
     inputs = Inputs(images, space.form, layout=layout, names=names)
     optimizer = _checked_optimizer(optimizer, space)
     model = as_oracle(oracle).taking(space.form.takes)
-    parsed_names = parse_class_names(model.class_names if class_names is None else class_names)
-    parsed_labels = parse_labels(labels, inputs.num_images, parsed_names)
+    known = (class_names, model.class_names, inputs.class_names)
+    parsed_names = parse_class_names(next((each for each in known if each is not None), None))
+    if labels is None:
+        parsed_labels = inputs.labels_in(parsed_names)
+    else:
+        parsed_labels = parse_labels(labels, inputs.num_images, parsed_names)
     parsed_targets = parse_targets(
         targets, num_images=inputs.num_images, labels=parsed_labels, class_names=parsed_names
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +14,7 @@ from dfa.engine.plan import Plan
 from dfa.engine.sameness import check_ended
 from dfa.errors import Interrupted, StoreError, told
 from dfa.results.result import Result
+from dfa.runs.discarding import discard_run
 from dfa.runs.loading import load
 from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journal_rows
 from dfa.runs.saving import complete_run
@@ -22,6 +24,9 @@ from dfa.runs.store import Store, check_images
 
 def attack_stored(plan: Plan, storage: Storage) -> Result:
     """Attack every image of the plan and keep the run, begun now or before; one that has ended is read back.
+
+    A run that is begun and fails before an answer was of use leaves nothing behind: it is not worth going on with, and
+    the next one, with another word, is to find its folder free.
 
     Raises:
         StoreError: The folder cannot be written, holds a run and may be neither resumed nor overwritten, is at another
@@ -37,6 +42,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
     }
     folder = Path(storage.folder)
+    is_made = not folder.exists()
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
     if is_there and (rows := journal_rows(folder)).is_over:
         check_alike(folder, about)
@@ -55,6 +61,12 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         if interrupts.came:
             raise KeyboardInterrupt
         result = _attack(replace(plan, store=store), store)
+    except Exception as error:
+        with interrupts_held_back(), contextlib.suppress(StoreError):
+            store.close()
+            if not is_there and _is_fruitless(error):
+                discard_run(folder, is_made=is_made)
+        raise
     finally:
         with interrupts_held_back() as interrupts:
             store.close()
@@ -87,6 +99,12 @@ def _attack(plan: Plan, store: Store) -> Result:
             "interrupted while saving; what was found is in the `result` of this error", result=result
         ) from error
     return result
+
+
+def _is_fruitless(error: Exception) -> bool:
+    """Tell whether a run failed before it knew what the oracle says of any image."""
+    partial: Result | None = getattr(error, "result", None)
+    return partial is not None and all(record.class_before is None for record in partial.records)
 
 
 def _save_partial(error: BaseException, store: Store) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dfa.oracle.adapters.jax import JaxOracle
 from dfa.oracle.adapters.keras import KerasOracle
+from dfa.oracle.adapters.onnx import OnnxOracle
 from dfa.oracle.adapters.tflite import TfliteOracle
 from dfa.oracle.adapters.torch import TorchOracle
 from dfa.oracle.adapters.torch_hubs import from_timm, from_torchvision, from_transformers
@@ -14,8 +16,10 @@ from dfa.oracle.restricted import RestrictedOracle
 
 __all__ = [
     "CallableOracle",
+    "JaxOracle",
     "KerasOracle",
     "OneByOne",
+    "OnnxOracle",
     "Oracle",
     "Preprocess",
     "RestrictedOracle",

@@ -26,8 +26,12 @@ from dfa.types import Indices, Scores
 Answer: TypeAlias = tuple[NDArray[Any], ...]
 """An oracle's answer as arrays, not yet checked: (scores,), (labels, probabilities) or (labels,)."""
 
-_LOOKS_LIKE_PROBABILITIES: Final = 1e-6
-"""Real logits do not lie in [0, 1] with every row summing to 1 this closely."""
+_LOOKS_LIKE_PROBABILITIES: Final = 1e-4
+"""Real logits do not lie in [0, 1] with every row summing to 1 this closely; a softmax over 20,000 classes in float32
+whose sum is taken in turn does."""
+
+_FEW: Final = 4
+"""Rows of logits that may, by chance, sum to 1 as closely as probabilities in half precision do."""
 
 _ROUNDING: Final = 2.0**-25
 """What float32 hides of a sum of 1: added to what is missing, so that an answer of exactly 1 leaves the others more
@@ -226,6 +230,10 @@ class _LogitsReader(_ScoresReader):
         "numpy.stack([0 * z, z], axis=1), z of shape (n,)"
     )
 
+    def _tolerance_of(self, table: NDArray[Any]) -> float:
+        """Return how far sums of what only looks like logits may lie from 1, of the dtype that it came in."""
+        return max(_LOOKS_LIKE_PROBABILITIES, rounding_of(table.dtype))
+
     def _probabilities(self, scores: Scores, indices: Indices, tolerance: float) -> Scores:
         """Return the softmax of logits that are finite, and not probabilities under a wrong name."""
         lowest, highest = scores.min(), scores.max()
@@ -235,7 +243,7 @@ class _LogitsReader(_ScoresReader):
         # One look suffices: a wrong name is wrong from the first answer on.
         if self._is_first and lowest >= 0.0 and highest <= 1.0:
             off = np.abs(scores.sum(axis=1) - 1.0).max()
-            if off <= _LOOKS_LIKE_PROBABILITIES:
+            if off <= (tolerance if len(scores) >= _FEW else _LOOKS_LIKE_PROBABILITIES):
                 self._refuse(
                     "was declared to return logits, but its answer looks like probabilities: all within [0, "
                     "1], and each row sums to 1; pass returns='probabilities'"

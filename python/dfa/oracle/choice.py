@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
+from dfa.oracle.adapters.jax import JaxOracle
+from dfa.oracle.adapters.jax_models import is_flax, is_jitted
 from dfa.oracle.adapters.keras import KerasOracle
+from dfa.oracle.adapters.onnx import OnnxOracle, is_onnx
 from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.adapters.tflite import TfliteOracle
 from dfa.oracle.adapters.torch import Output, TorchOracle, Transform
@@ -34,6 +37,7 @@ def as_oracle(
     k: int | None = None,
     mean: Sequence[float] | float | None = None,
     std: Sequence[float] | float | None = None,
+    value_range: Sequence[float] | None = None,
     layout: str | None = None,
     transform: Transform | None = None,
     output: Output | None = None,
@@ -45,9 +49,10 @@ def as_oracle(
     """Return an oracle for a model.
 
     Args:
-        model: An `Oracle` (returned as it is), a Keras model, a torch module or program, the path of a file that holds
-            a program (TorchScript or torch.export) or a TFLite model, or any callable from a uint8 batch (n, H, W, C)
-            to what `returns` names. Their classes, `TorchOracle` and so on, say more.
+        model: An `Oracle` (returned as it is); a torch module or program, a Keras model, a flax module or a function of
+            jax.jit, an ONNX Runtime session; the path of a file that holds a torch program (TorchScript or
+            torch.export), an ONNX or a TFLite model; or any callable from a uint8 batch (n, H, W, C) to what `returns`
+            names. What each is given its class says: `TorchOracle`, `OnnxOracle` and so on.
         returns: What the model answers:
 
             - "probabilities": real numbers, (n, K), each row summing to 1;
@@ -57,8 +62,8 @@ def as_oracle(
             - "top_1": a pair (labels, probabilities), each (n,): the likeliest class and its probability;
             - "label": integer class ids, (n,).
 
-            None: "logits" of a torch module, "probabilities" of others. All but a function return one of the first two;
-            `top_k`, `top_1` and `label_only` show less.
+            None: "logits" of a torch or flax module, "probabilities" of others. All but a function return one of the
+            first two; `top_k`, `top_1` and `label_only` show less.
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
         tolerance: How far the probabilities of one image may sum from 1; what is shown of them may sum to so much more.
@@ -66,16 +71,18 @@ def as_oracle(
             file with an 8-bit output, whatever its rounding can make of them, unless another is given.)
         num_classes: K; needed with "top_k", "top_1" and "label", whose answers do not tell.
         k: How many classes an answer of "top_k" shows.
-        mean: Of a torch module, as all that follow: subtracted from x / 255.
+        mean: Of a torch, JAX or ONNX model: subtracted from x / 255.
         std: Divides what is left then.
-        layout: What the module takes: "NCHW" (None) or "NHWC".
-        transform: What makes its input of a uint8 batch on its device, instead of x / 255, mean and std.
-        output: Where the scores are in what it returns.
+        value_range: Of an ONNX model: what the grey levels 0 and 255 become.
+        layout: Of a torch or an ONNX model: what it takes, "NCHW" or "NHWC".
+        transform: Of a torch module, as the next four: what makes its input of a uint8 batch on its device, instead of
+            x / 255, mean and std.
+        output: Where the scores are in what it returns; of an ONNX model the name or place of its output.
         device: Where a module lies that has no parameters.
         autocast: "bfloat16" or "float16", to run it under `torch.autocast`.
         compile: Whether and how to run it through `torch.compile`.
-        static_batch: Whether every batch has the same number of rows (None: yes), so that an image's answer is the same
-            whatever else is asked with it; or that number.
+        static_batch: Of these models: whether every batch has the same number of rows (None: yes), so that an image's
+            answer is the same whatever else is asked with it; or that number.
 
     Raises:
         InvalidInputError: `model` is none of these, or an argument is not as described or none that such a model takes.
@@ -90,7 +97,7 @@ def as_oracle(
     # A class is callable too, but calling it makes a model instead of asking one.
     if isinstance(model, type):
         raise InvalidInputError(f"as_oracle needs a model, got the class {model.__name__}; pass an instance of it")
-    called, adapter = _adapter_of(model)
+    called, adapter = _adapter_of(model, shows_all=num_classes is None)
     takes = inspect.signature(adapter).parameters
     for name in given:
         if name not in takes:
@@ -103,8 +110,13 @@ def as_oracle(
     return oracle
 
 
-def _adapter_of(model: Any) -> tuple[str, type[Oracle]]:
-    """Return what messages call a model of this kind, and the class of its oracle."""
+def _adapter_of(model: Any, *, shows_all: bool) -> tuple[str, type[Oracle]]:
+    """Return what messages call a model of this kind, and the class of its oracle.
+
+    Args:
+        model: The model.
+        shows_all: Whether nothing was declared that only answers of less than all classes need.
+    """
     # Keras goes first: on its torch backend a Keras model is a torch module as well.
     if descends_from(model, "keras", "Model"):
         return "a Keras model", KerasOracle
@@ -112,16 +124,21 @@ def _adapter_of(model: Any) -> tuple[str, type[Oracle]]:
         return "a torch module", TorchOracle
     if descends_from(model, "torch", "ExportedProgram"):
         return "a torch program", TorchOracle
+    if is_onnx(model):
+        return "an ONNX model", OnnxOracle
     suffix = Path(model).suffix if isinstance(model, str | Path) else None
     if suffix in SUFFIXES:
         return "a torch program", TorchOracle
     if suffix == ".tflite":
         return "a .tflite file", TfliteOracle
+    if is_flax(model) or (is_jitted(model) and shows_all):
+        return "a JAX model", JaxOracle
     if callable(model):
         return "a function", CallableOracle
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a Keras model, a torch module, a .tflite file, or a function from uint8 images "
-        f"(n, H, W, C) to scores (n, K), got {f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
+        "as_oracle needs an Oracle, a model of torch, Keras or flax, the path of a .pt, .onnx or .tflite file, or "
+        "a function from uint8 images (n, H, W, C) to scores (n, K), got "
+        f"{f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )
 
 

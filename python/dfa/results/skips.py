@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dfa.errors import MostSkippedWarning
@@ -14,7 +14,8 @@ _SHOWN: Final = 3
 
 
 LIKELY_CAUSES: Final = (
-    "preprocess= of dfa.as_oracle, the images' size and channels, labels=, and class_offset= of dfa.TfliteOracle"
+    "preprocess=, mean= and std= of dfa.as_oracle, the images' size and channels, labels=, and class_offset= of "
+    "dfa.TfliteOracle"
 )
 """Where to look if a model gets most images wrong, the likeliest first."""
 
@@ -63,12 +64,15 @@ def tell_skips(
         for each in wrong[:_SHOWN]
     ]
     parts.append(f"{len(wrong):,} are not what their labels say: {', '.join(examples)}")
+    return "; ".join([*parts, *told_step(wrong), f"look at {cure}"])
+
+
+def told_step(wrong: Sequence[Mislabelled]) -> Iterator[str]:
+    """Yield what to tell where most answers lie beside the label."""
     for step, word in ((1, "plus"), (-1, "minus")):
         stepped = sum(each.answer == each.label + step for each in wrong)
         if len(wrong) >= _SHOWN and 2 * stepped > len(wrong):
-            parts.append(f"most answers are the label {word} 1, so the ids seem to be off by one")
-    parts.append(f"look at {cure}")
-    return "; ".join(parts)
+            yield f"most answers are the label {word} 1, so the ids seem to be off by one"
 
 
 def warn_of_skips(text: str, result: object) -> None:

@@ -203,6 +203,16 @@ def lock_folder(folder: Path) -> sqlite3.Connection:
     return lock
 
 
+def remove_lock(folder: Path) -> None:
+    """Remove the file of a lock that this process holds, as the last of a run that goes.
+
+    Raises:
+        StoreError: It cannot be removed.
+    """
+    with writing_to(folder / _LOCK):
+        door.remove_files(folder, [_LOCK])
+
+
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
     """Hold a folder in which a run was begun, so that none goes on there meanwhile; one without a run needs no lock.

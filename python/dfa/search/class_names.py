@@ -34,15 +34,25 @@ def parse_class_names(class_names: Any) -> tuple[str, ...] | None:
     return tuple(map(as_text, names))
 
 
-def check_class_names(class_names: ClassNames, num_classes: int) -> None:
+def check_class_names(class_names: ClassNames, num_classes: int, own: ClassNames = None) -> None:
     """Check names once the oracle has told its number of classes.
+
+    Args:
+        class_names: The names.
+        num_classes: K.
+        own: The names that the images brought, or None.
 
     Raises:
         InvalidInputError: There are more or fewer names.
     """
     if class_names is not None and len(class_names) != num_classes:
+        hint = (
+            "; these came with the images, whose labels are of other classes than the oracle's: pass the oracle's "
+            "class_names, or leave labels and names out with dfa.data.as_images(images).without_labels()"
+        )
         raise InvalidInputError(
             f"class_names must be one per class, {num_classes} for this oracle, got {len(class_names)}"
+            f"{hint if own is not None and list(own) == list(class_names) else ''}"
         )
 
 

@@ -34,6 +34,7 @@ _QUOTES: Final = "A glob goes in quotes, such as 'photos/*.png'; without them th
     epilog=f"""\b
 Examples:
   dfa attack model.keras photos/ --epsilon 8 --out runs/first
+  dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
   dfa resume runs/first
   dfa verify runs/first --model model.keras
   dfa report runs/first
@@ -45,9 +46,10 @@ Examples:
 def app() -> None:
     """Adversarial 8-bit images by querying alone.
 
-    MODEL is a .keras file, a .tflite file (8-bit ones as they are), or module:attribute (or file.py:attribute) for any
-    function from uint8 images (n, H, W, C) to scores (n, K), a dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder,
-    a glob, or a .npy or .npz file.
+    MODEL is a file (.keras, .tflite, .onnx, or a torch program: .pt, .ts, .pt2), timm:NAME or torchvision:NAME (with
+    their weights, or with @FILE.safetensors behind), or module:attribute (or file.py:attribute) for what there is of a
+    model in Python: a torch module, a Keras model, any function from uint8 images (n, H, W, C) to scores (n, K), a
+    dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder, a glob, or a .npy or .npz file.
     """
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import dfa
+from dfa.cli.commands.flags import OPTIMIZER, RUN, Command, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -32,10 +33,16 @@ from dfa.space import core_spaces
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack model.keras photos/ --labels folders --class-names names.txt   # photos/cat/1.jpg, photos/dog/2.jpg, ...
+  dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
+  dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
+  dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std
+  dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
@@ -44,46 +51,59 @@ Examples:
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
+Of --labels folders too; without --class-names the folders have ids in the order of their names, as in torchvision.
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("model")
 @click.argument("images")
-@click.option("--epsilon", help="Largest change, grey levels (or a .npy file).  [default: 10]")
-@click.option(
+@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@flag(
     "--space",
     metavar="WORD",
     help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
-@click.option("--labels", metavar="FILE", help="Class ids; an image that the model gets wrong is then skipped.")
+@flag(
+    "--labels",
+    metavar="FILE",
+    help="Class ids, or the word folders where IMAGES has a folder for each class; an image that the model gets wrong "
+    "is then skipped.",
+)
 @target_option
 @class_names_option
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
-@click.option("--trace", type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
-@click.option("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
-@click.option(
+@setting_options(run_settings(), unset=False)
+@flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
+@flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
+@fail_above_option
+@json_option
+@model_options
+@image_options
+@image_layout_option
+@flag(
+    "--confirmations",
+    section=RUN,
+    metavar="K/N",
+    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+)
+@flag(
     "--checkpoint",
+    section=RUN,
     type=int,
     default=dfa.Storage.interval,
     show_default=True,
     help="Most images sent to the oracle that a kill can make dfa send again.",
 )
-@fail_above_option
+@flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @allow_missing_option
 @preset_option
-@click.option("--objective", type=click.Choice(list(dfa.objectives.NAMED)), help="The degree; by default the preset's.")
-@click.option(
-    "--confirmations",
-    metavar="K/N",
-    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+@flag(
+    "--objective",
+    section=OPTIMIZER,
+    type=click.Choice(list(dfa.objectives.NAMED)),
+    help="The degree; by default the preset's.",
 )
-@setting_options(run_settings(), unset=False)
-@model_options
-@image_options
-@image_layout_option
 @setting_options(optimizer_settings(), unset=True)
-@json_option
 def attack(
     out: Path | None,
     overwrite: bool,
@@ -94,6 +114,8 @@ def attack(
 ) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
+    # Not kept: who goes on with the run says it again.
+    trust_pickle = words.pop("trust_pickle")
     settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
     fields = [setting.name for setting in optimizer_settings()]
     optimizer = {name: value for name in fields if (value := words.pop(name)) is not None}
@@ -103,4 +125,12 @@ def attack(
         out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
-        return run_request(request, storage, as_json, trace, fail_above=fail_above, allow_missing=allow_missing)
+        return run_request(
+            request,
+            storage,
+            as_json,
+            trace,
+            trust_pickle=trust_pickle,
+            fail_above=fail_above,
+            allow_missing=allow_missing,
+        )

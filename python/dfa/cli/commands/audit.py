@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -28,6 +30,7 @@ from dfa.errors import InvalidInputError, MostSkippedWarning
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa audit model.keras images.npz vectors.npy --range 0,255
@@ -36,24 +39,29 @@ Examples:
 
 VECTORS is .npy (N, ...), .npz (vectors, indices) or .csv.
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("model")
 @click.argument("images")
 @click.argument("vectors", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
-@click.option("--labels", metavar="FILE", help="Class ids; else the model's own answers.")
+@flag("--vector-model", metavar="MODEL", help="The model of vectors, where it is another than MODEL.")
+@flag("--labels", metavar="FILE", help="Class ids, or the word folders; else the model's own answers.")
 @target_option
 @class_names_option
-@click.option("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
-@click.option(
-    "--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors."
+@flag("--range", "limits", metavar="LOW,HIGH", default="0,1", show_default=True, help="Of black and white.")
+@flag("--layout", type=click.Choice(["NHWC", "NCHW"]), default="NHWC", show_default=True, help="Of the vectors.")
+@flag(
+    "--rounding", metavar="WORDS", default="nearest", show_default=True, help="How vectors become 8-bit, with commas."
 )
-@click.option("--rounding", default="nearest", show_default=True, help="How vectors become 8-bit, with commas.")
-@click.option("--codec", default="png", show_default=True, help="Files they go through, with commas.")
-@click.option("--epsilon", type=float, help="The attack's budget, grey levels, to see whether rounding breaks it.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of stochastic rounding.")
-@click.option("--batch-size", type=int, default=256, show_default=True, help="The most images per call of the model.")
+@flag("--codec", metavar="WORDS", default="png", show_default=True, help="Files they go through, with commas.")
+@flag(
+    "--epsilon",
+    metavar="LEVELS",
+    type=float,
+    help="The attack's budget, grey levels, to see whether rounding breaks it.",
+)
+@flag("--seed", type=int, default=0, show_default=True, help="Of stochastic rounding.")
+@flag("--batch-size", type=int, default=256, show_default=True, help="The most images per call of the model.")
 @fail_above_option
 @allow_missing_option
 @model_options
@@ -80,17 +88,27 @@ def audit(
     except ValueError:
         raise InvalidInputError(f"--range must be two numbers, such as 0,1, got {words['limits']!r}") from None
     size = parse_size(words["size"])
-    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
-    source = open_images(images, channels=words["channels"], size=size, wanted=channels)
+    oracle, channels = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
+    class_names = read_class_names(words["class_names"])
+    source = open_images(
+        images,
+        labels=words["labels"],
+        class_names=class_names,
+        channels=words["channels"],
+        size=size,
+        wanted=channels,
+    )
     screen = Screen(error=True)
     notes = [*source.notes, *tell_unused_labels(source, images, words["labels"])]
-    class_names = read_class_names(words["class_names"])
-    labels = (
-        None
-        if words["labels"] is None
-        else read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
+    if source.folders is not None:
+        labels = source.folders.labels_in(class_names or oracle.class_names)
+    elif words["labels"] is not None:
+        labels = read_labels(words["labels"], source.names, class_names=class_names, notes=notes)
+    else:
+        labels = None
+    targets = parse_target(
+        words["target"], source.names, class_names or oracle.class_names or source.class_names, notes
     )
-    targets = parse_target(words["target"], source.names, class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     with warnings.catch_warnings():
@@ -102,7 +120,7 @@ def audit(
             labels,
             targets=targets,
             normalizer=auditing.Affine.between(low, high, layout=words["layout"]),
-            vector_oracle=None if words["vector_model"] is None else load_model(words["vector_model"]),
+            vector_oracle=_vector_model(words),
             rounding=words["rounding"].split(","),
             codec=words["codec"].split(","),
             epsilon=words["epsilon"],
@@ -124,3 +142,21 @@ def audit(
     else:
         Screen().say(report)
     return status
+
+
+def _vector_model(words: Mapping[str, Any]) -> Any:
+    """Return the model of vectors that words name, or None where they name none.
+
+    Raises:
+        InvalidInputError: It is no such model.
+    """
+    word = words["vector_model"]
+    if word is None:
+        return None
+    model = load_model(word, device=words["device"], trust_pickle=words["trust_pickle"])
+    if isinstance(model, Path):
+        raise InvalidInputError(
+            f"--vector-model must be a Keras or a torch model, or module:attribute for a function of vectors, and "
+            f"{word} is asked about images alone"
+        )
+    return model

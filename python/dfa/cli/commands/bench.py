@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 import dfa
+from dfa.cli.commands.flags import RUN, Command, IntegerList, flag, written
 from dfa.cli.commands.options import (
-    IntegerList,
     image_layout_option,
     image_options,
     json_option,
@@ -27,24 +27,33 @@ from dfa.cli.sources.spaces import parse_epsilon
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa bench model.keras photos/ --epsilon 8 --number 10000
+  dfa bench timm:resnet50 photos/ --size 224x224 --device cuda
   dfa bench mymodule:classify images.npz --trace pilot.json   # open in chrome://tracing or ui.perfetto.dev
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("model")
 @click.argument("images")
-@click.option("--epsilon", default="10", show_default=True, help="Largest change, grey levels (or a .npy file).")
+@flag(
+    "--epsilon", metavar="LEVELS", default="10", show_default=True, help="Largest change, grey levels (or a .npy file)."
+)
 @target_option
-@click.option("--sizes", type=IntegerList(), default=DEFAULT_SIZES, help="Batch sizes, with commas between them.")
-@click.option("--seconds", type=float, default=2.0, show_default=True, help="To spend on each batch size.")
-@click.option("--pilot", type=click.IntRange(1), default=16, show_default=True, help="Images to attack.")
-@click.option("--number", type=click.IntRange(1), help="Images of the run to come.  [default: those of IMAGES]")
-@click.option("--max-queries", type=int, default=10_000, show_default=True, help="Budget per image.")
+@flag(
+    "--sizes",
+    type=IntegerList(),
+    default=DEFAULT_SIZES,
+    help=f"Batch sizes, with commas between them.  [default: {written(DEFAULT_SIZES)}]",
+)
+@flag("--seconds", type=float, default=2.0, show_default=True, help="To spend on each batch size.")
+@flag("--pilot", type=click.IntRange(1), default=16, show_default=True, help="Images to attack.")
+@flag("--number", type=click.IntRange(1), help="Images of the run to come.  [default: those of IMAGES]")
+@flag("--max-queries", type=int, default=10_000, show_default=True, help="Budget per image.")
 @preset_option
-@click.option("--trace", type=click.Path(path_type=Path), help="Write the pilot's profile as a Chrome trace.")
+@flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the pilot's profile as a Chrome trace.")
 @model_options
 @image_options
 @image_layout_option
@@ -52,7 +61,7 @@ Examples:
 def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
     """Measure a model over batch sizes, attack a few images, and project what a run would take."""
     epsilon, size = parse_epsilon(words["epsilon"]), parse_size(words["size"])
-    oracle, channels = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+    oracle, channels = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
     source = open_images(images, channels=words["channels"], size=size, wanted=channels)
     for note in source.notes:
         Screen(error=True).say(note)

@@ -13,100 +13,89 @@ import types
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import click
 
 import dfa
+from dfa.cli.commands.flags import (
+    EVERYDAY,
+    IMAGES,
+    MODEL,
+    OPTIMIZER,
+    RUN,
+    Decorated,
+    IntegerList,
+    Number,
+    Rate,
+    Share,
+    flag,
+    written,
+)
 from dfa.cli.request import RUN_SETTINGS
 from dfa.oracle import ScoreKind
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+_CHOSEN_BY_MOST: Final = ("max_queries",)
+"""Of the settings of a run, those that most runs choose."""
+
+IN_WORDS: Final = (
+    (", in Result.profile", ""),
+    ("None: as many", "By default as many"),
+    (" The result's config then says None.", ""),
+    ("; None for s + k. (", ". ("),
+    (" (Racos.sequential())", ""),
+    ("None: 1 where", "By default 1 where"),
+    ("T, or None for no limit", "T; by default no limit"),
+    ("False where", "Give false where"),
+    ("0..2**64 - 1", "Of all that is drawn, 0..2^64 - 1"),
+    ("rest_ratio", "--rest-ratio"),
+    ("see improvements", "see --improvements"),
+    (", and samples at", ", and --samples at"),
+    ("0: sequential, samples at", "0: sequential, --samples at"),
+    ("samples=1", "--samples 1"),
+)
+"""What docstrings say in words of Python, and what the command line says."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One flag, and what it sets."""
+    """One flag, what it sets, and its section of the help page."""
 
     name: str
     hint: Any
     default: Any
     text: str
+    section: str
 
-    def option(self, *, default: Any) -> Callable[[_Command], _Command]:
+    def option(self, *, default: Any) -> Callable[[Decorated], Decorated]:
         """Return what gives a command this flag; its help names the setting's own default, whatever `default` is."""
-        kind, extra = _click_type(self.hint)
-        flag = "--" + self.name.replace("_", "-")
-        shown = f"  [default: {self.default}]" if self.default is not None else ""
-        return click.option(flag, self.name, type=kind, default=default, help=f"{self.text}{shown}", **extra)
+        word = "--" + self.name.replace("_", "-")
+        shown = f"  [default: {written(self.default)}]" if self.default is not None else ""
+        kind, text = self._kind(), f"{self.text}{shown}"
+        return flag(word, self.name, section=self.section, type=kind, default=default, help=text)
 
-
-def _click_type(hint: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the click type of a type hint, and what else the option needs."""
-    options = [each for each in typing.get_args(hint) or (hint,) if each is not type(None)]
-    if typing.get_origin(hint) is typing.Literal:
-        return click.Choice(list(typing.get_args(hint))), {}
-    if typing.get_origin(hint) is tuple:
-        return IntegerList(), {}
-    if isinstance(hint, types.UnionType) and set(options) == {int, float}:
-        return Number(), {}
-    assert len(options) == 1, f"no flag can be made of {hint}"
-    return options[0], {}
-
-
-class Number(click.ParamType[Any]):
-    """An integer, or a float where it is written as one."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | float:
-        """Return the number that a word is."""
-        if isinstance(value, int | float):
-            return value
-        try:
-            return float(value) if "." in value or "e" in value.lower() else int(value)
-        except ValueError:
-            self.fail(f"{value!r} is not a number", param, ctx)
-
-
-class Rate(click.ParamType[Any]):
-    """A share of a whole, 0..1, or a percentage."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the share that a word is."""
-        text = str(value).strip()
-        try:
-            rate = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-        except ValueError:
-            rate = -1.0
-        if not 0 <= rate <= 1:
-            self.fail(f"{value!r} must be a rate within 0..1, such as 0.05, or a percentage, such as 5%", param, ctx)
-        return rate
-
-
-class IntegerList(click.ParamType[Any]):
-    """Integers with commas between them."""
-
-    name = "integers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Return the integers of a word."""
-        if isinstance(value, tuple):
-            return value
-        try:
-            return tuple(int(part) for part in value.split(",") if part)
-        except ValueError:
-            self.fail(f"{value!r} must be integers with commas between them", param, ctx)
+    def _kind(self) -> Any:
+        """Return the click type of the type hint."""
+        options = [each for each in typing.get_args(self.hint) or (self.hint,) if each is not type(None)]
+        if typing.get_origin(self.hint) is typing.Literal:
+            return click.Choice(list(typing.get_args(self.hint)))
+        if typing.get_origin(self.hint) is tuple:
+            return IntegerList()
+        if isinstance(self.hint, types.UnionType) and set(options) == {int, float}:
+            return Number()
+        assert len(options) == 1, f"no flag can be made of {self.hint}"
+        return Share() if options == [float] and self.default is not None else options[0]
 
 
 def _documented(documented: Any, section: str) -> dict[str, str]:
-    """Return what a Google-style docstring says of each parameter or attribute."""
+    """Return what a Google-style docstring says of each parameter or attribute, in words of the command line."""
     text = inspect.getdoc(documented) or ""
     body = text.partition(f"{section}:\n")[2].partition("\n\n")[0]
     entries = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", body, re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", words).replace("`", "") for name, words in entries}
+    texts = {name: re.sub(r"\s+", " ", words).replace("`", "") for name, words in entries}
+    for python, words in IN_WORDS:
+        texts = {name: text.replace(python, words) for name, text in texts.items()}
+    return texts
 
 
 def run_settings() -> list[Setting]:
@@ -114,7 +103,8 @@ def run_settings() -> list[Setting]:
     parameters = inspect.signature(dfa.run).parameters
     hints = typing.get_type_hints(dfa.run)
     words = _documented(dfa.run, "Args")
-    return [Setting(name, hints[name], parameters[name].default, words[name]) for name in RUN_SETTINGS]
+    sections = {name: EVERYDAY if name in _CHOSEN_BY_MOST else RUN for name in RUN_SETTINGS}
+    return [Setting(name, hints[name], parameters[name].default, words[name], sections[name]) for name in RUN_SETTINGS]
 
 
 def optimizer_settings() -> list[Setting]:
@@ -122,13 +112,13 @@ def optimizer_settings() -> list[Setting]:
     hints = typing.get_type_hints(dfa.Racos)
     words = _documented(dfa.Racos, "Attributes")
     fields = [field for field in dataclasses.fields(dfa.Racos) if field.name != "objective"]
-    return [Setting(field.name, hints[field.name], field.default, words[field.name]) for field in fields]
+    return [Setting(field.name, hints[field.name], field.default, words[field.name], OPTIMIZER) for field in fields]
 
 
-def setting_options(settings: Sequence[Setting], *, unset: bool) -> Callable[[_Command], _Command]:
+def setting_options(settings: Sequence[Setting], *, unset: bool) -> Callable[[Decorated], Decorated]:
     """Give a command the flags of settings; with `unset`, a flag that is not given leaves its setting alone."""
 
-    def decorate(command: _Command) -> _Command:
+    def decorate(command: Decorated) -> Decorated:
         for setting in reversed(settings):
             command = setting.option(default=None if unset else setting.default)(command)
         return command
@@ -136,40 +126,82 @@ def setting_options(settings: Sequence[Setting], *, unset: bool) -> Callable[[_C
     return decorate
 
 
-def model_options(command: _Command) -> _Command:
-    """Give a command the flags of `MODEL_SETTINGS`."""
+trust_pickle_option = flag(
+    "--trust-pickle",
+    section=MODEL,
+    is_flag=True,
+    help="Read a MODEL that is a .joblib or another pickle, which runs whatever code is in it.",
+)
+
+
+def model_options(command: Decorated) -> Decorated:
+    """Give a command the flags of `MODEL_SETTINGS`, and that which lets a pickle run."""
     for option in (
-        click.option(
+        trust_pickle_option,
+        flag(
             "--class-offset",
+            section=MODEL,
             type=click.IntRange(0),
             default=0,
             show_default=True,
             help="Of a .tflite file: the class of its first output is minus this; 1 where that means background.",
         ),
-        click.option("--preprocess", metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."),
-        click.option("--k", type=int, help="How many classes an answer of top_k shows."),
-        click.option("--num-classes", type=int, help="Of a function that answers with top_k, top_1 or label."),
-        click.option(
+        flag(
+            "--preprocess", section=MODEL, metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."
+        ),
+        flag("--k", section=MODEL, type=int, help="How many classes an answer of top_k shows."),
+        flag("--num-classes", section=MODEL, type=int, help="Of a function that answers with top_k, top_1 or label."),
+        flag(
+            "--device",
+            section=MODEL,
+            help="Where a torch or ONNX model runs that is loaded from a file or by its name, such as cuda:0.  "
+            "[default: the CPU]",
+        ),
+        flag(
+            "--model-layout",
+            section=MODEL,
+            type=click.Choice(["NCHW", "NHWC"]),
+            help="Where a torch or ONNX model has its channels.  [default: NCHW, or as an ONNX file tells]",
+        ),
+        flag(
+            "--value-range",
+            section=MODEL,
+            metavar="LOW,HIGH",
+            help="Of an .onnx file, instead of --mean and --std, or of an estimator of scikit-learn: what black and "
+            "white become, such as 0,255 where it takes pixels as they are, or 0,1 or -1,1.",
+        ),
+        flag("--std", section=MODEL, metavar="N,N,...", help="What is left is divided by this, as torch users say it."),
+        flag(
+            "--mean",
+            section=MODEL,
+            metavar="N,N,...",
+            help="Of a torch or ONNX model: subtracted from pixels / 255; one number, or one per channel, such as "
+            "0.485,0.456,0.406.",
+        ),
+        flag(
             "--shows",
+            section=MODEL,
             type=click.Choice(["top_k", "top_1", "label"]),
             help="Hide the rest of what the model returns, to see what an attack can do that sees no more.",
         ),
-        click.option(
+        flag(
             "--returns",
+            section=MODEL,
             type=click.Choice([kind.value for kind in ScoreKind]),
-            help="What the model answers.  [default: probabilities]",
+            help="What the model answers.  [default: probabilities; logits, of a torch model]",
         ),
     ):
         command = option(command)
     return command
 
 
-def image_options(command: _Command) -> _Command:
+def image_options(command: Decorated) -> Decorated:
     """Give a command the flags that say how image files become arrays."""
     for option in (
-        click.option("--size", metavar="HxW", help="Resize image files once, before anything else (bicubic)."),
-        click.option(
+        flag("--size", section=IMAGES, metavar="HxW", help="Resize image files once, before anything else (bicubic)."),
+        flag(
             "--channels",
+            section=IMAGES,
             type=click.Choice(["auto", "grey", "rgb"]),
             default="auto",
             show_default=True,
@@ -180,33 +212,39 @@ def image_options(command: _Command) -> _Command:
     return command
 
 
-trust_option = click.option(
+trust_option = flag(
     "--trust",
     is_flag=True,
     help="Load the model, and whatever else is code, that the run folder names. Only for folders that you know.",
 )
-class_names_option = click.option(
+class_names_option = flag(
     "--class-names",
     metavar="FILE",
     help="What the model's classes are called, one a line; tables and targets may then hold names, and reports do.",
 )
-image_layout_option = click.option(
+image_layout_option = flag(
     "--image-layout",
-    type=click.Choice(["NHWC"]),
-    help="Take an array as it is, although its channels seem to come first.",
+    section=IMAGES,
+    type=click.Choice(["NCHW", "NHWC"]),
+    help="Of an array: NCHW where channels come first; NHWC to take it as it is, although they seem to.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
-fail_above_option = click.option("--fail-above", type=Rate(), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
-allow_missing_option = click.option(
+json_option = flag("--json", "as_json", is_flag=True, help="Print one JSON document instead of tables.")
+fail_above_option = flag("--fail-above", type=Rate(), metavar="RATE", help="Exit 1 above this TSR, 0..1.")
+allow_missing_option = flag(
     "--allow-missing",
+    section=RUN,
     type=Rate(),
     metavar="SHARE",
     help="Exit 5 where a larger share of the images was not attacked: errors, or skipped.  [default: 0.5, and with "
     "--fail-above no errors]",
 )
-target_option = click.option(
+target_option = flag(
     "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."
 )
-preset_option = click.option(
-    "--preset", type=click.Choice(["default", "paper"]), default="default", help="The optimizer's settings."
+preset_option = flag(
+    "--preset",
+    section=OPTIMIZER,
+    type=click.Choice(["default", "paper"]),
+    default="default",
+    help="Whose settings these begin with: dfa's, or the paper's.",
 )

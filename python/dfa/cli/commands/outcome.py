@@ -21,7 +21,8 @@ UNREAD: Final = 141
 """Nobody reads what is printed; as of other programs in a pipe."""
 
 LIKELY_CAUSES: Final = (
-    "--preprocess (does the model take 0..255?), --size and --channels, --labels, and --class-offset of a .tflite file"
+    "--preprocess, or --mean and --std (does the model take 0..255?), --size and --channels, --labels, and "
+    "--class-offset of a .tflite file"
 )
 """Where to look if a model gets most images wrong, the likeliest first."""
 

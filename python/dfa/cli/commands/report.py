@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import json_option
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
@@ -15,21 +16,22 @@ from dfa.views.report import write_report
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa report runs/first                              # runs/first/report.html
   dfa report runs/first runs/second                  # compared, in runs/comparison.html
   dfa report runs/first --gallery 20 --out page.html
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
+@flag(
     "--out",
     type=click.Path(path_type=Path),
     help="HTML file.  [default: report.html in the run, or comparison.html beside the first of several]",
 )
-@click.option("--gallery", type=click.IntRange(0), default=240, show_default=True, help="Images to show per run.")
+@flag("--gallery", type=click.IntRange(0), default=240, show_default=True, help="Images to show per run.")
 @json_option
 def report(runs: tuple[Path, ...], out: Path | None, gallery: int, as_json: bool) -> int:
     """Write one self-contained HTML page about a run, or one that compares several."""

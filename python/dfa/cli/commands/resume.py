@@ -8,7 +8,14 @@ from pathlib import Path
 import click
 
 import dfa
-from dfa.cli.commands.options import allow_missing_option, fail_above_option, json_option, trust_option
+from dfa.cli.commands.flags import Command, flag
+from dfa.cli.commands.options import (
+    allow_missing_option,
+    fail_above_option,
+    json_option,
+    trust_option,
+    trust_pickle_option,
+)
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.import_guard import no_imports_from
@@ -19,25 +26,33 @@ from dfa.runs.saved_run import read_run_json
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa resume runs/first                       # asks before it loads what the folder names
   dfa resume runs/first --model model.keras --images photos   # loads what you name
   dfa resume runs/first --trust               # loads what the folder names; in a script
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", help="The run's model, named again.")
-@click.option("--images", help="The run's images, named again.")
-@click.option("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
-@click.option("--space", metavar="WORD", help="The run's search space, named again.")
+@flag("--model", metavar="MODEL", help="The run's model, named again.")
+@flag("--images", metavar="IMAGES", help="The run's images, named again.")
+@flag("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
+@flag("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
+@trust_pickle_option
 @fail_above_option
 @allow_missing_option
 @json_option
 def resume(
-    run: Path, trust: bool, fail_above: float | None, allow_missing: float | None, as_json: bool, **words: str | None
+    run: Path,
+    trust: bool,
+    trust_pickle: bool,
+    fail_above: float | None,
+    allow_missing: float | None,
+    as_json: bool,
+    **words: str | None,
 ) -> int:
     """Go on with a run that was cut short, from its last checkpoint.
 
@@ -54,8 +69,15 @@ def resume(
             request = name_again(request, run, given, trust=trust)
         else:
             trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
+            trust_pickle = True  # whatever the folder names was just trusted
         # More files than the run has images are another run's, however many a word of the folder finds.
         most = parse_config(read_run_json(run).config).num_images
         return run_request(
-            request, storage, as_json, most_images=most, fail_above=fail_above, allow_missing=allow_missing
+            request,
+            storage,
+            as_json,
+            trust_pickle=trust_pickle,
+            most_images=most,
+            fail_above=fail_above,
+            allow_missing=allow_missing,
         )

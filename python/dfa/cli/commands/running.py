@@ -5,21 +5,30 @@ from __future__ import annotations
 import contextlib
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import dfa
 from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
-from dfa.cli.sources.images import TURNED, ImageFiles, ImageSource, open_images, parse_size, tell_unused_labels
+from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_space
+from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
-from dfa.errors import MostSkippedWarning, ObjectiveError, OracleError, SpaceError, StoreError
+from dfa.errors import (
+    ChanceAccuracyWarning,
+    MostSkippedWarning,
+    ObjectiveError,
+    OracleError,
+    RandomAnswersWarning,
+    SpaceError,
+    StoreError,
+)
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
@@ -49,7 +58,7 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
-        if error.result is not None and _stamp(folder / RUN) != before:
+        if error.result is not None and _stamp(folder / RUN) not in (None, before):
             error.args = (f"{error}; then go on with: {command}",)
         raise
 
@@ -69,6 +78,7 @@ def run_request(
     as_json: bool,
     trace: Path | None = None,
     *,
+    trust_pickle: bool = False,
     most_images: int | None = None,
     fail_above: float | None,
     allow_missing: float | None,
@@ -80,6 +90,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
+        trust_pickle: Whether a model that is a pickle may be read.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
@@ -94,27 +105,40 @@ def run_request(
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
-    oracle, channels = open_oracle(request.model, **{name: getattr(request, name) for name in MODEL_SETTINGS})
+    asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
+    oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
     size = parse_size(request.size)
-    source = open_images(request.images, channels=request.channels, size=size, wanted=channels, most=most_images)
+    class_names = read_class_names(request.class_names)
+    source = open_images(
+        request.images,
+        labels=request.labels,
+        class_names=class_names,
+        channels=request.channels,
+        size=size,
+        wanted=channels,
+        most=most_images,
+    )
     if not as_json:
         screen.say(source.text)
     notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    class_names = read_class_names(request.class_names)
     labels = (
         None
-        if request.labels is None
+        if request.labels is None or source.folders is not None
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
-    targets = parse_target(request.target, source.names, class_names, notes)
+    targets = parse_target(request.target, source.names, class_names or oracle.class_names or source.class_names, notes)
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
-    with watch as progress, warnings.catch_warnings():
-        warnings.simplefilter("ignore", MostSkippedWarning)  # told below, with the files' names
+
+    def tell(warning: str) -> None:
+        notes.append(warning)
+        screen.say(warning)
+
+    with watch as progress, _telling_warnings(tell):
         result = dfa.run(
             oracle,
-            source.images,
+            source.images if source.folders is None else source.folders,
             labels,
             targets=targets,
             space=space,
@@ -166,6 +190,27 @@ def run_request(
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
     return status
+
+
+@contextlib.contextmanager
+def _telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
+    """Let what dfa warns of be told in the words of the command line; other warnings are shown as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MostSkippedWarning)  # told at the end, with the files' names
+        warnings.simplefilter("always", ChanceAccuracyWarning)
+        warnings.simplefilter("always", RandomAnswersWarning)
+        show = warnings.showwarning
+
+        def show_or_tell(message: Warning | str, *place: Any, **more: Any) -> None:
+            if isinstance(message, ChanceAccuracyWarning):
+                tell(f"{message.evidence}; look at {LIKELY_CAUSES}")
+            elif isinstance(message, RandomAnswersWarning):
+                tell(str(message))
+            else:
+                show(message, *place, **more)
+
+        warnings.showwarning = show_or_tell
+        yield
 
 
 def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import dfa
+from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
@@ -25,27 +26,27 @@ from dfa.search.confirmation import Confirmation
 
 
 @click.command(
+    cls=Command,
     epilog=f"""\b
 Examples:
   dfa verify runs/first --model model.keras   # loads what you name
+  dfa verify runs/first --model net.pt --mean 0.5 --std 0.25   # asked as in the run
   dfa verify runs/first                       # asks before it loads the model that the folder names
   dfa verify runs/first --trust               # loads it; in a script
 
-{EXIT_STATUS}"""
+{EXIT_STATUS}""",
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--model", help="The model to ask; else that of the run, if you trust its folder.")
+@flag("--model", metavar="MODEL", help="The model to ask; else that of the run, if you trust its folder.")
 @trust_option
-@click.option("--images", help="Originals to believe instead of the copies in the folder.")
-@click.option("--epsilon", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
-@click.option(
+@flag("--images", metavar="IMAGES", help="Originals to believe instead of the copies in the folder.")
+@flag("--epsilon", metavar="LEVELS", help="Grey levels (or a .npy file of them) to believe instead of the run's.")
+@flag(
     "--confirmations",
     metavar="K/N",
     help="How many of how many answers must find an image adversarial; by default as in the run, up to 100 answers.",
 )
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together."
-)
+@flag("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together.")
 @model_options
 @image_options
 @json_option
@@ -63,11 +64,11 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         request = _request_of(run)
         trust_folder(request, run, "verify", ("model", "preprocess"), trust=trust)
         settings = {name: words[name] or getattr(request, name) for name in MODEL_SETTINGS}
-        oracle, _ = open_oracle(request.model, **settings)
+        oracle, _ = open_oracle(request.model, **settings, trust_pickle=True)
     else:
         named = {"model": model, "preprocess": words["preprocess"]}
         refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
-        oracle, _ = open_oracle(model, **{name: words[name] for name in MODEL_SETTINGS})
+        oracle, _ = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
         saved = read_run(run)
         if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
             print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)

@@ -12,6 +12,7 @@ import click
 _RENAMED: Final = {
     "interval": "checkpoint",
     "layout": "image_layout",
+    "providers": "device",
     "store": "out",
     "targets": "target",
     "vector_oracle": "vector_model",
@@ -23,7 +24,14 @@ _PHRASES: Final = (
     ("dfa.Affine(layout='NCHW')", "--layout NCHW"),
     ("normalizer=...", "--range and --layout"),
     (" (what was to be saved is still in memory, and can be saved again)", ""),
+    ("leave labels and names out with dfa.data.as_images(images).without_labels()", "leave out --labels folders"),
     ("resume=True", "dfa resume RUN"),
+    ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),
+    ("as_oracle needs ", "MODEL must be "),
+    ("leave providers out", "leave --device out"),
+    ("must be None or ", "must be "),
+    ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
+    (" (unless None)", ""),
     (
         "pass a larger tolerance",
         "make a module with oracle = dfa.as_oracle(model, tolerance=...), and give MODULE:oracle as MODEL",
@@ -33,6 +41,23 @@ _PHRASES: Final = (
 
 _ERROR_OF_OTHERS: Final = re.compile(r": [\w.]*(?:Error|Exception|Exit|Interrupt|Warning)\b")
 """Where the words of somebody else begin, which stay as they are."""
+
+_NUMBERS: Final = re.compile(r"\b(mean|std|value_range)=[\[(]([-\d., ]+)[\])]")
+
+_OF_THE_MODEL: Final = (
+    (re.compile(r"\blayout(?=, of what the (?:module|model) takes,)|(?<=takes no )layout\b"), "--model-layout"),
+    (re.compile(r"\blayout=(?:'(\w+)')?(?= if that is what it takes)"), r"--model-layout \1"),
+    (re.compile(r"pass layout='NCHW' or layout='NHWC'"), "pass --model-layout NCHW or NHWC"),
+    (re.compile(r"(--value-range 0,1) or \(-1, 1\)"), r"\1 or -1,1"),
+    (re.compile(r"device='([^']*)'(?=; move it)"), r"--device \1"),
+    (re.compile(r", or a transform= that makes its input"), ""),
+    (
+        re.compile(r"(is made for images of shape \((\d+), (\d+), \d+\).*); resize them, or pass dfa\.as_oracle.*"),
+        r"\1; --size \2x\3 resizes image files",
+    ),
+    (re.compile(r"resize the images, pass (?=--model-layout)"), "--size HxW resizes image files, or pass "),
+)
+"""What is said of a model, also after the words of its framework; other layouts are of images and of vectors."""
 
 _OTHER_SIZE: Final = re.compile(r"(takes (?:inputs|images) of shape \((\d+), (\d+), \d+\)[^;]*); resi.*", re.DOTALL)
 _RESIZED: Final = (
@@ -45,6 +70,7 @@ _WORD: Final = re.compile(
     (?P<kept> (?<!\w)'[^'\n]*' | (?<!\w)"[^"\n]*" | (?<=\w)\([^()\n]*\) | [^\s=]*/\S* )  # quoted, code, or a path
     | (?<![\w./=-]) (?P<argument>[a-z]\w*) =
       (?: (?P<value>'[^'\n]*'|True|False|None|[A-Z]\b|\d[\d.]*) | (?=[\s,;.)]|$) )
+    | (?<=takes[ ]no[ ]) (?P<refused>[a-z_]+)
     | (?:^|(?<=;[ ])) (?P<subject>[a-z]+) (?=(?:[ ]\([^()]*\))?[ ]must[ ])
     | (?<![\w./=-]) (?P<name>[a-z]+(?:_[a-z]+)+) (?![\w(=/:]|\.\w)
     """,
@@ -61,6 +87,9 @@ def in_options(message: str, command: click.Command | None) -> str:
     """
     if command is None:
         return message
+    message = _NUMBERS.sub(lambda row: f"--{row[1].replace('_', '-')} {row[2].replace(' ', '')}", message)
+    for pattern, words in _OF_THE_MODEL:
+        message = pattern.sub(words, message)
     border = _ERROR_OF_OTHERS.search(message)
     ours, others = (message, "") if border is None else (message[: border.start()], message[border.start() :])
     for phrase, words in _PHRASES:
@@ -71,7 +100,7 @@ def in_options(message: str, command: click.Command | None) -> str:
 
 
 def _translated(found: re.Match[str], options: Mapping[str, click.Option]) -> str:
-    name = found["argument"] or found["subject"] or found["name"]
+    name = found["argument"] or found["refused"] or found["subject"] or found["name"]
     option = options.get(_RENAMED.get(name, name)) if name else None
     if option is None:
         return found[0]

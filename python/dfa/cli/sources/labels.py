@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import counted
-from dfa.cli.sources.arrays import load_array
+from dfa.data.arrays import load_array
 from dfa.errors import InvalidInputError
 from dfa.files import opened
 from dfa.search.class_names import ClassNames, class_id, ids_of

@@ -1,109 +1,277 @@
-"""Models from words: Keras and TFLite files, and `module:attribute`; and the oracles made of them."""
+"""Models from words: files, names of timm and torchvision, and `module:attribute`; and the oracles made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.cli.sources.hubs import HUBS, hub_of, load_timm, load_torchvision
+from dfa.cli.sources.model_files import SUFFIXES, load_keras, load_pickle
 from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
-from dfa.oracle import Oracle, RestrictedOracle, ScoreKind, TfliteOracle, as_oracle
+from dfa.oracle import (
+    OnnxOracle,
+    Oracle,
+    RestrictedOracle,
+    ScoreKind,
+    TfliteOracle,
+    TorchOracle,
+    as_oracle,
+    from_timm,
+    from_torchvision,
+)
+from dfa.oracle.adapters.torch_files import load_program
 
-MODEL_SETTINGS: Final = ("returns", "preprocess", "class_offset", "num_classes", "k", "shows")
+MODEL_SETTINGS: Final = (
+    "returns",
+    "mean",
+    "std",
+    "value_range",
+    "model_layout",
+    "device",
+    "preprocess",
+    "class_offset",
+    "num_classes",
+    "k",
+    "shows",
+)
 """What says how a model is asked: the parameters of `open_oracle`, which commands have as flags."""
 
-_KERAS_SUFFIXES: Final = {".keras", ".h5", ".hdf5"}
+_TAKES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "keras": ("a Keras file", ("returns", "preprocess")),
+    "tflite": ("a .tflite file", ("returns", "preprocess", "class_offset")),
+    "torch": ("a torch file", ("returns", "mean", "std", "model_layout", "device")),
+    "onnx": (
+        "an .onnx file",
+        ("returns", "mean", "std", "value_range", "model_layout", "device", "preprocess"),
+    ),
+    "timm": ("a model of timm, which knows its mean and std", ("returns", "device")),
+    "torchvision": ("a model of torchvision, whose weights know its transforms", ("returns", "device")),
+}
+"""By the kind of a word: what messages call it, and which settings go with it; of other kinds `as_oracle` judges."""
 
 
-def load_model(word: str) -> Any:
-    """Return the model that a word names: a Keras file, the path of a TFLite file, or `module:attribute`.
+def load_model(word: str, *, device: str | None = None, trust_pickle: bool = False) -> Any:
+    """Return the model that a word names.
+
+    Args:
+        word: A file, `timm:NAME`, `torchvision:NAME`, or `module:attribute`.
+        device: Where a torch model that is loaded here is put; None for the CPU.
+        trust_pickle: The user lets the code of a pickle run.
+
+    Returns:
+        A Keras model, a torch module, the path of a .tflite or an .onnx file, or whatever object it is.
 
     Raises:
         InvalidInputError: It names none.
-        MissingDependencyError: Keras is needed and is not installed.
+        MissingDependencyError: The framework that loads it is not installed.
     """
-    path = Path(word)
-    if path.suffix not in {*_KERAS_SUFFIXES, ".tflite"}:
-        if ":" not in word:
-            raise InvalidInputError(
-                "MODEL must be a .keras or a .tflite file, or module:attribute for any function of a uint8 batch, got "
-                f"{word!r}"
-            )
+    kind = _kind_of(word)
+    if kind == "timm":
+        return _on(load_timm(word), device)
+    if kind == "torchvision":
+        return _on(load_torchvision(word)[0], device)
+    if kind == "object":
         return load_object(word)
+    path = Path(word)
     with reading(word):
         is_there = path.exists()
     if not is_there:
         raise InvalidInputError(f"MODEL must be a file that exists, and {word!r} does not")
     check_file(path)
-    if path.suffix == ".tflite":
-        return path
-    from dfa.oracle.adapters.keras import import_keras
-
-    keras = import_keras()
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises many kinds, also of custom layers
-        raise InvalidInputError(
-            f"Keras cannot load {word!r}: {told(error)}\n(custom layers? load the model in a module "
-            "of yours, and pass module:attribute)"
-        ) from error
+    if kind == "keras":
+        return load_keras(path)
+    if kind == "torch":
+        return _on(load_program(path), device)
+    return load_pickle(path, is_trusted=trust_pickle) if kind == "pickle" else path
 
 
 def open_oracle(
     model: str,
     *,
     returns: str | None,
+    mean: str | None,
+    std: str | None,
+    value_range: str | None,
+    model_layout: str | None,
+    device: str | None,
     preprocess: str | None,
     class_offset: int,
     num_classes: int | None,
     k: int | None,
     shows: str | None,
+    trust_pickle: bool = False,
 ) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells.
 
     Args:
         model: What names it.
-        returns: What it answers; None for probabilities.
+        returns: What it answers; None for what models of its kind mostly do.
+        mean: Numbers with commas between them, of images in 0..1, which are subtracted.
+        std: Likewise; what is left is divided by them.
+        value_range: Of an .onnx file or an estimator: two numbers with a comma between them, what 0 and 255 become.
+        model_layout: "NCHW" or "NHWC", of what it takes.
+        device: Where it runs.
         preprocess: module:attribute of a function that goes before it.
         class_offset: Of a .tflite file: the class of its first output is minus this.
         num_classes: Of a function whose answers do not tell.
         k: How many classes are shown.
         shows: What of its answers is shown; None for all.
+        trust_pickle: The user lets the code of a pickle run.
 
     Raises:
         InvalidInputError: The model cannot be opened, or these do not go together.
         MissingDependencyError: The framework that runs it is not installed.
     """
-    loaded = load_model(model)
-    if class_offset and not isinstance(loaded, Path):
-        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
-    oracle: Oracle
-    channels = None
+    kind = _kind_of(model)
     # Of what is shown here, and else of what the model answers.
     answered = (num_classes, k) if shows is None else (None, None)
+    words: dict[str, Any] = {
+        "returns": returns,
+        "mean": _numbers("--mean", mean),
+        "std": _numbers("--std", std),
+        "value_range": _numbers("--value-range", value_range),
+        "model_layout": model_layout,
+        "device": device,
+        "preprocess": preprocess,
+        "class_offset": class_offset or None,
+        "num_classes": answered[0],
+        "k": answered[1],
+    }
+    given = {name: word for name, word in words.items() if word is not None}
+    _refuse_others(model, kind, given)
+    if kind == "torchvision":
+        loaded, weights = load_torchvision(model)
+        loaded = _on(loaded, device)
+    else:
+        loaded, weights = load_model(model, device=device, trust_pickle=trust_pickle), None
+    if preprocess is not None:
+        given["preprocess"] = load_object(preprocess)
+    if "model_layout" in given:
+        given["layout"] = given.pop("model_layout")
+    oracle: Oracle
     if isinstance(loaded, Oracle):
-        if returns is not None or preprocess is not None or answered != (None, None):
+        if given:
             raise InvalidInputError(f"{model} is a dfa.Oracle and says itself what it returns and how it preprocesses")
         oracle = loaded
+    elif kind == "tflite":
+        oracle = TfliteOracle(loaded, **given)
+    elif kind == "torch":
+        oracle = TorchOracle(loaded, name=Path(model).name, **given)
+    elif kind == "onnx":
+        if "device" in given:
+            given["providers"] = _providers(given.pop("device"))
+        oracle = OnnxOracle(loaded, **given)
+    elif kind == "timm":
+        oracle = from_timm(loaded, **given)
+    elif kind == "torchvision":
+        oracle = from_torchvision(loaded, weights, **given)
     else:
-        function = None if preprocess is None else load_object(preprocess)
-        kind = returns or "probabilities"
-        if isinstance(loaded, Path):
-            if answered != (None, None):
-                raise InvalidInputError("a .tflite model shows all its classes; --num-classes and --k go with --shows")
-            oracle = TfliteOracle(loaded, returns=kind, preprocess=function, class_offset=class_offset)
-            channels = oracle.input_shape[-1]
-        else:
-            oracle = as_oracle(loaded, returns=kind, preprocess=function, num_classes=answered[0], k=answered[1])
-            channels = _channels_of(loaded)
+        oracle = as_oracle(loaded, **given)
+    channels = _channels_of(kind, loaded, oracle, given)
     if shows is not None:
         oracle = RestrictedOracle(oracle, ScoreKind(shows), k=k, num_classes=num_classes)
     return oracle, channels
 
 
-def _channels_of(model: Any) -> int | None:
-    """Return how many channels a Keras model takes; None of a model that does not tell."""
-    shape = getattr(model, "input_shape", None)
-    is_known = isinstance(shape, tuple) and len(shape) == 4 and isinstance(shape[-1], int)
-    return shape[-1] if is_known and shape is not None else None
+def _kind_of(word: str) -> str:
+    """Return the kind of model that a word names: one of `SUFFIXES`, a hub, or "object" for module:attribute.
+
+    Raises:
+        InvalidInputError: It is no word for a model.
+    """
+    kind = hub_of(word) or SUFFIXES.get(Path(word).suffix)
+    if kind is None and ":" not in word:
+        raise InvalidInputError(
+            "MODEL must be a .keras, .tflite, .onnx, .pt, .ts or .pt2 file, "
+            f"{' or '.join(f'{hub}:NAME' for hub in HUBS)}, or module:attribute for any model or function of a uint8 "
+            f"batch, got {word!r}"
+        )
+    return kind or "object"
+
+
+def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
+    """Refuse settings that do not go with a kind of model, before it is loaded, which takes a while.
+
+    Raises:
+        InvalidInputError: One does not.
+    """
+    if "class_offset" in given and kind != "tflite":
+        raise InvalidInputError(f"--class-offset is for .tflite files, and {model} is none")
+    if ("mean" in given) != ("std" in given):
+        raise InvalidInputError("--mean and --std go together; give both, or neither")
+    if kind not in _TAKES:
+        return
+    called, taken = _TAKES[kind]
+    others = [_flag(name) for name in given if name not in taken]
+    if others:
+        of_answers = "; --num-classes and --k go with --shows" if {"num_classes", "k"} & set(given) else ""
+        raise InvalidInputError(
+            f"{model} is {called}, and goes with {', '.join(map(_flag, taken))}, not with {', '.join(others)}"
+            f"{of_answers}"
+        )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _numbers(flag: str, word: str | None) -> float | list[float] | None:
+    """Return the number, or the numbers with commas between them, of a word.
+
+    Raises:
+        InvalidInputError: It holds others.
+    """
+    if word is None:
+        return None
+    try:
+        numbers = [float(part) for part in word.split(",")]
+    except ValueError:
+        raise InvalidInputError(
+            f"{flag} must be one number, or one per channel with commas between them, such as 0.485,0.456,0.406, got "
+            f"{word!r}"
+        ) from None
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _on(module: Any, device: str | None) -> Any:
+    """Return a torch module that was loaded here, on a device.
+
+    Raises:
+        InvalidInputError: There is no such device.
+    """
+    if device is None:
+        return module
+    try:
+        return module.to(device)
+    except Exception as error:  # torch raises many kinds, by what is missing
+        raise InvalidInputError(f"--device must be one that torch has here, got {device!r}: {told(error)}") from error
+
+
+def _providers(device: str) -> list[Any] | None:
+    """Return the execution providers of ONNX Runtime that a device stands for: cpu, cuda, cuda:1, or one's own name."""
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return None
+    name = kind if kind.endswith("ExecutionProvider") else f"{kind.upper()}ExecutionProvider"
+    return [(name, {"device_id": number})] if number else [name]
+
+
+def _channels_of(kind: str, model: Any, oracle: Oracle, given: Mapping[str, Any]) -> int | None:
+    """Return how many channels a model takes, or None where nothing tells."""
+    if kind == "torchvision":
+        return 3
+    mean = given.get("mean")
+    if isinstance(mean, list):
+        return len(mean)
+    # Of a Keras model, of the oracle of a .tflite file, of that of a timm model.
+    for shape in (
+        getattr(model, "input_shape", None),
+        getattr(oracle, "input_shape", None),
+        getattr(oracle, "size", None),
+    ):
+        if isinstance(shape, tuple) and len(shape) in (3, 4) and isinstance(shape[-1], int):
+            return shape[-1]
+    return None

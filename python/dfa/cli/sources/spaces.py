@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from dfa.cli.sources.arrays import load_array
 from dfa.cli.sources.objects import load_object
+from dfa.data.arrays import load_array
 from dfa.errors import InvalidInputError
 from dfa.space import LinfBall, Space, core_spaces
 

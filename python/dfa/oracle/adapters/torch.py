@@ -179,6 +179,7 @@ class TorchOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
         if self._ready_for == (shape, rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         check_channels((self._mean, self._std), shape[-1])
         self._rows = rows
         if rows is not None:
@@ -274,7 +275,7 @@ class TorchOracle(Oracle):
                 "images; output=a function can reshape them (of one output p per image: "
                 "torch.stack([1 - p, p], 1), p of shape (n,); of one logit z: torch.stack([0 * z, z], 1))"
             )
-        if not np.array_equal(first, again):
+        if first.tobytes() != again.tobytes():
             warnings.warn(
                 f"the module {self.name!r} answers otherwise when it is asked again about the same images, so that a "
                 "success may be luck; if it is meant to be random, pass confirmations= to dfa.run, such as "

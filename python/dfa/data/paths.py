@@ -16,7 +16,7 @@ from dfa.files import reading
 
 _SUFFIXES: Final = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 _NAMED: Final = 5
-_MOST_OTHERS: Final = 10_000
+MOST_OTHERS: Final = 10_000
 """Files and folders beside the images that are looked through where a run folder says where they lie."""
 _DEEPEST: Final = 3
 """How far below a folder without images they are looked for, to name the glob that finds them."""
@@ -61,14 +61,14 @@ def find_files(word: str, *, most: int | None = None) -> Found:
         InvalidInputError: It names none, or more.
     """
     path = Path(word)
-    most_entries = None if most is None else most + _MOST_OTHERS
+    most_entries = None if most is None else most + MOST_OTHERS
     with reading(word):
         is_folder = path.is_dir()
         entries = path.iterdir() if is_folder else map(Path, _matches(word))
         everything = sorted(itertools.islice(entries, most_entries))
         folders = [each for each in everything if each.is_dir()]
     files = [each for each in everything if each not in set(folders)]
-    images = [each for each in files if _is_image(each)]
+    images = [each for each in files if is_image(each)]
     if most is not None and (len(images) > most or len(everything) == most_entries):
         raise InvalidInputError(f"{word!r} must name the {most:,} images of the run, and names more")
     if not images:
@@ -76,12 +76,13 @@ def find_files(word: str, *, most: int | None = None) -> Found:
             f"IMAGES must be a folder or a glob with images ({', '.join(sorted(_SUFFIXES))}), or a .npy or .npz file, "
             f"and {word!r} is none{_way_to_images(path) if is_folder else ''}{_seen(word, files, folders)}"
         )
-    left_out = [each for each in files if not _is_image(each)]
+    left_out = [each for each in files if not is_image(each)]
     below = [each for each in folders if is_folder and not each.name.startswith(".")]
     return Found(images, left_out, below, f"{Path(glob.escape(word)) / '**' / '*'}{images[0].suffix}")
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Tell whether a file is named like an image, and not hidden."""
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
 
 
@@ -110,10 +111,13 @@ def _way_to_images(folder: Path) -> str:
     """Return the glob that finds the images below a folder that has none itself."""
     for depth in range(1, _DEEPEST + 1):
         pattern = "/".join("*" * (depth + 1))
-        found = next((each for each in sorted(folder.glob(pattern)) if _is_image(each) and each.is_file()), None)
+        found = next((each for each in sorted(folder.glob(pattern)) if is_image(each) and each.is_file()), None)
         if found is not None:
             way = Path(glob.escape(str(folder))) / f"{'*/' * depth}*{found.suffix}"
-            return f"; folders in it have images, which {str(way)!r} finds (with the quotes)"
+            return (
+                f"; folders in it have images, which {str(way)!r} finds (with the quotes); where each is a class, "
+                "dfa attack --labels folders takes them"
+            )
     return ""
 
 

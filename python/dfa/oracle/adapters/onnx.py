@@ -1,0 +1,269 @@
+"""ONNX models as oracles, asked through ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.checks import counted
+from dfa.errors import InvalidInputError
+from dfa.oracle.adapters.normalizing import check_channels
+from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, output_of, told
+from dfa.oracle.adapters.onnx_sessions import (
+    Provider,
+    digest_of,
+    import_onnxruntime,
+    open_session,
+    runs_on_cpu,
+    source_of,
+)
+from dfa.oracle.adapters.scaling import HOW_TO_SCALE, scaling_of
+from dfa.oracle.adapters.static_batch import (
+    StaticBatch,
+    ask_in_batches,
+    checked_static_batch,
+    room_for,
+    rows_of_batch,
+)
+from dfa.oracle.base import (
+    DEFAULT_TOLERANCE,
+    Oracle,
+    Preprocess,
+    ScoreKind,
+    checked_preprocess,
+    checked_tolerance,
+    declare_all,
+    descends_from,
+    name_of,
+)
+from dfa.types import Images
+
+
+class OnnxOracle(Oracle):
+    """An ONNX model with one input, asked through ONNX Runtime.
+
+    The file tells the input's name and type, where its channels are (1 or 3 of them), and how many rows it takes at
+    once if that is fixed. It does not tell what numbers a model of floats was trained on, so that is asked for:
+    `value_range=(0, 255)` where its normalizer is inside, `value_range=(0, 1)` or `(-1, 1)`, or `mean=` and `std=`, or
+    `preprocess=`. A model of uint8 gets the image itself.
+
+    Every batch is filled up to one size, as `TorchOracle` says; on a CPU that makes 4 to 64 rows. An image's answer is
+    then the same to the bit whatever else is asked with it, so far as the model treats rows alike. Threads are ONNX
+    Runtime's own choice, or that of `session_options`.
+
+    One output per image becomes two columns: of a probability p, 1 - p and p; of a logit z, 0 and z.
+
+    Attributes:
+        kind: "onnx".
+        name: The file's name, unless another is given.
+
+    Example:
+        >>> oracle = OnnxOracle("squeezenet.onnx", value_range=(0, 255))  # doctest: +SKIP
+        >>> dfa.run(oracle, images, epsilon=4)  # doctest: +SKIP
+    """
+
+    kind = "onnx"
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        returns: ScoreKind | str = ScoreKind.PROBABILITIES,
+        mean: Sequence[float] | float | None = None,
+        std: Sequence[float] | float | None = None,
+        value_range: Sequence[float] | None = None,
+        layout: str | None = None,
+        preprocess: Preprocess | None = None,
+        output: str | int | None = None,
+        providers: Sequence[Provider] | None = None,
+        session_options: Any = None,
+        static_batch: StaticBatch = True,
+        tolerance: float = DEFAULT_TOLERANCE,
+        name: str | None = None,
+    ) -> None:
+        """Open a model.
+
+        Args:
+            model: The path of an .onnx file, or an `onnxruntime.InferenceSession`.
+            returns: Whether its output is "probabilities" or "logits".
+            mean: Subtracted from x / 255: one number, or one per channel. As torch users mean it.
+            std: Divides what is left then; likewise. Both or neither are given.
+            value_range: What the grey levels 0 and 255 become, instead of mean and std.
+            layout: What the model takes, "NCHW" or "NHWC"; None: as the file tells.
+            preprocess: Instead of all these: from float32 images (n, H, W, C), 0..255, to exactly what the model takes,
+                its layout included.
+            output: The name or the place of the output that the scores are in; None: the only one.
+            providers: Execution providers, the preferred one first, each a name or a pair of a name and its options.
+                None: the CPU. One that is not there is an error.
+            session_options: `onnxruntime.SessionOptions`.
+            static_batch: Whether every batch has the same number of rows (see above); a number is that number.
+            tolerance: How far the probabilities of one image may sum from 1.
+            name: What records call the oracle.
+
+        Raises:
+            InvalidInputError: The file is no classifier of images, a provider is missing, or an argument is not as
+                described.
+            MissingDependencyError: ONNX Runtime is not installed.
+        """
+        is_file = isinstance(model, str | Path)
+        if is_file:
+            self._session = open_session(Path(model), providers, session_options)
+        elif descends_from(model, "onnxruntime", "InferenceSession"):
+            if providers is not None or session_options is not None:
+                raise InvalidInputError("a session has its providers and options already; pass these with a path only")
+            self._session = model
+        else:
+            raise InvalidInputError(
+                f"an ONNX oracle needs the path of an .onnx file or an onnxruntime.InferenceSession, got {model!r:.60}"
+            )
+        source = Path(model) if is_file else source_of(model)
+        self._digest = None if source is None else digest_of(source)
+        self.name = (source.name if isinstance(source, Path) else "onnx") if name is None else name
+        self.returns = declare_all(returns, "an ONNX model")
+        self.tolerance = checked_tolerance(tolerance)
+        self._preprocess = checked_preprocess(preprocess)
+        self._scaling = scaling_of(mean, std, value_range)
+        self._declared = {"mean": mean, "std": std, "value_range": value_range}
+        self._input = input_of(self._session, self.name)
+        self._output = output_of(self._session, output, self.name)
+        self._layout = layout_of(self._input, layout)
+        self._refuse_what_says_nothing(layout)
+        outputs = self._output.shape[1] if self._output.shape else None
+        self._is_binary = outputs == 1
+        self.num_classes = 2 if self._is_binary else outputs
+        self._static_batch = self._checked_rows(checked_static_batch(static_batch))
+        self._on_cpu = runs_on_cpu(self._session)
+        self._shape: tuple[int, ...] | None = None
+        self._rows: int | None = None
+        self._room: NDArray[Any] | None = None
+
+    def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
+        """Check that the model takes such images, and choose the size of batches.
+
+        Args:
+            shape: (H, W, C) of the images to come.
+            batch_size: The most images that one call of `scores` will hold.
+
+        Raises:
+            InvalidInputError: It does not, or it is not said what numbers it takes.
+        """
+        if self.takes is np.uint8 and self._preprocess is None:
+            check_images(shape, self._input, self._layout, self.name)
+            if self._scaling is not None:
+                check_channels((self._scaling.mean, self._scaling.std), shape[-1])
+            elif self._input.dtype != np.uint8:
+                raise InvalidInputError(
+                    f"the model {self.name!r} takes {self._input.kind} and does not tell what numbers; pass "
+                    f"{HOW_TO_SCALE}"
+                )
+        self._shape = tuple(shape)
+        self._rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._on_cpu)
+
+    def scores(self, images: Images) -> NDArray[Any]:
+        """Return what the model answers, in its own precision (of one output per image: float64): (n, K).
+
+        Args:
+            images: uint8, (n, H, W, C), 0..255. (Where a search space has inputs that are no images, those, as they
+                are, or what `preprocess` makes of them.)
+
+        Raises:
+            InvalidInputError: What `preprocess` makes does not fit the model.
+        """
+        if self._shape != images.shape[1:]:
+            self.prepare(images.shape[1:], len(images))
+        self._room = room_for(self._rows, images, self._room)
+        answers = ask_in_batches(images, self._room, self._ask)
+        if not self._is_binary or answers.ndim != 2:
+            return answers
+        # In float64, where 1 - p is exact enough that no tie appears or vanishes.
+        likely = answers.astype(np.float64)
+        other = 1.0 - likely if self.returns is ScoreKind.PROBABILITIES else 0.0 * likely
+        return np.concatenate([other, likely], axis=1)
+
+    def fingerprint(self) -> str | None:
+        """Return the SHA-256 of the file and of its external data; None of a session that does not tell its file."""
+        return self._digest
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record should keep of this oracle, in plain JSON types."""
+        declared = {
+            name: None if given is None else np.asarray(given).tolist() for name, given in self._declared.items()
+        }
+        return super().describe() | {
+            **declared,
+            "preprocess": None if self._preprocess is None else name_of(self._preprocess),
+            "layout": self._layout,
+            "static_batch": self._static_batch,
+            "input": self._input.describe(),
+            "output": self._output.describe(),
+            "providers": list(self._session.get_providers()),
+            "framework": "onnxruntime",
+            "framework_version": str(import_onnxruntime().__version__),
+        }
+
+    def _ask(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return the answers to a batch, an array of its own, sides of length 1 left out."""
+        (answer,) = self._session.run([self._output.name], {self._input.name: self._made(batch)})
+        is_row = answer.ndim > 2 and answer[0].size == max(answer.shape[1:])
+        return np.asarray(answer.reshape(len(answer), -1) if is_row else answer)
+
+    def _made(self, batch: NDArray[Any]) -> NDArray[Any]:
+        """Return what the model takes of a batch."""
+        dtype: Any = self._input.dtype
+        if self._preprocess is not None:
+            return self._fitting(np.ascontiguousarray(self._preprocess(batch.astype(np.float32)), dtype), "preprocess")
+        if self.takes is not np.uint8:
+            return self._fitting(np.ascontiguousarray(batch, dtype), "the search space")
+        channels = CHANNELS["NHWC" if self._layout is None else self._layout]
+        images = np.moveaxis(batch, -1, channels)
+        if self._scaling is None:
+            return np.asarray(images, dtype)
+        # In half precision 255 grey levels would not be told apart before they are scaled.
+        values = images.astype(np.promote_types(dtype, np.float32), order="C")
+        self._scaling.apply(values, channels)
+        return values.astype(dtype, copy=False)
+
+    def _fitting(self, made: NDArray[Any], maker: str) -> NDArray[Any]:
+        """Return an input that something else than images made, if the model takes it."""
+        if not self._input.fits(made.shape):
+            raise InvalidInputError(
+                f"the model {self.name!r} takes inputs of shape {told(self._input.shape)}, and {maker} made "
+                f"{made.shape}, of {counted(len(made), 'row')}"
+            )
+        return made
+
+    def _checked_rows(self, static_batch: StaticBatch) -> StaticBatch:
+        """Return how many rows every batch has: those that the file fixes, or what is asked for.
+
+        Raises:
+            InvalidInputError: They differ.
+        """
+        fixed = self._input.shape[0] if self._input.shape else None
+        if fixed is not None and not isinstance(static_batch, bool) and static_batch != fixed:
+            raise InvalidInputError(
+                f"the model {self.name!r} takes {counted(fixed, 'row')} at a time, got static_batch={static_batch!r}; "
+                "leave it out"
+            )
+        return static_batch if fixed is None else fixed
+
+    def _refuse_what_says_nothing(self, layout: str | None) -> None:
+        """Refuse settings of which the model has no use."""
+        if self._preprocess is not None and (self._scaling is not None or layout is not None):
+            raise InvalidInputError(
+                "preprocess makes exactly what the model takes, and comes instead of mean, std, value_range and layout"
+            )
+        if self._input.dtype == np.uint8 and (self._preprocess is not None or self._scaling is not None):
+            raise InvalidInputError(
+                f"the model {self.name!r} takes uint8, the images' own grey levels, so there is nothing to scale; "
+                "leave out mean, std, value_range and preprocess"
+            )
+
+
+def is_onnx(model: Any) -> bool:
+    """Tell whether `model` is the path of an .onnx file or a session of ONNX Runtime, without importing that."""
+    is_path = isinstance(model, str | Path) and Path(model).suffix.lower() == ".onnx"
+    return is_path or descends_from(model, "onnxruntime", "InferenceSession")

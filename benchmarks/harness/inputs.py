@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,8 +13,6 @@ import dfa
 from dfa.oracle.gate import Gate, Purpose
 from dfa.search.goals import resolve_targets
 from harness.arrays import Classes, Images, Scores
-
-_ONNX_ROWS = 4
 
 
 class ImageSet(NamedTuple):
@@ -66,37 +63,19 @@ def load_images(data: Path, name: str) -> ImageSet:
 
 
 def load_model(data: Path, name: str) -> Any:
-    """Return the model `data/models/name`: of Keras, or what answers for an .onnx file.
+    """Return the model `data/models/name`: of Keras, or the oracle of an .onnx file, which takes grey levels.
 
     Raises:
         MissingInputError: There is no such file, or no Keras.
     """
     path = require_file(data / "models" / name)
     if path.suffix == ".onnx":
-        return onnx_model(path)
+        return dfa.as_oracle(path, value_range=(0, 255))
     try:
         keras = importlib.import_module("keras")
     except ImportError as error:
         raise MissingInputError("this benchmark needs Keras and a backend: pip install '.[tensorflow]'") from error
     return keras.models.load_model(path)
-
-
-def onnx_model(path: Path) -> Callable[[Images], Scores]:
-    """Return an .onnx file as a function of uint8 images, which it takes as float32, 0..255, four at a time.
-
-    Four rows are as fast as any number on a CPU, and a batch of one size makes answers exact.
-    """
-    session: Any = importlib.import_module("onnxruntime").InferenceSession(path, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-
-    def ask(images: Images) -> Scores:
-        filled = np.zeros((-(-len(images) // _ONNX_ROWS) * _ONNX_ROWS, *images.shape[1:]), dtype=np.float32)
-        filled[: len(images)] = images
-        parts = (filled[start : start + _ONNX_ROWS] for start in range(0, len(filled), _ONNX_ROWS))
-        answers: Scores = np.concatenate([session.run(None, {name: part})[0] for part in parts])
-        return answers[: len(images)]
-
-    return ask
 
 
 def first_correct(

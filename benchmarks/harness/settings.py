@@ -36,7 +36,7 @@ class Subject(NamedTuple):
     """A setting's model and images.
 
     Attributes:
-        model: Of Keras, or a function (`load_model`).
+        model: As `load_model` returns it.
         images: uint8, (N, H, W, C), all classified as labelled.
         labels: int64, (N,).
         targets: int64, (N,); None in an untargeted attack.

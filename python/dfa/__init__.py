@@ -25,7 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa import data
+from dfa import data, testing
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -157,6 +157,7 @@ __all__ = [
     "rank",
     "repair",
     "run",
+    "testing",
     "top_1",
     "top_k",
     "verify",

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.errors import InvalidInputError
+from dfa.extras import imported
 from dfa.files import opened
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
@@ -31,10 +30,7 @@ def import_onnxruntime() -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingDependencyError(f"an ONNX oracle needs ONNX Runtime: {how_to_install('onnx')}") from error
+    return imported("onnxruntime", "an ONNX oracle needs ONNX Runtime", "onnx")
 
 
 def open_session(path: Path, providers: Sequence[Provider] | None, options: Any) -> Any:

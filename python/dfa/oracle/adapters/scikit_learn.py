@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.errors import InvalidInputError
+from dfa.extras import imported
 from dfa.oracle.adapters.estimator_digest import digest_of
 from dfa.oracle.adapters.scaling import HOW_TO_SCALE_ARRAYS, scaling_of
 from dfa.oracle.adapters.static_batch import (
@@ -244,12 +244,7 @@ def is_sklearn(model: Any) -> bool:
 
 
 def _import_sklearn() -> Any:
-    try:
-        return importlib.import_module("sklearn")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"an oracle of an estimator needs scikit-learn: {how_to_install('sklearn')}"
-        ) from error
+    return imported("sklearn", "an oracle of an estimator needs scikit-learn", "sklearn")
 
 
 def _check_fitted(estimator: Any) -> None:

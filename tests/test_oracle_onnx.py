@@ -398,6 +398,9 @@ def test_onnx_models_are_recognised(tmp_path):
     assert is_onnx("a.ONNX")
     assert is_onnx(onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
     assert not any(map(is_onnx, ("a.tflite", b"a.onnx", None, len, onnxruntime)))
+    oracle = dfa.as_oracle(str(path), returns="logits", output=0, **GREY)
+    assert isinstance(oracle, OnnxOracle)
+    np.testing.assert_array_equal(oracle.scores(IMAGES), flat(IMAGES))
 
 
 def test_without_onnx_runtime_it_says_what_to_install(tmp_path, monkeypatch):

@@ -15,8 +15,9 @@ from dfa.oracle.adapters.onnx import OnnxOracle, is_onnx
 from dfa.oracle.adapters.scikit_learn import SklearnOracle, is_sklearn
 from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.adapters.tflite import TfliteOracle
-from dfa.oracle.adapters.torch import Output, TorchOracle, Transform
+from dfa.oracle.adapters.torch import Output, TorchOracle
 from dfa.oracle.adapters.torch_files import SUFFIXES
+from dfa.oracle.adapters.torch_inputs import Transform
 from dfa.oracle.base import Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.restricted import RestrictedOracle

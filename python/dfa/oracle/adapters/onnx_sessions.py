@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.files import opened
@@ -93,6 +96,28 @@ def _names_of(providers: Any) -> list[str]:
 
 def _has_options(pair: tuple[Any, Any]) -> bool:
     return isinstance(pair[1], Mapping)
+
+
+def answer_of(session: Any, name: str, batch: NDArray[Any], output: str, *, on_cpu: bool) -> NDArray[Any]:
+    """Return one output of a session for a batch, brought to the host.
+
+    Args:
+        session: Of ONNX Runtime.
+        name: Its input's.
+        batch: What it takes, on the host.
+        output: The name of the output; no other is computed for the host.
+        on_cpu: Whether the model runs where the batch is; elsewhere its ends are bound there, so that ONNX Runtime
+            copies each once.
+    """
+    if on_cpu:
+        (answer,) = session.run([output], {name: batch})
+    else:
+        binding = session.io_binding()
+        binding.bind_cpu_input(name, batch)
+        binding.bind_output(output)
+        session.run_with_iobinding(binding)
+        (answer,) = binding.copy_outputs_to_cpu()
+    return np.asarray(answer)
 
 
 def runs_on_cpu(session: Any) -> bool:

@@ -51,6 +51,14 @@ def onnx(folder):
     return dfa.OnnxOracle(classifier(folder / "model.onnx", ["n", *SHAPE]), value_range=(0, 1))
 
 
+def estimator():
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from sklearn.linear_model import LogisticRegression
+
+    table = random_images(90, SHAPE, 5).reshape(90, -1) / 255
+    return dfa.SklearnOracle(LogisticRegression().fit(table, np.arange(90) % 3), value_range=(0, 1))
+
+
 def tflite(folder):
     tensorflow = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
     path = folder / "model.tflite"
@@ -73,6 +81,7 @@ ORACLES = {
     "torch": (lambda folder: dfa.TorchOracle(torch_module()), 0),
     "jax": (lambda folder: jax_model(), 0),
     "onnx": (onnx, 0),
+    "sklearn": (lambda folder: estimator(), 0),
     "keras": (lambda folder: KerasOracle(keras_model()), 1e-6),
     "tflite": (tflite, 0),
 }

@@ -310,6 +310,31 @@ def test_providers_that_are_not_there_are_an_error(tmp_path, monkeypatch):
             OnnxOracle(path, providers=providers)
 
 
+def test_on_a_device_the_ends_are_bound_and_the_answer_is_the_same(tmp_path):
+    """Of a session that claims to run elsewhere, since there is no device to run tests on."""
+
+    class Elsewhere:
+        def __init__(self, session):
+            self._session, self.bound = session, 0
+
+        def __getattr__(self, name):
+            return getattr(self._session, name)
+
+        def run(self, *arguments):
+            raise AssertionError("asked without a binding")
+
+        def io_binding(self):
+            self.bound += 1
+            return self._session.io_binding()
+
+    oracle = OnnxOracle(classifier(tmp_path / "a.onnx", NCHW), **UNIT)
+    expected = oracle.scores(IMAGES)
+    oracle._session, oracle._on_cpu = Elsewhere(oracle._session), False
+    oracle.prepare(SHAPE, 4)
+    assert np.array_equal(oracle.scores(IMAGES), expected)
+    assert oracle._session.bound == 2 + 3  # a trial, and 9 rows, 4 at a time
+
+
 def test_options_of_a_session_are_handed_on(tmp_path):
     path = echo(tmp_path / "a.onnx", NHWC)
     options = onnxruntime.SessionOptions()
@@ -398,6 +423,9 @@ def test_onnx_models_are_recognised(tmp_path):
     assert is_onnx("a.ONNX")
     assert is_onnx(onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]))
     assert not any(map(is_onnx, ("a.tflite", b"a.onnx", None, len, onnxruntime)))
+    oracle = dfa.as_oracle(str(path), returns="logits", output=0, **GREY)
+    assert isinstance(oracle, OnnxOracle)
+    np.testing.assert_array_equal(oracle.scores(IMAGES), flat(IMAGES))
 
 
 def test_without_onnx_runtime_it_says_what_to_install(tmp_path, monkeypatch):

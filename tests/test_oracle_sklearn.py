@@ -349,6 +349,8 @@ def _twice(table):
 def test_estimators_are_recognised(logistic):
     assert is_sklearn(logistic)
     assert is_sklearn(Echo())
+    oracle = dfa.as_oracle(logistic, value_range=(0, 1))
+    np.testing.assert_array_equal(oracle.scores(IMAGES), SklearnOracle(logistic, **UNIT).scores(IMAGES))
     assert not any(map(is_sklearn, (None, len, sklearn, "model.joblib", np.ones(3))))
 
 

@@ -166,6 +166,28 @@ def test_on_a_cpu_the_number_of_rows_depends_on_the_images_alone():
     assert sizes == [4, 4, 32, 64]
 
 
+class MindsPlaces(nn.Module):
+    """Rounds each row by its place, as some products of matrices do."""
+
+    def forward(self, batch):
+        scores = batch.flatten(1)[:, :2]
+        return scores + torch.arange(len(batch))[:, None] * 1e-7
+
+
+def test_a_module_that_minds_places_is_asked_row_by_row():
+    oracle = as_oracle(MindsPlaces().eval())
+    scores = oracle.scores(IMAGES)
+    assert np.array_equal(oracle.scores(IMAGES[::-1])[::-1], scores)
+    fixed = as_oracle(MindsPlaces().eval(), static_batch=8)
+    assert not np.array_equal(fixed.scores(IMAGES[::-1])[::-1], fixed.scores(IMAGES))
+
+
+def test_products_of_odd_matrices_are_exact_all_the_same():
+    torch.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(432, 257), nn.ReLU(), nn.Linear(257, 101), nn.ReLU(), nn.Linear(101, 10)]
+    dfa.testing.check_oracle(as_oracle(nn.Sequential(*layers).eval()), IMAGES)
+
+
 def test_images_of_another_shape_are_looked_at_anew():
     oracle = as_oracle(small_network())
     oracle.scores(IMAGES)

@@ -386,7 +386,7 @@ def test_a_class_in_place_of_a_model_is_refused():
 @pytest.mark.parametrize("oracle", [None, "resnet50", IMAGES, 3])
 def test_what_is_no_oracle_is_refused(oracle):
     with pytest.raises(
-        dfa.InvalidInputError, match=r"needs an Oracle, a model of torch, Keras or flax, .* or a function from uint8"
+        dfa.InvalidInputError, match=r"needs an Oracle, a model of torch, Keras, .* or a function from uint8"
     ):
         dfa.run(oracle, IMAGES)
 

@@ -25,7 +25,7 @@ except ImportError as error:
         f"source tree (dfa was found at {__path__[0]!r})"
     ) from error
 
-from dfa import data
+from dfa import data, testing
 from dfa.api import run
 from dfa.auditing import (
     Affine,
@@ -62,6 +62,7 @@ from dfa.oracle import (
     OneByOne,
     OnnxOracle,
     Oracle,
+    SklearnOracle,
     TfliteOracle,
     TorchOracle,
     as_oracle,
@@ -130,6 +131,7 @@ __all__ = [
     "Result",
     "Rounding",
     "Shift",
+    "SklearnOracle",
     "Space",
     "SpaceError",
     "Status",
@@ -155,6 +157,7 @@ __all__ = [
     "rank",
     "repair",
     "run",
+    "testing",
     "top_1",
     "top_k",
     "verify",

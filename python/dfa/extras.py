@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+from dfa.errors import MissingDependencyError
 
 _DISTRIBUTION: Final = "dfa-attack"
 
@@ -19,6 +22,23 @@ def how_to_install(extra: str | None = None) -> str:
     """Return the command that installs dfa with an extra: from its clone where there is one, or else by its name."""
     source = _clone() or _DISTRIBUTION
     return f"pip install {_quoted(source + ('' if extra is None else f'[{extra}]'))}"
+
+
+def imported(module: str, needed: str, extra: str) -> Any:
+    """Return a module of another package.
+
+    Args:
+        module: Its name.
+        needed: What needs what, for the message.
+        extra: dfa's extra that brings it.
+
+    Raises:
+        MissingDependencyError: It cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(f"{needed}: {how_to_install(extra)}") from error
 
 
 def _clone() -> str | None:

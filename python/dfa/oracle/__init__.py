@@ -5,6 +5,7 @@ from __future__ import annotations
 from dfa.oracle.adapters.jax import JaxOracle
 from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.onnx import OnnxOracle
+from dfa.oracle.adapters.scikit_learn import SklearnOracle
 from dfa.oracle.adapters.tflite import TfliteOracle
 from dfa.oracle.adapters.torch import TorchOracle
 from dfa.oracle.adapters.torch_hubs import from_timm, from_torchvision, from_transformers
@@ -24,6 +25,7 @@ __all__ = [
     "Preprocess",
     "RestrictedOracle",
     "ScoreKind",
+    "SklearnOracle",
     "TfliteOracle",
     "TorchOracle",
     "as_oracle",

@@ -12,10 +12,12 @@ from dfa.oracle.adapters.jax import JaxOracle
 from dfa.oracle.adapters.jax_models import is_flax, is_jitted
 from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.onnx import OnnxOracle, is_onnx
+from dfa.oracle.adapters.scikit_learn import SklearnOracle, is_sklearn
 from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.adapters.tflite import TfliteOracle
-from dfa.oracle.adapters.torch import Output, TorchOracle, Transform
+from dfa.oracle.adapters.torch import Output, TorchOracle
 from dfa.oracle.adapters.torch_files import SUFFIXES
+from dfa.oracle.adapters.torch_inputs import Transform
 from dfa.oracle.base import Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.restricted import RestrictedOracle
@@ -50,9 +52,10 @@ def as_oracle(
 
     Args:
         model: An `Oracle` (returned as it is); a torch module or program, a Keras model, a flax module or a function of
-            jax.jit, an ONNX Runtime session; the path of a file that holds a torch program (TorchScript or
-            torch.export), an ONNX or a TFLite model; or any callable from a uint8 batch (n, H, W, C) to what `returns`
-            names. What each is given its class says: `TorchOracle`, `OnnxOracle` and so on.
+            jax.jit, an ONNX Runtime session, a fitted classifier of scikit-learn; the path of a file that holds a torch
+            program (TorchScript or torch.export), an ONNX or a TFLite model; or any callable from a uint8 batch
+            (n, H, W, C) to what `returns` names. What each is given its class says: `TorchOracle`, `OnnxOracle` and so
+            on.
         returns: What the model answers:
 
             - "probabilities": real numbers, (n, K), each row summing to 1;
@@ -62,8 +65,8 @@ def as_oracle(
             - "top_1": a pair (labels, probabilities), each (n,): the likeliest class and its probability;
             - "label": integer class ids, (n,).
 
-            None: "logits" of a torch or flax module, "probabilities" of others. All but a function return one of the
-            first two; `top_k`, `top_1` and `label_only` show less.
+            None: "logits" of a torch or flax module, the most that an estimator tells, "probabilities" of others. All
+            but functions and estimators return one of the first two; `top_k`, `top_1` and `label_only` show less.
         preprocess: What keras.applications calls `preprocess_input`: applied to the batch as float32, 0..255,
             before the model sees it. The attack itself only ever sees uint8.
         tolerance: How far the probabilities of one image may sum from 1; what is shown of them may sum to so much more.
@@ -73,7 +76,7 @@ def as_oracle(
         k: How many classes an answer of "top_k" shows.
         mean: Of a torch, JAX or ONNX model: subtracted from x / 255.
         std: Divides what is left then.
-        value_range: Of an ONNX model: what the grey levels 0 and 255 become.
+        value_range: Of an ONNX model or an estimator: what the grey levels 0 and 255 become.
         layout: Of a torch or an ONNX model: what it takes, "NCHW" or "NHWC".
         transform: Of a torch module, as the next four: what makes its input of a uint8 batch on its device, instead of
             x / 255, mean and std.
@@ -133,11 +136,13 @@ def _adapter_of(model: Any, *, shows_all: bool) -> tuple[str, type[Oracle]]:
         return "a .tflite file", TfliteOracle
     if is_flax(model) or (is_jitted(model) and shows_all):
         return "a JAX model", JaxOracle
+    if is_sklearn(model):
+        return "an estimator of scikit-learn", SklearnOracle
     if callable(model):
         return "a function", CallableOracle
     raise InvalidInputError(
-        "as_oracle needs an Oracle, a model of torch, Keras or flax, the path of a .pt, .onnx or .tflite file, or "
-        "a function from uint8 images (n, H, W, C) to scores (n, K), got "
+        "as_oracle needs an Oracle, a model of torch, Keras, flax or scikit-learn, the path of a .pt, .onnx or .tflite "
+        "file, or a function from uint8 images (n, H, W, C) to scores (n, K), got "
         f"{f'{model!r}' if isinstance(model, str | Path) else type(model).__name__}"
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.extras import imported
 
 Figure = Any
 """A `matplotlib.figure.Figure`; matplotlib may be absent."""
@@ -262,9 +262,9 @@ def _steps(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _matplotlib() -> Any:
     try:
-        return importlib.import_module("matplotlib")
-    except ImportError as error:
-        raise MissingDependencyError(f"charts need matplotlib; install it with: {how_to_install('report')}") from error
+        return imported("matplotlib", "charts need matplotlib", "report")
+    except MissingDependencyError:
+        raise
     except Exception as error:  # it reads a matplotlibrc where one is as soon as it is imported, and may choke on it
         raise MissingDependencyError(
             f"charts need matplotlib, which cannot be imported: {type(error).__name__}: {error}; is there a "

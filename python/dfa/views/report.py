@@ -7,7 +7,6 @@ thumbnails are data. Without scripts everything shows; with them the table can b
 from __future__ import annotations
 
 import base64
-import importlib
 import io
 import json
 import math
@@ -22,8 +21,8 @@ import numpy as np
 from PIL import Image as Pillow
 
 from dfa.checks import as_text
-from dfa.errors import InvalidInputError, MissingDependencyError, StoreError
-from dfa.extras import how_to_install
+from dfa.errors import InvalidInputError, StoreError
+from dfa.extras import imported
 from dfa.originals import Form
 from dfa.results.rates import wilson
 from dfa.results.record import Record, Status
@@ -217,10 +216,7 @@ class _View:
 
 
 def _environment() -> Any:
-    try:
-        jinja2 = importlib.import_module("jinja2")
-    except ImportError as error:
-        raise MissingDependencyError(f"a report needs Jinja2; install it with: {how_to_install('report')}") from error
+    jinja2 = imported("jinja2", "a report needs Jinja2", "report")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dfa.views", "templates"),
         autoescape=True,

@@ -12,6 +12,7 @@ from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.jax_models import applied, device_of, digest_of, import_jax
 from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
 from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
+from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -102,7 +103,7 @@ class JaxOracle(Oracle):
         self._ready_for: tuple[tuple[int, ...], int | None] | None = None
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
-        """Choose the size of batches, and look whether the model takes them; it is traced, and not run.
+        """Choose the size of batches, and look whether the model takes them and answers twice alike, on noise.
 
         Args:
             shape: (H, W, C) of the images to come.
@@ -115,9 +116,12 @@ class JaxOracle(Oracle):
         if self._ready_for == (shape, rows):
             return
         check_channels((self._mean, self._std), shape[-1])
+        tried = rows
         if self.takes is np.uint8:
             self._look((rows or min(batch_size, _FEW), *shape))
-        self._room = None if rows is None else np.zeros((rows, *shape), dtype=np.uint8)
+            free = self._static_batch is True and self._device.platform == "cpu"
+            tried = rows_after_trial(rows, shape, self._ask, self.name, free=free)
+        self._room = None if tried is None else np.zeros((tried, *shape), dtype=np.uint8)
         self._ready_for = (shape, rows)
 
     def scores(self, images: Images) -> NDArray[Any]:

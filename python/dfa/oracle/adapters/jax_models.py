@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from dfa.errors import InvalidInputError, MissingDependencyError, told
+from dfa.errors import InvalidInputError, told
+from dfa.extras import imported
 from dfa.oracle.base import name_of
 
 _TRAINING: Final = ("deterministic", "use_running_average")
@@ -40,10 +41,7 @@ def import_jax() -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    try:
-        return importlib.import_module("jax")
-    except ImportError as error:
-        raise MissingDependencyError("a JAX oracle needs JAX: pip install jax") from error
+    return imported("jax", "a JAX oracle needs JAX", "jax")
 
 
 def is_flax(model: object) -> bool:

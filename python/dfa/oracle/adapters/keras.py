@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.extras import imported
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -288,12 +288,7 @@ _ONE_OUTPUT = (
 
 def import_keras() -> Any:
     """Return the module keras, of version 3 and on a backend that this module knows."""
-    try:
-        keras = importlib.import_module("keras")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"a Keras oracle needs Keras and one of its backends: {how_to_install('tensorflow')}"
-        ) from error
+    keras = imported("keras", "a Keras oracle needs Keras and one of its backends", "tensorflow")
     if int(keras.__version__.partition(".")[0]) < 3:
         raise MissingDependencyError(
             f"a Keras oracle needs Keras 3, found {keras.__version__}: pip install 'keras>=3', or pass a "

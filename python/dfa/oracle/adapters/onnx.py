@@ -15,6 +15,7 @@ from dfa.oracle.adapters.normalizing import check_channels
 from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, output_of, told
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
+    answer_of,
     digest_of,
     import_onnxruntime,
     open_session,
@@ -29,6 +30,7 @@ from dfa.oracle.adapters.static_batch import (
     room_for,
     rows_of_batch,
 )
+from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -137,7 +139,7 @@ class OnnxOracle(Oracle):
         self.num_classes = 2 if self._is_binary else outputs
         self._static_batch = self._checked_rows(checked_static_batch(static_batch))
         self._on_cpu = runs_on_cpu(self._session)
-        self._shape: tuple[int, ...] | None = None
+        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
         self._rows: int | None = None
         self._room: NDArray[Any] | None = None
 
@@ -160,8 +162,14 @@ class OnnxOracle(Oracle):
                     f"the model {self.name!r} takes {self._input.kind} and does not tell what numbers; pass "
                     f"{HOW_TO_SCALE}"
                 )
-        self._shape = tuple(shape)
-        self._rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._on_cpu)
+        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._on_cpu)
+        if self._ready_for == (tuple(shape), rows):
+            return
+        self._rows = rows
+        if self.takes is np.uint8:
+            free = self._static_batch is True and self._on_cpu
+            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=free)
+        self._ready_for = (tuple(shape), rows)
 
     def scores(self, images: Images) -> NDArray[Any]:
         """Return what the model answers, in its own precision (of one output per image: float64): (n, K).
@@ -173,7 +181,7 @@ class OnnxOracle(Oracle):
         Raises:
             InvalidInputError: What `preprocess` makes does not fit the model.
         """
-        if self._shape != images.shape[1:]:
+        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
         self._room = room_for(self._rows, images, self._room)
         answers = ask_in_batches(images, self._room, self._ask)
@@ -207,7 +215,7 @@ class OnnxOracle(Oracle):
 
     def _ask(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the answers to a batch, an array of its own, sides of length 1 left out."""
-        (answer,) = self._session.run([self._output.name], {self._input.name: self._made(batch)})
+        answer = answer_of(self._session, self._input.name, self._made(batch), self._output.name, on_cpu=self._on_cpu)
         is_row = answer.ndim > 2 and answer[0].size == max(answer.shape[1:])
         return np.asarray(answer.reshape(len(answer), -1) if is_row else answer)
 

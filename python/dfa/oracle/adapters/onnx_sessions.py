@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.errors import InvalidInputError
+from dfa.extras import imported
 from dfa.files import opened
 
 Provider: TypeAlias = str | tuple[str, Mapping[str, Any]]
@@ -31,10 +33,7 @@ def import_onnxruntime() -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    try:
-        return importlib.import_module("onnxruntime")
-    except ImportError as error:
-        raise MissingDependencyError(f"an ONNX oracle needs ONNX Runtime: {how_to_install('onnx')}") from error
+    return imported("onnxruntime", "an ONNX oracle needs ONNX Runtime", "onnx")
 
 
 def open_session(path: Path, providers: Sequence[Provider] | None, options: Any) -> Any:
@@ -97,6 +96,28 @@ def _names_of(providers: Any) -> list[str]:
 
 def _has_options(pair: tuple[Any, Any]) -> bool:
     return isinstance(pair[1], Mapping)
+
+
+def answer_of(session: Any, name: str, batch: NDArray[Any], output: str, *, on_cpu: bool) -> NDArray[Any]:
+    """Return one output of a session for a batch, brought to the host.
+
+    Args:
+        session: Of ONNX Runtime.
+        name: Its input's.
+        batch: What it takes, on the host.
+        output: The name of the output; no other is computed for the host.
+        on_cpu: Whether the model runs where the batch is; elsewhere its ends are bound there, so that ONNX Runtime
+            copies each once.
+    """
+    if on_cpu:
+        (answer,) = session.run([output], {name: batch})
+    else:
+        binding = session.io_binding()
+        binding.bind_cpu_input(name, batch)
+        binding.bind_output(output)
+        session.run_with_iobinding(binding)
+        (answer,) = binding.copy_outputs_to_cpu()
+    return np.asarray(answer)
 
 
 def runs_on_cpu(session: Any) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.errors import InvalidInputError
+from dfa.extras import imported
 from dfa.oracle.adapters.estimator_digest import digest_of
 from dfa.oracle.adapters.scaling import HOW_TO_SCALE_ARRAYS, scaling_of
 from dfa.oracle.adapters.static_batch import (
@@ -22,6 +22,7 @@ from dfa.oracle.adapters.static_batch import (
     room_for,
     rows_of_batch,
 )
+from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -123,7 +124,7 @@ class SklearnOracle(Oracle):
         # Fitted on a table with names, it warns of arrays, which have none, in every call.
         self._is_named = hasattr(estimator, "feature_names_in_")
         self._static_batch = checked_static_batch(static_batch)
-        self._shape: tuple[int, ...] | None = None
+        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
         self._rows: int | None = None
         self._room: NDArray[Any] | None = None
 
@@ -144,8 +145,13 @@ class SklearnOracle(Oracle):
                     f"{HOW_TO_SCALE_ARRAYS}"
                 )
             self._check_features(int(np.prod(shape)), f"of shape {tuple(shape)}")
-        self._shape = tuple(shape)
-        self._rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=True)
+        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=True)
+        if self._ready_for == (tuple(shape), rows):
+            return
+        self._rows = rows
+        if self.takes is np.uint8:
+            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=self._static_batch is True)
+        self._ready_for = (tuple(shape), rows)
 
     def scores(self, images: Images) -> NDArray[Any]:
         """Return what the estimator answers: (n, K), or with returns "label" class ids, (n,).
@@ -157,7 +163,7 @@ class SklearnOracle(Oracle):
         Raises:
             InvalidInputError: What `preprocess` makes does not fit the estimator.
         """
-        if self._shape != images.shape[1:]:
+        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
         self._room = room_for(self._rows, images, self._room)
         return ask_in_batches(images, self._room, self._ask)
@@ -244,12 +250,7 @@ def is_sklearn(model: Any) -> bool:
 
 
 def _import_sklearn() -> Any:
-    try:
-        return importlib.import_module("sklearn")
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"an oracle of an estimator needs scikit-learn: {how_to_install('sklearn')}"
-        ) from error
+    return imported("sklearn", "an oracle of an estimator needs scikit-learn", "sklearn")
 
 
 def _check_fitted(estimator: Any) -> None:

@@ -1,8 +1,9 @@
 """Batches of one size, whatever number of rows is asked: what makes a float32 model's answers exact.
 
-A model's answer to an image depends, in its last bits, on the size of the batch that the image is in, and not on its
-place there nor on its neighbours: kernels are chosen by size. So an adapter gives its model batches of one size only,
-the last one filled up with rows of no meaning, and an image's answer is the same whatever else is asked with it.
+A model's answer to an image depends, in its last bits, on the size of the batch that the image is in, since kernels are
+chosen by size, and as a rule not on its place there nor on its neighbours. So an adapter gives its model batches of one
+size only, the last one filled up with rows of no meaning, and an image's answer is the same whatever else is asked with
+it. `dfa.testing.check_oracle` finds the exceptions: some products of float32 matrices round a row by its place.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -11,10 +10,11 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.errors import DfaError, InvalidInputError, RandomAnswersWarning, told
+from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
 from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
 from dfa.oracle.adapters.torch_files import load_program, module_of
+from dfa.oracle.adapters.torch_inputs import ModuleInput, Transform
 from dfa.oracle.adapters.torch_modules import (
     device_of,
     digest_of,
@@ -24,6 +24,7 @@ from dfa.oracle.adapters.torch_modules import (
     rows_of,
     scores_in,
 )
+from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
     Oracle,
@@ -36,15 +37,10 @@ from dfa.oracle.base import (
 from dfa.oracle.raw import array_of, on_host
 from dfa.types import Images
 
-Transform: TypeAlias = Callable[[Any], Any]
-"""From a uint8 tensor on the module's device, (n, C, H, W), or (n, H, W, C) by `layout`, to what the module takes."""
-
 Output: TypeAlias = Callable[[Any], Any] | str | int
 """Which part of what a module returns are the scores: a key, an attribute, a place, or a function of it."""
 
 _LAYOUTS: Final = ("NCHW", "NHWC")
-_FEW: Final = 2
-"""Rows of the first look at a module that takes batches of any size."""
 
 
 class TorchOracle(Oracle):
@@ -57,8 +53,10 @@ class TorchOracle(Oracle):
     A float32 model's answer to an image depends, in the last bits, on the number of rows in its batch. So every batch
     is filled up to one size: on a CPU 4 to 64 rows, by the size of the images and whatever the run's batch size; on an
     accelerator the run's batch size. An image's answer is then the same to the bit whatever else is asked with it, in
-    any order, so far as the module itself treats rows alike. Another device, another version of torch and, on a CPU,
-    another number of torch's threads may give other bits. `static_batch=False` lets batches go as they come.
+    any order, so far as the module itself treats rows alike. Some products of float32 matrices on a CPU round a row by
+    its place; a module that is seen to do so, on noise, is asked row by row, which is exact and slow. Another device,
+    another version of torch and, on a CPU, another number of torch's threads may give other bits. `static_batch=False`
+    lets batches go as they come.
 
     Attributes:
         kind: "torch".
@@ -136,15 +134,8 @@ class TorchOracle(Oracle):
         self._output = output
         self._device = device_of(self._torch, module, device)
         self._dtype = dtype_of(module, self._torch.float32)
-        # Along the channels, and on the device once and for all: each copy there would be waited for.
-        along = (-1, 1, 1) if layout == "NCHW" else (-1,)
-        self._statistics = (
-            None
-            if mean is None
-            else [
-                self._torch.tensor(given, dtype=self._torch.float32, device=self._device).reshape(along)
-                for given in (self._mean, self._std)
-            ]
+        self._input = ModuleInput(
+            self._torch, layout, transform, self._mean, self._std, device=self._device, dtype=self._dtype
         )
         self._autocast = _checked_autocast(self._torch, autocast)
         # Exported programs often take one number of rows only.
@@ -181,12 +172,9 @@ class TorchOracle(Oracle):
             return
         self._ready_for = None  # should it fail, nothing is ready
         check_channels((self._mean, self._std), shape[-1])
-        self._rows = rows
-        if rows is not None:
-            is_pinned = self._device.type == "cuda"
-            self._room = self._torch.zeros((rows, *shape), dtype=self._torch.uint8, pin_memory=is_pinned)
+        self._take(rows, shape)
         if self.takes is np.uint8:
-            self._look(shape)
+            self._try(shape)
         self._ready_for = (shape, rows)
 
     def scores(self, images: Images) -> NDArray[Any]:
@@ -200,12 +188,11 @@ class TorchOracle(Oracle):
             InvalidInputError: What the module gives are no scores.
         """
         if self.takes is not np.uint8:
-            return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(images)))
+            return self._ask_array(images)
         if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
         if self._rows is None:
-            # A copy: torch warns of memory that it may not write to.
-            return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(images)))
+            return self._ask_array(images)
         return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
 
     def fingerprint(self) -> str | None:
@@ -220,7 +207,7 @@ class TorchOracle(Oracle):
             "layout": self._layout,
             "mean": self._mean,
             "std": self._std,
-            "transform": None if self._transform is None else _told(self._transform),
+            "transform": self._input.told,
             "output": name_of(self._output) if callable(self._output) else self._output,
             "autocast": None if self._autocast is None else str(self._autocast).removeprefix("torch."),
             "compile": dict(self._compile) if isinstance(self._compile, Mapping) else self._compile,
@@ -231,6 +218,10 @@ class TorchOracle(Oracle):
             "framework": "torch",
             "framework_version": str(torch.__version__),
         }
+
+    def _ask_array(self, batch: NDArray[Any]) -> NDArray[Any]:
+        # A copy: torch warns of memory that it may not write to.
+        return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(batch)))
 
     def _ask_tensor(self, batch: Any) -> NDArray[Any]:
         """Return the answers to a batch on the host, as an array of its own."""
@@ -243,46 +234,36 @@ class TorchOracle(Oracle):
 
     def _asked(self, batch: Any) -> Any:
         """Return the scores of a batch on the device: what is compiled."""
-        return scores_in(self._torch, self._module(self._normalised(batch)), self._output, self.name)
+        return scores_in(self._torch, self._module(self._input(batch)), self._output, self.name)
 
-    def _normalised(self, batch: Any) -> Any:
-        torch = self._torch
-        if batch.dtype != torch.uint8:
-            return batch.to(self._dtype)
-        if self._layout == "NCHW":
-            batch = batch.permute(0, 3, 1, 2)
-        if self._transform is not None:
-            return self._transform(batch.contiguous())
-        values = batch.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
-        if self._statistics is not None:
-            values = values.sub_(self._statistics[0]).div_(self._statistics[1])
-        return values.to(self._dtype)
+    def _take(self, rows: int | None, shape: tuple[int, int, int]) -> None:
+        """Ask in batches of so many rows from now on."""
+        self._rows = rows
+        is_pinned = self._device.type == "cuda"
+        self._room = (
+            None if rows is None else self._torch.zeros((rows, *shape), dtype=self._torch.uint8, pin_memory=is_pinned)
+        )
 
-    def _look(self, shape: tuple[int, int, int]) -> None:
-        """Ask about noise, twice."""
-        rows = self._rows or _FEW
-        noise = np.random.default_rng(0).integers(0, 256, (rows, *shape), dtype=np.uint8)
-        batch = self._torch.tensor(noise)
-        try:
-            first, again = self._ask_tensor(batch), self._ask_tensor(batch)
-        except DfaError:
-            raise
-        except Exception as error:  # a module may raise anything
-            raise InvalidInputError(self._not_taken(shape, error)) from error
-        if first.ndim != 2 or len(first) != rows:
-            raise InvalidInputError(
-                f"a module must give scores of shape (n, K), and {self.name!r} gives shape {first.shape} for {rows} "
-                "images; output=a function can reshape them (of one output p per image: "
-                "torch.stack([1 - p, p], 1), p of shape (n,); of one logit z: torch.stack([0 * z, z], 1))"
-            )
-        if first.tobytes() != again.tobytes():
-            warnings.warn(
-                f"the module {self.name!r} answers otherwise when it is asked again about the same images, so that a "
-                "success may be luck; if it is meant to be random, pass confirmations= to dfa.run, such as "
-                "dfa.Confirmation(8, of=10)",
-                RandomAnswersWarning,
-                stacklevel=2,
-            )
+    def _try(self, shape: tuple[int, int, int]) -> None:
+        """Ask about noise, and choose the rows of every batch by what comes."""
+
+        def ask(batch: NDArray[Any]) -> NDArray[Any]:
+            try:
+                answer = self._ask_array(batch)
+            except DfaError:
+                raise
+            except Exception as error:  # a module may raise anything
+                raise InvalidInputError(self._not_taken(shape, error)) from error
+            if answer.ndim != 2 or len(answer) != len(batch):
+                raise InvalidInputError(
+                    f"a module must give scores of shape (n, K), and {self.name!r} gives shape {answer.shape} for "
+                    f"{len(batch)} images; output=a function can reshape them (of one output p per image: "
+                    "torch.stack([1 - p, p], 1), p of shape (n,); of one logit z: torch.stack([0 * z, z], 1))"
+                )
+            return answer
+
+        is_free = self._static_batch is True and self._device.type == "cpu"
+        self._take(rows_after_trial(self._rows, shape, ask, self.name, free=is_free), shape)
 
     def _not_taken(self, shape: tuple[int, int, int], error: Exception) -> str:
         height, width, channels = shape
@@ -325,10 +306,3 @@ def _checked_compile(compile: bool | str | Mapping[str, Any]) -> dict[str, Any]:
     raise InvalidInputError(
         f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
     )
-
-
-def _told(transform: Transform) -> str:
-    """Return a transform in words: what it shows of itself, such as its settings, or else its name."""
-    kind: Any = type(transform)
-    shows = not hasattr(transform, "__qualname__") and kind.__repr__ is not object.__repr__
-    return " ".join(repr(transform).split()) if shows else name_of(transform)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from dfa.errors import InvalidInputError, MissingDependencyError
-from dfa.extras import how_to_install
+from dfa.errors import InvalidInputError
+from dfa.extras import imported
 from dfa.oracle.raw import described
 
 _SHOWN: Final = 3
@@ -20,10 +19,7 @@ def import_torch() -> Any:
     Raises:
         MissingDependencyError: It is not installed.
     """
-    try:
-        return importlib.import_module("torch")
-    except ImportError as error:
-        raise MissingDependencyError(f"a torch oracle needs PyTorch: {how_to_install('torch')}") from error
+    return imported("torch", "a torch oracle needs PyTorch", "torch")
 
 
 def refuse_training(module: Any) -> None:

@@ -163,7 +163,7 @@ def test_on_a_cpu_the_number_of_rows_depends_on_the_images_alone():
     for shape, batch_size in (((224, 224, 3), 1), ((224, 224, 3), 512), ((32, 32, 3), 8), ((28, 28, 1), 8)):
         oracle.prepare(shape, batch_size)
         sizes.append(len(module.given[-1]))
-    assert sizes == [4, 4, 32, 64]
+    assert sizes == [4, 4, 16, 64]
 
 
 class MindsPlaces(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
 
 import numpy as np
@@ -87,6 +89,38 @@ def test_a_module_in_half_precision_is_given_its_own_numbers():
     assert oracle.describe()["dtype"] == "float16"
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_what_a_transform_makes_is_cast_to_the_modules_precision(dtype):
+    module = Recorder().to(dtype)
+    TorchOracle(module, transform=lambda batch: batch.float() / 255).scores(IMAGES)
+    assert module.given[-1].dtype == dtype
+    TorchOracle(module, transform=lambda batch: batch.long()).scores(IMAGES)
+    assert module.given[-1].dtype == torch.int64
+
+
+def test_a_transform_decides_for_a_module_without_numbers():
+    module = Recorder()
+    del module.scale
+    TorchOracle(module, transform=lambda batch: batch.double()).scores(IMAGES)
+    assert module.given[-1].dtype == torch.float64
+
+
+def test_the_precision_is_that_of_most_numbers():
+    class Tempered(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("packed", torch.zeros(9_000).to(torch.float8_e4m3fn))
+            self.temperature = nn.Parameter(torch.ones(1, dtype=torch.float64))
+            self.inner = small_network()
+
+        def forward(self, batch):
+            return self.inner(batch) / self.temperature
+
+    oracle = as_oracle(Tempered().eval())
+    assert oracle.describe()["dtype"] == "float32"
+    assert oracle.scores(IMAGES) == pytest.approx(as_oracle(small_network()).scores(IMAGES))
+
+
 @pytest.mark.parametrize(
     ("answer", "settings"),
     [
@@ -96,6 +130,8 @@ def test_a_module_in_half_precision_is_given_its_own_numbers():
         (lambda rows: type("Output", (), {"head": torch.stack([rows, rows], 1)})(), {"output": "head"}),
         (lambda rows: (1, torch.stack([rows, rows], 1)), {"output": 1}),
         (lambda rows: rows, {"output": lambda rows: torch.stack([rows, rows], 1)}),
+        (lambda rows: (torch.stack([rows, rows], 1),), {}),
+        (lambda rows: [torch.stack([rows, rows], 1)], {}),
     ],
 )
 def test_scores_are_found_in_what_a_module_returns(answer, settings):
@@ -248,25 +284,47 @@ def test_neither_modes_nor_gradients_nor_global_settings_are_changed():
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
-def test_the_fingerprint_names_parameters_and_buffers():
-    assert as_oracle(small_network()).fingerprint() == as_oracle(small_network()).fingerprint()
-    others = [small_network(seed=1), small_network(), small_network().double()]
-    others[1][1].running_mean[0] += 1
-    assert len({as_oracle(each).fingerprint() for each in [small_network(), *others]}) == 4
-    assert as_oracle(nn.Sequential(nn.Flatten()).eval()).fingerprint() is None
-
-
-def test_the_fingerprint_knows_buffers_that_files_do_not_keep():
-    modules = [small_network(), small_network()]
-    for number, module in enumerate(modules):
-        module.register_buffer("mean", torch.tensor(float(number)), persistent=False)
-    assert len({as_oracle(module).fingerprint() for module in modules}) == 2
-
-
 def test_describe_tells_how_the_module_is_asked():
     told = as_oracle(small_network(), mean=MEAN, std=STD, autocast=torch.bfloat16, static_batch=8).describe()
     assert told | {"returns": "logits", "mean": list(MEAN), "autocast": "bfloat16", "static_batch": 8} == told
     assert told | {"device": "cpu", "dtype": "float32", "framework_version": torch.__version__} == told
+
+
+def scaled(batch, by):
+    return batch.float() / by
+
+
+class Shown:
+    def __init__(self, function):
+        self._function = function
+
+    def __repr__(self):
+        return f"Shown(\n    {self._function}\n)"
+
+    def __call__(self, batch):
+        return self._function(batch)
+
+
+@pytest.mark.parametrize("place", ["transform", "output"])
+def test_describe_tells_functions_without_their_addresses(place):
+    def told(function):
+        return as_oracle(small_network(), **{place: function}).describe()[place]
+
+    assert told(functools.partial(scaled, by=255.0)) == "scaled(by=255.0)"
+    assert told(functools.partial(scaled, abs)) == "scaled(<built-in function abs>)"
+    assert told(functools.partial(scaled, scaled)) == "scaled(<function scaled>)"
+    assert told(lambda batch: batch).endswith("<lambda>")
+    shown = told(Shown(lambda batch: batch))
+    assert "0x" not in shown
+    assert shown.startswith("Shown( <function " if place == "transform" else "Shown")
+
+
+def test_describe_tells_a_compiler_of_ones_own_by_its_name():
+    def backend(module, _):
+        return module.forward
+
+    told = as_oracle(small_network(), compile={"backend": backend}).describe()["compile"]
+    assert json.loads(json.dumps(told))["backend"].endswith("<locals>.backend")
 
 
 # --- what is refused
@@ -288,6 +346,8 @@ def test_describe_tells_how_the_module_is_asked():
         ({"compile": 3}, "compile must be True, False, a mode"),
         ({"compile": True, "static_batch": False}, "compile needs static_batch"),
         ({"static_batch": 0}, "static_batch must be True, False"),
+        ({"compile": "nonsense"}, "torch refuses 'nonsense'"),
+        ({"compile": {"nonsense": 1}}, "torch refuses {'nonsense': 1}"),
         ({"device": "gpu"}, "device must be one of torch's"),
         ({"device": "meta"}, "lies on cpu, and device='meta'"),
         ({"preprocess": abs}, "takes no preprocess.*mean= and std=, or transform="),
@@ -314,6 +374,51 @@ def test_what_a_module_does_not_take_is_told_before_the_first_query():
         InvalidInputError, match=r"batches of shape \(n, 3, 12, 12\), NCHW, and failed: .*layout='NHWC'"
     ):
         dfa.run(small_network(channels=1), IMAGES, progress=False)
+
+
+class NeedsGradients(nn.Module):
+    def forward(self, batch):
+        with torch.enable_grad():
+            noise = torch.zeros_like(batch, requires_grad=True)
+            (batch + noise).sum().backward()
+        return batch.flatten(1)[:, :2]
+
+
+class TakesTwo(nn.Module):
+    def forward(self, batch, other):
+        return (batch + other).flatten(1)[:, :2]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (NeedsGradients(), r"does not require grad.*torch.inference_mode\(False\)"),
+        (TakesTwo(), r"missing 1 required positional argument.*; its forward must take one such tensor"),
+        (
+            nn.Sequential(nn.Flatten(), nn.Linear(432, 2).double(), nn.Linear(2, 2)),
+            "dtype.*; its forward must take one",
+        ),
+        (nn.Sequential(nn.Flatten(), nn.Linear(192, 2)), "mat1 and mat2 shapes.*; resize the images"),
+    ],
+)
+def test_the_cure_is_of_what_is_at_fault(module, message):
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        as_oracle(module.eval()).prepare(SHAPE, 8)
+    assert ("resize" in str(caught.value)) == ("shapes" in message)
+
+
+def test_a_module_lies_on_the_first_of_its_devices_by_either_name():
+    assert as_oracle(small_network(), device="cpu:0").scores(IMAGES).shape == (20, 5)
+    with pytest.raises(InvalidInputError, match="lies on cpu, and device='cpu:1'"):
+        as_oracle(small_network(), device="cpu:1")
+
+
+def test_a_module_that_would_make_its_parameters_is_refused():
+    module = nn.Sequential(nn.Flatten(), nn.LazyLinear(4)).eval()
+    with pytest.raises(InvalidInputError, match=r"makes '1.weight' when it is first asked; ask it once yourself"):
+        as_oracle(module)
+    module(torch.zeros(1, 3, 12, 12))
+    assert as_oracle(module).scores(IMAGES).shape == (20, 4)
 
 
 def test_a_module_without_values_is_refused():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
@@ -216,8 +218,16 @@ def checked_preprocess(preprocess: Preprocess | None) -> Preprocess | None:
 
 
 def name_of(function: object) -> str:
-    """Return what to call a function or a callable object."""
+    """Return what to call a function or a callable object, the same in every process."""
+    if isinstance(function, functools.partial):
+        named = (f"{name}={text_of(value)}" for name, value in function.keywords.items())
+        return f"{name_of(function.func)}({', '.join([*map(text_of, function.args), *named])})"
     return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def text_of(value: object) -> str:
+    """Return what a value shows of itself, in one line and without addresses, which are others in every process."""
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", " ".join(repr(value).split()))
 
 
 def descends_from(model: object, package: str, class_name: str) -> bool:

@@ -20,6 +20,9 @@ from dfa.types import Images
 DEFAULT_TOLERANCE: Final = 1e-3
 """How far the probabilities of one image may sum from 1, unless the user says otherwise."""
 
+_MOST_SHOWN: Final = 60
+"""Characters of an argument, in the name of a function that has it already."""
+
 Preprocess: TypeAlias = Callable[[Any], Any]
 """What keras.applications calls `preprocess_input`: float32 (B, H, W, C), 0..255, to what the model takes."""
 
@@ -220,9 +223,14 @@ def checked_preprocess(preprocess: Preprocess | None) -> Preprocess | None:
 def name_of(function: object) -> str:
     """Return what to call a function or a callable object, the same in every process."""
     if isinstance(function, functools.partial):
-        named = (f"{name}={text_of(value)}" for name, value in function.keywords.items())
-        return f"{name_of(function.func)}({', '.join([*map(text_of, function.args), *named])})"
+        given = [("", value) for value in function.args] + [(f"{name}=", v) for name, v in function.keywords.items()]
+        return f"{name_of(function.func)}({', '.join(name + _cut(text_of(value)) for name, value in given)})"
     return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _cut(text: str) -> str:
+    # A model that is given to a function shows pages of itself.
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 def text_of(value: object) -> str:

@@ -306,6 +306,8 @@ def _cure(words: str, rows: int, taken: tuple[int, float] | None, other: str) ->
         return (
             f"the program was exported for batches of {numbers} rows; pass static_batch={max(least, min(rows, most))}"
         )
+    # TorchScript tells its own code before it.
+    words = words.rpartition("RuntimeError: ")[2]
     if "does not require grad" in words:
         return (
             "dfa asks in torch.inference_mode; a module that needs gradients inside must leave it in its forward, with "

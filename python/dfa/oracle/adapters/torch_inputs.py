@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -67,6 +66,5 @@ class ModuleInput:
 
 def _told(transform: Transform) -> str:
     kind: Any = type(transform)
-    is_named = hasattr(transform, "__qualname__") or isinstance(transform, functools.partial)
-    shows = not is_named and kind.__repr__ is not object.__repr__
+    shows = not hasattr(transform, "__qualname__") and kind.__repr__ is not object.__repr__
     return text_of(transform) if shows else name_of(transform)

@@ -86,6 +86,9 @@ def test_a_program_for_some_numbers_of_rows_says_so():
     assert as_oracle(bounded, static_batch=16).scores(IMAGES) == pytest.approx(
         as_oracle(small_network()).scores(IMAGES), abs=1e-5
     )
+    many = exported(small_network(), dynamic_shapes=({0: torch.export.Dim("rows", min=3)},))
+    with pytest.raises(InvalidInputError, match=r"for batches of 3 or more rows; pass static_batch=3$"):
+        as_oracle(many, static_batch=2).prepare((12, 12, 3), 64)
     with pytest.raises(InvalidInputError, match=r"for batches of 4 rows; pass static_batch=4$"):
         as_oracle(exported(small_network()), static_batch=9).prepare((12, 12, 3), 64)
 

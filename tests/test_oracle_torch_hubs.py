@@ -124,6 +124,14 @@ def test_a_torchvision_model_of_another_precision_is_given_its_own_numbers(torch
     assert oracle.scores(random_images(2, (64, 64, 3))).shape == (2, 4)
 
 
+def test_weights_of_ones_own_are_told_without_addresses():
+    class Weights:
+        def transforms(self):
+            return abs
+
+    assert "0x" not in dfa.from_torchvision(torch.nn.Flatten().eval(), Weights()).name
+
+
 def test_a_compose_of_functions_is_told_without_addresses(torchvision):
     transform = torchvision.transforms.Compose([lambda batch: batch / 255])
     told = dfa.as_oracle(torch.nn.Flatten().eval(), transform=transform).describe()["transform"]

@@ -13,6 +13,8 @@ from oracles import random_images
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from torch import nn  # noqa: E402 -- once it is known to be there
+from torch.ao.quantization import quantize_fx  # noqa: E402
+from torch.testing._internal.two_tensor import TwoTensor  # noqa: E402
 
 from torch_networks import small_network  # noqa: E402
 
@@ -52,6 +54,15 @@ def static(flip):
     prepared = torch.ao.quantization.prepare(module)
     prepared(torch.linspace(0, 1, 4 * 192).reshape(4, 3, 8, 8))
     return torch.ao.quantization.convert(prepared).eval()
+
+
+def traced(flip):
+    module = nn.Sequential(nn.Flatten(), linear(flip)).eval()
+    mapping = torch.ao.quantization.get_default_qconfig_mapping("x86")
+    example = torch.linspace(0, 1, 4 * 192).reshape(4, 3, 8, 8)
+    prepared = quantize_fx.prepare_fx(module, mapping, (example,))
+    prepared(example)
+    return quantize_fx.convert_fx(prepared).eval()
 
 
 def with_buffer(buffer):
@@ -106,6 +117,7 @@ def fingerprint(module):
 MAKERS = [
     dynamic,
     static,
+    traced,
     sparse({}),
     sparse({"layout": torch.sparse_csr}),
     sparse({"layout": torch.sparse_bsc, "blocksize": (1, 1)}),
@@ -128,8 +140,11 @@ def test_every_number_that_is_kept_counts(make):
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_what_cannot_be_read_has_no_fingerprint():
-    assert fingerprint(torch.jit.script(dynamic(False))) is None
-    assert fingerprint(torch.jit.freeze(torch.jit.script(dynamic(False)))) is None
+    # Part of it could be read.
+    mixed = torch.jit.script(nn.Sequential(nn.Conv2d(3, 3, 1), dynamic(False)).eval())
+    assert fingerprint(mixed) is None
+    assert fingerprint(torch.jit.freeze(mixed)) is None
+    assert fingerprint(with_buffer(TwoTensor(torch.ones(2), torch.ones(2)))) is None
 
     class Extra(nn.Linear):
         def get_extra_state(self):

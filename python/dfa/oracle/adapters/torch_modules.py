@@ -180,19 +180,12 @@ def constants_of(module: Any) -> Iterator[tuple[str, Any]]:
 
     What is no tensor, such as packed parameters, comes as its type in TorchScript.
     """
-    seen: str | None = None
     for name, part in module.named_modules():
-        # A program's graph has those of its parts in it.
-        if seen is not None and name.startswith(seen):
-            continue
         # It is held here: its nodes do not keep it.
-        graph = getattr(part, "inlined_graph", None)
-        if graph is None:
-            continue
-        seen = f"{name}." if name else ""
-        for kind in _CONSTANTS:
+        graph: Any = getattr(part, "inlined_graph", None)
+        for kind in () if graph is None else _CONSTANTS:
             for place, node in enumerate(graph.findAllNodes(kind)):
-                yield from ((f"{seen}{kind} {place}", value) for value in _held(node))
+                yield from ((f"{name} {kind} {place}", value) for value in _held(node))
 
 
 def _held(node: Any) -> list[Any]:

@@ -74,12 +74,6 @@ def _add(digest: Any, value: Any, torch: Any) -> None:
             raise _NamelessError from error
         for part in parts:
             digest.update(part)
-    elif isinstance(value, torch.ScriptObject):
-        try:
-            state = value.__getstate__()
-        except Exception as error:  # it may have none
-            raise _NamelessError from error
-        _add(digest, state, torch)
     elif isinstance(value, Mapping):
         _add(digest, list(value.items()), torch)
     elif isinstance(value, list | tuple):

@@ -352,8 +352,10 @@ def test_on_a_device_the_ends_are_bound_and_the_answer_is_the_same(tmp_path):
     expected = oracle.scores(IMAGES)
     oracle._session, oracle._on_cpu = Elsewhere(oracle._session), False
     oracle.prepare(SHAPE, 4)
+    tried = oracle._session.bound
     assert np.array_equal(oracle.scores(IMAGES), expected)
-    assert oracle._session.bound == 2 + 3  # a trial, and 9 rows, 4 at a time
+    assert tried > 0
+    assert oracle._session.bound == tried + 3  # 9 rows, 4 at a time
 
 
 def test_options_of_a_session_are_handed_on(tmp_path):

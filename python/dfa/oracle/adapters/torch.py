@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
-from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
+from dfa.oracle.adapters.static_batch import (
+    StaticBatch,
+    ask_in_batches,
+    checked_static_batch,
+    room_for,
+    rows_of_batch,
+)
 from dfa.oracle.adapters.torch_digests import digest_of
 from dfa.oracle.adapters.torch_files import load_program, module_of
 from dfa.oracle.adapters.torch_inputs import ModuleInput, Transform
@@ -154,6 +160,7 @@ class TorchOracle(Oracle):
         self._compile = compile
         self._rows: int | None = None
         self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
+        self._array_room: NDArray[Any] | None = None  # of inputs that are no images
         self._ready_for: tuple[tuple[int, ...], int | None] | None = None
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
@@ -176,9 +183,9 @@ class TorchOracle(Oracle):
         if self._ready_for == (shape, rows):
             return
         self._ready_for = None  # should it fail, nothing is ready
-        check_channels((self._mean, self._std), shape[-1])
         self._take(rows, shape)
         if self.takes is np.uint8:
+            check_channels((self._mean, self._std), shape[-1])
             self._try(shape)
         self._ready_for = (shape, rows)
 
@@ -192,12 +199,11 @@ class TorchOracle(Oracle):
         Raises:
             InvalidInputError: What the module gives are no scores.
         """
-        if self.takes is not np.uint8:
-            return self._ask_array(images)
         if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
-        if self._rows is None:
-            return self._ask_array(images)
+        if self._rows is None or self.takes is not np.uint8:
+            self._array_room = room_for(self._rows, images, self._array_room)
+            return ask_in_batches(images, self._array_room, self._ask_array)
         return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
 
     def fingerprint(self) -> str | None:
@@ -318,7 +324,7 @@ def _cure(words: str, rows: int, taken: tuple[int, float] | None, other: str) ->
             f"resize the images, pass layout={other!r} if that is what it takes, or a transform= that makes its input"
         )
     return (
-        "its forward must take one such tensor: wrap it in a torch.nn.Module that calls it as it needs, or pass a "
+        "its forward must take one such tensor; pass a torch.nn.Module around it that calls it as it needs, or a "
         "transform= that makes its input"
     )
 

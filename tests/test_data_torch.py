@@ -196,6 +196,28 @@ def test_what_can_be_gone_through_only_is_told_of_a_loader():
     assert outcomes(run(DataLoader(Stream(), batch_size=4))) == outcomes(PLAIN)
 
 
+class Another(Dataset):
+    """Gives another image each time that it is asked, as a data set with a random transform does."""
+
+    def __init__(self):
+        self.num_read = 0
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        self.num_read += 1
+        return np.roll(IMAGES[index], self.num_read, axis=1)
+
+
+def test_what_was_attacked_is_kept_where_it_may_be_read_otherwise(tmp_path):
+    result = run(Another(), epsilon=60)
+    assert result.success.any()
+    report = result.save(tmp_path)
+    assert (report.refuted, report.verified) == ((), int(result.success.sum()))
+    assert dfa.verify(tmp_path, CLASSIFIER).holds
+
+
 def test_other_arrays_of_a_data_set_are_searched_too():
     rows = torch.arange(12.0).reshape(4, 3)
     space = dfa.Custom([-3] * 3, [3] * 3, lambda rows, x: rows + x)

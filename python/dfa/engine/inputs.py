@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.checks import as_array, as_length, as_text, refuse_masked
 from dfa.data.choice import as_images
 from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
+from dfa.data.torch_loader import KeptImages
 from dfa.errors import InvalidInputError, told
 from dfa.originals import Form, float_hint, is_channels_first
 from dfa.types import Classes
@@ -38,6 +39,7 @@ class Inputs:
         dtype: uint8 of images.
         names: Files that they came from, or other names, one per image; or None.
         class_names: What the data calls its classes, or None.
+        is_held: They lie in memory or in a file of ours, so that reading one again gives the same.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Inputs:
         if self.num_images == 0:
             raise InvalidInputError("images must hold at least one image, got none")
         self._images = images
+        self.is_held = isinstance(images, np.ndarray | KeptImages)
         self.form = form
         self.shape: Any = None  # a tuple of integers, three of images
         first = self._first_good()

@@ -52,6 +52,15 @@ def test_a_shuffled_loader_is_gone_through_once(num_workers):
     assert [each.source for each in result.records] == [FILES[place] for place in order]
 
 
+def test_a_loader_that_shuffles_by_chance_is_told_of():
+    with pytest.warns(dfa.DoubtfulDataWarning, match="the DataLoader shuffles without a seed") as told:
+        result = run(DataLoader(Items(DATA.items), batch_size=4, shuffle=True), names=None)
+    assert len(told) == 1
+    places = [int((each.source or f"item {each.index}").removeprefix("item ")) for each in result.records]
+    assert sorted(places) == [0, 1, 2, 3, 4, 5]
+    assert [each.label for each in result.records] == [LABELS[place] for place in places]
+
+
 def test_a_loader_of_another_order_says_which_items_it_gave():
     data = Items(DATA.items)
     assert dfa.data.as_images(DataLoader(data, batch_size=4)).names is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from dfa.data.image_set import ImageSet
 from dfa.data.items import IMAGE_NAMES, class_of, name_among, taken_apart
 from dfa.data.torch_data import class_names_of, names_of
-from dfa.errors import InvalidInputError, told
+from dfa.errors import DoubtfulDataWarning, InvalidInputError, level_of_caller, told
 from dfa.oracle.base import descends_from
 
 _IN_MEMORY: Final = 2**28
@@ -57,7 +58,17 @@ def read_loader(loader: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
 
     Raises:
         InvalidInputError: It fails, gives no images, or an image that is none.
+
+    Warns:
+        DoubtfulDataWarning: It shuffles, and nothing says by which seed.
     """
+    if type(loader.sampler).__name__ == "RandomSampler" and loader.sampler.generator is None:
+        text = (
+            "the DataLoader shuffles without a seed: image i is not item i of its data set (records say which it is), "
+            "and another run goes by another order, with other results; pass shuffle=False, or to the loader "
+            "generator=torch.Generator().manual_seed(0)"
+        )
+        warnings.warn(DoubtfulDataWarning(text), stacklevel=level_of_caller())
     images = KeptImages()
     labels: list[int] = []
     order: list[int] = []

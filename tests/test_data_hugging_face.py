@@ -39,7 +39,9 @@ def encoded(image, name=None, **settings):
 
 def data_set(images=IMAGES, labels=LABELS, names=None, column="image", kind=CLASSES):
     names = [None] * len(images) if names is None else names
-    rows = [each if isinstance(each, dict) else encoded(each, name) for each, name in zip(images, names, strict=True)]
+    rows = [
+        each if isinstance(each, dict | None) else encoded(each, name) for each, name in zip(images, names, strict=True)
+    ]
     features = datasets.Features({"number": datasets.Value("int64"), column: datasets.Image(), "label": kind})
     columns = {"number": list(range(len(rows))), column: rows, "label": labels}
     return datasets.Dataset.from_dict(columns, features=features)
@@ -100,6 +102,23 @@ def test_a_transform_makes_what_is_attacked():
     images = dfa.data.as_images(data_set().with_transform(grey))
     assert images[3].shape == (8, 7, 1)
     assert images.labels.tolist() == LABELS
+    other = data_set().with_transform(lambda rows: {"image": rows["image"], "label": [9 - each for each in LABELS]})
+    assert dfa.data.as_images(other.select([2])).labels.tolist() == [9 - LABELS[0]]
+    alone = data_set().with_transform(lambda rows: {"image": rows["image"]})
+    assert dfa.data.as_images(alone).labels.tolist() == LABELS
+
+
+def test_a_row_without_an_image_is_an_error_of_its_own():
+    images = data_set([IMAGES[0], None, IMAGES[2]], LABELS[:3])
+    result = run(images)
+    assert [each.status is dfa.Status.ERROR for each in result.records] == [False, True, False]
+    assert "the column 'image' must hold an image, and holds None" in result.records[1].reason
+
+
+def test_files_of_a_part_that_torch_makes_of_it():
+    torch = pytest.importorskip("torch")
+    data = data_set(names=[f"photos/{index}.png" for index in range(6)])
+    assert dfa.data.as_images(torch.utils.data.Subset(data, [4, 1])).names == ["4.png", "1.png"]
 
 
 @pytest.mark.parametrize("kind", ["int64", "uint8"])
@@ -107,7 +126,13 @@ def test_integers_that_are_called_labels_are_labels(kind):
     images = dfa.data.as_images(data_set(kind=datasets.Value(kind)))
     assert (images.labels.tolist(), images.class_names) == (LABELS, None)
     texts = data_set(labels=["a"] * 6, kind=datasets.Value("string"))
-    assert dfa.data.as_images(texts).labels is None
+    with pytest.raises(
+        dfa.InvalidInputError, match=r"column 'label' must hold integer .*string; .*class_encode_column"
+    ):
+        run(texts)
+    assert outcomes(run(texts, LABELS)) == outcomes(PLAIN)
+    texts = texts.add_column("target", [str(label) for label in LABELS]).add_column("y", LABELS)
+    assert dfa.data.as_images(texts).labels.tolist() == LABELS
 
 
 def test_an_image_without_a_label():

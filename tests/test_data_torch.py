@@ -1,4 +1,4 @@
-"""Data sets and loaders of torch as they are: what is read, in which order, by which names."""
+"""Data sets of torch as they are: what is read, in which order, by which names."""
 
 from __future__ import annotations
 
@@ -10,51 +10,25 @@ import PIL.Image
 import pytest
 
 import dfa
-from dfa.data import torch_loader
-from oracles import LinearClassifier, random_images
 from outcomes import outcomes
-
-torch = pytest.importorskip("torch")
-Dataset = torch.utils.data.Dataset
-DataLoader = torch.utils.data.DataLoader
-
-SHAPE = (8, 7, 3)
-IMAGES = random_images(6, SHAPE)
-GREY = random_images(6, (8, 7, 1))
-CLASSIFIER = LinearClassifier(SHAPE)
-LABELS = CLASSIFIER.classes(IMAGES).tolist()
-TENSORS = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).copy())
-NAMES = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"]
-
-
-def run(images, *arguments, **settings):
-    settings = {"max_queries": 60, "epsilon": 12, "progress": False, **settings}
-    return dfa.run(CLASSIFIER, images, *arguments, **settings)
-
-
-PLAIN = run(IMAGES, LABELS)
-
-
-class Items(Dataset):
-    """A user's data set; counts what is read of it."""
-
-    def __init__(self, items):
-        self.items = items
-        self.num_read = 0
-
-    def __len__(self):
-        return len(self.items)
-
-    def __getitem__(self, index):
-        self.num_read += 1
-        if isinstance(self.items[index], Exception):
-            raise self.items[index]
-        return self.items[index]
-
-
-def pictures(images=IMAGES):
-    return [PIL.Image.fromarray(image.squeeze()) for image in images]
-
+from torch_data_sets import (
+    CLASSIFIER,
+    DATA,
+    FILES,
+    GREY,
+    IMAGES,
+    LABELS,
+    NAMES,
+    PLAIN,
+    TENSORS,
+    DataLoader,
+    Dataset,
+    Files,
+    Items,
+    pictures,
+    run,
+    torch,
+)
 
 FORMS = {
     "pictures": pictures(),
@@ -111,9 +85,12 @@ def test_grey_pictures_have_one_channel():
 
 def test_a_layout_that_is_said_goes_before_the_habit_of_torch():
     square = torch.arange(27, dtype=torch.uint8).reshape(3, 3, 3)
-    plain, first = (dfa.data.as_images(Items([square]), layout=layout)[0] for layout in (None, "NCHW"))
-    assert np.array_equal(plain, square)
+    last, first = (dfa.data.as_images(Items([square]), layout=layout)[0] for layout in ("NHWC", "NCHW"))
+    assert np.array_equal(last, square)
     assert np.array_equal(first, square.permute(1, 2, 0))
+    for shape in [(3, 3, 3), (3, 8, 3), (3, 8, 1), (1, 8, 3)]:
+        with pytest.raises(dfa.InvalidInputError, match=r"may be \(C, H, W\) or \(H, W, C\); pass layout='NCHW' or"):
+            run(Items([torch.zeros(shape, dtype=torch.uint8)]))
     assert np.array_equal(dfa.data.as_images(Items([TENSORS[0]]), layout="NHWC")[0], TENSORS[0])
     arrays = Items(list(TENSORS.numpy()))  # whose habit is the other
     with pytest.raises(dfa.InvalidInputError, match="looks like"):
@@ -196,6 +173,28 @@ def test_what_can_be_gone_through_only_is_told_of_a_loader():
     assert outcomes(run(DataLoader(Stream(), batch_size=4))) == outcomes(PLAIN)
 
 
+class Another(Dataset):
+    """Gives another image each time that it is asked, as a data set with a random transform does."""
+
+    def __init__(self):
+        self.num_read = 0
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        self.num_read += 1
+        return np.roll(IMAGES[index], self.num_read, axis=1)
+
+
+def test_what_was_attacked_is_kept_where_it_may_be_read_otherwise(tmp_path):
+    result = run(Another(), epsilon=60)
+    assert result.success.any()
+    report = result.save(tmp_path)
+    assert (report.refuted, report.verified) == ((), int(result.success.sum()))
+    assert dfa.verify(tmp_path, CLASSIFIER).holds
+
+
 def test_other_arrays_of_a_data_set_are_searched_too():
     rows = torch.arange(12.0).reshape(4, 3)
     space = dfa.Custom([-3] * 3, [3] * 3, lambda rows, x: rows + x)
@@ -213,27 +212,10 @@ def test_other_arrays_of_a_data_set_are_searched_too():
 # ---------------------------------------------------------------------------------------- what data sets know
 
 
-class Files(Items):
-    """As torchvision's folders say what they are."""
-
-    def __init__(self, items):
-        super().__init__(items)
-        self.samples = [(os.path.join("photos", name, f"{index}.png"), 7) for index, name in enumerate("aabbba")]
-        self.classes = NAMES
-        self.targets = [7] * 6
-
-
 def test_files_and_classes_are_known_and_labels_are_those_of_the_items():
     data = Files(list(zip(TENSORS, LABELS, strict=True)))
     result = run(data)
-    assert [each.source for each in result.records] == [
-        "a/0.png",
-        "a/1.png",
-        "b/2.png",
-        "b/3.png",
-        "b/4.png",
-        "a/5.png",
-    ]
+    assert [each.source for each in result.records] == FILES
     assert [each.label for each in result.records] == LABELS
     assert result.config["class_names"] == tuple(NAMES)
     part = run(torch.utils.data.Subset(data, [5, 2]))
@@ -252,11 +234,72 @@ def test_other_things_that_are_called_classes(classes, expected):
     assert dfa.data.as_images(data).class_names == expected
 
 
-@pytest.mark.parametrize("samples", [[], [("a.png", 0)], [(torch.zeros(1), 0)] * 6, ["a.png"] * 6, np.zeros(6)])
+@pytest.mark.parametrize("samples", [[], [(torch.zeros(1), 0)] * 6, ["a.png"] * 6, np.zeros(6), [("a.png",)] * 6])
 def test_other_things_that_are_called_samples(samples):
-    data = Items(TENSORS)
+    data = Files(DATA.items)
     data.samples = samples
     assert dfa.data.as_images(data).names is None
+
+
+def test_files_of_a_reader_of_the_users_own_are_not_believed():
+    class Turned(Files):
+        def __getitem__(self, index):
+            return super().__getitem__(5 - index)
+
+    images = dfa.data.as_images(Turned(DATA.items))
+    assert images.names is None
+    assert images.labels.tolist() == LABELS[::-1]
+
+
+def test_parts_that_are_put_together():
+    data = torch.utils.data.ConcatDataset([Files(DATA.items), torch.utils.data.Subset(Files(DATA.items), [4, 1])])
+    images = dfa.data.as_images(data)
+    assert images.names == [*FILES, FILES[4], FILES[1]]
+    assert images.labels.tolist() == [*LABELS, LABELS[4], LABELS[1]]
+    assert images.class_names == NAMES
+    other = Files(DATA.items)
+    other.classes = NAMES[::-1]
+    assert dfa.data.as_images(torch.utils.data.ConcatDataset([DATA, other])).class_names is None
+    assert dfa.data.as_images(torch.utils.data.ConcatDataset([DATA, Items(DATA.items)])).names is None
+
+
+def test_some_images_have_labels():
+    part = torch.utils.data.TensorDataset
+    without = [part(TENSORS[[0]].repeat(200, 1, 1, 1)), part(TENSORS, torch.tensor(LABELS))]
+    for order in (without, without[::-1]):
+        labels = dfa.data.as_images(torch.utils.data.ConcatDataset(order)).labels
+        assert sorted(labels.tolist()) == [-1] * 200 + sorted(LABELS)
+    mixed = dfa.data.as_images(Items([TENSORS[0], *zip(TENSORS[1:], LABELS[1:], strict=True)]))
+    assert mixed.labels.tolist() == [-1, *LABELS[1:]]
+
+
+def test_an_image_whose_label_could_not_be_read_is_not_attacked_as_one_without():
+    class Tired(Items):
+        def __getitem__(self, index):
+            item = super().__getitem__(index)
+            if index == 3 and self.num_read in range(4, 8):
+                raise OSError("the disk is tired")
+            return item
+
+    data = Tired(DATA.items)
+    result = run(data)
+    assert data.num_read > 8
+    assert [each.index for each in result.records if each.status is dfa.Status.ERROR] == [3]
+    assert "image 3 cannot be read: OSError: the disk is tired" in result.records[3].reason
+    assert [each.label for each in result.records] == [*LABELS[:3], None, *LABELS[4:]]
+
+
+@pytest.mark.parametrize("indices", [[3, 99, 1], [3, "b", 1]])
+def test_a_part_of_items_that_are_not_there_costs_no_other_its_result(indices):
+    result = run(torch.utils.data.Subset(DATA, indices))
+    assert [each.status is dfa.Status.ERROR for each in result.records] == [False, True, False]
+    assert [each.label for each in result.records] == [LABELS[3], None, LABELS[1]]
+
+
+def test_booleans_of_a_part_are_places_as_torch_reads_them():
+    images = dfa.data.as_images(torch.utils.data.Subset(DATA, [True, False, True]))
+    assert images.names == ["1.png", "0.png", "1.png"]
+    assert images.labels.tolist() == [LABELS[1], LABELS[0], LABELS[1]]
 
 
 class TestTorchvision:
@@ -284,6 +327,15 @@ class TestTorchvision:
         assert dfa.data.as_images(part).labels.tolist() == [data.targets[4], data.targets[1]]
         _, half = torch.utils.data.random_split(data, [4, 2])
         assert len(dfa.data.as_images(half).labels) == 2
+
+    def test_labels_are_those_by_which_items_are_read(self, folder, torchvision):
+        data = torchvision.datasets.ImageFolder(folder)
+        data.samples[0], data.samples[-1] = data.samples[-1], data.samples[0]
+        data.samples = [(path, 9 - label) for path, label in data.samples]
+        images = dfa.data.as_images(data)
+        assert images.labels.tolist() == [label for _, label in data]
+        assert images.labels.tolist() != data.targets
+        assert images.names[0] == os.path.relpath(data.samples[0][0], folder)
 
     def test_labels_that_are_transformed_are_read(self, folder, torchvision):
         data = torchvision.datasets.ImageFolder(folder, target_transform=lambda label: label + 4)
@@ -330,122 +382,3 @@ class TestTorchvision:
         assert np.array_equal(np.stack(list(images)), GREY)
         assert images.labels.tolist() == [0, 1, 2, 3, 4, 5]
         assert images.class_names[2] == "2 - two"
-
-
-# ------------------------------------------------------------------------------------------------ loaders
-
-
-DATA = Files(list(zip(TENSORS, LABELS, strict=True)))
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_loader_is_its_images_in_its_order(num_workers):
-    result = run(DataLoader(DATA, batch_size=4, num_workers=num_workers))
-    assert outcomes(result) == outcomes(run(DATA))
-    assert [each.source for each in result.records][3] == "b/3.png"
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_shuffled_loader_is_gone_through_once(num_workers):
-    def loader():
-        order = torch.Generator().manual_seed(3)
-        return DataLoader(DATA, batch_size=4, shuffle=True, generator=order, num_workers=num_workers)
-
-    order = [IMAGES.tolist().index(image.tolist()) for batch, _ in loader() for image in batch.permute(0, 2, 3, 1)]
-    assert order != sorted(order)
-    result = run(loader())
-    assert outcomes(result) == outcomes(run(IMAGES[order], np.array(LABELS)[order], class_names=NAMES))
-    assert [each.label for each in result.records] == [LABELS[place] for place in order]
-
-
-def test_a_loader_that_drops_its_last_batch():
-    result = run(DataLoader(DATA, batch_size=4, drop_last=True))
-    assert [each.source for each in result.records] == ["a/0.png", "a/1.png", "b/2.png", "b/3.png"]
-
-
-def batch_of_dicts(items):
-    return {"image": torch.stack([image for image, _ in items]), "label": [label for _, label in items]}
-
-
-def lists(items):
-    return [image for image, _ in items], [label for _, label in items]
-
-
-@pytest.mark.parametrize("collate", [batch_of_dicts, lists, list, None])
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_batches_come_in_many_forms(collate, size):
-    assert outcomes(run(DataLoader(Items(DATA.items), batch_size=size, collate_fn=collate))) == outcomes(PLAIN)
-
-
-@pytest.mark.parametrize("collate", [list, None])
-@pytest.mark.parametrize("size", [1, 2, 5])
-def test_batches_of_images_alone(collate, size):
-    assert outcomes(run(DataLoader(Items(list(TENSORS)), batch_size=size, collate_fn=collate))) == outcomes(run(IMAGES))
-    data = Items(pictures())
-    assert outcomes(run(DataLoader(data, batch_size=size, collate_fn=list))) == outcomes(run(IMAGES))
-
-
-def test_items_one_by_one():
-    assert outcomes(run(DataLoader(Items(DATA.items), batch_size=None))) == outcomes(PLAIN)
-    assert dfa.data.as_images(DataLoader(DATA, batch_size=None)).names == dfa.data.as_images(DATA).names
-
-
-def test_a_loader_of_floats_is_refused_at_its_first_batch():
-    data = Items([(image / 255, 1) for image in TENSORS])
-    with pytest.raises(dfa.InvalidInputError, match=r"image 0 of the DataLoader: .*as ToTensor makes them"):
-        run(DataLoader(data, batch_size=2))
-    assert data.num_read == 2
-
-
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_loader_that_fails_says_what_does_not(num_workers):
-    items = list(DATA.items)
-    items[4] = OSError("the disk is tired")
-    loader = DataLoader(Items(items), batch_size=2, num_workers=num_workers)
-    with pytest.raises(dfa.InvalidInputError, match=r"(?s)the DataLoader failed: OSError: .*tired.*pass its dataset"):
-        run(loader)
-    assert [each.status for each in run(loader.dataset).records].count(dfa.Status.ERROR) == 1
-
-
-def test_a_loader_without_images_and_one_with_too_few_labels():
-    with pytest.raises(dfa.InvalidInputError, match="at least one image, got none"):
-        run(DataLoader(Items(DATA.items[:2]), batch_size=4, drop_last=True))
-    with pytest.raises(dfa.InvalidInputError, match="one label per image, got 1 for 2 images"):
-        run(DataLoader(DATA, batch_size=2, collate_fn=lambda items: (torch.stack([each[0] for each in items]), [1])))
-
-
-def test_many_images_go_to_a_file(monkeypatch):
-    monkeypatch.setattr(torch_loader, "_IN_MEMORY", 2 * IMAGES[0].size)
-    images = dfa.data.as_images(DataLoader(DATA, batch_size=4))
-    assert images.images._file._rolled
-    assert [images[index].tolist() for index in (5, 0, 3)] == IMAGES[[5, 0, 3]].tolist()
-    file = images.images._file
-    del images
-    assert file.closed
-
-
-@pytest.mark.parametrize("make", [lambda: DATA, lambda: DataLoader(DATA, batch_size=4)], ids=["data", "loader"])
-def test_a_run_is_resumed_with_the_same_images_only(make, tmp_path):
-    whole = run(make(), store=tmp_path / "whole")
-
-    def stop(record):
-        if record.index == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(dfa.Interrupted):
-        run(make(), store=tmp_path / "run", progress=stop, optimizer=dfa.Racos(archive=False), batch_size=1)
-    again = run(make(), store=tmp_path / "run", resume=True, optimizer=dfa.Racos(archive=False), batch_size=1)
-    assert [each.status for each in again.records].count(dfa.Status.UNFINISHED) == 0
-    assert [each.source for each in again.records] == [each.source for each in whole.records]
-    other = Files([DATA.items[0], *DATA.items[2:], DATA.items[1]])
-    with pytest.raises(dfa.StoreError, match=r"image 1|labels"):
-        run(other, store=tmp_path / "run", resume=True, optimizer=dfa.Racos(archive=False), batch_size=1)
-
-
-def test_an_image_without_a_label_is_kept_without_one(tmp_path):
-    items = [*DATA.items[:3], OSError("gone"), (TENSORS[4], None), (TENSORS[5], -1)]
-    result = run(Items(items), store=tmp_path)
-    assert [each.label for each in result.records] == [*LABELS[:3], None, None, None]
-    again = run(Items(items), store=tmp_path, resume=True)
-    assert [each.label for each in again.records] == [*LABELS[:3], None, None, None]
-    assert outcomes(dfa.Result.load(tmp_path)) == outcomes(result)

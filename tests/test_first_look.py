@@ -52,6 +52,40 @@ def test_ids_that_are_off_by_one_are_told_of():
     assert "most answers are the label plus 1, so the ids seem to be off by one; usual" in str(warning.message)
 
 
+def test_labels_that_count_the_datas_own_classes_are_told_of():
+    names = ["ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay"]
+    order = np.array([1, 2, 3, 4, 5, 0, 7, 8, 9, 6])  # by which most classes, and not all, are the next one
+    number_of = {int(model): data for data, model in enumerate(order)}
+    labels = np.array([number_of[int(each)] for each in CLASSES])
+    own = dfa.data.ImageSet(IMAGES, labels=labels, class_names=names)
+    cause = (
+        "the labels number the classes as the data does (ant, bee, cat, ...; folders go by the alphabet), and the "
+        "model may number them otherwise: pass class_names=, the model's in its order"
+    )
+    with pytest.warns() as caught:
+        attack(None, images=own)
+    assert {each.category for each in caught} == {dfa.ChanceAccuracyWarning, dfa.MostSkippedWarning}
+    assert all(cause in str(each.message) and "off by one" not in str(each.message) for each in caught)
+    for given, words in ((None, {"class_names": names}), (labels, {})):
+        with pytest.warns() as caught:
+            attack(given, images=own, **words)
+        assert not any(cause in str(each.message) for each in caught)
+
+
+@pytest.mark.parametrize("sequence", [np.array, list])
+@pytest.mark.parametrize("batch_size", [1, 256])
+def test_images_without_a_value_above_1_are_told_of_once_and_first(sequence, batch_size):
+    images = sequence((IMAGES / 255).astype(np.uint8))
+    with pytest.warns(
+        dfa.DoubtfulDataWarning, match=r"no value of the first .* above 1.*\(images \* 255\)\.round"
+    ) as told:
+        attack(None, images=images, batch_size=batch_size)
+    assert [each.filename for each in told] == [__file__]
+    brighter = IMAGES // 128
+    brighter[len(IMAGES) // 2, 3, 3] = 2
+    attack(None, images=brighter)
+
+
 def test_it_is_told_before_the_search_begins():
     answers = []
 

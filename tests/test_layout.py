@@ -68,8 +68,10 @@ def test_a_sequence_that_is_turned_keeps_its_names():
     assert [each.source for each in result.records] == ["a", "b", "c", "d"]
 
 
-def test_what_is_wrong_otherwise_too_is_told_of_its_transpose():
-    with pytest.raises(dfa.InvalidInputError, match=r"got float64.*images\.transpose\(0, 2, 3, 1\).*\* 255"):
+def test_what_is_wrong_otherwise_too_is_told_of_its_layout():
+    with pytest.raises(
+        dfa.InvalidInputError, match=r"got float64.*look like \(N, C, H, W\), so pass layout='NCHW'.*\* 255"
+    ):
         dfa.run(CLASSIFIER, IMAGES / 255, progress=False)
     with pytest.raises(dfa.InvalidInputError, match=r"images\.transpose\(1, 2, 0\)\[None\] for one image \(C, H, W\)"):
         dfa.run(CLASSIFIER, IMAGES[0], progress=False)

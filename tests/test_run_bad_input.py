@@ -38,6 +38,44 @@ def test_float_images_are_refused_with_the_way_to_convert_them():
     assert ((IMAGES / 255 * 255).round().astype("uint8") == IMAGES).all()
 
 
+@pytest.mark.parametrize("mean", [0.3, 0.9])
+def test_normalised_images_are_not_to_be_rounded(mean):
+    normalised = ((IMAGES / 255 - mean) / 0.25).astype(np.float32)
+    low, high = normalised.min(), normalised.max()
+    wanted = (
+        rf"values in {low:.3g}\.\.{high:.3g} are normalised, .*drop Normalize.*dfa\.as_oracle\(model, mean=, std=\)$"
+    )
+    refuse(wanted, normalised)
+    refuse(rf"image 0 must be.*float32.*{wanted[-40:]}", [normalised[0]])
+
+
+def test_integers_are_refused_with_the_way_to_convert_them():
+    refuse(r"got int64 of shape \(4, 6, 6, 3\); convert with images\.astype\('uint8'\)$", IMAGES.astype(np.int64))
+    refuse(r"image 0 must be.*got int64 .*; convert with images\.astype\('uint8'\);", list(IMAGES.astype(np.int64)))
+    refuse(r"; values in -\d+\.\.\d+ are no 8-bit pixels", IMAGES.astype(np.int64) - 99)
+
+
+@pytest.mark.parametrize("form", ["float32", "bfloat16", "normalised", "int64"])
+def test_a_tensor_of_images_is_refused_with_what_makes_images_of_all_of_it(form):
+    torch = pytest.importorskip("torch")
+    scaled = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2) / np.float32(255))
+    tensor, cure = {
+        "float32": (scaled, r"convert with \(images \* 255\)\.round\(\)\.to\(torch\.uint8\)"),
+        "bfloat16": (scaled.bfloat16(), r"convert with \(images \* 255\)"),
+        "normalised": ((scaled - 0.5) / 0.25, r"are normalised"),
+        "int64": ((scaled * 255).round().long(), r"convert with images\.to\(torch\.uint8\)"),
+    }[form]
+    got = rf"images must be uint8 of shape \(N, H, W, C\), got {'int64' if form == 'int64' else 'float32'}"
+    refuse(got + rf" of shape \(4, 3, 6, 6\); they look like \(N, C, H, W\), so pass layout='NCHW'; .*{cure}", tensor)
+    refuse(got + rf" of shape \(4, 6, 6, 3\); .*{cure}", tensor, layout="NCHW")
+    as_told = (scaled * 255).round().to(torch.uint8)
+    kept, turned = (
+        dfa.run(CLASSIFIER, images, layout=layout, max_queries=20, progress=False)
+        for images, layout in ((IMAGES, None), (as_told, "NCHW"))
+    )
+    assert turned.class_before.tolist() == kept.class_before.tolist()
+
+
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint16, np.bool_, np.object_])
 def test_images_of_another_type_are_refused(dtype):
     refuse(rf"images must be uint8 of shape \(N, H, W, C\), got {np.dtype(dtype)} of shape", IMAGES.astype(dtype))

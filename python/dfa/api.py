@@ -128,6 +128,7 @@ def run(
             `.result` likewise.
 
     Warns:
+        DoubtfulDataWarning: No value of the first images is above 1, or a `DataLoader` shuffles without a seed.
         ChanceAccuracyWarning: The oracle agrees with no more `labels` of the first images, 20 at least, than guessing
             would, as a model that is fed wrongly does; where warnings are errors it carries `.result`.
         MostSkippedWarning: More than half of the images were skipped; it shows labels and answers, and where warnings
@@ -161,6 +162,6 @@ def run(
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
     result = attack(plan) if storage is None else attack_stored(plan, storage)
-    if skips := tell_skipped_records(result.records, LIKELY_CAUSES):
+    if skips := tell_skipped_records(result.records, LIKELY_CAUSES, own_classes=plan.own_classes):
         warn_of_skips(skips, result)
     return result

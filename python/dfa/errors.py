@@ -8,6 +8,7 @@ Errors that end a run carry what the run had found, so nothing paid for in queri
 from __future__ import annotations
 
 import os
+import sys
 import sysconfig
 import traceback
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,14 @@ def _is_users(file: str) -> bool:
     """Tell whether a file is neither of dfa, nor of Python, nor of an installed package."""
     is_installed = file.startswith((_OURS, *_LIBRARIES)) or any(name in file.split(os.sep) for name in _PACKAGES)
     return not is_installed and not file.startswith("<frozen ")
+
+
+def level_of_caller() -> int:
+    """Return the `stacklevel` of whoever called dfa, seen from the caller of this."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class DfaError(Exception):
@@ -135,6 +144,16 @@ class MostSkippedWarning(UserWarning):
 
     Attributes:
         result: Where warnings are errors, the `Result` of the run, or the report of the audit, that this ended.
+    """
+
+    result: PartialResult = None
+
+
+class DoubtfulDataWarning(UserWarning):
+    """Images, or the order in which they come, are such as are seldom meant.
+
+    Attributes:
+        result: Where warnings are errors, what the run had found when this ended it (a `Result`).
     """
 
     result: PartialResult = None

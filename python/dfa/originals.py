@@ -86,7 +86,7 @@ def largest(change: NDArray[Any]) -> int | float:
 def _hints(original: NDArray[Any]) -> str:
     turned = "; transpose (C, H, W) with image.transpose(1, 2, 0)" if is_channels_first(original.shape) else ""
     added = "; a grey image (H, W) needs its channel, image[..., None]" if original.ndim == 2 else ""
-    return turned + added + float_hint(original)
+    return turned + added + conversion_hint(original)
 
 
 def is_channels_first(shape: Sequence[int]) -> bool:
@@ -101,10 +101,20 @@ def is_channels_first(shape: Sequence[int]) -> bool:
     return first in _CHANNELS and shape[2] not in _CHANNELS and min(others) > first
 
 
-def float_hint(images: NDArray[Any]) -> str:
-    """Return how floats become 8-bit images, as the end of a message; nothing for other arrays."""
-    if images.dtype.kind != "f" or images.size == 0:
+def conversion_hint(images: NDArray[Any]) -> str:
+    """Return how other numbers become 8-bit images, as the end of a message; nothing for 8-bit ones."""
+    if images.dtype.kind not in "fiu" or images.dtype == np.uint8 or images.size == 0:
         return ""
-    if float(images.max()) <= 1.0:
+    low, high = images.min(), images.max()
+    if images.dtype.kind in "iu":
+        if low >= 0 and high <= 255:
+            return "; convert with images.astype('uint8')"
+        return f"; values in {low}..{high} are no 8-bit pixels"
+    if low < 0:
+        return (
+            f"; values in {low:.3g}..{high:.3g} are normalised, and rounding would lose the images; pass them as they "
+            "were before (drop Normalize): the oracle normalises, dfa.as_oracle(model, mean=, std=)"
+        )
+    if high <= 1:
         return "; convert with (images * 255).round().astype('uint8') if they lie in [0, 1]"
     return "; convert with images.round().astype('uint8') if they lie in [0, 255]"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from dfa.data.depth import check_depth
 from dfa.data.image_set import UNKNOWN, ImageSet, names_of_paths
-from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, ItemImages, name_among
+from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, ItemImages, labels_of, name_among
 from dfa.errors import InvalidInputError
 from dfa.files import opened
 from dfa.oracle.base import descends_from
@@ -46,10 +47,12 @@ class EncodedImages:
         """Return one image.
 
         Raises:
-            InvalidInputError: It has more than 8 bits per channel, or is not of mode L or RGB.
+            InvalidInputError: There is none, it has more than 8 bits per channel, or is not of mode L or RGB.
             Exception: Whatever is raised where it cannot be decoded.
         """
         encoded = self.data[index][self.column]
+        if encoded is None:
+            raise InvalidInputError(f"the column {self.column!r} must hold an image, and holds None")
         _check_depth(encoded)
         return self.pixels(self.feature.decode_example(encoded))
 
@@ -59,7 +62,8 @@ def read_hugging_face(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> Image
 
     Images are those of its column of type `Image`, decoded as `datasets` decodes them, whatever the format is set to;
     with a transform (`set_transform`) they are what that makes. Labels are those of its column of type `ClassLabel`
-    with its names, or integers of a column that is called so. Files are the images' paths.
+    with its names, or integers of a column that is called so; with a transform that gives labels, what it gives. Files
+    are the images' paths.
 
     Args:
         data: The data set.
@@ -77,18 +81,46 @@ def read_hugging_face(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> Image
             "data.cast_column('image', datasets.Image())"
         )
     label, class_names = class_column(data)
-    feature = columns[image]
-    kind = type(feature)
-    encoded = data.with_format(None).select_columns([image]).cast_column(image, kind(mode=feature.mode, decode=False))
-    is_transformed = data.format["type"] == "custom"
-    images: Any = (
-        ItemImages(data, pixels) if is_transformed else EncodedImages(encoded, image, kind(mode=feature.mode), pixels)
-    )
+    encoded = _encoded(data, image)
+    paths = paths_of(data)
+    column = None if label is None else partial(_labels, data, label)
+    images: Any
+    if data.format["type"] == "custom":
+        images = ItemImages(data, pixels)
+        labels: Any = partial(_labels_of_rows, images, column)
+    else:
+        feature = columns[image]
+        images, labels = EncodedImages(encoded, image, type(feature)(mode=feature.mode), pixels), column
     return ImageSet(
         images,
-        names=_names(encoded, image),
-        labels=None if label is None else lambda: _labels(data, label),
+        names=None if paths is None else names_of_paths(paths),
+        labels=labels,
         class_names=class_names,
+    )
+
+
+def paths_of(data: Any) -> list[str] | None:
+    """Return the files of the images of a `datasets.Dataset`, if all have one."""
+    column = _column(data.features, "Image", IMAGE_NAMES)
+    if column is None:
+        return None
+    tables = _encoded(data, column).with_format("arrow")
+    paths: list[str] = []
+    for start in range(0, len(data), _ROWS):
+        found = tables[start : start + _ROWS].flatten().column(f"{column}.path").to_pylist()
+        if None in found:
+            return None
+        paths += found
+    return paths or None
+
+
+def _encoded(data: Any, column: str) -> Any:
+    """Return the column of images alone, not decoded."""
+    feature = data.features[column]
+    return (
+        data.with_format(None)
+        .select_columns([column])
+        .cast_column(column, type(feature)(mode=feature.mode, decode=False))
     )
 
 
@@ -99,7 +131,12 @@ def class_column(data: Any) -> tuple[str | None, list[str] | None]:
         InvalidInputError: It has several such columns without a usual name.
     """
     columns = data.features
-    label = _column(columns, "ClassLabel", LABEL_NAMES) or _integers(columns)
+    integers = {name: each for name, each in columns.items() if "int" in str(getattr(each, "dtype", ""))}
+    label = (
+        _column(columns, "ClassLabel", LABEL_NAMES)
+        or name_among(LABEL_NAMES, integers)
+        or name_among(LABEL_NAMES, columns)  # which is refused when labels are asked for
+    )
     return label, None if label is None else getattr(columns[label], "names", None)
 
 
@@ -140,25 +177,30 @@ def _column(columns: Any, kind: str, names: tuple[str, ...]) -> str | None:
     return usual
 
 
-def _integers(columns: Any) -> str | None:
-    return next((name for name in LABEL_NAMES if "int" in str(getattr(columns.get(name), "dtype", ""))), None)
+def _labels_of_rows(images: ItemImages, column: Callable[[], NDArray[np.int64]] | None) -> Any:
+    """Return the labels that a transform gives; where it gives none, those of the column."""
+    found = labels_of(images)
+    return column() if found is None and column is not None else found
 
 
 def _labels(data: Any, column: str) -> NDArray[np.int64]:
+    """Return the labels of a column.
+
+    Raises:
+        InvalidInputError: They are no integers.
+    """
+    kind = str(getattr(data.features[column], "dtype", type(data.features[column]).__name__))
+    if "int" not in kind:
+        cure = f"data.class_encode_column({column!r}) makes ids of words in their alphabetical order, " * (
+            kind == "string"
+        )
+        raise InvalidInputError(
+            f"the data set's column {column!r} must hold integer class ids, and holds {kind}; {cure}pass labels=, or "
+            "leave the labels out: images = dfa.data.as_images(images).without_labels()"
+        )
     table = data.select_columns([column]).with_format("arrow")[:]
     labels: NDArray[np.int64] = table.column(column).cast("int64").fill_null(UNKNOWN).to_numpy()
     return labels
-
-
-def _names(encoded: Any, column: str) -> list[str] | None:
-    """Return the images' files, if all have one."""
-    tables = encoded.with_format("arrow")
-    paths: list[str | None] = []
-    for start in range(0, len(encoded), _ROWS):
-        paths += tables[start : start + _ROWS].flatten().column(f"{column}.path").to_pylist()
-        if None in paths:
-            return None
-    return names_of_paths([each for each in paths if each is not None]) if paths else None
 
 
 def _check_depth(encoded: Any) -> None:

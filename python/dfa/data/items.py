@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,8 @@ IMAGE_NAMES: Final = ("image", "images", "img", "pixel_values", "pixels", "x")
 LABEL_NAMES: Final = ("label", "labels", "fine_label", "target", "y")
 """What the columns of public data sets are called."""
 
+_LOOKED_AT: Final = 100
+"""Items, spread over a data set, in which one with a label is looked for, before all are read for theirs."""
 _LEAVE_OUT: Final = "images = dfa.data.as_images(images).without_labels()"
 
 
@@ -28,10 +30,13 @@ class ItemImages:
     Attributes:
         data: The data set: an image, a pair (image, label) or a dict by its place.
         pixels: Makes an array of an image of it.
+        unreadable: What was raised where items were read for their labels: such an image is not attacked as one
+            without a label if it can be read later.
     """
 
     data: Any
     pixels: Callable[[Any], NDArray[Any]]
+    unreadable: dict[int, Exception] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of items."""
@@ -44,7 +49,43 @@ class ItemImages:
             InvalidInputError: It is none.
             Exception: Whatever the data set raises.
         """
+        if index in self.unreadable:
+            raise self.unreadable[index]
         return self.pixels(taken_apart(self.data[index])[0])
+
+
+def labels_of(images: ItemImages, starts: Sequence[int] = ()) -> list[int] | None:
+    """Return the labels that items have, each read once, `UNKNOWN` for none; None where no item has one.
+
+    Of a data set of images alone a hundred items are read to see that, spread over it.
+
+    Args:
+        images: The images.
+        starts: Items to be looked at as well, where other items may begin.
+
+    Raises:
+        InvalidInputError: A label is no integer.
+    """
+    spread = np.linspace(0, max(0, len(images) - 1), min(len(images), _LOOKED_AT)).astype(int).tolist()
+    if not any(_label(images.data, index) is not None for index in [*starts, *spread]):
+        return None
+    labels = []
+    for index in range(len(images)):
+        try:
+            labels.append(class_of(_label(images.data, index, images.unreadable)))
+        except InvalidInputError as error:
+            raise InvalidInputError(f"image {index}: {error}") from error
+    return labels
+
+
+def _label(data: Any, index: int, unreadable: dict[int, Exception] | None = None) -> Any:
+    """Return the label of an item, None where it has none, or cannot be read; that is told when its turn comes."""
+    try:
+        return taken_apart(data[index])[1]
+    except Exception as error:  # a user's data set may raise anything
+        if unreadable is not None:
+            unreadable[index] = error.with_traceback(None)
+        return None
 
 
 def name_among(names: Iterable[str], item: Mapping[Any, Any]) -> str | None:
@@ -105,10 +146,11 @@ def as_pixels(image: Any, layout: str | None = None) -> NDArray[Any]:
     Args:
         image: A Pillow image of mode L or RGB; a tensor of torch; or an array.
         layout: Of tensors and arrays: "NCHW" for (C, H, W), "NHWC" for (H, W, C). None: a tensor with 1 or 3 channels
-            first, and neither last, is (C, H, W), since torch has no other habit; everything else is (H, W, C).
+            first is (C, H, W), since torch has no other habit, and refused if its last axis may be channels as well;
+            everything else is (H, W, C).
 
     Raises:
-        InvalidInputError: It is a Pillow image of another mode, or a tensor of floats.
+        InvalidInputError: It is a Pillow image of another mode, a tensor of floats, or one that may be either.
     """
     if isinstance(image, PIL.Image.Image):
         return _of_picture(image)
@@ -117,7 +159,11 @@ def as_pixels(image: Any, layout: str | None = None) -> NDArray[Any]:
         _refuse_floats(image)
         image = image.detach().cpu()
     array = np.asarray(image)
-    is_first = is_tensor and array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3)
+    is_first = is_tensor and array.ndim == 3 and array.shape[0] in (1, 3)
+    if is_first and layout is None and array.shape[2] in (1, 3):
+        raise InvalidInputError(
+            f"a tensor of shape {array.shape} may be (C, H, W) or (H, W, C); pass layout='NCHW' or layout='NHWC'"
+        )
     if array.ndim == 3 and (layout == "NCHW" or (layout is None and is_first)):
         array = array.transpose(1, 2, 0)
     return array

@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.data.hugging_face import class_column
-from dfa.data.image_set import UNKNOWN, ImageSet, names_of_paths
-from dfa.data.items import ItemImages, class_of, taken_apart
-from dfa.errors import InvalidInputError
+from dfa.data.hugging_face import class_column, paths_of
+from dfa.data.image_set import ImageSet, names_of_paths
+from dfa.data.items import ItemImages, labels_of
 from dfa.oracle.base import descends_from
 
-_LOOKED_AT: Final = 100
-"""Items in which one is looked for that can be read, to see whether it has a label; as many as for the shape."""
+_Value = TypeVar("_Value")
 
 
 def read_torch(data: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
     """Return the images of a `torch.utils.data.Dataset`, and what is known of them.
 
-    Files are those of `samples`, classes those of `classes`. Labels are what the items hold. Those of torchvision's
-    data sets, and of a `Subset` of them, are in `targets` or `labels`; elsewhere every item is read once for them,
-    when the labels are asked for. An item that cannot be read has none then.
+    Classes are those of `classes`. Labels are what the items hold. Where torchvision itself reads the items, and not a
+    class of the user's own, they are in its lists, and the files of its folders likewise; so in a `Subset` or a
+    `ConcatDataset` of such. Elsewhere every item is read once for its label, when the labels are asked for.
 
     Args:
         data: The data set.
         pixels: Makes an array of an image of it.
     """
+    images = ItemImages(data, pixels)
     return ImageSet(
-        ItemImages(data, pixels),
-        names=_names(data),
-        labels=lambda: _labels(data),
+        images,
+        names=names_of(data),
+        labels=lambda: _labels(data, images),
         class_names=class_names_of(data),
     )
 
@@ -41,6 +41,9 @@ def class_names_of(data: Any) -> list[str] | None:
     """Return what the classes of a data set are called, by `classes`, or None; of several names for one, all."""
     if _is_subset(data):
         return class_names_of(data.dataset)
+    if _is_concatenated(data):
+        names, *others = [class_names_of(part) for part in data.datasets]
+        return names if all(each == names for each in others) else None
     if descends_from(data, "datasets", "Dataset"):
         return class_column(data)[1]
     classes = getattr(data, "classes", None)
@@ -48,6 +51,12 @@ def class_names_of(data: Any) -> list[str] | None:
         return None
     names = [", ".join(each) if isinstance(each, tuple) and _is_text(each) else each for each in classes]
     return names if _is_text(names) else None
+
+
+def names_of(data: Any) -> list[str] | None:
+    """Return where the files of a data set lie in the folder that holds them all, or None."""
+    paths = _paths(data)
+    return None if paths is None else names_of_paths(paths)
 
 
 def _is_text(words: Sequence[Any]) -> bool:
@@ -58,64 +67,74 @@ def _is_subset(data: Any) -> bool:
     return descends_from(data, "torch", "Subset")
 
 
-def _names(data: Any) -> list[str] | None:
-    paths = _paths(data)
-    return None if paths is None else names_of_paths(paths)
+def _is_concatenated(data: Any) -> bool:
+    return descends_from(data, "torch", "ConcatDataset")
+
+
+def _reader(data: Any) -> str:
+    """Return the module that reads the items: what lies in a data set's lists is believed only of who reads them."""
+    return str(getattr(type(data).__getitem__, "__module__", ""))
 
 
 def _paths(data: Any) -> list[str] | None:
-    if _is_subset(data):
-        paths = _paths(data.dataset)
-        return None if paths is None else [paths[index] for index in data.indices]
+    if descends_from(data, "datasets", "Dataset"):
+        return paths_of(data)
+    if _reader(data).startswith("torch.") and _is_subset(data):
+        return _chosen(_paths(data.dataset), data.indices)
+    if _reader(data).startswith("torch.") and _is_concatenated(data):
+        return _joined([_paths(part) for part in data.datasets])
+    samples = _samples(data)
+    return None if samples is None else [os.fspath(path) for path, _ in samples]
+
+
+def _samples(data: Any) -> list[tuple[str, Any]] | None:
+    """Return the files and labels that a folder of torchvision reads its items by, or None."""
     samples = getattr(data, "samples", None)
-    if not isinstance(samples, list) or not samples or len(samples) != len(data):
+    if _reader(data) != "torchvision.datasets.folder" or not isinstance(samples, list) or not samples:
         return None
-    paths = [each[0] for each in samples if isinstance(each, tuple) and each and isinstance(each[0], str)]
-    return paths if len(paths) == len(samples) else None
+    is_whole = all(
+        isinstance(each, tuple | list) and len(each) == 2 and isinstance(each[0], str | os.PathLike) for each in samples
+    )
+    return samples if is_whole else None
 
 
-def _labels(data: Any) -> Any:
+def _chosen(values: list[_Value] | None, indices: Any) -> list[_Value] | None:
+    """Return the values of a `Subset`, None if one is of no item."""
+    try:
+        return None if values is None else [values[int(index)] for index in indices]
+    except (IndexError, TypeError, ValueError):
+        return None
+
+
+def _joined(parts: list[list[_Value] | None]) -> list[_Value] | None:
+    known = [each for part in parts if part is not None for each in part]
+    return None if None in parts else known
+
+
+def _labels(data: Any, images: ItemImages) -> list[int] | None:
     known = _known_labels(data)
     if known is not None:
         return known
-    for index in range(min(len(data), _LOOKED_AT)):
-        item = _item(data, index)
-        if item is not None and taken_apart(item)[1] is None:
-            return None  # images alone
-        if item is not None:
-            break
-    return [_label(data, index) for index in range(len(data))]
+    starts = [0, *data.cumulative_sizes[:-1]] if _is_concatenated(data) else []
+    return labels_of(images, starts)
 
 
-def _item(data: Any, index: int) -> Any:
-    """Return an item, or None where it cannot be read; that is told when its turn comes."""
-    try:
-        return data[index]
-    except Exception:  # a user's data set may raise anything
-        return None
-
-
-def _label(data: Any, index: int) -> int:
-    item = _item(data, index)
-    try:
-        return UNKNOWN if item is None else class_of(taken_apart(item)[1])
-    except InvalidInputError as error:
-        raise InvalidInputError(f"image {index}: {error}") from error
-
-
-def _known_labels(data: Any) -> NDArray[np.int64] | None:
-    """Return the labels that are known without reading items, or None.
-
-    Only what torchvision itself reads is believed: elsewhere an item's label may be made from what lies in `targets`.
-    """
-    reader = getattr(type(data).__getitem__, "__module__", "")
-    if _is_subset(data):
-        inner = _known_labels(data.dataset) if reader.startswith("torch.") else None
-        return None if inner is None else inner[list(data.indices)]
+def _known_labels(data: Any) -> list[int] | None:
+    """Return the labels that are known without reading items, or None."""
+    reader = _reader(data)
+    if reader.startswith("torch.") and _is_subset(data):
+        return _chosen(_known_labels(data.dataset), data.indices)
+    if reader.startswith("torch.") and _is_concatenated(data):
+        return _joined([_known_labels(part) for part in data.datasets])
     if not reader.startswith("torchvision.") or getattr(data, "target_transform", None) is not None:
         return None
-    for name in ("targets", "labels"):
-        labels = np.asarray(getattr(data, name, None))
+    samples = _samples(data)  # by which items are read: `targets` is another list, which stays as it was
+    found = [getattr(data, name, None) for name in ("targets", "labels")]
+    for each in found if samples is None else [[label for _, label in samples]]:
+        try:
+            labels = np.asarray(each)
+        except ValueError:  # of other things under that name, of different lengths
+            continue
         if labels.dtype.kind in "iu" and labels.shape == (len(data),):
-            return labels.astype(np.int64)
+            return [int(label) for label in labels]
     return None

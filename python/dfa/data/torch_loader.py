@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,9 +14,10 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from dfa.data.image_set import ImageSet
-from dfa.data.items import class_of, taken_apart
-from dfa.data.torch_data import class_names_of, read_torch
-from dfa.errors import InvalidInputError, told
+from dfa.data.items import IMAGE_NAMES, class_of, name_among, taken_apart
+from dfa.data.torch_data import class_names_of, names_of
+from dfa.errors import DoubtfulDataWarning, InvalidInputError, level_of_caller, told
+from dfa.oracle.base import descends_from
 
 _IN_MEMORY: Final = 2**28
 """Bytes that are kept in memory; more go to a file."""
@@ -56,30 +58,44 @@ def read_loader(loader: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
 
     Raises:
         InvalidInputError: It fails, gives no images, or an image that is none.
+
+    Warns:
+        DoubtfulDataWarning: It shuffles, and nothing says by which seed.
     """
+    if type(loader.sampler).__name__ == "RandomSampler" and loader.sampler.generator is None:
+        text = (
+            "the DataLoader shuffles without a seed: image i is not item i of its data set (records say which it is), "
+            "and another run goes by another order, with other results; pass shuffle=False, or to the loader "
+            "generator=torch.Generator().manual_seed(0)"
+        )
+        warnings.warn(DoubtfulDataWarning(text), stacklevel=level_of_caller())
     images = KeptImages()
     labels: list[int] = []
-    for batch in _batches(loader):
-        for item in [batch] if loader.batch_sampler is None else items_of(batch):
+    order: list[int] = []
+    for batch in _batches(loader, order):
+        for item in items_of(batch) if loader.batch_sampler is not None or _is_batch(batch) else [batch]:
             try:
                 image, label = taken_apart(item)
                 images.append(pixels(image))
                 labels.append(class_of(label))
             except InvalidInputError as error:
                 raise InvalidInputError(f"image {len(images)} of the DataLoader: {error}") from error
-    return ImageSet(
-        images, names=_names(loader, len(images)), labels=labels, class_names=class_names_of(loader.dataset)
-    )
+    names = _names(loader, order, len(images))
+    return ImageSet(images, names=names, labels=labels, class_names=class_names_of(loader.dataset))
 
 
 def items_of(batch: Any) -> Iterator[Any]:
     """Yield the items of a batch as a `collate_fn` may make it.
 
     Raises:
-        InvalidInputError: It holds other than one label per image.
+        InvalidInputError: It holds other than one label per image, or more than images and labels.
     """
-    is_list = isinstance(batch, tuple | list)
-    if is_list and not (len(batch) <= 2 and len(batch) > 0 and _holds_images(batch[0])):
+    if isinstance(batch, tuple | list) and len(batch) > 2 and getattr(batch[0], "ndim", 0) == 4:
+        raise InvalidInputError(
+            f"a batch of the DataLoader must be images, or (images, labels), and is {len(batch)} things; drop the "
+            "others where the data set gives them, or pass labels= and the images alone"
+        )
+    if isinstance(batch, tuple | list) and not (_is_batch(batch) or _is_grey_batch(batch)):
         yield from batch  # of items, as they are
         return
     images, labels = taken_apart(batch)
@@ -93,6 +109,21 @@ def items_of(batch: Any) -> Iterator[Any]:
     yield from zip(images, labels, strict=True)
 
 
+def _is_batch(batch: Any) -> bool:
+    """Tell whether something is images, with labels or without, and not one item or a list of items."""
+    if isinstance(batch, Mapping):
+        return _holds_images(batch.get(name_among(IMAGE_NAMES, batch)))
+    if isinstance(batch, tuple | list):
+        return 1 <= len(batch) <= 2 and _holds_images(batch[0])
+    return _holds_images(batch)
+
+
+def _is_grey_batch(batch: Sequence[Any]) -> bool:
+    """Tell whether a batch is images (H, W) without their channel, and a label for each; they are refused as such."""
+    axes = [getattr(each, "ndim", 0) for each in batch]
+    return axes == [3, 1] and len(batch[0]) == len(batch[1])
+
+
 def _holds_images(value: Any) -> bool:
     """Tell whether a value is several images."""
     if isinstance(value, list | tuple):
@@ -102,22 +133,65 @@ def _holds_images(value: Any) -> bool:
     return getattr(value, "ndim", 0) == 4
 
 
-def _batches(loader: Any) -> Iterator[Any]:
+class _Noted:
+    """A sampler that notes what it says."""
+
+    def __init__(self, sampler: Any, order: list[int]) -> None:
+        """Take the sampler, and the list in which the places of items are noted."""
+        self._sampler = sampler
+        self._order = order
+
+    def __len__(self) -> int:
+        """Return what the sampler says."""
+        return len(self._sampler)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield what the sampler yields: places of items, or lists of them."""
+        for each in self._sampler:
+            self._order.extend(each if isinstance(each, tuple | list) else [each])
+            yield each
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an attribute of the sampler."""
+        return getattr(self._sampler, name)
+
+
+def _batches(loader: Any, order: list[int]) -> Iterator[Any]:
+    """Yield the batches of a loader, and note in `order` which items they are of."""
+    name = "sampler" if loader.batch_sampler is None else "batch_sampler"
+    sampler = getattr(loader, name)
+    # Who shuffles without a seed can be asked once; and a loader refuses to be given another sampler as an attribute.
+    vars(loader)[name] = _Noted(sampler, order)
     try:
         yield from loader
     except Exception as error:  # of the data set, of a worker, of the user's collate_fn
         raise InvalidInputError(
-            f"the DataLoader failed: {told(error)}; pass its dataset, loader.dataset, and an image that cannot be read "
-            "costs no other its result"
+            f"the DataLoader failed: {_told_by_worker(error)}; pass its dataset, loader.dataset, and an image that "
+            "cannot be read costs no other its result"
         ) from error
+    finally:
+        vars(loader)[name] = sampler
 
 
-def _names(loader: Any, number: int) -> Sequence[str] | None:
-    """Return the files of a loader that goes through its data set from the beginning, as far as it goes."""
-    in_order = type(loader.sampler).__name__ == "SequentialSampler" and (
-        loader.batch_sampler is None or type(loader.batch_sampler).__name__ == "BatchSampler"
-    )
-    if not in_order:
+def _told_by_worker(error: Exception) -> str:
+    """Return an error in words, of one in a worker without the worker's traceback, which torch puts into them."""
+    text = told(error)
+    return text.strip().splitlines()[-1] if "Original Traceback" in text else text
+
+
+def _names(loader: Any, order: Sequence[int], number: int) -> list[str] | None:
+    """Return the files of the images; without files which items they are, if they are not the first ones in order.
+
+    A `collate_fn` of the user's own may leave items out, or make several images of one, so of such nothing is known.
+    """
+    is_plain = str(getattr(loader.collate_fn, "__module__", "")).startswith("torch.")
+    if not is_plain or len(order) != number or descends_from(loader.dataset, "torch", "IterableDataset"):
         return None
-    names = read_torch(loader.dataset, np.asarray).names
-    return None if names is None else names[:number]
+    names = names_of(loader.dataset)
+    try:
+        places = [int(place) for place in order]
+        if names is not None:
+            return [names[place] for place in places]
+    except (TypeError, ValueError, IndexError):  # a sampler may have keys of its own
+        return None
+    return None if places == list(range(number)) else [f"item {place}" for place in places]

@@ -16,6 +16,7 @@ from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import InvalidInputError, OracleError
 from dfa.oracle.gate import Purpose
+from dfa.originals import Form
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
 from dfa.search.class_names import check_class_names
@@ -82,7 +83,7 @@ class Feed:
         self._ledger = ledger
         self._before_sending = before_sending
         self._batch_size = batch_size
-        self._first_look = FirstLook()
+        self._first_look = FirstLook(plan.own_classes)
 
     def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
@@ -168,6 +169,8 @@ class Feed:
     def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
         indices = np.array([draft.index for draft in drafts], dtype=np.int64)
         times = self._plan.confirmation.of
+        if self._plan.inputs.form is Form.IMAGES:
+            self._first_look.see_images(images)
         # What a randomised oracle says on average is what it is attacked for.
         scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
         check_label_range(self._plan.labels, scores.shape[1])

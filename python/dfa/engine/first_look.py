@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Final
 
-import dfa.errors
-from dfa.errors import ChanceAccuracyWarning
+from dfa.checks import counted
+from dfa.errors import ChanceAccuracyWarning, DoubtfulDataWarning, level_of_caller
 from dfa.results.record import Record
-from dfa.results.skips import LIKELY_CAUSES, Mislabelled, told_step
+from dfa.results.skips import LIKELY_CAUSES, Mislabelled, told_causes
+from dfa.types import Image
 
 _ENOUGH: Final = 20
 """Labelled images that say something: of fewer a good model may get few right by bad luck."""
@@ -20,17 +19,35 @@ _ENOUGH: Final = 20
 _LUCK: Final = 0.05
 """An accuracy that guessing reaches less often than this is no guessing."""
 
-_OURS: Final = os.path.dirname(os.path.abspath(dfa.errors.__file__)) + os.sep
-
 
 class FirstLook:
     """Counts how often the first clean answers agree with the labels that were given, and looks once."""
 
-    def __init__(self) -> None:
-        """Begin with nothing seen."""
+    def __init__(self, own_classes: Sequence[str] | None = None) -> None:
+        """Begin with nothing seen.
+
+        Args:
+            own_classes: As of `dfa.results.skips.told_causes`.
+        """
+        self._own_classes = own_classes
+        self._has_seen_images = False
         self._seen = 0
         self._wrong: list[Mislabelled] = []
         self._is_over = False
+
+    def see_images(self, images: Sequence[Image]) -> None:
+        """Look at the first images, 8-bit ones, before they are asked about.
+
+        Warns:
+            DoubtfulDataWarning: All their values are 0 or 1.
+        """
+        if not self._has_seen_images and all(int(image.max()) <= 1 for image in images):
+            text = (
+                f"no value of the first {counted(len(images), 'image')} is above 1, of 0..255, so they look black; "
+                "if they were made of floats in 0..1, these must be multiplied first: (images * 255).round()"
+            )
+            warnings.warn(DoubtfulDataWarning(text), stacklevel=level_of_caller())
+        self._has_seen_images = True
 
     def see(self, drafts: Sequence[Record], classes: Sequence[int], num_classes: int) -> None:
         """Take note of clean answers.
@@ -55,7 +72,7 @@ class FirstLook:
         self._is_over = True
         if chance_of(self._seen - len(self._wrong), self._seen, 1 / num_classes) > _LUCK:
             warning = ChanceAccuracyWarning(self._evidence(num_classes), LIKELY_CAUSES)
-            warnings.warn(warning, stacklevel=_level_of_caller())
+            warnings.warn(warning, stacklevel=level_of_caller())
 
     def _evidence(self, num_classes: int) -> str:
         right = self._seen - len(self._wrong)
@@ -63,7 +80,7 @@ class FirstLook:
             f"the answers on the first {self._seen:,} images agree with {right:,} of their labels "
             f"({100 * right / self._seen:.1f} %), no more than guessing among {num_classes:,} classes would "
             f"({100 / num_classes:.2g} %), so the model hardly sees what it was made for",
-            *told_step(self._wrong),
+            *told_causes(self._wrong, self._own_classes),
             "usual causes are a wrong normalisation, order of channels (RGB or BGR) or order of classes",
         ]
         return "; ".join(parts)
@@ -88,11 +105,3 @@ def chance_of(right: int, number: int, each: float) -> float:
         )
         for hits in range(right, number + 1)
     )
-
-
-def _level_of_caller() -> int:
-    """Return the `stacklevel` of whoever called dfa, seen from the caller of this."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
-        level, frame = level + 1, frame.f_back
-    return level

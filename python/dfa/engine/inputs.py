@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from dfa.checks import as_array, as_length, as_text, refuse_masked
 from dfa.data.choice import as_images
 from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
+from dfa.data.torch_loader import KeptImages
 from dfa.errors import InvalidInputError, told
-from dfa.originals import Form, float_hint, is_channels_first
+from dfa.oracle.base import descends_from
+from dfa.originals import Form, conversion_hint, is_channels_first
 from dfa.types import Classes
 
 OTHER_SHAPE: Final = "must have the shape of the first"
@@ -38,6 +40,7 @@ class Inputs:
         dtype: uint8 of images.
         names: Files that they came from, or other names, one per image; or None.
         class_names: What the data calls its classes, or None.
+        is_held: They lie in memory or in a file of ours, so that reading one again gives the same.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class Inputs:
         is_array = form is Form.IMAGES and isinstance(images, np.ndarray)
         if is_array and (images.dtype != np.uint8 or images.ndim != 4):
             raise InvalidInputError(_describe_array(np.asarray(images)))
+        if form is Form.IMAGES and descends_from(given, "torch", "Tensor"):
+            _refuse_batch(given, layout)
         if isinstance(images, Mapping):
             name = name_among(IMAGE_NAMES, images) or "images"
             raise InvalidInputError(f"images must be a sequence, and are {_keys(images)}; pass data[{name!r}]")
@@ -81,6 +86,7 @@ class Inputs:
         if self.num_images == 0:
             raise InvalidInputError("images must hold at least one image, got none")
         self._images = images
+        self.is_held = isinstance(images, np.ndarray | KeptImages)
         self.form = form
         self.shape: Any = None  # a tuple of integers, three of images
         first = self._first_good()
@@ -253,6 +259,20 @@ def _converted(name: str, value: Any) -> str:
     return f"({text}{' * 255' if float(array.max()) <= 1.0 else ''}).round().astype('uint8')"
 
 
+def _refuse_batch(tensor: Any, layout: str | None) -> None:
+    """Refuse a tensor of several images that are no 8-bit ones, all at once, with what makes such of it.
+
+    Raises:
+        InvalidInputError: It is one.
+    """
+    if tensor.ndim != 4 or str(tensor.dtype) == "torch.uint8":
+        return
+    host = tensor.detach().cpu()
+    array = (host.float() if host.is_floating_point() else host).numpy()
+    text = _describe_array(array if layout != "NCHW" else array.transpose(0, 2, 3, 1))
+    raise InvalidInputError(_of_torch(text))
+
+
 def _as_sequence(images: Any) -> str:
     """Return how something to be gone through becomes a sequence, as the end of a message."""
     if hasattr(images, "dataset"):  # a loader of torch gives batches
@@ -285,10 +305,10 @@ def _keys(item: Mapping[Any, Any]) -> str:
 def _describe_array(images: NDArray[Any]) -> str:
     text = f"images must be uint8 of shape (N, H, W, C), got {images.dtype} of shape {images.shape}"
     if images.ndim == 4 and is_channels_first(images.shape[1:]):
-        text += "; transpose with images = images.transpose(0, 2, 3, 1)"
+        text += "; they look like (N, C, H, W), so pass layout='NCHW'"
     if images.dtype == np.uint8 and images.ndim == 3:
         text += "; pass images[..., None] for grey images (N, H, W), images[None] for one image (H, W, C)"
         return text + (
             ", images.transpose(1, 2, 0)[None] for one image (C, H, W)" if is_channels_first(images.shape) else ""
         )
-    return text + float_hint(images)
+    return text + conversion_hint(images)

@@ -24,6 +24,7 @@ class Ledger:
 
     Attributes:
         images: The adversarial images.
+        originals: What they were made from, where reading that again may give something else; or None.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class Ledger:
         store: Store | None,
         on_record: Callable[[Record], None] | None,
         *,
+        keeps_originals: bool,
         shows_progress: bool,
     ) -> None:
         """Open an empty book.
@@ -42,9 +44,11 @@ class Ledger:
             form: What the originals are.
             store: Where records are kept too, or None.
             on_record: Called with each record as it is settled, or None.
+            keeps_originals: Keep the originals of adversarial images too.
             shows_progress: Draw a progress bar where the error stream is a terminal.
         """
         self.images = AdversarialImages(num_images, form=form)
+        self.originals = AdversarialImages(num_images, form=form) if keeps_originals else None
         self._records: list[Record | None] = [None] * num_images
         self._store = store
         self._on_record = on_record
@@ -91,6 +95,8 @@ class Ledger:
         image = None if picture is None else picture.image
         if record.index in self._kept:
             record, image = self._kept[record.index]
+        elif picture is not None:
+            self._keep_original(record.index, picture)
         if image is not None:
             self.images.put(record.index, image)
         if self._store is not None and record.index not in self._kept:
@@ -134,11 +140,16 @@ class Ledger:
         """Let a draft stand for an image whose claim of success was not confirmed when the run ended."""
         if self._records[draft.index] is None:
             try:
+                self._keep_original(draft.index, picture)
                 self.images.put(draft.index, picture.image)
                 what = "found but not verified"
             except StoreError as error:
                 what = f"found but not kept ({error})"
             self.leave_unfinished(replace(draft, **distances(*picture)), f"{what}: {reason}")
+
+    def _keep_original(self, index: int, picture: Picture) -> None:
+        if self.originals is not None:
+            self.originals.put(index, picture.original)
 
     def records(self) -> list[Record]:
         """Return the records there are, in the order of the images."""

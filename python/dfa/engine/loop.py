@@ -23,6 +23,7 @@ from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
 from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.oracle.gate import Gate, Purpose
+from dfa.results.images import AdversarialImages
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
@@ -86,7 +87,12 @@ class Loop:
         self._oracle = OracleThread(self._gate, self._stopwatch, plan.store, batch_size=batch_size)
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
-            num_images, plan.inputs.form, plan.store, plan.on_record, shows_progress=plan.shows_progress
+            num_images,
+            plan.inputs.form,
+            plan.store,
+            plan.on_record,
+            keeps_originals=not plan.inputs.is_held,
+            shows_progress=plan.shows_progress,
         )
         self._feed = Feed(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
         self._jury = Jury(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
@@ -234,7 +240,7 @@ class Loop:
             profile=self._profile(),
             config=self._plan.config,
             oracle=self._plan.oracle,
-            originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load),
+            originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load, self._ledger.originals),
         )
 
     def _profile(self) -> Profile:
@@ -262,13 +268,18 @@ class Loop:
 
 @dataclass(frozen=True)
 class _Originals:
-    """The run's images as a sequence, through the checks of `Inputs`."""
+    """The run's images as a sequence, through the checks of `Inputs`; of what was attacked with success, that.
+
+    A data set with a random transform gives another image each time that it is asked.
+    """
 
     num_images: int
     load: Callable[[int], Image]
+    kept: AdversarialImages | None
 
     def __len__(self) -> int:
         return self.num_images
 
     def __getitem__(self, index: int, /) -> Image:
-        return self.load(index)
+        kept = None if self.kept is None else self.kept[index]
+        return self.load(index) if kept is None else kept

@@ -41,6 +41,7 @@ class Plan:
         ids: Names their random streams.
         labels: int64, (N,), -1 of an image that has none; or None for the oracle's own answers.
         class_names: One per class of the oracle, or None.
+        own_classes: What the data calls its classes, where the labels are its own and nobody has told the oracle's.
         targets: Class ids, a rank, or None in an untargeted run.
         space: What may become of each image.
         optimizer: How candidates are made.
@@ -63,6 +64,7 @@ class Plan:
     ids: StreamIds
     labels: Classes | None
     class_names: tuple[str, ...] | None
+    own_classes: Sequence[str] | None
     targets: Targets
     space: BoundSpace
     optimizer: Racos
@@ -173,6 +175,7 @@ def make_plan(
         ids=StreamIds(ids, inputs.num_images),
         labels=parsed_labels,
         class_names=parsed_names,
+        own_classes=inputs.class_names if labels is None and known[:2] == (None, None) else None,
         targets=parsed_targets,
         space=bound,
         optimizer=optimizer,

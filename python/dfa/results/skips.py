@@ -28,7 +28,9 @@ class Mislabelled(NamedTuple):
     answer: int
 
 
-def tell_skipped_records(records: Sequence[Record], cure: str, names: Sequence[str] | None = None) -> str:
+def tell_skipped_records(
+    records: Sequence[Record], cure: str, names: Sequence[str] | None = None, own_classes: Sequence[str] | None = None
+) -> str:
     """Return what `tell_skips` says of a run's records."""
     skipped = [record for record in records if record.status is Status.SKIPPED]
     wrong = [
@@ -36,11 +38,16 @@ def tell_skipped_records(records: Sequence[Record], cure: str, names: Sequence[s
         for each in skipped
         if each.label is not None and each.class_before is not None and each.label != each.class_before
     ]
-    return tell_skips(len(records), len(skipped), wrong, cure, names)
+    return tell_skips(len(records), len(skipped), wrong, cure, names, own_classes)
 
 
 def tell_skips(
-    number: int, skipped: int, wrong: Sequence[Mislabelled], cure: str, names: Sequence[str] | None = None
+    number: int,
+    skipped: int,
+    wrong: Sequence[Mislabelled],
+    cure: str,
+    names: Sequence[str] | None = None,
+    own_classes: Sequence[str] | None = None,
 ) -> str:
     """Return what to tell where more than half of the images were skipped; else nothing.
 
@@ -50,6 +57,7 @@ def tell_skips(
         wrong: Of these, the images that the model gets wrong; the others are of the target class already.
         cure: What the user may change where labels are wrong.
         names: What the images are called; None for their places.
+        own_classes: As of `told_causes`.
     """
     if 2 * skipped <= number:
         return ""
@@ -64,15 +72,29 @@ def tell_skips(
         for each in wrong[:_SHOWN]
     ]
     parts.append(f"{len(wrong):,} are not what their labels say: {', '.join(examples)}")
-    return "; ".join([*parts, *told_step(wrong), f"look at {cure}"])
+    return "; ".join([*parts, *told_causes(wrong, own_classes), f"look at {cure}"])
 
 
-def told_step(wrong: Sequence[Mislabelled]) -> Iterator[str]:
-    """Yield what to tell where most answers lie beside the label."""
+def told_causes(wrong: Sequence[Mislabelled], own_classes: Sequence[str] | None = None) -> Iterator[str]:
+    """Yield what the wrong answers point to.
+
+    Args:
+        wrong: The images that the model gets wrong.
+        own_classes: What the data calls its classes, where the labels are places among these, and nobody has said what
+            the model's are called; None elsewhere.
+    """
+    # Two orders of the same names differ by one for many of them, and by other numbers for the others.
+    least = 0.5 if own_classes is None else 0.9
     for step, word in ((1, "plus"), (-1, "minus")):
         stepped = sum(each.answer == each.label + step for each in wrong)
-        if len(wrong) >= _SHOWN and 2 * stepped > len(wrong):
+        if len(wrong) >= _SHOWN and stepped > least * len(wrong):
             yield f"most answers are the label {word} 1, so the ids seem to be off by one"
+    if own_classes is not None:
+        shown = ", ".join([*own_classes[:_SHOWN], "..."][: len(own_classes)])
+        yield (
+            f"the labels number the classes as the data does ({shown}; folders go by the alphabet), and the model may "
+            "number them otherwise: pass class_names=, the model's in its order"
+        )
 
 
 def warn_of_skips(text: str, result: object) -> None:

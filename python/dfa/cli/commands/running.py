@@ -22,6 +22,7 @@ from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
+    DoubtfulDataWarning,
     MostSkippedWarning,
     ObjectiveError,
     OracleError,
@@ -199,12 +200,13 @@ def _telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
         warnings.simplefilter("ignore", MostSkippedWarning)  # told at the end, with the files' names
         warnings.simplefilter("always", ChanceAccuracyWarning)
         warnings.simplefilter("always", RandomAnswersWarning)
+        warnings.simplefilter("always", DoubtfulDataWarning)
         show = warnings.showwarning
 
         def show_or_tell(message: Warning | str, *place: Any, **more: Any) -> None:
             if isinstance(message, ChanceAccuracyWarning):
                 tell(f"{message.evidence}; look at {LIKELY_CAUSES}")
-            elif isinstance(message, RandomAnswersWarning):
+            elif isinstance(message, RandomAnswersWarning | DoubtfulDataWarning):
                 tell(str(message))
             else:
                 show(message, *place, **more)

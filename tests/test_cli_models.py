@@ -166,6 +166,7 @@ def test_files_in_grey_become_what_the_statistics_are_of(here, capsys, script):
         (["net.pt", "--device", "nowhere"], "--device must be one that torch has here, got 'nowhere'"),
         (["net.pt", "--returns", "label"], "to show less of them, pass --shows top_k, top_1 or label"),
         (["gone.pt"], "MODEL must be a file that exists"),
+        (["GONE.PT"], "MODEL must be a file that exists"),
         (["model.py:classify", "--mean", "0.5", "--std", "1"], "a function takes no --mean"),
         (["model.py:classify", "--model-layout", "NCHW"], "a function takes no --model-layout"),
         (["model.keras", "--mean", "0.5", "--std", "1"], "goes with --returns, --preprocess, not with --mean, --std"),

@@ -243,8 +243,8 @@ def test_wrong_arguments_are_refused(uint8_model, arguments, message):
 
 
 def test_other_files_are_refused_as_they_are():
-    with pytest.raises(dfa.InvalidInputError, match=r"a \.tflite file, or a function .*got 'model\.onnx'"):
-        as_oracle("model.onnx")
+    with pytest.raises(dfa.InvalidInputError, match=r"\.tflite file, or a function .*got 'model\.lite'"):
+        as_oracle("model.lite")
 
 
 def test_without_an_interpreter_it_says_what_to_install(uint8_model, monkeypatch):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dfa.errors import RandomAnswersWarning
+from dfa.oracle.adapters.static_batch import ask_in_batches
 from dfa.oracle.adapters.trial import rows_after_trial
 
 SHAPE = (4, 4, 3)
@@ -58,3 +59,28 @@ def test_labels_that_change_are_told_of():
     labels = iter([np.zeros(8, dtype=np.int64), np.ones(8, dtype=np.int64)])
     with pytest.warns(RandomAnswersWarning):
         rows_after_trial(8, SHAPE, lambda batch: next(labels), "model", free=True)
+
+
+def by_neighbours(batch):
+    return scores(batch) / max(1.0, batch.max() / 200)
+
+
+def test_a_model_that_minds_its_neighbours_is_asked_row_by_row():
+    assert after(by_neighbours) == 1
+    assert after(lambda batch: scores(batch) - batch.mean()) == 1
+
+
+def test_where_neighbours_cannot_be_left_out_it_is_told():
+    for rows in (8, None):
+        with pytest.warns(RandomAnswersWarning, match=r"when others are in its batch.*static_batch=1"):
+            assert rows_after_trial(rows, SHAPE, lambda b: scores(b) - b.mean(), "model", free=False) == rows
+    assert after(by_place, free=False) == 8  # rounding alone
+
+
+def test_what_fills_a_batch_is_not_what_was_asked_before():
+    room = np.zeros((4, *SHAPE), dtype=np.uint8)
+    images = np.random.default_rng(1).integers(1, 256, (6, *SHAPE), dtype=np.uint8)
+    seen = []
+    ask_in_batches(images, room, lambda batch: seen.append(batch.copy()) or scores(batch))
+    assert np.array_equal(seen[1][:2], images[4:])
+    assert not seen[1][2:].any()

@@ -159,7 +159,7 @@ class ChanceAccuracyWarning(UserWarning):
 
 
 class RandomAnswersWarning(UserWarning):
-    """A model answers otherwise when it is asked again about the same images."""
+    """A model answers otherwise when it is asked again about the same images, or beside others."""
 
 
 class ContractError(DfaError, AssertionError):

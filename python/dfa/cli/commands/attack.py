@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import time
 from pathlib import Path
@@ -122,7 +123,10 @@ def attack(
     request = Request(**words, settings=settings, optimizer=optimizer, folder=str(Path.cwd()))
     if out is None:
         stem = re.sub(r"\W+", "-", Path(request.model).stem).strip("-")
-        out = Path("runs") / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        stamped = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        # Two runs may begin within a second.
+        names = itertools.chain([stamped], (f"{stamped}-{number}" for number in itertools.count(2)))
+        out = next(folder for folder in map(Path("runs").joinpath, names) if not folder.exists())
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
         return run_request(

@@ -54,6 +54,7 @@ from dfa.errors import (
     OracleError,
     PartialAnswer,
     RandomAnswersWarning,
+    RefutedFilesWarning,
     SpaceError,
     StoreError,
 )
@@ -127,6 +128,7 @@ __all__ = [
     "Rank",
     "Record",
     "Rectangle",
+    "RefutedFilesWarning",
     "RepairReport",
     "Result",
     "Rounding",

@@ -20,6 +20,7 @@ from dfa.results.dataframe import frame_of
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
+from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.summary import Summary, distance_names, summarise
 from dfa.types import ImageSequence
 
@@ -42,6 +43,8 @@ class Result:
             from it where present.
         oracle: What was attacked; `save` asks it about the files. None for a result read from disk.
         originals: The images that were attacked, read again one at a time when `save` measures distances.
+        refuted: What is wrong with images, by index, that were read back from their files and asked about by the last
+            `save`, by a run that is kept in a folder, or before `load`; empty where all held, or none was looked at.
     """
 
     records: list[Record]
@@ -50,6 +53,7 @@ class Result:
     config: dict[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None
     originals: ImageSequence | None = None
+    refuted: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse records that are not one per image, in order.
@@ -126,7 +130,13 @@ class Result:
         Never fails, not even for a run that attacked nothing: a figure over an empty set is nan.
         """
         budget = self.config.get("max_queries")
-        return summarise(self.records, max_queries=budget, wall=self.profile.wall, calls=self.profile.batches)
+        return summarise(
+            self.records,
+            max_queries=budget,
+            wall=self.profile.wall,
+            calls=self.profile.batches,
+            refuted=self.refuted,
+        )
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: the fields of `Record`, then its confidence and the interval of that.
@@ -195,10 +205,16 @@ class Result:
                 names needed here that no save wrote, or cannot be written.
             OracleError: The oracle failed. All images and records have been written by then, those it was not
                 asked about marked as unknown.
+
+        Warns:
+            RefutedFilesWarning: Files are refuted; it tells the first of them, and TSR by the files.
         """
         from dfa.runs.saving import save
 
-        return save(self, folder, oracle=oracle, overwrite=overwrite)
+        report = save(self, folder, oracle=oracle, overwrite=overwrite)
+        if self.refuted:
+            warn_of_refuted(tell_refuted(self.refuted, self.summary()), self)
+        return report
 
     def __repr__(self) -> str:
         """Return one line; there may be many thousand records."""

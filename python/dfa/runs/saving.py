@@ -154,6 +154,7 @@ def _complete(
     """
     saved, failure = _check_files(result, folder, files, oracle)
     report = _report(result, folder, saved)
+    result.refuted = dict(report.refuted)
     rows = [_row(record, saved.get(record.index)) for record in result.records]
     names = distance_names(result.records)
     table = [

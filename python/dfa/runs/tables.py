@@ -13,7 +13,7 @@ from dfa.results.record import read_record
 from dfa.results.summary import summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
-from dfa.runs.saved_run import SavedRun
+from dfa.runs.saved_run import SavedRun, is_refuted
 
 _MOST_TABLE: Final = 2**28
 _FREE_TEXT: Final = ("source", "reason", "png_problem")
@@ -34,6 +34,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 max_queries=run.config.get("max_queries"),
                 wall=run.profile.get("wall", 0.0),
                 calls=run.profile.get("batches", 0),
+                refuted=[row["index"] for row in rows if is_refuted(row)],
             )
         )
     except (InvalidInputError, TypeError, ValueError) as error:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import Oracle
+from dfa.results.class_names import class_name, name_columns
 from dfa.results.dataframe import frame_of
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
@@ -117,12 +118,7 @@ class Result:
 
     def class_name(self, number: int | None) -> str:
         """Return what a class is called: its name where the run was given `class_names`, else its id; "" for None."""
-        if number is None:
-            return ""
-        names = self.config.get("class_names")
-        if isinstance(names, list | tuple) and isinstance(number, int) and 0 <= number < len(names):
-            return str(names[number])
-        return str(number)
+        return class_name(number, self.config)
 
     def summary(self) -> Summary:
         """Return the paper's figures of this run (SR, TSR, GAP, ATC) and its query quantiles.
@@ -143,12 +139,17 @@ class Result:
 
         Unknown integers are `pandas.NA`.
 
-        Each of the space's distances has a column, called `distance_` and its name.
+        Where class names are known, `label_name`, `target_name`, `class_before_name` and `class_after_name` have them,
+        None where there is no class. Each of the space's distances has a column, called `distance_` and its name.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        frame = frame_of(Record, self.records, _PANDAS_TYPES)
+        names = {
+            column: [self.class_name(getattr(record, name)) or None for record in self.records]
+            for column, name in name_columns(self.config).items()
+        }
+        frame = frame_of(Record, self.records, _PANDAS_TYPES, texts=names)
         for name in distance_names(self.records):
             frame[f"distance_{name}"] = [(record.distances or {}).get(name) for record in self.records]
             frame[f"distance_{name}"] = frame[f"distance_{name}"].astype("float64")

@@ -207,6 +207,22 @@ def test_other_commands_ask_a_torch_model_too(here, capsys, script):
     assert json.loads(out)["audits"]
 
 
+@pytest.mark.parametrize("shown", [(), ("--shows", "top_1", "--num-classes", 10)])
+def test_a_measurement_says_where_batches_are_filled_up(here, capsys, nets, shown):
+    (here / "filled.py").write_text(f"import dfa\n{NETS}\noracle = dfa.TorchOracle(net, static_batch=64)\n")
+    words = ("filled.py:oracle", "photos", *shown, "--seconds", 0.02, "--pilot", 2, "--max-queries", 20)
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "1,64,65", "--json")
+    assert status == 0, err
+    assert [each["rows"] for each in json.loads(out)["throughput"]] == [64, 64, 128]
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "1,64,65")
+    assert status == 0, err
+    assert "asked, here as in a run: 64 rows for 1, 128 rows for 65." in " ".join(out.split())
+    (line,) = [line for line in out.splitlines() if "recommended" in line]
+    assert line.split()[1] == "64"
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "64")
+    assert (status, "filled up" in out) == (0, False), err
+
+
 def test_a_file_that_is_asked_about_images_is_no_model_of_vectors(here, capsys):
     np.save("images.npy", IMAGES)
     np.save("vectors.npy", IMAGES / 255)

@@ -49,6 +49,11 @@ class Summary:
         wall: Seconds of the whole run.
         refuted: Of `verified`, those whose file is refuted (`Result.refuted`); no other figure knows of them but
             `TSR_of_files`.
+        labelled: Images with a label that were asked about and whose attack, if there was one, has ended.
+        right: Of these, those that the model got right before the attack.
+        clean_accuracy: Their share; nan without labels.
+        robust_accuracy: Share of `labelled` that the model still gets right, of those that were right before; nan
+            without labels and in a targeted run, which leaves other classes alone.
 
     Source: section 3.2.1 (SR, TSR, GAP), section 5.2 (ATC), Table 10 (queries over successes).
     """
@@ -78,6 +83,10 @@ class Summary:
     calls: int = 0
     distances: dict[str, float] = field(default_factory=dict)
     refuted: int = 0
+    labelled: int = 0
+    right: int = 0
+    clean_accuracy: float = math.nan
+    robust_accuracy: float = math.nan
 
     @property
     def TSR_of_files(self) -> float:  # noqa: N802 -- the paper's name
@@ -94,6 +103,7 @@ class Summary:
                 "not attacked",
                 f"{self.skipped:,} skipped, {self.errors:,} errors, {self.unfinished:,} unfinished",
             ),
+            *self._rows_of_accuracy(),
             ("SR", _percent(self.SR)),
             ("TSR", _percent(self.TSR)),
             *self._rows_of_files(),
@@ -120,6 +130,17 @@ class Summary:
             rows.append(("distances", ", ".join(f"{_count(size)} {name}" for name, size in self.distances.items())))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+    def _rows_of_accuracy(self) -> list[tuple[str, str]]:
+        if not self.labelled:
+            return []
+        told = f"{self.right:,} of {self.labelled:,} right before the attack ({_percent(self.clean_accuracy)})"
+        rows = [("clean accuracy", told)]
+        if not math.isnan(self.robust_accuracy):
+            left = round(self.robust_accuracy * self.labelled)
+            told = f"{left:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
+            rows.append(("robust accuracy", told))
+        return rows
 
     def _rows_of_files(self) -> list[tuple[str, str]]:
         if not self.refuted:
@@ -159,6 +180,17 @@ def summarise(
         for record in attacked
     ]
 
+    labelled = [
+        record
+        for record in records
+        if record.status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED)
+        and record.label is not None
+        and record.class_before is not None
+    ]
+    right = [record for record in labelled if record.label == record.class_before]
+    is_targeted = any(record.target is not None for record in records)
+    withstood = sum(not record.verified for record in right)
+
     def number(status: Status) -> int:
         return sum(record.status is status for record in records)
 
@@ -191,6 +223,10 @@ def summarise(
             for name in (distance_names(successes) if successes else ())
         },
         refuted=sum(record.index in refuted for record in successes),
+        labelled=len(labelled),
+        right=len(right),
+        clean_accuracy=ratio(len(right), len(labelled)),
+        robust_accuracy=math.nan if is_targeted else ratio(withstood, len(labelled)),
     )
 
 

@@ -141,6 +141,10 @@ class _View:
         return listed(self.result.refuted)
 
     @property
+    def has_robust_accuracy(self) -> bool:
+        return not math.isnan(self.summary.robust_accuracy)
+
+    @property
     def config(self) -> dict[str, Any]:
         return self.result.config
 

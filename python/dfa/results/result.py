@@ -23,6 +23,7 @@ from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.summary import Summary, distance_names, summarise
+from dfa.results.whole import whole
 from dfa.types import ImageSequence
 
 if TYPE_CHECKING:
@@ -133,6 +134,27 @@ class Result:
             calls=self.profile.batches,
             refuted=self.refuted,
         )
+
+    def adversarial(self, originals: ImageSequence | NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return all images of the run as one array: adversarial where the attack succeeded, else as they were.
+
+        That is what other libraries' attacks return, and what a pipeline goes on with. In torch, say::
+
+            images = torch.from_numpy(result.adversarial()).permute(0, 3, 1, 2) / 255
+            answers = model((images - mean) / std).argmax(dim=1)
+            robust_accuracy = (answers == labels).float().mean()
+
+        Args:
+            originals: The images of the run, (N, H, W, C). None: `originals`; a result that was loaded has them only
+                of images that fell.
+
+        Returns:
+            uint8, (N, H, W, C), 0..255, the caller's own. Of a space whose inputs are no images, what it takes.
+
+        Raises:
+            InvalidInputError: An original is needed and cannot be had, or images differ in shape.
+        """
+        return whole(self.images, self.success, self.originals if originals is None else originals)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: the fields of `Record`, then its confidence and the interval of that.

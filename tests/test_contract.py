@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import numpy as np
 import pytest
 
 import dfa
+from carried_oracle import Hashed, Named
 from dfa.errors import ContractError, DfaError, InvalidInputError
 from dfa.oracle import CallableOracle, KerasOracle, Oracle, ScoreKind
 from dfa.testing import check_oracle
@@ -194,6 +196,28 @@ def on_second_prepare():
     return {"prepare": prepare, "scores": scores}
 
 
+def by_both_ends():
+    kept = {}
+
+    def scores(self, images):
+        key = (images.shape, images[0].tobytes(), images[-1].tobytes())
+        return kept.setdefault(key, CLASSIFIER(images)).copy()
+
+    return scores
+
+
+def bound_to_a_thread():
+    bound = []
+
+    def scores(self, images):
+        bound.append(threading.get_ident())
+        if bound[0] != bound[-1]:
+            raise RuntimeError("another thread")
+        return CLASSIFIER(images)
+
+    return scores
+
+
 def describing(**more):
     return lambda self: Oracle.describe(self) | more
 
@@ -244,6 +268,21 @@ BROKEN = {
         {"batch"},
         "lie up to [0-9.e-]+06 apart",
     ),
+    "reversed among three": (
+        lambda: broken(scores=rowwise(lambda rows: rows[::-1] if len(rows) == 3 else rows)),
+        {"batch"},
+        "images 3 at a time",
+    ),
+    "a cache by both ends": (lambda: broken(scores=by_both_ends()), {"order"}, "between the same ends"),
+    "names of other classes": (lambda: broken(class_names=("cat", "dog")), {"answers"}, "10 of them.*'cat', 'dog'"),
+    "numbers for names": (lambda: broken(class_names=tuple(range(10))), {"answers"}, "one text per class"),
+    "bound to its thread": (lambda: broken(scores=bound_to_a_thread()), {"thread"}, "RuntimeError: another thread"),
+    "another answer in another thread": (
+        lambda: broken(scores=lambda self, x: CLASSIFIER(x // (1 + (threading.current_thread() is not MAIN)))),
+        {"thread"},
+        "answers in another thread must be those",
+    ),
+    "another fingerprint elsewhere": (lambda: Hashed(), {"fingerprint"}, "in another process it is"),
     "two alone": (
         lambda: broken(scores=rowwise(lambda rows: rows.round(5) if len(rows) == 2 else rows)),
         {"batch"},
@@ -288,6 +327,7 @@ BROKEN = {
         "must stay the same",
     ),
 }
+MAIN = threading.main_thread()
 TICKS = iter(range(1000))
 ENDS = np.outer([1, 0, 0, 1], [1e-6, -1e-6] + [0] * 8)
 
@@ -298,6 +338,26 @@ def test_an_oracle_that_is_broken_in_one_way_breaks_its_clause(name):
     with pytest.raises(ContractError, match=words) as caught:
         check_oracle(make(), IMAGES, batch_size=4)
     assert set(caught.value.broken) == clauses
+
+
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (lambda self, x: CLASSIFIER((x * (255 / max(1, x.max()))).astype(np.uint8)), "paler .* of the largest value"),
+        (lambda self, x: CLASSIFIER(x // (1 + (x.min() == 0))), "paler images beside one of the least value"),
+        (lambda self, x: CLASSIFIER(x // (1 + (x == 255).all(axis=(1, 2, 3)).any())), "to images beside one of the la"),
+    ],
+)
+def test_what_the_whole_batch_decides_is_found_where_every_image_reaches_the_ends(scores, words):
+    images = IMAGES.copy()
+    images[:, 0, 0, 0], images[:, -1, -1, -1] = 0, 255
+    with pytest.raises(ContractError, match=words) as caught:
+        check_oracle(broken(scores=scores), images)
+    assert set(caught.value.broken) == {"batch"}
+
+
+def test_what_goes_by_one_name_in_every_process_keeps_the_contract():
+    check_oracle(Named(), IMAGES)
 
 
 def test_the_oracle_that_the_broken_ones_are_derived_from_is_sound():

@@ -285,3 +285,41 @@ def test_a_model_that_hands_on_its_input_gives_memory_of_its_own():
     kept = first.copy()
     oracle.scores(IMAGES[1:2])
     assert np.array_equal(first, kept)
+
+
+def rows_of_a_table(seed, number):
+    return np.random.default_rng(seed).normal(size=(number, 24)).astype(np.float32)
+
+
+SPACE = dfa.Custom(np.full(24, -5), np.full(24, 5), lambda row, x: (row + x * 0.01).astype(np.float32))
+
+
+def test_inputs_that_are_no_images_are_asked_in_batches_of_one_size_too():
+    traced = []
+
+    def tells_rows(weights, x):
+        traced.append(x.shape)
+        return x @ weights + 0.01 * len(x) * np.arange(4, dtype=np.float32)
+
+    weights = np.random.default_rng(1).normal(size=(24, 4)).astype(np.float32)
+    table = rows_of_a_table(0, 20)
+
+    def attack(batch_size):
+        result = dfa.run(
+            dfa.JaxOracle(tells_rows, weights, returns="logits"),
+            table,
+            space=SPACE,
+            max_queries=60,
+            batch_size=batch_size,
+            progress=False,
+        )
+        return [(record.status, record.queries, record.degree) for record in result.records]
+
+    expected = attack(256)
+    assert len(traced) == 1
+    for batch_size in (1, 7):
+        assert attack(batch_size) == expected
+    oracle = dfa.JaxOracle(tells_rows, weights, returns="logits").taking(np.generic)
+    together = oracle.scores(table)
+    np.testing.assert_array_equal(oracle.scores(table[3:4]), together[3:4])
+    assert oracle.scores(table.astype(np.float16)).shape == (20, 4)

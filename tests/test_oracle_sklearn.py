@@ -227,16 +227,119 @@ def test_the_digits_that_come_with_scikit_learn_are_broken():
     digits = load_digits()
     machine = SVC().fit(digits.data[:1000], digits.target[:1000])
     images = (digits.images[1000:1030] * (255 / 16)).round().astype(np.uint8)[..., np.newaxis]
-    result = dfa.run(
-        SklearnOracle(machine, value_range=(0, 16)),
-        images,
-        digits.target[1000:1030],
-        epsilon=40,
-        max_queries=1000,
-        progress=False,
-    )
+    with pytest.warns(UserWarning, match="'SVC' predicts another class than decision_function ranks first, for"):
+        result = dfa.run(
+            SklearnOracle(machine, value_range=(0, 16)),
+            images,
+            digits.target[1000:1030],
+            epsilon=40,
+            max_queries=1000,
+            progress=False,
+        )
     assert result.success.sum() > 10
     assert sum(record.status.value == "skipped" for record in result.records) < 4
+
+
+class Contrary(Echo):
+    """Predicts the second class where its first two are large or tie, and writes into what it is given."""
+
+    def __init__(self, shift=0.0):
+        self.shift = shift
+
+    def fit(self, table, classes):
+        self.classes_ = np.array(["a", "b", "c"])
+        return self
+
+    def decision_function(self, table):
+        scores = table[:, :3] - self.shift
+        table[:] = -1
+        return scores
+
+    def predict(self, table):
+        assert (table >= 0).all()
+        chosen = table[:, :3].argmax(axis=1)
+        chosen[(chosen == 0) & (table[:, 1] > 0.5)] = 1
+        chosen[table[:, 0] == table[:, 1]] = 1
+        return self.classes_[chosen]
+
+
+@pytest.mark.parametrize("shift", [0.0, -1e6])
+def test_the_largest_score_is_that_of_the_class_that_is_predicted(shift):
+    images = random_images(300, SHAPE, 3)
+    images[:40, 0, 0, 0] = images[:40, 0, 0, 1] = 255  # tie in the first two columns
+    estimator = Contrary(shift).fit(TABLE, None)
+    table = images.reshape(300, -1) / 255
+    told, predicted = estimator.decision_function(table.copy()), estimator.predict(table)
+    oracle = SklearnOracle(estimator, **UNIT)
+    with pytest.warns(UserWarning, match=r"'Contrary' predicts .* returns='label' asks predict alone") as caught:
+        scores = oracle.scores(images)
+    assert len(caught) == 1  # and not for every batch
+    np.testing.assert_array_equal(scores.argmax(axis=1), oracle.ids_of(predicted))
+    likely = np.exp(scores - scores.max(axis=1, keepdims=True))
+    assert (np.sort(likely, axis=1)[:, -2] < 1).all()
+    np.testing.assert_allclose(np.sort(scores, axis=1), np.sort(told, axis=1), rtol=2e-9, atol=2e-9)
+    agrees = told.argmax(axis=1) == oracle.ids_of(predicted)
+    assert 0 < agrees.sum() < 260
+    np.testing.assert_array_equal(scores[agrees], told[agrees])
+
+
+def test_a_success_is_one_that_predict_sees():
+    model_selection = pytest.importorskip("sklearn.model_selection")
+    if not hasattr(model_selection, "FixedThresholdClassifier"):
+        pytest.skip("scikit-learn has no thresholds")
+    inner = LogisticRegression(max_iter=500, C=100.0)
+    shy = model_selection.FixedThresholdClassifier(inner, threshold=0.9).fit(TABLE, CLASSES > 1)
+    with pytest.warns(UserWarning, match="'FixedThresholdClassifier' predicts another class than predict_proba"):
+        result = dfa.run(SklearnOracle(shy, **UNIT), IMAGES, epsilon=12, max_queries=60, progress=False)
+    found = [place for place, success in enumerate(result.success) if success]
+    after = np.stack([result.images[place] for place in found]).reshape(len(found), -1) / 255
+    assert len(found) > 20
+    assert (shy.predict(after) != shy.predict(TABLE[found])).all()
+
+
+@pytest.mark.parametrize("number", [2, 4])
+def test_those_that_predict_the_largest_by_construction_are_asked_once(number, monkeypatch):
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.tree import DecisionTreeClassifier
+
+    classes = CLASSES % number
+    noise = np.random.default_rng(5).uniform(size=(2000, 24))
+    for estimator in (
+        DecisionTreeClassifier(max_depth=3),
+        ExtraTreesClassifier(4),
+        RandomForestClassifier(4),
+        HistGradientBoostingClassifier(max_iter=3),
+        LinearSVC(),
+        RidgeClassifier(),
+        MLPClassifier((16,), tol=1.0),  # at its goal soon
+        make_pipeline(StandardScaler(), RidgeClassifier()),
+        GridSearchCV(make_pipeline(RandomForestClassifier(4)), {}, cv=2),
+    ):
+        fitted = estimator.fit(TABLE, classes)
+        oracle = SklearnOracle(fitted, **UNIT)
+        told = np.asarray(getattr(fitted, oracle.describe()["method"])(noise))
+        told = np.stack([-told, told], axis=1) if told.ndim == 1 else told
+        np.testing.assert_array_equal(told.argmax(axis=1), oracle.ids_of(fitted.predict(noise)))
+        with monkeypatch.context() as patched:
+            patched.setattr(type(fitted), "predict", lambda *_: pytest.fail("predict was asked"))
+            assert SklearnOracle(fitted, **UNIT).scores(IMAGES).shape == (120, number)
+
+
+def test_columns_that_are_picked_by_name_are_refused_with_what_to_do():
+    pandas = pytest.importorskip("pandas")
+    from sklearn.compose import ColumnTransformer
+
+    table = pandas.DataFrame(TABLE, columns=[f"p{place}" for place in range(24)])
+    for picked in (["p0", "p1"], slice("p0", "p2"), lambda frame: ["p0"]):
+        steps = make_pipeline(ColumnTransformer([("first", StandardScaler(), picked)]), LogisticRegression())
+        for estimator in (steps, GridSearchCV(steps, {}, cv=2)):
+            with pytest.raises(
+                dfa.InvalidInputError, match=r"picks the columns of 'first' by name, such as 'p0', .* fit it with pl"
+            ):
+                SklearnOracle(estimator.fit(table, CLASSES), **UNIT)
+    for picked in ([0, 1], slice(0, 2), 3 * [True] + 21 * [False]):
+        steps = make_pipeline(ColumnTransformer([("first", StandardScaler(), picked)]), LogisticRegression())
+        assert SklearnOracle(steps.fit(table, CLASSES), **UNIT).scores(IMAGES).shape == (120, 4)
 
 
 def test_what_numbers_it_was_fitted_on_is_asked_for_before_the_first_query(logistic):

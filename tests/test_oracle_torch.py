@@ -390,3 +390,38 @@ def test_resnet20_answers_as_its_user_asks_it(data):
         expected = network(batch).numpy()
     assert scores == pytest.approx(expected, abs=1e-4)
     assert (scores.argmax(1) == labels[:128]).all()
+
+
+def rows_of_a_table(seed, number):
+    return np.random.default_rng(seed).normal(size=(number, 24)).astype(np.float32)
+
+
+SPACE = dfa.Custom(np.full(24, -5), np.full(24, 5), lambda row, x: (row + x * 0.01).astype(np.float32))
+
+
+def test_inputs_that_are_no_images_are_asked_in_batches_of_one_size_too():
+    asked = []
+
+    class TellsRows(torch.nn.Module):
+        def forward(self, x):
+            asked.append(tuple(x.shape))
+            return x[:, :4] + 0.01 * len(x) * torch.arange(4)
+
+    table = rows_of_a_table(0, 20)
+
+    def attack(batch_size, static_batch=True):
+        result = dfa.run(
+            dfa.TorchOracle(TellsRows().eval(), static_batch=static_batch),
+            table,
+            space=SPACE,
+            max_queries=60,
+            batch_size=batch_size,
+            progress=False,
+        )
+        return [(record.status, record.queries, record.degree) for record in result.records]
+
+    expected = attack(256)
+    for batch_size in (1, 7):
+        assert attack(batch_size) == expected
+    assert set(asked) == {(64, 24)}
+    assert attack(7, static_batch=False) != expected

@@ -5,6 +5,11 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
+import os
+import pickle
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -20,6 +25,12 @@ from dfa.types import Scores
 
 __all__ = ["ContractError", "check_oracle"]
 
+_SIZES: Final = 12
+"""Of batches between two images and all, at most so many are tried."""
+
+_PATIENCE: Final = 300.0
+"""Seconds that another process may take to load an oracle."""
+
 
 def check_oracle(
     oracle: Any,
@@ -29,21 +40,27 @@ def check_oracle(
     atol: float = 0.0,
     twin: Any = None,
 ) -> None:
-    """Hold an oracle to what dfa relies on; every image is sent some twenty times.
+    """Hold an oracle to what dfa relies on; every image is sent some forty times.
 
     - declaration: `returns`, `num_classes`, `num_shown`, `tolerance` and `name` are such, and stay what they are (only
       a `num_classes` of None may become K).
-    - answers: of the shape, the dtype and the range that `returns` names, and of K classes every time.
-    - order: an answer's row is its image's, whatever the order of the images.
-    - batch: an image's answer is the same alone, as the first and the last of two, and among many.
+    - answers: of the shape, the dtype and the range that `returns` names, and of K classes every time; `class_names`
+      are None or K texts.
+    - order: an answer's row is its image's, whatever the order of the images, also where the ends of a batch stay.
+    - batch: an image's answer is the same alone, as the first and the last of two, among any number up to the batch
+      size (of many numbers twelve), and beside neighbours of the least and of the largest value; a paler image's as
+      well, which reaches neither. Batches of more than `batch_size` images are not asked.
     - input: the batch is left as it is, and may be read-only.
+    - thread: answers are the same in another thread: a run asks from one of its own.
     - state: the same images get the same answers again, also after other images. An oracle that is randomised breaks
       this on purpose; `dfa.Confirmation` is for it.
     - memory: an answer stays what it is when the batch's memory is used again and the next batch is asked. (A run
       copies answers before that, but a wrapper may not.)
     - prepare: may be called again, also for another batch size, and answers stay the same; of images of another shape
       it says nothing or raises a `DfaError`, and the oracle answers as before afterwards.
-    - fingerprint: None, or a text that stays the same, in a copy of the oracle as well.
+    - fingerprint: None, or a text that stays the same, in a copy of the oracle and in another process as well. The
+      latter is looked at only of an oracle that can be pickled, and loaded there, as most that hold a framework's
+      objects cannot; hold one that you make there yourself against this one's.
     - describe: plain JSON with what `Oracle.describe` holds, and always the same.
 
     Args:
@@ -168,19 +185,20 @@ class _Subject:
         """Return the probabilities that an answer to a number of images holds, whatever it shows."""
         return self.reader.scores(tuple(array.copy() for array in answer), np.arange(number))
 
-    def compare(self, found: Answer, rows: Any, what: str) -> None:
+    def compare(self, found: Answer, rows: Any, what: str, of: Answer | None = None) -> None:
         """Refuse an answer that is not that of before.
 
         Args:
             found: The answer.
             rows: The images of `images` that it is about.
             what: Which answers these are, as the subject of a sentence.
+            of: What was said before of all images, or of what was made of them; None: `answers`.
 
         Raises:
             OracleError: It cannot be read.
             _BreachError: It is another.
         """
-        before = tuple(array[rows] for array in self.answers)
+        before = tuple(array[rows] for array in (self.answers if of is None else of))
         if all(map(np.array_equal, found, before)):
             return
         number = len(before[0])
@@ -190,7 +208,7 @@ class _Subject:
         row = int(apart.argmax())
         wanted = "equal to the bit" if self.atol == 0.0 else f"at most {self.atol:g} apart"
         raise _BreachError(
-            f"{what} must be those given when all images were first asked, {wanted}; probabilities of image "
+            f"{what} must be those given when the images were first asked, {wanted}; probabilities of image "
             f"{np.arange(len(self.images))[rows][row]} lie up to {apart[row]:.3g} apart"
             + ("" if apart.max() > 0 else " (the numbers returned differ, though no probability does)")
         )
@@ -239,6 +257,9 @@ def _check_answers(subject: _Subject) -> None:
     subject.answers = answers
     if changed := subject.declared_otherwise():
         raise _BreachError(f"what an oracle declares must stay as it is; once it had answered, {changed}")
+    names, number = subject.oracle.class_names, subject.scores(answers, len(subject.images)).shape[1]
+    if names is not None and (len(names) != number or not all(isinstance(name, str) for name in names)):
+        raise _BreachError(f"class_names must be one text per class, {number} of them, or None, got {names!r:.200}")
 
 
 def _refuse_alike(subject: _Subject) -> None:
@@ -257,6 +278,7 @@ def _check_order(subject: _Subject) -> None:
     for what, turned in (
         ("backwards", [batch[::-1] for batch in batches]),
         ("in another order", [np.roll(batch, 1) for batch in batches]),
+        ("between the same ends", [np.r_[batch[:1], batch[-2:0:-1], batch[1:][-1:]] for batch in batches]),
     ):
         rows = np.concatenate(turned)
         subject.compare(subject.ask(subject.images[rows]), rows, f"answers to images {what}")
@@ -270,6 +292,26 @@ def _check_batch(subject: _Subject) -> None:
             ([row, (row + 1) % number], "answers to images two at a time"),
         ):
             subject.compare(subject.ask(subject.images[rows]), rows, what)
+    for size in np.unique(np.linspace(3, min(number, subject.batch_size), _SIZES).astype(int)).tolist():
+        sized = np.arange(size)
+        subject.compare(subject.ask(subject.images[sized]), sized, f"answers to images {size} at a time")
+    _check_neighbours(subject)
+
+
+def _check_neighbours(subject: _Subject) -> None:
+    """Ask about images, and where they are 8-bit ones about paler ones too, beside neighbours of one value."""
+    low, high = (0, 255) if subject.images.dtype == np.uint8 else (subject.images.min(), subject.images.max())
+    looks = [(subject.images, "images")]
+    if subject.images.dtype == np.uint8:
+        looks.append((subject.images // 2 + 64, "paler images"))
+    for images, named in looks:
+        alone = [subject.ask(images[row : row + 1]) for row in range(len(images))]
+        before = tuple(np.concatenate(parts) for parts in zip(*alone, strict=True))
+        for level, which in ((low, "the least"), (high, "the largest")):
+            for row in range(len(images)):
+                beside = np.stack([images[row], np.full_like(images[row], level)])
+                found = tuple(array[:1] for array in subject.ask(beside))
+                subject.compare(found, [row], f"answers to {named} beside one of {which} value", of=before)
 
 
 def _check_input(subject: _Subject) -> None:
@@ -334,6 +376,27 @@ def _check_prepare(subject: _Subject) -> None:
     subject.compare(subject.ask(subject.images), rows, "answers after `prepare` was called for another shape")
 
 
+def _check_thread(subject: _Subject) -> None:
+    found: list[Answer] = []
+    failed: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            found.append(subject.ask(subject.images))
+        except BaseException as error:  # an oracle may raise anything; it is told of where it was asked
+            failed.append(error)
+
+    thread = threading.Thread(target=ask, name="check_oracle")
+    thread.start()
+    thread.join()
+    if failed:
+        raise _BreachError(
+            f"an oracle must answer in another thread than it was made and first asked in, since a run asks from one "
+            f"of its own; {told_with_place(failed[0])}"
+        ) from failed[0]
+    subject.compare(found[0], np.arange(len(subject.images)), "answers in another thread")
+
+
 def _check_fingerprint(subject: _Subject) -> None:
     found = subject.oracle.fingerprint()
     if found is not None and (not isinstance(found, str) or not found):
@@ -343,9 +406,30 @@ def _check_fingerprint(subject: _Subject) -> None:
     # What holds a session or a graph often cannot be copied, or its copy not be used.
     with contextlib.suppress(Exception):
         again["of a copy of the oracle"] = copy.deepcopy(subject.oracle).fingerprint()
+    if found is not None and (elsewhere := _fingerprint_elsewhere(subject.oracle)) is not None:
+        again["in another process"] = elsewhere
     for when, now in again.items():
         if now != found:
             raise _BreachError(f"a fingerprint must stay the same; it was {found!r}, and {when} it is {now!r}")
+
+
+def _fingerprint_elsewhere(oracle: Oracle) -> str | None:
+    """Return the fingerprint in another process, or None where the oracle cannot be taken there."""
+    try:
+        pickled = pickle.dumps(oracle)
+    except Exception:  # what cannot be pickled raises anything
+        return None
+    code = "import pickle, sys; print(pickle.load(sys.stdin.buffer).fingerprint())"
+    # Texts have other hashes there.
+    path = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "random"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=pickled, capture_output=True, timeout=_PATIENCE, env=os.environ | path
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    lines = done.stdout.decode(errors="replace").splitlines()
+    return lines[-1] if done.returncode == 0 and lines else None
 
 
 def _check_describe(subject: _Subject) -> None:
@@ -383,6 +467,7 @@ _CLAUSES: Final[dict[str, Callable[[_Subject], None]]] = {
     "order": _check_order,
     "batch": _check_batch,
     "input": _check_input,
+    "thread": _check_thread,
     "state": _check_state,
     "memory": _check_memory,
     "prepare": _check_prepare,

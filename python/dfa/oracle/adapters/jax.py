@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.jax_models import applied, device_of, digest_of, import_jax
 from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
-from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
+from dfa.oracle.adapters.static_batch import (
+    StaticBatch,
+    ask_in_batches,
+    checked_static_batch,
+    room_for,
+    rows_of_batch,
+)
 from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -99,7 +105,8 @@ class JaxOracle(Oracle):
         self._static_batch = checked_static_batch(static_batch)
         self._device = device_of(self._jax, self._model.variables)
         self._forward = self._jax.jit(self._asked)
-        self._room: NDArray[np.uint8] | None = None
+        self._rows: int | None = None
+        self._room: NDArray[Any] | None = None
         self._ready_for: tuple[tuple[int, ...], int | None] | None = None
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
@@ -115,13 +122,12 @@ class JaxOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.platform == "cpu")
         if self._ready_for == (shape, rows):
             return
-        check_channels((self._mean, self._std), shape[-1])
-        tried = rows
+        self._rows = rows
         if self.takes is np.uint8:
+            check_channels((self._mean, self._std), shape[-1])
             self._look((rows or min(batch_size, _FEW), *shape))
             free = self._static_batch is True and self._device.platform == "cpu"
-            tried = rows_after_trial(rows, shape, self._ask, self.name, free=free)
-        self._room = None if tried is None else np.zeros((tried, *shape), dtype=np.uint8)
+            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=free)
         self._ready_for = (shape, rows)
 
     def scores(self, images: Images) -> NDArray[Any]:
@@ -134,10 +140,9 @@ class JaxOracle(Oracle):
         Raises:
             InvalidInputError: As of `prepare`.
         """
-        if self.takes is not np.uint8:
-            return self._ask(np.ascontiguousarray(images))
         if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
+        self._room = room_for(self._rows, images, self._room)
         return ask_in_batches(images, self._room, self._ask)
 
     def fingerprint(self) -> str | None:

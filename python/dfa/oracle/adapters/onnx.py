@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dfa.checks import counted
 from dfa.errors import InvalidInputError
 from dfa.oracle.adapters.normalizing import check_channels
-from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, output_of, told
+from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, num_outputs_of, output_of, told
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
     answer_of,
@@ -134,7 +134,7 @@ class OnnxOracle(Oracle):
         self._output = output_of(self._session, output, self.name)
         self._layout = layout_of(self._input, layout)
         self._refuse_what_says_nothing(layout)
-        outputs = self._output.shape[1] if self._output.shape else None
+        outputs = num_outputs_of(self._output)
         self._is_binary = outputs == 1
         self.num_classes = 2 if self._is_binary else outputs
         self._static_batch = self._checked_rows(checked_static_batch(static_batch))

@@ -130,6 +130,14 @@ def output_of(session: Any, output: str | int | None, model: str) -> Tensor:
     return chosen
 
 
+def num_outputs_of(given: Tensor) -> int | None:
+    """Return how many numbers an output holds per image, sides of length 1 left out; None where it does not tell."""
+    sides = [side for side in given.shape[1:] if side != 1]
+    if len(sides) > 1:
+        return given.shape[1]
+    return sides[0] if sides else 1 if given.shape else None
+
+
 def layout_of(taken: Tensor, layout: str | None) -> str | None:
     """Return where the channels of a model's images are: as is said, or as its file tells, or None if neither is.
 

@@ -42,6 +42,25 @@ _METHODS = {
 }
 """Which method answers what, that which shows most first."""
 
+_PREDICTS_THE_LARGEST = frozenset(
+    {
+        "DecisionTreeClassifier",
+        "ExtraTreesClassifier",
+        "HistGradientBoostingClassifier",
+        "LinearSVC",
+        "MLPClassifier",
+        "RandomForestClassifier",
+        "RidgeClassifier",
+    }
+)
+"""Classes of scikit-learn whose `predict` names the class of the largest score by construction, the first of several.
+
+Not those whose probabilities round to a tie where decisions differ, as those of one logistic function per class do.
+"""
+
+_APART = 1e-9
+"""How far apart, of 1 or of the larger, two scores are put that change places, so that a softmax tells them apart."""
+
 
 class SklearnOracle(Oracle):
     """A fitted classifier of scikit-learn, or a pipeline or a search that ends in one.
@@ -50,6 +69,14 @@ class SklearnOracle(Oracle):
     Values of a decision function are taken as logits: for a support vector machine they are distances from planes, so
     their softmax is no probability, but it ranks images as they do. Those of two classes, one value d per image, become
     the columns -d and d.
+
+    What counts is what `predict` says. Some estimators rank another class first: those with a threshold of their own
+    (`FixedThresholdClassifier`, `TunedThresholdClassifierCV`), `SVC`, `NearestCentroid`. So `predict` is asked about
+    every batch too, unless it names the largest score by construction, as trees, forests, networks, `LinearSVC` and
+    `RidgeClassifier` of scikit-learn do. Where it names another class than the first of the largest scores, that class
+    and the first change their scores (those of a tie come to lie 1e-9 apart), so that a success is one that `predict`
+    sees, and the first time there is a warning. Such scores may mislead the search; `returns="label"` asks `predict`
+    alone, and `SVC` with `break_ties=True` agrees with its decision function.
 
     Images are flattened, pixel by pixel, (n, H * W * C), and given as float64. An estimator does not tell what numbers
     it was fitted on, so that is asked for: `value_range=(0, 255)` for grey levels as they are, `(0, 1)` for
@@ -113,6 +140,9 @@ class SklearnOracle(Oracle):
             self.class_names = tuple(map(str, self._classes.tolist()))
         self.returns = _checked_kind(estimator, returns)
         _refuse_pairs(estimator, self.returns, self.num_classes)
+        _refuse_named_columns(estimator)
+        self._is_checked = self.returns is not ScoreKind.LABEL and not _predicts_the_largest(estimator)
+        self._has_warned = False
         self.tolerance = checked_tolerance(tolerance)
         self._method = getattr(estimator, _METHODS[self.returns])
         self._scaling = scaling_of(None, None, value_range)
@@ -215,15 +245,49 @@ class SklearnOracle(Oracle):
     def _ask(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the answers to a batch, an array of its own."""
         table = self._made(batch)
-        with warnings.catch_warnings():
-            if self._is_named:
-                warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
-            answer = np.asarray(self._method(table))
+        # Some estimators write into what they are given.
+        again = table.copy() if self._is_checked else None
+        answer = self._told_by(self._method, table)
         if self.returns is ScoreKind.LABEL:
             return self.ids_of(answer)
         if self.returns is ScoreKind.LOGITS and answer.ndim == 1:
-            return np.stack([-answer, answer], axis=1)
+            answer = np.stack([-answer, answer], axis=1)
+        if again is not None and answer.shape == (len(batch), self.num_classes):
+            return self._as_predicted(answer, self.ids_of(self._told_by(self._estimator.predict, again)))
         return answer
+
+    def _told_by(self, method: Any, table: NDArray[Any]) -> NDArray[Any]:
+        with warnings.catch_warnings():
+            if self._is_named:
+                warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+            return np.asarray(method(table))
+
+    def _as_predicted(self, scores: NDArray[Any], predicted: Indices) -> NDArray[Any]:
+        """Return scores (n, K) whose largest is that of the predicted class.
+
+        Warns:
+            UserWarning: One was not, for the first time.
+        """
+        first = scores.argmax(axis=1)
+        rows = np.flatnonzero((first != predicted) & np.isfinite(scores).all(axis=1))
+        if not len(rows):
+            return scores
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"the estimator {self.name!r} predicts another class than {_METHODS[self.returns]} ranks first, for "
+                f"{len(rows)} of {len(scores)} inputs of a batch; what predict says counts, so there the two classes "
+                "change their scores; returns='label' asks predict alone",
+                UserWarning,
+                stacklevel=2,
+            )
+        found = scores.astype(np.float64)
+        first, predicted = first[rows], predicted[rows]
+        most, less = found[rows, first], found[rows, predicted]
+        least = _APART * np.maximum(1.0, np.abs(most))
+        aside = np.where(most - less < least, least, 0.0)
+        found[rows, predicted], found[rows, first] = most + aside, less - aside
+        return found
 
     def _made(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return what the estimator takes of a batch: float64, (n, features)."""
@@ -319,6 +383,35 @@ def _refuse_pairs(estimator: Any, returns: ScoreKind, num_classes: int) -> None:
             f"an oracle gives one score per class, and {type(final).__name__} gives one per pair of classes; set "
             "decision_function_shape='ovr' on it (it need not be fitted again), or pass returns='label'"
         )
+
+
+def _refuse_named_columns(estimator: Any) -> None:
+    """Refuse a pipeline that picks columns by their names, which arrays do not have."""
+    if hasattr(estimator, "best_estimator_"):
+        _refuse_named_columns(estimator.best_estimator_)
+    for _, step in getattr(estimator, "steps", ()):
+        _refuse_named_columns(step)
+    if descends_from(estimator, "sklearn", "ColumnTransformer"):
+        for name, _, columns in estimator.transformers_:
+            picked = [columns.start, columns.stop] if isinstance(columns, slice) else np.atleast_1d(columns).tolist()
+            named = next((each for each in picked if isinstance(each, str)), None)
+            if named is not None:
+                raise InvalidInputError(
+                    f"the ColumnTransformer picks the columns of {name!r} by name, such as {named!r}, and an oracle "
+                    "gives arrays, which have no names; fit it with places (0, 1, ...) for columns, or pass a function "
+                    "of the images that makes a DataFrame and returns estimator.predict_proba(frame)"
+                )
+
+
+def _predicts_the_largest(estimator: Any) -> bool:
+    """Tell whether `predict` names the class of the largest score by construction, through pipelines and searches."""
+    kind = type(estimator)
+    if kind.__module__.partition(".")[0] != "sklearn":
+        return False
+    final = estimator.best_estimator_ if hasattr(estimator, "best_estimator_") else None
+    if kind.__name__ == "Pipeline":
+        final = estimator.steps[-1][1]
+    return kind.__name__ in _PREDICTS_THE_LARGEST if final is None else _predicts_the_largest(final)
 
 
 def _final(estimator: Any) -> Any:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
-from dfa.oracle.adapters.static_batch import StaticBatch, ask_in_batches, checked_static_batch, rows_of_batch
+from dfa.oracle.adapters.static_batch import (
+    StaticBatch,
+    ask_in_batches,
+    checked_static_batch,
+    room_for,
+    rows_of_batch,
+)
 from dfa.oracle.adapters.torch_files import load_program, module_of
 from dfa.oracle.adapters.torch_inputs import ModuleInput, Transform
 from dfa.oracle.adapters.torch_modules import (
@@ -149,6 +155,7 @@ class TorchOracle(Oracle):
         self._compile = compile
         self._rows: int | None = None
         self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
+        self._array_room: NDArray[Any] | None = None  # of inputs that are no images
         self._ready_for: tuple[tuple[int, ...], int | None] | None = None
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
@@ -171,9 +178,9 @@ class TorchOracle(Oracle):
         if self._ready_for == (shape, rows):
             return
         self._ready_for = None  # should it fail, nothing is ready
-        check_channels((self._mean, self._std), shape[-1])
         self._take(rows, shape)
         if self.takes is np.uint8:
+            check_channels((self._mean, self._std), shape[-1])
             self._try(shape)
         self._ready_for = (shape, rows)
 
@@ -187,12 +194,11 @@ class TorchOracle(Oracle):
         Raises:
             InvalidInputError: What the module gives are no scores.
         """
-        if self.takes is not np.uint8:
-            return self._ask_array(images)
         if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
             self.prepare(images.shape[1:], len(images))
-        if self._rows is None:
-            return self._ask_array(images)
+        if self._rows is None or self.takes is not np.uint8:
+            self._array_room = room_for(self._rows, images, self._array_room)
+            return ask_in_batches(images, self._array_room, self._ask_array)
         return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
 
     def fingerprint(self) -> str | None:

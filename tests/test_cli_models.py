@@ -190,9 +190,16 @@ def test_how_the_model_is_asked_is_part_of_the_run(here, capsys, script, monkeyp
     assert status == 0, err
     status, _, err = dfa_says(capsys, "verify", "run")
     assert (status, "--mean 0.5,0.25,0.125 --std 0.5,0.25,0.5" in err) == (2, True), err
-    status, _, err = dfa_says(capsys, "verify", "run", "--model", "copy.pt", *STATISTICS, "--json")
+    status, out, err = dfa_says(capsys, "verify", "run", "--model", "copy.pt", *STATISTICS, "--json")
     assert status == 0, err
-    assert dfa_says(capsys, "verify", "run", "--model", "copy.pt", "--json")[0] == 1
+    assert json.loads(out)["asked_otherwise"] == []
+    status, out, _ = dfa_says(capsys, "verify", "run", "--model", "copy.pt")
+    first = out.splitlines()[0]
+    assert (status, "mean was [0.5, 0.25, 0.125], and is null; std was [0.5, 0.25, 0.5], and is null" in first) == (
+        1,
+        True,
+    )
+    assert first.endswith("; the run was begun with --mean 0.5,0.25,0.125 --std 0.5,0.25,0.5")
 
 
 def test_other_commands_ask_a_torch_model_too(here, capsys, script):

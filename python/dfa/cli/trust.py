@@ -289,10 +289,13 @@ def _price_of(run: Path, command: str) -> str:
 def _plain_words(request: Request, command: str, code: Mapping[str, str]) -> list[str]:
     """Return the flags that a model needs beside it: of `dfa verify`, how it is asked; of a pickle, that it may run."""
     trusting = ["--trust-pickle"] if "model" in code and kind_of(code["model"]) == "pickle" else []
-    if command != "verify":
-        return trusting
+    return trusting + (words_of_model(request) if command == "verify" else [])
+
+
+def words_of_model(request: Request) -> list[str]:
+    """Return the flags with which a run says how its model is asked, code excepted."""
     values = {name: getattr(request, name) for name in MODEL_SETTINGS if name != "preprocess"}
-    return trusting + [
+    return [
         f"--{name.replace('_', '-')} {one_line(shlex.quote(str(value)))}" for name, value in values.items() if value
     ]
 

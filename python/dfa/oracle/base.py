@@ -78,6 +78,12 @@ class Oracle(ABC):
     num_classes: int | None = None
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
+    _rows: int | None = None
+
+    @property
+    def rows_per_batch(self) -> int | None:
+        """Rows of every batch that the model is given, filled up to them, once prepared; None: as many as are asked."""
+        return self._rows
 
     @property
     def shows_distance(self) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -13,7 +15,7 @@ import dfa
 from command_line import dfa_says
 from dfa.cli.commands.app import app
 from dfa.cli.commands.flags import Flag, written
-from dfa.cli.commands.options import IN_WORDS
+from dfa.cli.commands.options import IN_WORDS, optimizer_settings, run_settings
 from dfa.cli.commands.wording import in_options
 from test_cli_wording import messages
 
@@ -45,6 +47,17 @@ def sections(text):
 def test_no_page_speaks_python(capsys, words):
     told = page(capsys, *words).partition("Examples:")[0]
     assert PYTHON.findall(" ".join(told.split())) == []
+
+
+@pytest.mark.parametrize("setting", [*run_settings(), *optimizer_settings()], ids=lambda setting: setting.name)
+def test_every_setting_is_told_of(setting):
+    assert setting.text
+
+
+def test_without_docstrings_pages_have_the_flags():
+    code = "from dfa.cli.main import main; raise SystemExit(main(['attack', '--help']))"
+    done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, "--max-queries" in done.stdout, "--samples" in done.stdout) == (0, True, True), done.stderr
 
 
 def test_what_is_looked_for_would_be_found():

@@ -166,6 +166,7 @@ def test_files_in_grey_become_what_the_statistics_are_of(here, capsys, script):
         (["net.pt", "--device", "nowhere"], "--device must be one that torch has here, got 'nowhere'"),
         (["net.pt", "--returns", "label"], "to show less of them, pass --shows top_k, top_1 or label"),
         (["gone.pt"], "MODEL must be a file that exists"),
+        (["GONE.PT"], "MODEL must be a file that exists"),
         (["model.py:classify", "--mean", "0.5", "--std", "1"], "a function takes no --mean"),
         (["model.py:classify", "--model-layout", "NCHW"], "a function takes no --model-layout"),
         (["model.keras", "--mean", "0.5", "--std", "1"], "goes with --returns, --preprocess, not with --mean, --std"),
@@ -189,9 +190,16 @@ def test_how_the_model_is_asked_is_part_of_the_run(here, capsys, script, monkeyp
     assert status == 0, err
     status, _, err = dfa_says(capsys, "verify", "run")
     assert (status, "--mean 0.5,0.25,0.125 --std 0.5,0.25,0.5" in err) == (2, True), err
-    status, _, err = dfa_says(capsys, "verify", "run", "--model", "copy.pt", *STATISTICS, "--json")
+    status, out, err = dfa_says(capsys, "verify", "run", "--model", "copy.pt", *STATISTICS, "--json")
     assert status == 0, err
-    assert dfa_says(capsys, "verify", "run", "--model", "copy.pt", "--json")[0] == 1
+    assert json.loads(out)["asked_otherwise"] == []
+    status, out, _ = dfa_says(capsys, "verify", "run", "--model", "copy.pt")
+    first = out.splitlines()[0]
+    assert (status, "mean was [0.5, 0.25, 0.125], and is null; std was [0.5, 0.25, 0.5], and is null" in first) == (
+        1,
+        True,
+    )
+    assert first.endswith("; the run was begun with --mean 0.5,0.25,0.125 --std 0.5,0.25,0.5")
 
 
 def test_other_commands_ask_a_torch_model_too(here, capsys, script):
@@ -204,6 +212,22 @@ def test_other_commands_ask_a_torch_model_too(here, capsys, script):
     status, out, err = dfa_says(capsys, "audit", script, "images.npy", "vectors.npy", *words)
     assert status == 0, err
     assert json.loads(out)["audits"]
+
+
+@pytest.mark.parametrize("shown", [(), ("--shows", "top_1", "--num-classes", 10)])
+def test_a_measurement_says_where_batches_are_filled_up(here, capsys, nets, shown):
+    (here / "filled.py").write_text(f"import dfa\n{NETS}\noracle = dfa.TorchOracle(net, static_batch=64)\n")
+    words = ("filled.py:oracle", "photos", *shown, "--seconds", 0.02, "--pilot", 2, "--max-queries", 20)
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "1,64,65", "--json")
+    assert status == 0, err
+    assert [each["rows"] for each in json.loads(out)["throughput"]] == [64, 64, 128]
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "1,64,65")
+    assert status == 0, err
+    assert "asked, here as in a run: 64 rows for 1, 128 rows for 65." in " ".join(out.split())
+    (line,) = [line for line in out.splitlines() if "recommended" in line]
+    assert line.split()[1] == "64"
+    status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "64")
+    assert (status, "filled up" in out) == (0, False), err
 
 
 def test_a_file_that_is_asked_about_images_is_no_model_of_vectors(here, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,12 @@ def begin(capsys, model):
     assert status == 0, err
 
 
+def change_model(word):
+    document = json.loads(Path("run", "run.json").read_text())
+    document["command"]["model"] = word
+    Path("run", "run.json").write_text(json.dumps(document))
+
+
 def test_a_pickle_is_refused_unless_it_is_trusted(here, capsys):
     joblib.dump(Evil(), "evil.joblib")
     (here / "evil.pkl").write_bytes(pickle.dumps(Evil()))
@@ -96,6 +103,36 @@ def test_a_pickle_that_a_folder_names_is_loaded_with_all_else_that_it_names_or_n
     assert (here / "ran").exists()
 
 
+@pytest.mark.parametrize("command", ["verify", "resume"])
+def test_what_is_shown_of_a_pickle_is_what_would_be_read(here, capsys, model, command):
+    """A colon before the suffix makes no module of it, and what reading it does is told."""
+    begin(capsys, model)
+    joblib.dump(Evil(), "json:evil.joblib")
+    change_model("json:evil.joblib")
+    status, _, err = dfa_says(capsys, command, "run")
+    told = f"model       json:evil.joblib  (a pickle, which runs whatever code is in it; {here / 'json:evil.joblib'})"
+    assert (status, told in err, "lib/python" in err) == (2, True, False), err
+    (here / "run" / "json:evil.joblib").write_bytes(b"")
+    change_model("run/json:evil.joblib")
+    status, _, err = dfa_says(capsys, command, "run", "--trust")
+    assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), err
+    assert not (here / "ran").exists()
+
+
+@pytest.mark.parametrize("command", ["verify", "resume"])
+def test_the_words_that_are_proposed_beside_a_pickle_do(here, capsys, model, command):
+    begin(capsys, model)
+    given = {"--model ...": f"--model {model}", "--images ...": "--images photos"}
+    for words in ((), ("--model", model)) if command == "resume" else ((),):
+        status, _, err = dfa_says(capsys, command, "run", *words)
+        assert status == 2
+        (proposed,) = re.findall(r"(?:yourself|them too): dfa (.*)", err)
+        for empty, full in given.items():
+            proposed = proposed.replace(empty, full)
+        status, _, err = dfa_says(capsys, *proposed.split())
+        assert status == 0, (proposed, err)
+
+
 def test_a_pickle_that_the_user_names_again_is_trusted_again(here, capsys, model):
     begin(capsys, model)
     shutil.copy(model, "copy.joblib")
@@ -114,9 +151,7 @@ def test_a_pickle_that_the_user_names_again_is_trusted_again(here, capsys, model
 def test_a_pickle_in_the_run_folder_is_never_loaded(here, capsys, model):
     begin(capsys, model)
     joblib.dump(Evil(), here / "run" / "model.joblib")
-    document = json.loads((here / "run" / "run.json").read_text())
-    document["command"]["model"] = "run/model.joblib"
-    (here / "run" / "run.json").write_text(json.dumps(document))
+    change_model("run/model.joblib")
     for command in ("verify", "resume"):
         status, _, err = dfa_says(capsys, command, "run", "--trust", "--trust-pickle")
         assert (status, "nothing is loaded from inside a run folder" in err) == (2, True), err

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,10 @@ def report(folder):
 
 
 def resume(folder):
-    attack(CLASSIFIER, folder, resume=True)
+    with warnings.catch_warnings():
+        # An image that was changed is refuted, and that is told.
+        warnings.simplefilter("ignore", dfa.RefutedFilesWarning)
+        attack(CLASSIFIER, folder, resume=True)
 
 
 def state_of(folder):

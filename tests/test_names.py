@@ -180,6 +180,40 @@ def test_labels_and_targets_by_name_are_those_by_id():
     assert by_id.class_name(3) == "3"
 
 
+NAME_COLUMNS = ["label_name", "target_name", "class_before_name", "class_after_name"]
+
+
+def test_tables_have_classes_by_their_names(tmp_path):
+    pytest.importorskip("pandas")
+    formulas = [f"={name}" for name in ANIMALS]
+    for folder, names in (("run", ANIMALS), ("formulas", formulas)):
+        result = run(IMAGES, CLASSES, class_names=names, epsilon=4, max_queries=3)
+        assert 0 < result.success.sum() < 6
+        result.save(tmp_path / folder)
+        frame = dfa.Result.load(tmp_path / folder).to_pandas()
+        assert frame["label_name"].tolist() == frame["class_before_name"].tolist() == [names[each] for each in CLASSES]
+        assert frame["target_name"].tolist() == [None] * 6
+        after = [None if record.class_after is None else names[record.class_after] for record in result.records]
+        assert frame["class_after_name"].tolist() == after
+        with (tmp_path / folder / "records.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        mark = "" if names is ANIMALS else "'"
+        assert [row["label_name"] for row in rows] == [mark + names[each] for each in CLASSES]
+        assert [row["class_after_name"] for row in rows] == ["" if each is None else mark + each for each in after]
+        assert dfa.verify(tmp_path / folder, CLASSIFIER).holds
+    table = (tmp_path / "run" / "records.csv").read_text()
+    (tmp_path / "run" / "records.csv").write_text(table.replace(ANIMALS[CLASSES[0]], "cow"))
+    assert dfa.verify(tmp_path / "run", CLASSIFIER).failed("tables")
+
+
+def test_without_names_tables_have_ids_alone(tmp_path):
+    pytest.importorskip("pandas")
+    result = run(IMAGES, CLASSES)
+    result.save(tmp_path / "run")
+    assert not set(NAME_COLUMNS) & set(result.to_pandas().columns)
+    assert "_name" not in (tmp_path / "run" / "records.csv").read_text()
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 
@@ -205,3 +206,9 @@ def test_no_framework_is_imported_to_recognise_a_model():
         "sys.exit(f'imported {loaded}' if loaded else 0)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_a_function_that_has_arguments_already_is_called_by_both():
+    assert as_oracle(functools.partial(half, half)).name == "half(<function half>)"
+    assert as_oracle(functools.partial(functools.partial(half, 1), seed=2)).name == "half(1, seed=2)"
+    assert as_oracle(functools.partial(half, "a" * 99)).name == f"half('{'a' * 59}...)"

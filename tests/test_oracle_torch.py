@@ -1,7 +1,9 @@
-"""PyTorch modules as oracles: what they are given, which bits they answer, and what is refused."""
+"""PyTorch modules as oracles: what they are given, and which bits they answer."""
 
 from __future__ import annotations
 
+import functools
+import json
 import warnings
 
 import numpy as np
@@ -87,6 +89,38 @@ def test_a_module_in_half_precision_is_given_its_own_numbers():
     assert oracle.describe()["dtype"] == "float16"
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_what_a_transform_makes_is_cast_to_the_modules_precision(dtype):
+    module = Recorder().to(dtype)
+    TorchOracle(module, transform=lambda batch: batch.float() / 255).scores(IMAGES)
+    assert module.given[-1].dtype == dtype
+    TorchOracle(module, transform=lambda batch: batch.long()).scores(IMAGES)
+    assert module.given[-1].dtype == torch.int64
+
+
+def test_a_transform_decides_for_a_module_without_numbers():
+    module = Recorder()
+    del module.scale
+    TorchOracle(module, transform=lambda batch: batch.double()).scores(IMAGES)
+    assert module.given[-1].dtype == torch.float64
+
+
+def test_the_precision_is_that_of_most_numbers():
+    class Tempered(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("packed", torch.zeros(9_000).to(torch.float8_e4m3fn))
+            self.temperature = nn.Parameter(torch.ones(1, dtype=torch.float64))
+            self.inner = small_network()
+
+        def forward(self, batch):
+            return self.inner(batch) / self.temperature
+
+    oracle = as_oracle(Tempered().eval())
+    assert oracle.describe()["dtype"] == "float32"
+    assert oracle.scores(IMAGES) == pytest.approx(as_oracle(small_network()).scores(IMAGES))
+
+
 @pytest.mark.parametrize(
     ("answer", "settings"),
     [
@@ -96,6 +130,8 @@ def test_a_module_in_half_precision_is_given_its_own_numbers():
         (lambda rows: type("Output", (), {"head": torch.stack([rows, rows], 1)})(), {"output": "head"}),
         (lambda rows: (1, torch.stack([rows, rows], 1)), {"output": 1}),
         (lambda rows: rows, {"output": lambda rows: torch.stack([rows, rows], 1)}),
+        (lambda rows: (torch.stack([rows, rows], 1),), {}),
+        (lambda rows: [torch.stack([rows, rows], 1)], {}),
     ],
 )
 def test_scores_are_found_in_what_a_module_returns(answer, settings):
@@ -248,79 +284,53 @@ def test_neither_modes_nor_gradients_nor_global_settings_are_changed():
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
-def test_the_fingerprint_names_parameters_and_buffers():
-    assert as_oracle(small_network()).fingerprint() == as_oracle(small_network()).fingerprint()
-    others = [small_network(seed=1), small_network(), small_network().double()]
-    others[1][1].running_mean[0] += 1
-    assert len({as_oracle(each).fingerprint() for each in [small_network(), *others]}) == 4
-    assert as_oracle(nn.Sequential(nn.Flatten()).eval()).fingerprint() is None
-
-
-def test_the_fingerprint_knows_buffers_that_files_do_not_keep():
-    modules = [small_network(), small_network()]
-    for number, module in enumerate(modules):
-        module.register_buffer("mean", torch.tensor(float(number)), persistent=False)
-    assert len({as_oracle(module).fingerprint() for module in modules}) == 2
-
-
 def test_describe_tells_how_the_module_is_asked():
     told = as_oracle(small_network(), mean=MEAN, std=STD, autocast=torch.bfloat16, static_batch=8).describe()
     assert told | {"returns": "logits", "mean": list(MEAN), "autocast": "bfloat16", "static_batch": 8} == told
     assert told | {"device": "cpu", "dtype": "float32", "framework_version": torch.__version__} == told
 
 
-# --- what is refused
+def scaled(batch, by):
+    return batch.float() / by
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"returns": "label"}, "one score per class"),
-        ({"mean": 0.5}, "mean and std go together"),
-        ({"mean": "a", "std": 1}, "one finite number, or one per channel"),
-        ({"mean": [[0.5, 0.5], [0.5, 0.5]], "std": 1}, "one finite number, or one per channel"),
-        ({"mean": 0.5, "std": 0}, "std must be above 0"),
-        ({"mean": (123.7, 116.3, 103.5), "std": (58.4, 57.1, 57.4)}, "look like grey levels.*divide both by 255"),
-        ({"layout": "CHW"}, "must be 'NCHW' or 'NHWC'"),
-        ({"transform": 3}, "transform must be a function"),
-        ({"transform": abs, "mean": 0, "std": 1}, "comes instead of mean and std"),
-        ({"autocast": "float32"}, "autocast must be None, 'bfloat16' or 'float16'"),
-        ({"compile": 3}, "compile must be True, False, a mode"),
-        ({"compile": True, "static_batch": False}, "compile needs static_batch"),
-        ({"static_batch": 0}, "static_batch must be True, False"),
-        ({"device": "gpu"}, "device must be one of torch's"),
-        ({"device": "meta"}, "lies on cpu, and device='meta'"),
-        ({"preprocess": abs}, "takes no preprocess.*mean= and std=, or transform="),
-        ({"num_classes": 5}, "takes no num_classes"),
-    ],
-)
-def test_arguments_are_checked(settings, message):
-    with pytest.raises(InvalidInputError, match=message):
-        as_oracle(small_network(), **settings)
+class Shown:
+    def __init__(self, function):
+        self._function = function
+
+    def __repr__(self):
+        return f"Shown(\n    {self._function}\n)"
+
+    def __call__(self, batch):
+        return self._function(batch)
 
 
-def test_settings_of_a_module_are_refused_for_a_function():
-    with pytest.raises(InvalidInputError, match=r"a function takes no mean, got \(0.5,\)"):
-        as_oracle(lambda images: images, mean=(0.5,), std=(0.5,))
+@pytest.mark.parametrize("place", ["transform", "output"])
+def test_describe_tells_functions_without_their_addresses(place):
+    def told(function):
+        return as_oracle(small_network(), **{place: function}).describe()[place]
+
+    partial = functools.partial(scaled, scaled, by=255.0)
+    assert told(partial) == (
+        "functools.partial(<function scaled>, <function scaled>, by=255.0)"
+        if place == "transform"
+        else "scaled(<function scaled>, by=255.0)"
+    )
+    assert told(lambda batch: batch).endswith("<lambda>")
+    shown = told(Shown(lambda batch: batch))
+    assert "0x" not in shown
+    assert shown.startswith("Shown( <function " if place == "transform" else "Shown")
 
 
-def test_mean_and_std_must_be_one_per_channel():
-    with pytest.raises(InvalidInputError, match="one per channel, 1 of these images"):
-        as_oracle(small_network(channels=1), mean=MEAN, std=STD).prepare((12, 12, 1), 8)
+def test_describe_tells_a_compiler_of_ones_own_by_its_name():
+    def backend(module, _):
+        return module.forward
+
+    told = as_oracle(small_network(), compile={"backend": backend}).describe()["compile"]
+    assert json.loads(json.dumps(told))["backend"].endswith("<locals>.backend")
 
 
-def test_what_a_module_does_not_take_is_told_before_the_first_query():
-    with pytest.raises(
-        InvalidInputError, match=r"batches of shape \(n, 3, 12, 12\), NCHW, and failed: .*layout='NHWC'"
-    ):
-        dfa.run(small_network(channels=1), IMAGES, progress=False)
-
-
-def test_a_module_without_values_is_refused():
-    with torch.device("meta"):
-        module = nn.Linear(3, 2).eval()
-    with pytest.raises(InvalidInputError, match="holds no values"):
-        as_oracle(module)
+# --- random, half, compiled
 
 
 def test_a_random_module_is_told_of_once():

@@ -64,6 +64,51 @@ def test_an_exported_program_goes_in_without_a_file():
     assert oracle.scores(IMAGES) == pytest.approx(as_oracle(small_network()).scores(IMAGES), abs=1e-5)
 
 
+def test_a_frozen_program_answers_as_its_module(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.freeze(torch.jit.script(small_network())), path := tmp_path / "a.pt")
+        optimized = torch.jit.optimize_for_inference(torch.jit.script(small_network()))
+    # The optimised pool needs sides that it divides.
+    images = random_images(9, (13, 13, 3))
+    with pytest.raises(InvalidInputError, match=r"(?s)not divisible by the output size.*; resize the images"):
+        as_oracle(optimized).prepare((12, 12, 3), 8)
+    for program in (path, optimized):
+        oracle = as_oracle(program)
+        assert oracle.scores(images) == pytest.approx(as_oracle(small_network()).scores(images), abs=1e-5)
+        assert oracle.fingerprint() == as_oracle(program).fingerprint() is not None
+
+
+def test_a_program_for_some_numbers_of_rows_says_so():
+    bounded = exported(small_network(), dynamic_shapes=({0: torch.export.Dim("rows", min=2, max=16)},))
+    with pytest.raises(InvalidInputError, match=r"for batches of 2 to 16 rows; pass static_batch=16$"):
+        as_oracle(bounded).prepare((12, 12, 3), 64)
+    assert as_oracle(bounded, static_batch=16).scores(IMAGES) == pytest.approx(
+        as_oracle(small_network()).scores(IMAGES), abs=1e-5
+    )
+    many = exported(small_network(), dynamic_shapes=({0: torch.export.Dim("rows", min=3)},))
+    with pytest.raises(InvalidInputError, match=r"for batches of 3 or more rows; pass static_batch=3$"):
+        as_oracle(many, static_batch=2).prepare((12, 12, 3), 64)
+    with pytest.raises(InvalidInputError, match=r"for batches of 4 rows; pass static_batch=4$"):
+        as_oracle(exported(small_network()), static_batch=9).prepare((12, 12, 3), 64)
+
+
+def test_a_program_that_takes_its_images_by_name_must_be_wrapped():
+    class ByName(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = small_network()
+
+        def forward(self, *, pixel_values):
+            return self.inner(pixel_values)
+
+    program = torch.export.export(ByName().eval(), (), {"pixel_values": EXAMPLE})
+    with pytest.raises(
+        InvalidInputError, match=r"pixel_values.*; its forward must take one such tensor; pass a torch.nn.Module"
+    ):
+        as_oracle(program).prepare((12, 12, 3), 8)
+
+
 def test_a_script_in_training_mode_is_refused(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

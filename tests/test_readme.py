@@ -52,3 +52,22 @@ def test_the_five_lines_of_a_torch_user_run(page: Path, data: Path, tmp_path: Pa
     exec(lines, names)
     assert names["result"].summary().attacked == 5
     assert names["result"].summary().TSR > 0.5
+
+
+def test_the_way_back_into_a_pipeline_of_torch(data: Path) -> None:
+    networks = pytest.importorskip("torch_networks", reason="torch is not installed", exc_type=ImportError)
+    import torch
+
+    page = (README.parent / "docs" / "models.md").read_text()
+    (lines,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "adversarial()" in block)
+    with np.load(data / "cifar10_correct500.npz") as file:
+        images, labels = file["images"][:8], file["labels"][:8]
+    labels[0] = (labels[0] + 1) % 10
+    model = networks.resnet20(data)
+    oracle = dfa.as_oracle(model, mean=networks.MEAN, std=networks.STD)
+    result = dfa.run(oracle, images, labels, epsilon=3, max_queries=10, progress=False)
+    mean, std = (torch.tensor(each)[:, None, None] for each in (networks.MEAN, networks.STD))
+    names = {"torch": torch, "result": result, "model": model, "mean": mean, "std": std}
+    exec(lines, {**names, "labels": torch.from_numpy(labels)}, names)
+    assert 0 < result.summary().robust_accuracy < 7 / 8
+    assert float(names["robust_accuracy"]) == result.summary().robust_accuracy

@@ -108,6 +108,17 @@ def test_it_says_what_the_run_found(run, page):
     assert dfa.__version__ in html
 
 
+def test_it_says_how_many_were_right_where_labels_tell(page, tmp_path):
+    labels = CLASSIFIER.classes(IMAGES)
+    labels[:3] = (labels[:3] + 1) % 10
+    attack(tmp_path / "run", labels=labels)
+    html = write_report(tmp_path / "run", tmp_path / "page.html").read_text()
+    left = f"{100 * dfa.Result.load(tmp_path / 'run').summary().robust_accuracy:.1f} %"
+    assert "<b>95.0 %</b><span>clean accuracy: 57 of 60 right before the attack; robust accuracy, what is left" in html
+    assert f"what is left of it: {left}</span>" in html
+    assert "accuracy" not in page.read_text()
+
+
 def test_names_are_text_and_no_markup(page):
     html = page.read_text()
     assert "first &lt;run&gt;" in html

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from dfa.results.images import AdversarialImages
 from dfa.results.profile import MOST_PARTS, CallsOverTime, Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
-from sample_results import make_result, skipped
+from sample_results import SHAPE, failure, image_of_class, make_result, skipped
 
 
 class TestRecord:
@@ -121,6 +122,38 @@ class TestResult:
         np.testing.assert_array_equal(result.class_after, [-1, 1, -1, -1, 2])
         assert result.success.dtype == np.bool_
         assert result.queries.dtype == np.int64
+
+    def test_all_images_are_one_array_with_originals_where_nothing_was_found(self, tmp_path: Path) -> None:
+        result = make_result()
+        originals = np.asarray(result.originals)
+        found = result.adversarial()
+        assert (found.dtype, found.shape) == (np.uint8, originals.shape)
+        for index in range(5):
+            expected = result.images[index] if index in (1, 4) else originals[index]
+            np.testing.assert_array_equal(found[index], expected)
+        result.save(tmp_path)
+        loaded = Result.load(tmp_path)
+        with pytest.raises(InvalidInputError, match=r"image 0 has no .* be read: StoreError.*adversarial\(images\)"):
+            loaded.adversarial()
+        np.testing.assert_array_equal(loaded.adversarial(originals), found)
+
+    def test_what_was_not_confirmed_is_no_adversarial_image(self) -> None:
+        images = AdversarialImages(1)
+        images.put(0, image_of_class(1))
+        result = Result([failure(0, found=True)], images, originals=np.stack([image_of_class(0)]))
+        np.testing.assert_array_equal(result.adversarial()[0], image_of_class(0))
+
+    @pytest.mark.parametrize(
+        ("originals", "message"),
+        [
+            (None, "the originals must be at hand"),
+            (np.zeros((4, *SHAPE), np.uint8), "must be the 5 images of the run, got 4"),
+            (np.zeros((5, 9, *SHAPE[1:]), np.uint8), r"as image 0 is, and image 1 is uint8 of shape"),
+        ],
+    )
+    def test_originals_that_are_not_those_of_the_run_are_refused(self, originals, message) -> None:
+        with pytest.raises(InvalidInputError, match=message):
+            make_result(originals=None).adversarial(originals)
 
     def test_arrays_of_an_empty_run_keep_their_types(self) -> None:
         result = Result([], AdversarialImages(0))

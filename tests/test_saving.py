@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
-from dfa.errors import InvalidInputError, OracleError
+from dfa.errors import InvalidInputError, OracleError, RefutedFilesWarning
 from dfa.oracle import Oracle, as_oracle
 from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status
@@ -125,7 +125,8 @@ class TestSave:
         def stubborn(batch: Images) -> NDArray[np.float64]:
             return np.tile([0.8, 0.1, 0.1], (len(batch), 1))
 
-        report = make_result().save(tmp_path, oracle=stubborn)
+        with pytest.warns(RefutedFilesWarning):
+            report = make_result().save(tmp_path, oracle=stubborn)
         assert report.verified == 0
         assert report.refuted == ((1, "still of class 0"), (4, "still of class 0"))
         assert report.TSR == 0.0
@@ -141,7 +142,8 @@ class TestSave:
         images.put(0, image_of_class(1))
         images.put(1, image_of_class(0))
         records = [success(0, target=2), success(1, target=0, class_before=2)]
-        report = Result(records, images, oracle=as_oracle(by_first_value)).save(tmp_path)
+        with pytest.warns(RefutedFilesWarning):
+            report = Result(records, images, oracle=as_oracle(by_first_value)).save(tmp_path)
         assert report.refuted == ((0, "class 1, not the target 2"),)
         assert report.verified == 1
 
@@ -149,19 +151,22 @@ class TestSave:
         images = AdversarialImages(1)
         images.put(0, image_of_class(1))
         result = Result([success(0, target=0, class_before=2)], images, oracle=as_oracle(by_first_value))
-        assert result.save(tmp_path).refuted == ((0, "class 1, not the target 0"),)
+        with pytest.warns(RefutedFilesWarning):
+            assert result.save(tmp_path).refuted == ((0, "class 1, not the target 0"),)
 
     def test_the_given_label_decides_what_the_original_class_is(self, tmp_path: Path) -> None:
         images = AdversarialImages(1)
         images.put(0, image_of_class(1))
         records = [success(0, label=1, class_before=None)]
-        report = Result(records, images, oracle=as_oracle(by_first_value)).save(tmp_path)
+        with pytest.warns(RefutedFilesWarning):
+            report = Result(records, images, oracle=as_oracle(by_first_value)).save(tmp_path)
         assert report.refuted == ((0, "still of class 1"),)
 
     def test_a_distance_that_is_not_the_records_is_refuted(self, tmp_path: Path) -> None:
         result = make_result()
         result.records[1] = dataclasses.replace(result.records[1], linf=84)
-        report = result.save(tmp_path)
+        with pytest.warns(RefutedFilesWarning):
+            report = result.save(tmp_path)
         assert report.refuted == ((1, "it is 85 grey levels from the original, not 84"),)
         assert report.verified == 1
 
@@ -186,7 +191,8 @@ class TestSave:
             def __getitem__(self, index: int) -> NDArray[np.uint8]:
                 raise FileNotFoundError("image has moved")
 
-        report = make_result(originals=Gone()).save(tmp_path)
+        with pytest.warns(RefutedFilesWarning):
+            report = make_result(originals=Gone()).save(tmp_path)
         assert report.refuted[0] == (
             1,
             "the original cannot be read again: FileNotFoundError: image has moved",
@@ -201,7 +207,8 @@ class TestSave:
             return image
 
         monkeypatch.setattr("dfa.runs.saving.read_image", lossy)
-        report = make_result().save(tmp_path)
+        with pytest.warns(RefutedFilesWarning):
+            report = make_result().save(tmp_path)
         assert report.refuted == ((4, "the file differs from the image in memory"),)
         assert report.verified == 1
 

@@ -81,6 +81,36 @@ class TestSummary:
             assert math.isnan(rate)
         assert "nan" not in str(summary)
 
+    def test_accuracies_are_of_the_labels_that_were_given(self) -> None:
+        records = [
+            success(0, label=0),
+            failure(1, label=0),
+            failure(2, label=0),
+            skipped(3),  # misclassified
+            success(4),  # without a label
+            Record(5, 5, Status.UNFINISHED, label=0, class_before=0),
+            Record(6, 6, Status.ERROR, "gone", label=0),
+        ]
+        summary = summarise(records)
+        assert (summary.labelled, summary.right) == (4, 3)
+        assert (summary.clean_accuracy, summary.robust_accuracy) == (0.75, 0.5)
+        rows = [" ".join(line.split()) for line in str(summary).splitlines()]
+        assert "clean accuracy 3 of 4 right before the attack (75.0 %)" in rows
+        assert "robust accuracy 2 of 4 right after it (50.0 %)" in rows
+
+    def test_a_targeted_run_has_no_robust_accuracy(self) -> None:
+        summary = summarise([success(0, label=0, target=1), failure(1, label=0, target=1)])
+        assert summary.clean_accuracy == 1
+        assert math.isnan(summary.robust_accuracy)
+        assert "clean accuracy" in str(summary)
+        assert "robust accuracy" not in str(summary)
+
+    def test_without_labels_no_accuracy_is_told(self) -> None:
+        summary = summarise([success(0), failure(1)])
+        assert math.isnan(summary.clean_accuracy)
+        assert math.isnan(summary.robust_accuracy)
+        assert "accuracy" not in str(summary)
+
     def test_a_run_without_a_success_has_no_gap(self) -> None:
         summary = summarise([failure(0)])
         assert (summary.SR, summary.TSR) == (0.0, 0.0)

@@ -249,3 +249,27 @@ def test_settings_that_are_none_are_refused(run, config):
     change(folder, **config)
     with pytest.raises(dfa.StoreError, match="must be as it was saved, and is not"):
         dfa.verify(folder, CLASSIFIER)
+
+
+def test_an_oracle_that_is_asked_otherwise_than_the_runs_is_told_of_at_the_top(run):
+    folder = run("number")
+    same = dfa.verify(folder, CLASSIFIER)
+    assert same.asked_otherwise == ()
+    assert "asked otherwise" not in str(same)
+
+    def logits(batch):
+        return np.log(np.maximum(CLASSIFIER(batch), 1e-30))
+
+    other = dfa.verify(folder, dfa.as_oracle(logits, returns="logits", preprocess=np.flip))
+    assert other.asked_otherwise == (
+        'preprocess was null, and is "flip"',
+        'returns was "probabilities", and is "logits"',
+    )
+    assert str(other).splitlines()[0] == (
+        'the oracle is asked otherwise than the run\'s was: preprocess was null, and is "flip"'
+    )
+    assert other.as_dict()["asked_otherwise"] == list(other.asked_otherwise)
+    # One of another kind is asked in its own way.
+    another = dfa.as_oracle(logits, returns="logits")
+    another.kind = "another"
+    assert dfa.verify(folder, another).asked_otherwise == ()

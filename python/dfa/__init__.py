@@ -55,6 +55,7 @@ from dfa.errors import (
     OracleError,
     PartialAnswer,
     RandomAnswersWarning,
+    RefutedFilesWarning,
     SpaceError,
     StoreError,
 )
@@ -129,6 +130,7 @@ __all__ = [
     "Rank",
     "Record",
     "Rectangle",
+    "RefutedFilesWarning",
     "RepairReport",
     "Result",
     "Rounding",

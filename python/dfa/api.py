@@ -13,6 +13,7 @@ from dfa.engine.loop import attack
 from dfa.engine.plan import make_plan
 from dfa.engine.stored import attack_stored
 from dfa.results.record import Record
+from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.result import Result
 from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
 from dfa.runs.storage import Storage
@@ -133,6 +134,8 @@ def run(
             would, as a model that is fed wrongly does; where warnings are errors it carries `.result`.
         MostSkippedWarning: More than half of the images were skipped; it shows labels and answers, and where warnings
             are errors it carries `.result`.
+        RefutedFilesWarning: Files of a run that is kept in a folder are not what the run found; it tells the first, and
+            carries `.result` likewise.
 
     Source:
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
@@ -164,4 +167,6 @@ def run(
     result = attack(plan) if storage is None else attack_stored(plan, storage)
     if skips := tell_skipped_records(result.records, LIKELY_CAUSES, own_classes=plan.own_classes):
         warn_of_skips(skips, result)
+    if result.refuted:
+        warn_of_refuted(tell_refuted(result.refuted, result.summary()), result)
     return result

@@ -181,6 +181,16 @@ class RandomAnswersWarning(UserWarning):
     """A model answers otherwise when it is asked again about the same images, or beside others."""
 
 
+class RefutedFilesWarning(UserWarning):
+    """Images that were written are not what the run found, now that their files were read back and asked about.
+
+    Attributes:
+        result: Where warnings are errors, the `Result` whose files they are; its `refuted` has them all.
+    """
+
+    result: PartialResult = None
+
+
 class ContractError(DfaError, AssertionError):
     """An oracle is not what dfa relies on; what `dfa.testing.check_oracle` raises.
 

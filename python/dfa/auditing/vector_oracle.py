@@ -114,7 +114,7 @@ def _of_torch(module: Any) -> Callable[[Any], Any]:
         torch = import_torch()
         batch = torch.tensor(vectors)
         # A module without parameters is given the precision that the vectors came in.
-        batch = batch.to(device=device_of(torch, module, None), dtype=dtype_of(module, batch.dtype))
+        batch = batch.to(device=device_of(torch, module, None), dtype=dtype_of(module) or batch.dtype)
         with torch.inference_mode():
             return module(batch)
 

@@ -35,15 +35,17 @@ _Z: Final = 1.96
 
 @dataclass(frozen=True)
 class Throughput:
-    """The bare oracle at one batch size.
+    """The oracle at one batch size, asked as a run asks it.
 
     Attributes:
         batch_size: Images per call.
+        rows: Rows that the model is given for them, more where batches are filled up to one size.
         images_per_second: Median over the calls.
         calls: Calls that were timed.
     """
 
     batch_size: int
+    rows: int
     images_per_second: float
     calls: int
 
@@ -77,7 +79,8 @@ class Benchmark:
 
     Attributes:
         throughput: Of the bare oracle, by batch size, ascending.
-        recommended: The batch size to use: the smallest with 95 % of the best throughput.
+        recommended: The batch size to use: the smallest with 95 % of the best throughput, of those that are not filled
+            up if there is one.
         pilot: Summary of the pilot attack.
         profile: Where its time went.
         oracle_seconds: Of one query, bare, at the recommended batch size.
@@ -136,8 +139,9 @@ def benchmark(
     chosen = np.unique(np.linspace(0, inputs.num_images - 1, min(pilot, inputs.num_images)).astype(np.int64))
     some = np.stack([inputs.load(int(place)) for place in chosen])
     throughput = tuple(_throughput(asked, some, size, seconds) for size in sorted(set(sizes)))
-    best = max(each.images_per_second for each in throughput)
-    recommended = next(each for each in throughput if each.images_per_second >= _SHARE_OF_BEST * best)
+    whole = [each for each in throughput if each.rows == each.batch_size] or throughput
+    best = max(each.images_per_second for each in whole)
+    recommended = next(each for each in whole if each.images_per_second >= _SHARE_OF_BEST * best)
     result = run(
         asked,
         some,
@@ -180,7 +184,8 @@ def _throughput(oracle: Oracle, some: Images, size: int, seconds: float) -> Thro
         before = time.perf_counter()
         gate.ask(batch, places, Purpose.VERIFICATION)
         times.append(time.perf_counter() - before)
-    return Throughput(size, size / float(np.median(times)), len(times))
+    full = oracle.rows_per_batch or size
+    return Throughput(size, math.ceil(size / full) * full, size / float(np.median(times)), len(times))
 
 
 def _settings_of(settings: Mapping[str, Any], chosen: NDArray[np.int64], number: int) -> dict[str, Any]:

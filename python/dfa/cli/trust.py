@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.cli.request import Request
-from dfa.cli.sources.hubs import hub_of, weights_in
+from dfa.cli.sources.hubs import HUBS, weights_in
 from dfa.cli.sources.images import FOLDERS
-from dfa.cli.sources.models import MODEL_SETTINGS
-from dfa.cli.sources.objects import lies_in
+from dfa.cli.sources.models import MODEL_SETTINGS, kind_of
+from dfa.cli.sources.objects import file_of, lies_in
 from dfa.cli.sources.spaces import is_object
 from dfa.cli.text import one_line, printable
 from dfa.errors import InvalidInputError
@@ -62,7 +62,7 @@ def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ..
     shown = "\n".join(_described(request, run, code, folder, command))
     again = f"dfa {command} {shlex.quote(one_line(run))}"
     named = [*code, *(["images"] if command == "resume" else [])]
-    given = " ".join([f"--{name} ..." for name in named] + _plain_words(request, command))
+    given = " ".join([f"--{name} ..." for name in named] + _plain_words(request, command, code))
     if not trust and not _says_yes(run, shown, "loading runs code"):
         raise InvalidInputError(
             f"a run folder is data, and nothing is loaded because it names it; {one_line(run)} names\n{shown}\n"
@@ -116,7 +116,10 @@ def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: 
     )
     if trust or not _has_terminal():
         if not trust and "images" not in given:
-            words = " ".join(f"--{name} {shlex.quote(word)}" for name, word in given.items())
+            words = " ".join(
+                [f"--{name} {shlex.quote(word)}" for name, word in given.items()]
+                + _plain_words(request, "resume", given)
+            )
             again = f"dfa resume {shlex.quote(one_line(run))} {words}"
             raise InvalidInputError(
                 f"a run folder is data, and no images are read because it names them; {one_line(run)} names\n{shown}\n"
@@ -177,8 +180,9 @@ def refuse_from_run(words: Mapping[str, str], folder: Path, run: Path, *, files:
         if files:
             for path in (folder / word, folder / place if place else folder, *([folder / weights] if weights else [])):
                 _refuse_in_run(path, f"--{name} {one_line(word)}", run)
-        if _is_module(word):
-            for path in _found(place, folder):
+        module = _module_in(name, word)
+        if module is not None:
+            for path in _found(module, folder):
                 _refuse_in_run(path, f"--{name} {one_line(word)}", run)
             _refuse_in_run(
                 folder, f"--{name} {one_line(word)} would be looked for in {one_line(folder)}, and that", run
@@ -193,11 +197,16 @@ def _refuse_in_run(path: Path, what: str, run: Path) -> None:
         )
 
 
-def _is_module(word: str) -> bool:
-    if hub_of(word) is not None:
-        return False
-    place = word.rpartition(":")[0]
-    return bool(place) and not place.endswith(".py") and not (os.sep in place or "/" in place)
+def _kind_in(name: str, word: str) -> str:
+    """Return the kind of what a word loads, as what loads it decides: only the model's may be other than an object."""
+    return kind_of(word) if name == "model" else "object"
+
+
+def _module_in(name: str, word: str) -> str | None:
+    """Return the module that a word would have imported, or None where it names a file or a model of a hub."""
+    if _kind_in(name, word) != "object" or file_of(word) is not None:
+        return None
+    return word.rpartition(":")[0]
 
 
 def _found(module: str, folder: Path) -> Iterator[Path]:
@@ -234,23 +243,25 @@ def _described(
         values |= {"images": request.images}
     for name, value in values.items():
         yield f"  {name:<11} {one_line(value)}"
-    places = {name: word.rpartition(":")[0] for name, word in code.items()}
+    modules = {name: _module_in(name, word) for name, word in code.items()}
     if folder is not None:
-        first = any(_is_module(word) and lies_in(places[name], folder) for name, word in code.items())
+        first = any(module is not None and lies_in(module, folder) for module in modules.values())
         yield f"  relative to {one_line(folder.absolute())}{', where modules are looked for first' if first else ''}"
     for name in sorted(code, key=lambda name: name == "model"):
-        word, place = code[name], places[name]
+        word, module = code[name], modules[name]
+        kind = _kind_in(name, word)
+        found = ["a pickle, which runs whatever code is in it"] if kind == "pickle" else []
         if folder is None:
-            found = ""
-        elif (hub := hub_of(word)) is not None:
+            pass
+        elif kind in HUBS:
             weights = weights_in(word)
-            found = f"{hub}, with weights that it downloads" if weights is None else one_line(folder / weights)
-        elif _is_module(word):
-            *_, last = [None, *_found(place, folder)]
-            found = f"module {one_line(place)}, not found" if last is None else one_line(last)
+            found.append(f"{kind}, with weights that it downloads" if weights is None else one_line(folder / weights))
+        elif module is not None:
+            *_, last = [None, *_found(module, folder)]
+            found.append(f"module {one_line(module)}, not found" if last is None else one_line(last))
         else:
-            found = one_line((folder / (place if place.endswith(".py") else word)).resolve())
-        yield f"  {name:<11} {one_line(word)}{f'  ({found})' if found else ''}"
+            found.append(one_line((folder / (file_of(word) or word if kind == "object" else word)).resolve()))
+        yield f"  {name:<11} {one_line(word)}" + (f"  ({'; '.join(found)})" if found else "")
 
 
 def price_of(num_images: int | None, config: Mapping[str, Any]) -> str:
@@ -275,10 +286,14 @@ def _price_of(run: Path, command: str) -> str:
     return price_of(saved.num_images, saved.config)
 
 
-def _plain_words(request: Request, command: str) -> list[str]:
-    """Return the flags that say how the model is asked, which `dfa verify` needs beside a model."""
-    if command != "verify":
-        return []
+def _plain_words(request: Request, command: str, code: Mapping[str, str]) -> list[str]:
+    """Return the flags that a model needs beside it: of `dfa verify`, how it is asked; of a pickle, that it may run."""
+    trusting = ["--trust-pickle"] if "model" in code and kind_of(code["model"]) == "pickle" else []
+    return trusting + (words_of_model(request) if command == "verify" else [])
+
+
+def words_of_model(request: Request) -> list[str]:
+    """Return the flags with which a run says how its model is asked, code excepted."""
     values = {name: getattr(request, name) for name in MODEL_SETTINGS if name != "preprocess"}
     return [
         f"--{name.replace('_', '-')} {one_line(shlex.quote(str(value)))}" for name, value in values.items() if value

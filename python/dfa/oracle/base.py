@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import Enum
@@ -17,6 +19,9 @@ from dfa.types import Images
 
 DEFAULT_TOLERANCE: Final = 1e-3
 """How far the probabilities of one image may sum from 1, unless the user says otherwise."""
+
+_MOST_SHOWN: Final = 60
+"""Characters of an argument, in the name of a function that has it already."""
 
 Preprocess: TypeAlias = Callable[[Any], Any]
 """What keras.applications calls `preprocess_input`: float32 (B, H, W, C), 0..255, to what the model takes."""
@@ -73,6 +78,12 @@ class Oracle(ABC):
     num_classes: int | None = None
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
+    _rows: int | None = None
+
+    @property
+    def rows_per_batch(self) -> int | None:
+        """Rows of every batch that the model is given, filled up to them, once prepared; None: as many as are asked."""
+        return self._rows
 
     @property
     def shows_distance(self) -> bool:
@@ -216,8 +227,21 @@ def checked_preprocess(preprocess: Preprocess | None) -> Preprocess | None:
 
 
 def name_of(function: object) -> str:
-    """Return what to call a function or a callable object."""
+    """Return what to call a function or a callable object, the same in every process."""
+    if isinstance(function, functools.partial):
+        given = [("", value) for value in function.args] + [(f"{name}=", v) for name, v in function.keywords.items()]
+        return f"{name_of(function.func)}({', '.join(name + _cut(text_of(value)) for name, value in given)})"
     return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _cut(text: str) -> str:
+    # A model that is given to a function shows pages of itself.
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def text_of(value: object) -> str:
+    """Return what a value shows of itself, in one line and without addresses, which are others in every process."""
+    return re.sub(" at 0x[0-9A-Fa-f]+", "", " ".join(repr(value).split()))
 
 
 def descends_from(model: object, package: str, class_name: str) -> bool:

@@ -50,6 +50,11 @@ class RestrictedOracle(Oracle):
         """Let the oracle get ready."""
         self._oracle.prepare(shape, batch_size)
 
+    @property
+    def rows_per_batch(self) -> int | None:
+        """Rows of every batch that the model is given, or None for as many as are asked."""
+        return self._oracle.rows_per_batch
+
     def scores(self, images: Images) -> Any:
         """Return what is left of the oracle's answer; of equally likely classes the smaller id goes first.
 

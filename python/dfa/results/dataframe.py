@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def frame_of(record_type: type[Any], records: Iterable[Any], types: Mapping[str, str]) -> pd.DataFrame:
-    """Return one row per record, its columns the fields; enumerations by their values.
+def frame_of(
+    record_type: type[Any],
+    records: Iterable[Any],
+    types: Mapping[str, str],
+    *,
+    texts: Mapping[str, Sequence[str | None]] | None = None,
+) -> pd.DataFrame:
+    """Return one row per record, its columns the fields, enumerations by their values, and others of text.
 
     Args:
         record_type: A dataclass.
         records: Instances of it.
         types: The pandas type of each annotation; fields of others are left out.
+        texts: The values of further columns, by their names.
 
     Raises:
         MissingDependencyError: pandas is not installed.
@@ -41,5 +48,6 @@ def frame_of(record_type: type[Any], records: Iterable[Any], types: Mapping[str,
         has_fractions = any(isinstance(value, float) and not value.is_integer() for value in values)
         # What is a whole number of images may be none of other inputs.
         columns[entry.name] = pd.Series(values, dtype="float64" if kind == "Int64" and has_fractions else kind)
+    columns |= {name: pd.Series(list(values), dtype="object") for name, values in (texts or {}).items()}
     frame: pd.DataFrame = pd.DataFrame(columns)
     return frame

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import Oracle
+from dfa.results.class_names import class_name, name_columns
 from dfa.results.dataframe import frame_of
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
+from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.summary import Summary, distance_names, summarise
+from dfa.results.whole import whole
 from dfa.types import ImageSequence
 
 if TYPE_CHECKING:
@@ -42,6 +45,8 @@ class Result:
             from it where present.
         oracle: What was attacked; `save` asks it about the files. None for a result read from disk.
         originals: The images that were attacked, read again one at a time when `save` measures distances.
+        refuted: What is wrong with images, by index, that were read back from their files and asked about by the last
+            `save`, by a run that is kept in a folder, or before `load`; empty where all held, or none was looked at.
     """
 
     records: list[Record]
@@ -50,6 +55,7 @@ class Result:
     config: dict[str, Any] = field(default_factory=dict)
     oracle: Oracle | None = None
     originals: ImageSequence | None = None
+    refuted: dict[int, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse records that are not one per image, in order.
@@ -113,12 +119,7 @@ class Result:
 
     def class_name(self, number: int | None) -> str:
         """Return what a class is called: its name where the run was given `class_names`, else its id; "" for None."""
-        if number is None:
-            return ""
-        names = self.config.get("class_names")
-        if isinstance(names, list | tuple) and isinstance(number, int) and 0 <= number < len(names):
-            return str(names[number])
-        return str(number)
+        return class_name(number, self.config)
 
     def summary(self) -> Summary:
         """Return the paper's figures of this run (SR, TSR, GAP, ATC) and its query quantiles.
@@ -126,19 +127,51 @@ class Result:
         Never fails, not even for a run that attacked nothing: a figure over an empty set is nan.
         """
         budget = self.config.get("max_queries")
-        return summarise(self.records, max_queries=budget, wall=self.profile.wall, calls=self.profile.batches)
+        return summarise(
+            self.records,
+            max_queries=budget,
+            wall=self.profile.wall,
+            calls=self.profile.batches,
+            refuted=self.refuted,
+        )
+
+    def adversarial(self, originals: ImageSequence | NDArray[Any] | None = None) -> NDArray[Any]:
+        """Return all images of the run as one array: adversarial where the attack succeeded, else as they were.
+
+        That is what other libraries' attacks return, and what a pipeline goes on with. In torch, say::
+
+            images = torch.from_numpy(result.adversarial()).permute(0, 3, 1, 2) / 255
+            answers = model((images - mean) / std).argmax(dim=1)
+            robust_accuracy = (answers == labels).float().mean()
+
+        Args:
+            originals: The images of the run, (N, H, W, C). None: `originals`; a result that was loaded has them only
+                of images that fell.
+
+        Returns:
+            uint8, (N, H, W, C), 0..255, the caller's own. Of a space whose inputs are no images, what it takes.
+
+        Raises:
+            InvalidInputError: An original is needed and cannot be had, or images differ in shape.
+        """
+        return whole(self.images, self.success, self.originals if originals is None else originals)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return one row per image: the fields of `Record`, then its confidence and the interval of that.
 
         Unknown integers are `pandas.NA`.
 
-        Each of the space's distances has a column, called `distance_` and its name.
+        Where class names are known, `label_name`, `target_name`, `class_before_name` and `class_after_name` have them,
+        None where there is no class. Each of the space's distances has a column, called `distance_` and its name.
 
         Raises:
             MissingDependencyError: pandas is not installed.
         """
-        frame = frame_of(Record, self.records, _PANDAS_TYPES)
+        names = {
+            column: [self.class_name(getattr(record, name)) or None for record in self.records]
+            for column, name in name_columns(self.config).items()
+        }
+        frame = frame_of(Record, self.records, _PANDAS_TYPES, texts=names)
         for name in distance_names(self.records):
             frame[f"distance_{name}"] = [(record.distances or {}).get(name) for record in self.records]
             frame[f"distance_{name}"] = frame[f"distance_{name}"].astype("float64")
@@ -195,10 +228,16 @@ class Result:
                 names needed here that no save wrote, or cannot be written.
             OracleError: The oracle failed. All images and records have been written by then, those it was not
                 asked about marked as unknown.
+
+        Warns:
+            RefutedFilesWarning: Files are refuted; it tells the first of them, and TSR by the files.
         """
         from dfa.runs.saving import save
 
-        return save(self, folder, oracle=oracle, overwrite=overwrite)
+        report = save(self, folder, oracle=oracle, overwrite=overwrite)
+        if self.refuted:
+            warn_of_refuted(tell_refuted(self.refuted, self.summary()), self)
+        return report
 
     def __repr__(self) -> str:
         """Return one line; there may be many thousand records."""

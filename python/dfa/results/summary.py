@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -47,6 +47,13 @@ class Summary:
         distances: Mean over successes of the size of each of `Record.distances`, by name.
         max_queries: Budget per image, None if the run's configuration does not tell.
         wall: Seconds of the whole run.
+        refuted: Of `verified`, those whose file is refuted (`Result.refuted`); no other figure knows of them but
+            `TSR_of_files`.
+        labelled: Images with a label that were asked about and whose attack, if there was one, has ended.
+        right: Of these, those that the model got right before the attack.
+        clean_accuracy: Their share; nan without labels.
+        robust_accuracy: Share of `labelled` that the model still gets right, of those that were right before; nan
+            without labels and in a targeted run, which leaves other classes alone.
 
     Source: section 3.2.1 (SR, TSR, GAP), section 5.2 (ATC), Table 10 (queries over successes).
     """
@@ -75,6 +82,16 @@ class Summary:
     wall: float
     calls: int = 0
     distances: dict[str, float] = field(default_factory=dict)
+    refuted: int = 0
+    labelled: int = 0
+    right: int = 0
+    clean_accuracy: float = math.nan
+    robust_accuracy: float = math.nan
+
+    @property
+    def TSR_of_files(self) -> float:  # noqa: N802 -- the paper's name
+        """TSR with the refuted files left out: what of it holds on the images as they were written."""
+        return ratio(self.verified - self.refuted, self.attacked)
 
     def __str__(self) -> str:
         """Return a small table."""
@@ -86,8 +103,10 @@ class Summary:
                 "not attacked",
                 f"{self.skipped:,} skipped, {self.errors:,} errors, {self.unfinished:,} unfinished",
             ),
+            *self._rows_of_accuracy(),
             ("SR", _percent(self.SR)),
             ("TSR", _percent(self.TSR)),
+            *self._rows_of_files(),
             ("GAP", _percent(self.GAP)),
             ("ATC", "-" if math.isnan(self.ATC) else f"{self.ATC:.3g} s"),
             (
@@ -103,15 +122,40 @@ class Summary:
         if self.answers > self.verified or self.unconfirmed:
             low, high = self.confidence_interval
             told = f"{_percent(self.confidence)} of {self.answers:,} answers ({_percent(low)} to {_percent(high)})"
-            rows.insert(5, ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"))
+            rows.insert(
+                rows.index(("GAP", _percent(self.GAP))) + 1,
+                ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"),
+            )
         if self.distances:
             rows.append(("distances", ", ".join(f"{_count(size)} {name}" for name, size in self.distances.items())))
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
+    def _rows_of_accuracy(self) -> list[tuple[str, str]]:
+        if not self.labelled:
+            return []
+        told = f"{self.right:,} of {self.labelled:,} right before the attack ({_percent(self.clean_accuracy)})"
+        rows = [("clean accuracy", told)]
+        if not math.isnan(self.robust_accuracy):
+            left = round(self.robust_accuracy * self.labelled)
+            told = f"{left:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
+            rows.append(("robust accuracy", told))
+        return rows
+
+    def _rows_of_files(self) -> list[tuple[str, str]]:
+        if not self.refuted:
+            return []
+        told = f"{self.refuted:,} of {self.verified:,} refuted, read back from the files and asked again"
+        return [("TSR of the files", f"{_percent(self.TSR_of_files)}: {told}")]
+
 
 def summarise(
-    records: Iterable[Record], *, max_queries: int | None = None, wall: float = 0.0, calls: int = 0
+    records: Iterable[Record],
+    *,
+    max_queries: int | None = None,
+    wall: float = 0.0,
+    calls: int = 0,
+    refuted: Container[int] = (),
 ) -> Summary:
     """Condense records into the paper's figures.
 
@@ -120,6 +164,7 @@ def summarise(
         max_queries: Budget per image, at which a failure counts; None counts what the failure did send.
         wall: Seconds of the whole run.
         calls: Calls of the oracle for attack queries.
+        refuted: The images, by index, whose files are refuted.
     """
     records = list(records)
     attacked = [record for record in records if record.status in (Status.SUCCESS, Status.FAILURE)]
@@ -134,6 +179,17 @@ def summarise(
         record.queries if record.verified else max(record.queries_sent, max_queries if max_queries is not None else 0)
         for record in attacked
     ]
+
+    labelled = [
+        record
+        for record in records
+        if record.status in (Status.SUCCESS, Status.FAILURE, Status.SKIPPED)
+        and record.label is not None
+        and record.class_before is not None
+    ]
+    right = [record for record in labelled if record.label == record.class_before]
+    is_targeted = any(record.target is not None for record in records)
+    withstood = sum(not record.verified for record in right)
 
     def number(status: Status) -> int:
         return sum(record.status is status for record in records)
@@ -166,6 +222,11 @@ def summarise(
             name: float(np.mean([abs((record.distances or {}).get(name, 0)) for record in successes]))
             for name in (distance_names(successes) if successes else ())
         },
+        refuted=sum(record.index in refuted for record in successes),
+        labelled=len(labelled),
+        right=len(right),
+        clean_accuracy=ratio(len(right), len(labelled)),
+        robust_accuracy=math.nan if is_targeted else ratio(withstood, len(labelled)),
     )
 
 

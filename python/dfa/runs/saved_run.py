@@ -90,6 +90,11 @@ def shape_of(config: Mapping[str, Any]) -> tuple[int, ...] | None:
     return parse_config(config).shape
 
 
+def is_refuted(row: Mapping[str, Any]) -> bool:
+    """Tell whether saving found that the file of a record, as a folder has it, is not what the record says."""
+    return row.get("file") is not None and row.get("png_verified") is False
+
+
 def holds_run(folder: Path) -> bool:
     """Tell whether a run was begun in a folder."""
     return door.holds(folder, RUN)

@@ -14,6 +14,7 @@ from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference, largest
+from dfa.results.class_names import name_columns
 from dfa.results.rates import ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
@@ -154,14 +155,20 @@ def _complete(
     """
     saved, failure = _check_files(result, folder, files, oracle)
     report = _report(result, folder, saved)
+    result.refuted = dict(report.refuted)
     rows = [_row(record, saved.get(record.index)) for record in result.records]
     names = distance_names(result.records)
+    of_classes = name_columns(result.config)
     table = [
-        {**row, **{f"distance_{name}": (record.distances or {}).get(name) for name in names}}
+        {
+            **row,
+            **{column: result.class_name(getattr(record, name)) for column, name in of_classes.items()},
+            **{f"distance_{name}": (record.distances or {}).get(name) for name in names},
+        }
         for row, record in zip(rows, result.records, strict=True)
     ]
     columns = [name for name in _COLUMNS if name not in ("trace", "distances")]
-    write_records(folder, [*columns, *(f"distance_{name}" for name in names)], table)
+    write_records(folder, [*columns, *of_classes, *(f"distance_{name}" for name in names)], table)
     complete_document(
         folder,
         {

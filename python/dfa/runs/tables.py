@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any, Final
 
 from dfa.errors import InvalidInputError
+from dfa.results.class_names import class_name, name_columns
 from dfa.results.record import read_record
 from dfa.results.summary import summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
-from dfa.runs.saved_run import SavedRun
+from dfa.runs.saved_run import SavedRun, is_refuted
 
 _MOST_TABLE: Final = 2**28
 _FREE_TEXT: Final = ("source", "reason", "png_problem")
@@ -34,6 +35,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 max_queries=run.config.get("max_queries"),
                 wall=run.profile.get("wall", 0.0),
                 calls=run.profile.get("batches", 0),
+                refuted=[row["index"] for row in rows if is_refuted(row)],
             )
         )
     except (InvalidInputError, TypeError, ValueError) as error:
@@ -99,18 +101,27 @@ def _table_differences(run: SavedRun, rows: list[dict[str, Any]]) -> Iterator[st
     if len(cells) != len(rows):
         yield f"{RECORDS} must have a row for each of {len(rows)} records, and has {len(cells)}"
         return
-    for row, given in zip(rows, cells, strict=True):
-        wrong = [name or "cell" for name in given if not _is_told(name, row, given[name])]
+    of_classes = name_columns(run.config)
+    for record, given in zip(rows, cells, strict=True):
+        row = record | {column: class_name(record[name], run.config) for column, name in of_classes.items()}
+        wrong = [name or "cell" for name in given if not _is_told(name, row, given[name], of_classes)]
         if wrong:
             yield f"{RECORDS} has another {wrong[0]} of image {row['index']} than its record"
 
 
-def _is_told(name: str | None, row: Mapping[str, Any], cell: object) -> bool:
-    """Tell whether a cell of the table is what the record has under the name of its column."""
+def _is_told(name: str | None, row: Mapping[str, Any], cell: object, of_classes: Container[str]) -> bool:
+    """Tell whether a cell of the table is what the record has under the name of its column.
+
+    Args:
+        name: Of the column.
+        row: The record, with the names of its classes.
+        cell: Its text.
+        of_classes: The columns of class names, which are free text as those of `_FREE_TEXT` are.
+    """
     if name is None:
         return False
     value = row.get(name)
     if name not in row:
         value = (row.get("distances") or {}).get(name.removeprefix("distance_"))
     expected = "" if value is None else str(value)
-    return cell == expected or (name in _FREE_TEXT and cell == f"'{expected}")
+    return cell == expected or ((name in _FREE_TEXT or name in of_classes) and cell == f"'{expected}")

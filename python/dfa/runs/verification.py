@@ -64,6 +64,8 @@ class Verification:
         queries: Images sent to the oracle for this.
         records: Images of which the folder has a record.
         believed: What the folder alone tells, and was taken from it, in words.
+        asked_otherwise: How the oracle is asked otherwise than that of the run was, such as with another mean. What
+            does not hold may then be no fault of the run.
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Verification:
     queries: int = 0
     records: int = 0
     believed: Mapping[str, str] = field(default_factory=dict)
+    asked_otherwise: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -110,12 +113,14 @@ class Verification:
             "findings": [vars(finding) for finding in self.findings],
             "believed": dict(self.believed),
             "notes": list(self.notes),
+            "asked_otherwise": list(self.asked_otherwise),
             "queries": self.queries,
         }
 
     def __str__(self) -> str:
         """Return a table of the checks, a line for everything that does not hold, and what was believed."""
-        lines = [f"{'check':<12} {'made':>8} {'failed':>8}  what must hold"]
+        lines = [f"the oracle is asked otherwise than the run's was: {each}" for each in self.asked_otherwise]
+        lines += [f"{'check':<12} {'made':>8} {'failed':>8}  what must hold"]
         lines += [
             f"{name:<12} {number:>8,} {self.failed(name):>8,}  {CHECKS[name]}" for name, number in self.checked.items()
         ]

@@ -22,6 +22,7 @@ from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.originals import Form
 from dfa.runs import door
+from dfa.runs.asked import asked_otherwise
 from dfa.runs.believed import believed
 from dfa.runs.image_files import IMAGES, ORIGINALS, halves_in, original_of
 from dfa.runs.measuring import Allowed, measure, read_allowed
@@ -172,6 +173,7 @@ class _Verifier:
                 has_epsilon=self.epsilon is not None,
                 has_confirmations=self.has_confirmations,
             ),
+            asked_otherwise=asked_otherwise(self.run.config.get("oracle"), self.oracle),
         )
 
     def _expect(self, check: str, index: int, problem: str) -> bool:

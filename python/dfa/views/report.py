@@ -26,6 +26,7 @@ from dfa.extras import imported
 from dfa.originals import Form
 from dfa.results.rates import wilson
 from dfa.results.record import Record, Status
+from dfa.results.refuted import listed
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.documents import Command, RunDocument, parse_command
@@ -133,6 +134,15 @@ class _View:
             command=_reproduction(result, about),
             about=about,
         )
+
+    @property
+    def refuted(self) -> str:
+        """Which files do not hold, and why; empty where all do."""
+        return listed(self.result.refuted)
+
+    @property
+    def has_robust_accuracy(self) -> bool:
+        return not math.isnan(self.summary.robust_accuracy)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -91,6 +91,12 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
         mark = "  recommended" if each.batch_size == measured.recommended else ""
         rows.append((f"{each.batch_size:,}", f"{each.images_per_second:,.1f}{mark}", f"{each.calls:,}"))
     screen.show(rows, "batch", "images/s", "calls")
+    filled = [each for each in measured.throughput if each.rows > each.batch_size]
+    if filled:
+        screen.say(
+            "The model is given batches of one size, filled up, so that an answer does not depend on what else is "
+            f"asked, here as in a run: {', '.join(f'{each.rows:,} rows for {each.batch_size:,}' for each in filled)}."
+        )
     forecast = measured.forecast
     for line in (
         f"A query costs {1e3 * measured.oracle_seconds:.3g} ms in the oracle and "

@@ -104,7 +104,11 @@ def run_settings() -> list[Setting]:
     hints = typing.get_type_hints(dfa.run)
     words = _documented(dfa.run, "Args")
     sections = {name: EVERYDAY if name in _CHOSEN_BY_MOST else RUN for name in RUN_SETTINGS}
-    return [Setting(name, hints[name], parameters[name].default, words[name], sections[name]) for name in RUN_SETTINGS]
+    return [
+        # Under `python -OO` nothing is documented, and the flags go without words.
+        Setting(name, hints[name], parameters[name].default, words.get(name, ""), sections[name])
+        for name in RUN_SETTINGS
+    ]
 
 
 def optimizer_settings() -> list[Setting]:
@@ -112,7 +116,9 @@ def optimizer_settings() -> list[Setting]:
     hints = typing.get_type_hints(dfa.Racos)
     words = _documented(dfa.Racos, "Attributes")
     fields = [field for field in dataclasses.fields(dfa.Racos) if field.name != "objective"]
-    return [Setting(field.name, hints[field.name], field.default, words[field.name], OPTIMIZER) for field in fields]
+    return [
+        Setting(field.name, hints[field.name], field.default, words.get(field.name, ""), OPTIMIZER) for field in fields
+    ]
 
 
 def setting_options(settings: Sequence[Setting], *, unset: bool) -> Callable[[Decorated], Decorated]:

@@ -27,9 +27,11 @@ from dfa.errors import (
     ObjectiveError,
     OracleError,
     RandomAnswersWarning,
+    RefutedFilesWarning,
     SpaceError,
     StoreError,
 )
+from dfa.results.refuted import tell_refuted
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
 from dfa.search.confirmation import Confirmation
@@ -164,6 +166,8 @@ def run_request(
     skips = tell_skipped_records(result.records, LIKELY_CAUSES, source.names)
     if skips:
         screen.say(skips)
+    if refuted := tell_refuted(result.refuted, summary):
+        screen.say(refuted, "bold red")
     if status == MISSING:
         screen.say(tell_missing(summary.total, summary.attacked), "bold red")
     if as_json:
@@ -198,6 +202,7 @@ def _telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
     """Let what dfa warns of be told in the words of the command line; other warnings are shown as ever."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told at the end, with the files' names
+        warnings.simplefilter("ignore", RefutedFilesWarning)  # likewise
         warnings.simplefilter("always", ChanceAccuracyWarning)
         warnings.simplefilter("always", RandomAnswersWarning)
         warnings.simplefilter("always", DoubtfulDataWarning)

@@ -19,8 +19,8 @@ from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.spaces import parse_epsilon
 from dfa.cli.text import printable
-from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder
-from dfa.errors import InvalidInputError
+from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder, words_of_model
+from dfa.errors import InvalidInputError, StoreError
 from dfa.runs.saved_run import holds_run, read_run
 from dfa.search.confirmation import Confirmation
 
@@ -89,6 +89,8 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         print_json({**verification.as_dict(), "exit": status})
         return status
     screen = Screen()
+    if verification.asked_otherwise:
+        screen.say(_told_of_words(verification, run), "bold red")
     failed = {name: verification.failed(name) for name in verification.checked}
     screen.show(
         [
@@ -111,6 +113,16 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     style = "green" if verification.holds else "bold red"
     screen.say(f"{verification.images:,} adversarial images: {verification.verdict}", style)
     return status
+
+
+def _told_of_words(verification: dfa.Verification, run: Path) -> str:
+    """Say that the model is asked otherwise than the run's was, and with which words it would not be."""
+    told = f"the model is asked otherwise than in the run: {'; '.join(verification.asked_otherwise)}"
+    try:
+        words = words_of_model(Request.of_run(run)) if holds_run(run) else []
+    except StoreError:
+        words = []
+    return f"{told}; the run was begun with {' '.join(words)}" if words else told
 
 
 def _request_of(run: Path) -> Request:

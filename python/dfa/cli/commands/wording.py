@@ -51,10 +51,6 @@ _OF_THE_MODEL: Final = (
     (re.compile(r"(--value-range 0,1) or \(-1, 1\)"), r"\1 or -1,1"),
     (re.compile(r"device='([^']*)'(?=; move it)"), r"--device \1"),
     (re.compile(r", or a transform= that makes its input"), ""),
-    (
-        re.compile(r"(is made for images of shape \((\d+), (\d+), \d+\).*); resize them, or pass dfa\.as_oracle.*"),
-        r"\1; --size \2x\3 resizes image files",
-    ),
     (re.compile(r"resize the images, pass (?=--model-layout)"), "--size HxW resizes image files, or pass "),
 )
 """What is said of a model, also after the words of its framework; other layouts are of images and of vectors."""

@@ -94,7 +94,7 @@ def _imported(package: str) -> Any:
 def _name_in(word: str) -> str:
     found = _WORD.fullmatch(word)
     assert found is not None
-    if _NAME.fullmatch(found["name"]) is None:
+    if _NAME.fullmatch(found["name"]) is None or found["file"] == "":
         raise InvalidInputError(
             f"MODEL must be {found['hub']}:NAME, or {found['hub']}:NAME@weights.safetensors, with a name as "
             f"{found['hub']} lists it, got {word!r}"

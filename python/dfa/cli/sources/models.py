@@ -68,7 +68,7 @@ def load_model(word: str, *, device: str | None = None, trust_pickle: bool = Fal
         InvalidInputError: It names none.
         MissingDependencyError: The framework that loads it is not installed.
     """
-    kind = _kind_of(word)
+    kind = kind_of(word)
     if kind == "timm":
         return _on(load_timm(word), device)
     if kind == "torchvision":
@@ -125,7 +125,7 @@ def open_oracle(
         InvalidInputError: The model cannot be opened, or these do not go together.
         MissingDependencyError: The framework that runs it is not installed.
     """
-    kind = _kind_of(model)
+    kind = kind_of(model)
     # Of what is shown here, and else of what the model answers.
     answered = (num_classes, k) if shows is None else (None, None)
     words: dict[str, Any] = {
@@ -176,13 +176,13 @@ def open_oracle(
     return oracle, channels
 
 
-def _kind_of(word: str) -> str:
+def kind_of(word: str) -> str:
     """Return the kind of model that a word names: one of `SUFFIXES`, a hub, or "object" for module:attribute.
 
     Raises:
         InvalidInputError: It is no word for a model.
     """
-    kind = hub_of(word) or SUFFIXES.get(Path(word).suffix)
+    kind = hub_of(word) or SUFFIXES.get(Path(word).suffix.lower())
     if kind is None and ":" not in word:
         raise InvalidInputError(
             "MODEL must be a .keras, .tflite, .onnx, .pt, .ts or .pt2 file, "

@@ -26,7 +26,8 @@ def load_object(word: str) -> Any:
     if not separator or not place or not names:
         raise InvalidInputError(f"{word!r} must be module:attribute, such as mymodel:classify")
     try:
-        found = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+        file = file_of(word)
+        found = _load_module(place) if file is None else _load_file(file)
     except DfaError:
         raise
     except (Exception, SystemExit) as error:  # a user's module may raise anything, and may end the process
@@ -38,6 +39,12 @@ def load_object(word: str) -> Any:
             raise InvalidInputError(f"{place!r} has no {names!r}; it has {_names_in(found)}")
         found = getattr(found, name)
     return found
+
+
+def file_of(word: str) -> Path | None:
+    """Return the Python file that `file.py:attribute` names, or None of `module:attribute`, which is imported."""
+    place = word.rpartition(":")[0]
+    return Path(place) if place.endswith(".py") else None
 
 
 def lies_in(module: str, folder: Path) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,15 +21,16 @@ from dfa.oracle.adapters.static_batch import (
     room_for,
     rows_of_batch,
 )
+from dfa.oracle.adapters.torch_digests import digest_of
 from dfa.oracle.adapters.torch_files import load_program, module_of
 from dfa.oracle.adapters.torch_inputs import ModuleInput, Transform
 from dfa.oracle.adapters.torch_modules import (
     device_of,
-    digest_of,
     dtype_of,
     import_torch,
+    refuse_lazy,
     refuse_training,
-    rows_of,
+    rows_taken,
     scores_in,
 )
 from dfa.oracle.adapters.trial import rows_after_trial
@@ -124,6 +127,7 @@ class TorchOracle(Oracle):
         if not isinstance(module, self._torch.nn.Module):
             raise InvalidInputError(f"a torch oracle needs a torch.nn.Module, got {type(module).__name__}")
         refuse_training(module)
+        refuse_lazy(self._torch, module)
         self.returns = declare_all(returns, "a torch module")
         self.tolerance = checked_tolerance(tolerance)
         if layout not in _LAYOUTS:
@@ -139,19 +143,20 @@ class TorchOracle(Oracle):
         self._transform = transform
         self._output = output
         self._device = device_of(self._torch, module, device)
-        self._dtype = dtype_of(module, self._torch.float32)
+        found = dtype_of(module)
+        self._dtype = found or self._torch.float32
         self._input = ModuleInput(
-            self._torch, layout, transform, self._mean, self._std, device=self._device, dtype=self._dtype
+            self._torch, layout, transform, self._mean, self._std, device=self._device, dtype=found
         )
         self._autocast = _checked_autocast(self._torch, autocast)
         # Exported programs often take one number of rows only.
         chosen = checked_static_batch(static_batch)
         if chosen is False and compile is not False:
             raise InvalidInputError("compile needs static_batch, since each new number of rows is compiled anew")
-        self._static_batch = rows_of(module) or True if chosen is True else chosen
-        self._forward = (
-            self._asked if compile is False else self._torch.compile(self._asked, **_checked_compile(compile))
-        )
+        self._rows_taken = rows_taken(module)
+        least, most = self._rows_taken or (1, math.inf)
+        self._static_batch = least if chosen is True and least == most else chosen
+        self._forward = self._asked if compile is False else _compiled(self._torch, self._asked, compile)
         self._compile = compile
         self._rows: int | None = None
         self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
@@ -202,8 +207,12 @@ class TorchOracle(Oracle):
         return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
 
     def fingerprint(self) -> str | None:
-        """Return the SHA-256 of the module's parameters and buffers, with their names; None if it has none."""
-        return digest_of(self._module)
+        """Return the SHA-256 of what the module keeps and a transform that is one: parameters and buffers, with names.
+
+        None if they have none, or one that cannot be read. What else makes a model, such as its layers' kinds and their
+        settings, is not in it.
+        """
+        return digest_of(self._module, self._transform)
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
@@ -216,7 +225,7 @@ class TorchOracle(Oracle):
             "transform": self._input.told,
             "output": name_of(self._output) if callable(self._output) else self._output,
             "autocast": None if self._autocast is None else str(self._autocast).removeprefix("torch."),
-            "compile": dict(self._compile) if isinstance(self._compile, Mapping) else self._compile,
+            "compile": _told_compile(self._compile),
             "static_batch": self._static_batch,
             "dtype": str(self._dtype).removeprefix("torch."),
             "device": torch.cuda.get_device_name(self._device) if is_cuda else self._device.type,
@@ -259,7 +268,7 @@ class TorchOracle(Oracle):
             except DfaError:
                 raise
             except Exception as error:  # a module may raise anything
-                raise InvalidInputError(self._not_taken(shape, error)) from error
+                raise InvalidInputError(self._not_taken(shape, len(batch), error)) from error
             if answer.ndim != 2 or len(answer) != len(batch):
                 raise InvalidInputError(
                     f"a module must give scores of shape (n, K), and {self.name!r} gives shape {answer.shape} for "
@@ -271,16 +280,53 @@ class TorchOracle(Oracle):
         is_free = self._static_batch is True and self._device.type == "cpu"
         self._take(rows_after_trial(self._rows, shape, ask, self.name, free=is_free), shape)
 
-    def _not_taken(self, shape: tuple[int, int, int], error: Exception) -> str:
+    def _not_taken(self, shape: tuple[int, int, int], rows: int, error: Exception) -> str:
         height, width, channels = shape
         given = (channels, height, width) if self._layout == "NCHW" else shape
         made = "what transform made of" if self._transform is not None else f"{self._dtype} in"
-        other = "NHWC" if self._layout == "NCHW" else "NCHW"
         return (
             f"the module {self.name!r} must take images of shape {shape}; it was given {made} batches of shape "
-            f"(n, {', '.join(map(str, given))}), {self._layout}, and failed: {told(error)}; resize the images, pass "
-            f"layout={other!r} if that is what it takes, or a transform= that makes its input"
+            f"(n, {', '.join(map(str, given))}), {self._layout}, and failed: {told(error)}; "
+            f"{_cure(told(error), rows, self._rows_taken, 'NHWC' if self._layout == 'NCHW' else 'NCHW')}"
         )
+
+
+_OF_SHAPES: Final = re.compile(
+    r"\b(shapes?|sizes?|height|width|channels?|dim(ension)?s?|mat1|elements|broadcast)\b", re.I
+)
+_OF_TYPES: Final = re.compile(r"\bd?types?\b", re.I)
+
+
+def _cure(words: str, rows: int, taken: tuple[int, float] | None, other: str) -> str:
+    """Return what to do about a module that failed at the first batch.
+
+    Args:
+        words: Of its error.
+        rows: Of the batch.
+        taken: The least and the most rows that it takes, where it tells.
+        other: The layout that it was not given.
+    """
+    if taken is not None and not taken[0] <= rows <= taken[1]:
+        least, most = taken
+        numbers = f"{least}" if least == most else f"{least} or more" if most == math.inf else f"{least} to {most}"
+        return (
+            f"the program was exported for batches of {numbers} rows; pass static_batch={max(least, min(rows, most))}"
+        )
+    # TorchScript tells its own code before it.
+    words = words.rpartition("RuntimeError: ")[2]
+    if "does not require grad" in words:
+        return (
+            "dfa asks in torch.inference_mode; a module that needs gradients inside must leave it in its forward, with "
+            "torch.inference_mode(False), and clone its input there"
+        )
+    if _OF_SHAPES.search(words) and not _OF_TYPES.search(words):
+        return (
+            f"resize the images, pass layout={other!r} if that is what it takes, or a transform= that makes its input"
+        )
+    return (
+        "its forward must take one such tensor; pass a torch.nn.Module around it that calls it as it needs, or a "
+        "transform= that makes its input"
+    )
 
 
 def _checked_autocast(torch: Any, autocast: Any) -> Any:
@@ -297,18 +343,27 @@ def _checked_autocast(torch: Any, autocast: Any) -> Any:
     raise InvalidInputError(f"autocast must be None, 'bfloat16' or 'float16', got {autocast!r}")
 
 
-def _checked_compile(compile: bool | str | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of torch.compile.
+def _compiled(torch: Any, function: Callable[..., Any], compile: bool | str | Mapping[str, Any]) -> Any:
+    """Return a function through torch.compile.
 
     Raises:
-        InvalidInputError: It is none of what `TorchOracle` takes.
+        InvalidInputError: `compile` is none of what `TorchOracle` takes.
     """
-    if compile is True:
-        return {"dynamic": False}
-    if isinstance(compile, str):
-        return {"dynamic": False, "mode": compile}
-    if isinstance(compile, Mapping):
-        return {"dynamic": False} | dict(compile)
-    raise InvalidInputError(
-        f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
-    )
+    if compile is not True and not isinstance(compile, str | Mapping):
+        raise InvalidInputError(
+            f"compile must be True, False, a mode of torch.compile or a dict of its arguments, got {compile!r}"
+        )
+    given = {"mode": compile} if isinstance(compile, str) else {} if compile is True else dict(compile)
+    try:
+        return torch.compile(function, **({"dynamic": False} | given))
+    except Exception as error:  # torch raises many kinds
+        raise InvalidInputError(
+            "compile must be True, False, a mode of torch.compile or a dict of its arguments, and torch refuses "
+            f"{compile!r}: {told(error)}"
+        ) from error
+
+
+def _told_compile(compile: bool | str | Mapping[str, Any]) -> Any:
+    if not isinstance(compile, Mapping):
+        return compile
+    return {name: name_of(value) if callable(value) else value for name, value in compile.items()}

@@ -2,7 +2,7 @@
 
 | function | the attacked image | what is made of it |
 |---|---|---|
-| `from_timm` | has the model's input size | x / 255, mean and std of the model's data config |
+| `from_timm` | of any size that the model takes | x / 255, mean and std of the model's data config |
 | `from_torchvision` | of any size | the weights' own transforms: resized, cropped, normalised |
 | `from_transformers` | of any size | the processor's: resized, perhaps cropped, normalised |
 
@@ -16,47 +16,43 @@ from typing import Any
 
 from dfa.errors import InvalidInputError, told
 from dfa.oracle.adapters.torch import TorchOracle
-from dfa.oracle.base import descends_from
-
-
-class _OfOneSize(TorchOracle):
-    """A module that is asked about images of one size."""
-
-    size: tuple[int, ...] = ()
-
-    def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
-        if tuple(shape) != self.size:
-            raise InvalidInputError(
-                f"the model {self.name!r} is made for images of shape {self.size}, by its data config, and these have "
-                f"{tuple(shape)}; resize them, or pass dfa.as_oracle(model, mean=..., std=...), which takes any size"
-            )
-        super().prepare(shape, batch_size)
+from dfa.oracle.adapters.torch_modules import bare
+from dfa.oracle.base import descends_from, text_of
 
 
 def from_timm(model: Any, **settings: Any) -> TorchOracle:
     """Return the oracle of a timm model, normalised as its data config says.
 
+    Images are best of the size that it was trained with, which its data config tells as `input_size`. Of a model that
+    was made for grey images, with `in_chans=1`, mean and std are the means of the three channels'.
+
     Args:
-        model: What `timm.create_model` made, in eval mode.
+        model: What `timm.create_model` made, in eval mode, compiled or not.
         settings: Further arguments of `dfa.TorchOracle`.
 
     Raises:
-        InvalidInputError: The model has no data config, or is asked about images of another size than that says; or as
-            of `dfa.TorchOracle`.
+        InvalidInputError: The model has no data config; or as of `dfa.TorchOracle`.
     """
-    if not hasattr(model, "pretrained_cfg"):
+    inner = bare(model)
+    if not hasattr(inner, "pretrained_cfg"):
         raise InvalidInputError(
-            f"from_timm needs a model of timm.create_model, which has a pretrained_cfg, got {type(model).__name__}; "
+            f"from_timm needs a model of timm.create_model, which has a pretrained_cfg, got {type(inner).__name__}; "
             "pass dfa.as_oracle(model, mean=..., std=...)"
         )
     timm: Any = importlib.import_module("timm.data")
-    config = timm.resolve_model_data_config(model)
-    name = str(model.pretrained_cfg.get("architecture") or type(model).__name__)
-    given = {"mean": config["mean"], "std": config["std"], "name": name}
-    oracle = _OfOneSize(model, **(given | settings))
-    channels, height, width = config["input_size"]
-    oracle.size = (height, width, channels)
-    return oracle
+    config = timm.resolve_model_data_config(inner)
+    name = str(inner.pretrained_cfg.get("architecture") or type(inner).__name__)
+    mean, std = config["mean"], config["std"]
+    if _takes_grey(inner):
+        mean, std = (sum(each) / len(each) for each in (mean, std))
+    return TorchOracle(model, **({"mean": mean, "std": std, "name": name} | settings))
+
+
+def _takes_grey(model: Any) -> bool:
+    """Tell whether a timm model's first convolution takes one channel; its data config does not tell."""
+    first = model.pretrained_cfg.get("first_conv")
+    parts = dict(model.named_modules())
+    return isinstance(first, str) and getattr(parts.get(first), "in_channels", None) == 1
 
 
 def from_torchvision(model: Any, weights: Any, **settings: Any) -> TorchOracle:
@@ -65,7 +61,8 @@ def from_torchvision(model: Any, weights: Any, **settings: Any) -> TorchOracle:
     Args:
         model: What a function of `torchvision.models` made, in eval mode.
         weights: Those that it was made with, such as `torchvision.models.ResNet50_Weights.DEFAULT`. Their transforms
-            run on the model's device, on uint8 images; their classes' names become `class_names`.
+            run on the model's device, on uint8 images; their classes' names become `class_names`, unless the model has
+            a head of another number of classes.
         settings: Further arguments of `dfa.TorchOracle`.
 
     Raises:
@@ -76,9 +73,9 @@ def from_torchvision(model: Any, weights: Any, **settings: Any) -> TorchOracle:
             "from_torchvision needs the weights that the model was made with, such as "
             f"torchvision.models.ResNet50_Weights.DEFAULT, got {weights!r:.60}"
         )
-    name = f"{type(model).__name__} ({weights})"
+    name = f"{type(model).__name__} ({text_of(weights)})"
     oracle = TorchOracle(model, **({"transform": weights.transforms(), "name": name} | settings))
-    oracle.class_names = _names(getattr(weights, "meta", {}).get("categories"))
+    oracle.class_names = _names(getattr(weights, "meta", {}).get("categories"), model)
     return oracle
 
 
@@ -105,7 +102,7 @@ def from_transformers(model: Any, processor: Any, **settings: Any) -> TorchOracl
     oracle = TorchOracle(model, **(given | settings))
     names = dict(getattr(config, "id2label", None) or {})
     if sorted(names) == list(range(len(names))) and names != {place: f"LABEL_{place}" for place in names}:
-        oracle.class_names = _names([names[place] for place in range(len(names))])
+        oracle.class_names = _names([names[place] for place in range(len(names))], model)
     return oracle
 
 
@@ -131,5 +128,17 @@ class _Processed:
         return made["pixel_values"].to(batch.device)
 
 
-def _names(names: Any) -> tuple[str, ...] | None:
-    return tuple(map(str, names)) if names else None
+def _names(names: Any, model: Any) -> tuple[str, ...] | None:
+    """Return the names of a model's classes, unless it was given a head of another number of them."""
+    if not names or _num_outputs(model) not in (None, len(names)):
+        return None
+    return tuple(map(str, names))
+
+
+def _num_outputs(model: Any) -> int | None:
+    """Return how many numbers the last layer that tells makes: of classifiers the head, a product or a convolution."""
+    told = None
+    for part in model.modules():
+        made = getattr(part, "out_features", getattr(part, "out_channels", None))
+        told = made if isinstance(made, int) else told
+    return told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from dfa.oracle.base import name_of
+from dfa.oracle.base import name_of, text_of
 
 Transform: TypeAlias = Callable[[Any], Any]
 """From a uint8 tensor on the module's device, (n, C, H, W), or (n, H, W, C) by `layout`, to what the module takes."""
@@ -30,12 +30,14 @@ class ModuleInput:
             mean: One number or one per channel, or None.
             std: Likewise.
             device: Where batches come.
-            dtype: The module's precision.
+            dtype: The module's precision; None of one that has no floating numbers, which is given float32, or what
+                its transform makes as it is.
         """
         self._torch = torch
         self._is_first = layout == "NCHW"
         self._transform = transform
-        self._dtype = dtype
+        self._precision = dtype
+        self._dtype = dtype or torch.float32
         # Along the channels, and on the device once and for all: each copy there would be waited for.
         self._statistics = [
             torch.tensor(given, dtype=torch.float32, device=device).reshape((-1, 1, 1) if self._is_first else (-1,))
@@ -52,7 +54,9 @@ class ModuleInput:
         if self._is_first:
             batch = batch.permute(0, 3, 1, 2)
         if self._transform is not None:
-            return self._transform(batch.contiguous())
+            made = self._transform(batch.contiguous())
+            is_cast = self._precision is not None and isinstance(made, torch.Tensor) and made.is_floating_point()
+            return made.to(self._precision) if is_cast else made
         values = batch.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
         if self._statistics:
             mean, std = self._statistics
@@ -63,4 +67,4 @@ class ModuleInput:
 def _told(transform: Transform) -> str:
     kind: Any = type(transform)
     shows = not hasattr(transform, "__qualname__") and kind.__repr__ is not object.__repr__
-    return " ".join(repr(transform).split()) if shows else name_of(transform)
+    return text_of(transform) if shows else name_of(transform)

@@ -183,6 +183,18 @@ def test_many_images_go_to_a_file(monkeypatch):
     assert file.closed
 
 
+def test_a_stream_that_does_not_end_soon_is_told_of_once(monkeypatch):
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(list(TENSORS) * 3)
+
+    monkeypatch.setattr(torch_loader, "_IN_MEMORY", 2 * IMAGES[0].size)
+    with pytest.warns(dfa.DoubtfulDataWarning, match=r"has given 4 images by now and does not say.*islice") as told:
+        images = dfa.data.as_images(DataLoader(Stream(), batch_size=2))
+    assert (len(told), len(images)) == (1, 18)
+    dfa.data.as_images(DataLoader(DATA, batch_size=2))
+
+
 @pytest.mark.parametrize("make", [lambda: DATA, lambda: DataLoader(DATA, batch_size=4)], ids=["data", "loader"])
 def test_a_run_is_resumed_with_the_same_images_only(make, tmp_path):
     whole = run(make(), store=tmp_path / "whole")

@@ -13,7 +13,7 @@ import dfa
 from dfa.oracle import Oracle
 from dfa.runs.saved_run import read_run
 from oracles import LazyImages, LinearClassifier, Recorder
-from small_problem import CLASSIFIER, IMAGES, SHAPE
+from small_problem import CLASSES, CLASSIFIER, IMAGES, SHAPE
 from stored_runs import assert_same, attack, cut_short, run_whole
 
 
@@ -81,6 +81,19 @@ def test_a_long_value_is_named_in_short(tmp_path):
     cut_short(tmp_path, 30)
     with pytest.raises(dfa.StoreError, match=r"inputs\.labels was null, and is \[(0, ){18}0,\.\.\.; put it back"):
         attack(CLASSIFIER, tmp_path, labels=np.zeros(24, int))
+
+
+def test_of_a_long_list_the_place_is_named_that_differs(tmp_path):
+    labels = CLASSES.tolist()
+    names = [f"photos/of/a/long/name/{index}.png" for index in range(len(IMAGES))]
+    cut_short(tmp_path, 30, labels=labels, names=names)
+    other = [*labels[:22], 4, *labels[23:]]
+    match = (
+        rf"inputs\.labels\[22\] was {labels[22]}, and is 4; "
+        r"inputs\.names\[5\] was .*/5\.png\", and is \"a\" \(and 1 more of them\); put"
+    )
+    with pytest.raises(dfa.StoreError, match=match):
+        attack(CLASSIFIER, tmp_path, resume=True, labels=other, names=[*names[:5], "a", "b", *names[7:]])
 
 
 def test_threads_and_the_place_of_the_images_may_change(tmp_path, whole):

@@ -58,10 +58,11 @@ def audit(
 
     Args:
         oracle: Anything `dfa.as_oracle` takes, or None for `vector_oracle` behind `normalizer`.
-        originals: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images.
+        originals: uint8, (N, H, W, C), any sequence of uint8 (H, W, C) images, or data as `dfa.run` takes it: a data
+            set or loader of torch or Hugging Face, `dfa.data.image_folder`. What it knows, labels and names, is used.
         vectors: What the attack returned: float, (N, ...), in its own space; or a path to .npy, .npz or .csv, see
             `dfa.auditing.vectors`.
-        labels: Class ids, (N,). None: the oracle's own answers.
+        labels: Class ids, (N,). None: those of the data, or else the oracle's own answers.
         targets: None for an untargeted attack; class ids; or `dfa.rank(j)`.
         normalizer: T and its inverse: a `dfa.Affine`, or a pair of functions. The default is 0..1, (N, H, W, C); torch
             users need `dfa.Affine(layout="NCHW")`.

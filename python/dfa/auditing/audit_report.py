@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dfa.auditing.audit_summary import AuditSummary, bars, table
 from dfa.auditing.roundings import ROUNDING_SLACK, Rounding
+from dfa.data.image_set import UNKNOWN
 from dfa.errors import InvalidInputError
 from dfa.oracle.codecs import Codec
 from dfa.results.dataframe import frame_of
@@ -53,6 +54,7 @@ class AuditRecord:
         linf_file: Largest distance after the codec.
         budget_broken: Within epsilon as a vector and outside as an image: rounding alone broke the budget. None without
             an epsilon.
+        source: The file that the original came from, or another name of it; None without one.
     """
 
     index: int
@@ -73,6 +75,7 @@ class AuditRecord:
     linf_image: int | None
     linf_file: int | None
     budget_broken: bool | None
+    source: str | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -83,7 +86,7 @@ class AuditReport:
         roundings: The roundings, R.
         codecs: The codecs, C.
         ids: int64, (N,): names of random streams.
-        labels: int64, (N,), or None: the labels given.
+        labels: int64, (N,), or None: the labels given, -1 of an original without one.
         targets: int64, (N,), or None in an untargeted audit.
         present: bool, (N,): the original has a vector.
         class_before: int64, (N,).
@@ -99,6 +102,7 @@ class AuditReport:
         seconds: Wall time, and inside the oracles: "wall", "oracle".
         config: The audit's settings.
         vectors: What the attack returned, where `dfa.audit_attack` ran it: float, (N, ...).
+        names: Files that the originals came from, or other names, one for each; or None.
     """
 
     roundings: tuple[Rounding, ...]
@@ -120,6 +124,7 @@ class AuditReport:
     seconds: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     vectors: NDArray[Any] | None = None
+    names: list[str] | None = None
 
     def __len__(self) -> int:
         """Return N, the number of originals."""
@@ -128,12 +133,18 @@ class AuditReport:
     @property
     def attacked(self) -> NDArray[np.bool_]:
         """Whether each original counts: bool, (N,)."""
-        counts = np.ones(len(self), dtype=np.bool_)
-        if self.labels is not None:
-            counts &= self.class_before == self.labels
+        counts = ~self._misclassified
         if self.targets is not None:
             counts &= self.class_before != self.targets
         return counts
+
+    @property
+    def _misclassified(self) -> NDArray[np.bool_]:
+        """Whether each has a label, and is not what it says: bool, (N,)."""
+        if self.labels is None:
+            return np.zeros(len(self), dtype=np.bool_)
+        wrong: NDArray[np.bool_] = (self.labels != UNKNOWN) & (self.labels != self.class_before)
+        return wrong
 
     @property
     def adversarial_vector(self) -> NDArray[np.bool_]:
@@ -218,7 +229,7 @@ class AuditReport:
                             rounding=rounding.value,
                             codec=codec.name,
                             reason=self._reason(index, attacked=bool(attacked[index])),
-                            label=None if self.labels is None else int(self.labels[index]),
+                            label=None if self.labels is None else _class(self.labels[index]),
                             target=None if self.targets is None else int(self.targets[index]),
                             class_before=int(self.class_before[index]),
                             class_vector=_class(self.class_vector[index]),
@@ -231,16 +242,16 @@ class AuditReport:
                             linf_image=int(self.linf_image[r, index]) if present else None,
                             linf_file=int(self.linf_file[r, c, index]) if present else None,
                             budget_broken=None if broken is None else bool(broken[r, index]),
+                            source=None if self.names is None else self.names[index],
                         )
                     )
         return records
 
     def skips(self, cure: str, names: Sequence[str] | None = None) -> str:
         """Return what to tell where most originals do not count, as `dfa.results.skips` does; else nothing."""
-        wrong = np.zeros(len(self), dtype=np.bool_) if self.labels is None else self.labels != self.class_before
         found = [
             Mislabelled(index, int(self.labels[index]), int(self.class_before[index]))
-            for index in np.flatnonzero(wrong).tolist()
+            for index in np.flatnonzero(self._misclassified).tolist()
             if self.labels is not None
         ]
         return tell_skips(len(self), int((~self.attacked).sum()), found, cure, names)
@@ -279,7 +290,7 @@ class AuditReport:
             for name, value in vars(self).items()
             if isinstance(value, np.ndarray) and name != "vectors"
         }
-        return dataclasses.replace(self, **cut)
+        return dataclasses.replace(self, **cut, names=None if self.names is None else self.names[:number])
 
     def _adversarial(self, classes: NDArray[np.int64]) -> NDArray[np.bool_]:
         goal = self.class_before if self.targets is None else self.targets
@@ -290,9 +301,7 @@ class AuditReport:
     def _reason(self, index: int, *, attacked: bool) -> str:
         if attacked:
             return "" if self.present[index] else "no vector"
-        if self.labels is not None and self.labels[index] != self.class_before[index]:
-            return "misclassified"
-        return "already the target class"
+        return "misclassified" if self._misclassified[index] else "already the target class"
 
 
 def _place(name: str, known: list[str]) -> int:
@@ -315,6 +324,7 @@ def _largest(values: NDArray[Any]) -> float:
 
 _PANDAS_TYPES: Final = {
     "str": "str",
+    "str | None": "object",
     "bool": "bool",
     "bool | None": "boolean",
     "int": "int64",

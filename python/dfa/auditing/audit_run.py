@@ -67,9 +67,10 @@ class AuditRun:
         assert self._inputs.shape is not None
         self._shape: tuple[int, int, int] = self._inputs.shape
         self._normalizer: AnyNormalizer = as_normalizer(normalizer)
-        self._labels = parse_labels(labels, number)
-        self._targets: Targets = parse_targets(targets, num_images=number, labels=self._labels)
         self._oracle, model = image_and_vector_oracles(oracle, vector_oracle, claimed, self._normalizer)
+        own = self._inputs.labels_in(self._oracle.class_names) if labels is None else None
+        self._labels = parse_labels(labels, number) if own is None else own
+        self._targets: Targets = parse_targets(targets, num_images=number, labels=self._labels)
         # Given apart, the two may contradict each other.
         self._checks_clean = oracle is not None and vector_oracle is not None
         one = checked_vectors(self._normalizer, self._inputs.load(0)[None])
@@ -98,6 +99,7 @@ class AuditRun:
             linf_file=np.full(shape, -1, dtype=np.int64),
             claimed=checked_claims(claimed, number),
             epsilon=epsilon,
+            names=self._inputs.names,
             config={
                 "num_images": number,
                 "shape": list(self._shape),

@@ -70,9 +70,9 @@ def repair(
 
     Args:
         oracle: As in `dfa.audit`; likewise `originals`, `vectors`, `labels`, `targets`, `normalizer`, `ids`, `seed`.
-        originals: uint8, (N, H, W, C).
+        originals: As there.
         vectors: Float, (N, ...), or a path.
-        labels: Class ids, (N,), or None for the oracle's own.
+        labels: Class ids, (N,). None: those of the data, or else the oracle's own answers.
         targets: None, class ids, or `dfa.rank(j)`.
         normalizer: T and its inverse.
         vector_oracle: If given, vectors that it does not find adversarial are skipped, as no success of the attack.
@@ -105,10 +105,11 @@ def repair(
     """
     started = time.perf_counter()
     inputs = Inputs(originals, layout=layout)
-    parsed_labels = parse_labels(labels, inputs.num_images)
-    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
     space = as_normalizer(normalizer)
     asked, model = image_and_vector_oracles(oracle, vector_oracle, claimed, space, needs_vectors=False)
+    own = inputs.labels_in(asked.class_names) if labels is None else None
+    parsed_labels = parse_labels(labels, inputs.num_images) if own is None else own
+    parsed_targets = parse_targets(targets, num_images=inputs.num_images, labels=parsed_labels)
     check_ranked(parsed_targets, asked.num_ranked)
     chosen = Objective.of(objective).seen_through(asked.num_shown, shows_all=asked.shows_all)
     assert inputs.shape is not None

@@ -15,6 +15,7 @@ from dfa.auditing.normalizers import AnyNormalizer, Vectors, check_round_trip, c
 from dfa.auditing.repair_report import RepairRecord, RepairReport, RepairStatus, Stage
 from dfa.auditing.roundings import ROUNDING_SLACK
 from dfa.auditing.vectors import GivenVectors
+from dfa.data.image_set import UNKNOWN
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import SpaceError
 from dfa.oracle.gate import Gate, Purpose
@@ -182,7 +183,7 @@ class Repair:
         return degrees, found_class(scores, goals, is_targeted=is_targeted)
 
     def _why_skipped(self, index: int, class_before: int, target: int | None) -> str:
-        if self.labels is not None and self.labels[index] != class_before:
+        if self.labels is not None and self.labels[index] not in (class_before, UNKNOWN):
             return "misclassified"
         if class_before == target:
             return "already the target class"

@@ -27,7 +27,8 @@ def as_images(data: Any, *, layout: str | None = None, form: Form = Form.IMAGES)
 
     - a `torch.utils.data.Dataset` of images or pairs (image, label), read item by item: Pillow images of mode L or RGB,
       uint8 tensors (C, H, W) or (H, W, C), uint8 arrays (H, W, C). torchvision's own labels, files and classes are
-      taken from its lists; of another data set every item is read once when the labels are asked for;
+      taken from its lists; of another data set every item is read once when the labels are asked for. It must give the
+      same image twice: of one with a random transform what was attacked with success is kept, and nothing else;
     - a `torch.utils.data.DataLoader`, gone through once here, in its own order and with its workers. dfa reads images
       again when it saves or resumes a run, so they are kept until then: up to 256 MiB in memory, more in a file of the
       folder for temporary files. A run is resumed only with the same images in the same order, so seed the `generator`

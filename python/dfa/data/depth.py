@@ -24,22 +24,25 @@ _PPM_MOST: Final = re.compile(rb"P[2356]" + _SPACE + rb"\d+" + _SPACE + rb"\d+" 
 _EIGHT_BIT_MODES: Final = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 
 
-def check_depth(picture: PIL.Image.Image, file: BinaryIO, name: str) -> None:
+def check_depth(picture: PIL.Image.Image, file: BinaryIO, name: str | None) -> None:
     """Refuse an image that does not fit into 8 bits per sample; one of fewer is widened without loss.
 
     Args:
         picture: The image, opened and not decoded.
         file: The file it was opened from; decoding goes to its own places in it.
-        name: Its name.
+        name: Its name; None of one that is in memory only.
 
     Raises:
         InvalidInputError: It has more bits, signed samples or floats.
     """
     found = _more_than_8_bits(picture, file)
     if found:
+        tool = ""
+        if name is not None:
+            tool = f", such as with ImageMagick: magick {shlex.quote(name)} -depth 8 {shlex.quote(f'8bit-{name}')}"
         raise InvalidInputError(
-            f"{name} must have 8 bits per channel, and has {found}; convert it first, and the converted pixels are "
-            f"attacked, such as with ImageMagick: magick {shlex.quote(name)} -depth 8 {shlex.quote(f'8bit-{name}')}"
+            f"{name or 'the image'} must have 8 bits per channel, and has {found}; convert it first, and the converted "
+            f"pixels are attacked{tool}"
         )
 
 

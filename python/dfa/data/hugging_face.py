@@ -209,10 +209,10 @@ def _check_depth(encoded: Any) -> None:
     Raises:
         InvalidInputError: There are more.
     """
-    name, content = encoded["path"] or "the image", encoded["bytes"]
+    name, content = encoded["path"], encoded["bytes"]
     if content is not None:
         file = io.BytesIO(content)
         check_depth(PIL.Image.open(file), file, name)
-    elif "://" not in name:
+    elif name is not None and "://" not in name:
         with opened(name) as found:
             check_depth(PIL.Image.open(found), found, name)

@@ -13,6 +13,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
+from dfa.checks import as_length
 from dfa.data.image_set import ImageSet
 from dfa.data.items import IMAGE_NAMES, class_of, name_among, taken_apart
 from dfa.data.torch_data import class_names_of, names_of
@@ -38,6 +39,11 @@ class KeptImages:
         self._file.write(image.tobytes())
         self._places.append((place, image.shape, image.dtype))
 
+    @property
+    def num_bytes(self) -> int:
+        """How many bytes they take, but for the last one."""
+        return self._places[-1][0] if self._places else 0
+
     def __len__(self) -> int:
         """Return their number."""
         return len(self._places)
@@ -60,7 +66,8 @@ def read_loader(loader: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
         InvalidInputError: It fails, gives no images, or an image that is none.
 
     Warns:
-        DoubtfulDataWarning: It shuffles, and nothing says by which seed.
+        DoubtfulDataWarning: It shuffles, and nothing says by which seed; or it gives more images than fit into memory,
+            and does not say how many there are.
     """
     if type(loader.sampler).__name__ == "RandomSampler" and loader.sampler.generator is None:
         text = (
@@ -72,7 +79,16 @@ def read_loader(loader: Any, pixels: Callable[[Any], NDArray[Any]]) -> ImageSet:
     images = KeptImages()
     labels: list[int] = []
     order: list[int] = []
+    is_stream = as_length(loader) is None
     for batch in _batches(loader, order):
+        if is_stream and images.num_bytes > _IN_MEMORY:
+            is_stream = False
+            text = (
+                f"the DataLoader has given {len(images):,} images by now and does not say how many there are; all of "
+                "them are read and kept before the run begins, so of an endless stream give a part, such as by "
+                "itertools.islice in its data set"
+            )
+            warnings.warn(DoubtfulDataWarning(text), stacklevel=level_of_caller())
         for item in items_of(batch) if loader.batch_sampler is not None or _is_batch(batch) else [batch]:
             try:
                 image, label = taken_apart(item)

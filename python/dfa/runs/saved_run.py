@@ -31,6 +31,9 @@ from dfa.runs.journal import Picture, reading
 
 T = TypeVar("T")
 
+_SHORT: Final = 60
+"""Letters of a value that a message shows; of longer lists it shows where they differ."""
+
 RUN_FORMAT: Final = "dfa-run"
 
 RUN_VERSION: Final = 5
@@ -279,9 +282,16 @@ def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
         for name in sorted({*begun, *now}):
             yield from _differences(f"{where}.{name}" if where else name, begun.get(name), now.get(name))
     elif begun != now and where not in _MAY_DIFFER:
-        yield f"{where} was {_short(begun)}, and is {_short(now)}"
+        more = ""
+        are_lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
+        if are_lists and "..." in (_short(begun)[-3:], _short(now)[-3:]):
+            # Cut short, the two may look alike.
+            places = [place for place, (one, other) in enumerate(zip(begun, now, strict=True)) if one != other]
+            where, begun, now = f"{where}[{places[0]}]", begun[places[0]], now[places[0]]
+            more = f" (and {len(places) - 1:,} more of them)" if len(places) > 1 else ""
+        yield f"{where} was {_short(begun)}, and is {_short(now)}{more}"
 
 
 def _short(value: object) -> str:
     text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _SHORT else f"{text[: _SHORT - 3]}..."

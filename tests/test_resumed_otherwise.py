@@ -83,6 +83,18 @@ def test_a_long_value_is_named_in_short(tmp_path):
         attack(CLASSIFIER, tmp_path, labels=np.zeros(24, int))
 
 
+def test_of_long_lists_the_first_entry_that_differs_is_named(tmp_path):
+    labels = CLASSIFIER.classes(IMAGES)
+    cut_short(tmp_path, 30, labels=labels)
+    other = labels.copy()
+    other[[21, 23]] = (other[[21, 23]] + 1) % 10
+    message = rf"inputs\.labels\[21\] was {labels[21]}, and is {other[21]} \(and 1 more\); put it back"
+    with pytest.raises(dfa.StoreError, match=message):
+        attack(CLASSIFIER, tmp_path, labels=other)
+    with pytest.raises(dfa.StoreError, match=r"inputs\.labels had 24 entries, and has 23"):
+        attack(CLASSIFIER, tmp_path, IMAGES[:23], labels=labels[:23])
+
+
 def test_threads_and_the_place_of_the_images_may_change(tmp_path, whole):
     cut_short(tmp_path, 30)
     assert_same(attack(CLASSIFIER, tmp_path, list(IMAGES), threads=2, interval=77), whole[0])

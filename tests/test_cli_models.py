@@ -18,6 +18,7 @@ pytest.importorskip("torch")
 import torch
 
 from command_line import IMAGES, SHAPE, dfa_says
+from dfa.cli.forecast import Throughput, recommend
 
 FAST = ("--max-queries", 60, "--batch-size", 32, "--epsilon", 12, "--json")
 MEAN, STD = (0.5, 0.25, 0.125), (0.5, 0.25, 0.5)
@@ -236,6 +237,12 @@ def test_a_measurement_says_where_batches_are_filled_up(here, capsys, nets, show
     assert line.split()[1] == "64"
     status, out, err = dfa_says(capsys, "bench", *words, "--sizes", "64")
     assert (status, "filled up" in out) == (0, False), err
+
+
+def test_batches_that_are_filled_up_are_recommended_only_where_there_are_no_others():
+    filled, whole = Throughput(8, 16, 1000.0, 3), Throughput(16, 16, 1000.0, 3)
+    assert recommend([filled, whole]) is whole
+    assert recommend([filled]) is filled
 
 
 def test_a_file_that_is_asked_about_images_is_no_model_of_vectors(here, capsys):

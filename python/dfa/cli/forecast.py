@@ -139,9 +139,7 @@ def benchmark(
     chosen = np.unique(np.linspace(0, inputs.num_images - 1, min(pilot, inputs.num_images)).astype(np.int64))
     some = np.stack([inputs.load(int(place)) for place in chosen])
     throughput = tuple(_throughput(asked, some, size, seconds) for size in sorted(set(sizes)))
-    whole = [each for each in throughput if each.rows == each.batch_size] or throughput
-    best = max(each.images_per_second for each in whole)
-    recommended = next(each for each in whole if each.images_per_second >= _SHARE_OF_BEST * best)
+    recommended = recommend(throughput)
     result = run(
         asked,
         some,
@@ -167,6 +165,13 @@ def benchmark(
         optimizer_share=optimizer_seconds / per_query,
         forecast=_forecast(result, inputs.num_images if number is None else number, per_query),
     )
+
+
+def recommend(throughput: Sequence[Throughput]) -> Throughput:
+    """Return the batch size to use, of those measured, ascending; `Benchmark.recommended` says which."""
+    whole = [each for each in throughput if each.rows == each.batch_size] or throughput
+    best = max(each.images_per_second for each in whole)
+    return next(each for each in whole if each.images_per_second >= _SHARE_OF_BEST * best)
 
 
 def _throughput(oracle: Oracle, some: Images, size: int, seconds: float) -> Throughput:

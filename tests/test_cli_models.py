@@ -40,6 +40,9 @@ class Net(torch.nn.Module):
 
 net = Net().eval()
 learning = Net()
+
+def make():
+    return Net().eval()
 """
 
 
@@ -172,6 +175,11 @@ def test_files_in_grey_become_what_the_statistics_are_of(here, capsys, script):
         (["model.keras", "--mean", "0.5", "--std", "1"], "goes with --returns, --preprocess, not with --mean, --std"),
         (["model.tflite", "--device", "cpu"], "--class-offset, not with --device"),
         (["timm:resnet10t", "--mean", "0.5", "--std", "1"], "knows its mean and std, and goes with"),
+        (
+            ["nets.py:make"],
+            "nets.py:make must be a model, or a function that can be called with a batch alone, and make()",
+        ),
+        (["nets.py:make", "--mean", "0.5", "--std", "1"], "write net = make(...) in nets.py, and give nets.py:net"),
         (["model.py:os"], "MODEL must be an Oracle, a"),
         (["nets:net", "--device", "meta"], "--device meta"),
     ],

@@ -158,6 +158,12 @@ def test_a_pickle_in_the_run_folder_is_never_loaded(here, capsys, model):
     assert not (here / "ran").exists()
 
 
+def test_pages_say_which_pickles_are_meant(capsys):
+    told = " ".join(dfa_says(capsys, "attack", "--help")[1].split())
+    assert "Read a MODEL that is a .joblib, .pkl or .pickle file" in told
+    assert "Pickles of torch are never read." in told
+
+
 def test_a_pickle_that_cannot_be_read_is_told_of(here, capsys):
     (here / "broken.joblib").write_bytes(b"no pickle")
     status, _, err = dfa_says(capsys, "attack", "broken.joblib", "photos", "--trust-pickle", "--out", "run")

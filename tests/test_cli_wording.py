@@ -138,3 +138,18 @@ def test_images_of_another_size_are_told_of_with_the_size(verb):
     assert "; --size 32x24 resizes image files, --channels" in in_options(
         f"the model 'm' takes {verb} x", app.commands["attack"]
     )
+
+
+def test_a_vector_model_is_told_of_without_what_no_option_is(here, capsys):
+    np.save("images.npy", IMAGES)
+    np.save("vectors.npy", IMAGES / 255)
+    status, _, err = dfa_says(capsys, "audit", "model.py:classify", "images.npy", "vectors.npy")
+    assert (status, "pass --vector-model" in err, "claimed" in err) == (2, True, False), err
+
+
+def test_numbers_without_commas_between_them_are_told_of(here, capsys):
+    words = ("attack", "model.py:classify", "photos", "--mean", "0.5", "0.25", "0.5", "--std", "1")
+    status, _, err = dfa_says(capsys, *words)
+    assert (status, "have commas between them, such as --mean 0.485,0.456,0.406" in err) == (2, True), err
+    status, _, err = dfa_says(capsys, "attack", "model.py:classify", "photos", "other")
+    assert (status, "A glob goes in quotes" in err, "commas" in err) == (2, True, False), err

@@ -132,6 +132,12 @@ def test_what_cannot_be_asked_is_refused(model, message):
         as_oracle(model)
 
 
+def test_a_pipeline_of_transformers_is_told_of_the_way_in():
+    pipeline = type("Pipeline", (), {"__module__": "transformers.pipelines.base", "__call__": half})
+    with pytest.raises(InvalidInputError, match=r"dfa.from_transformers\(pipeline.model, pipeline.image_processor\)"):
+        as_oracle(type("ImageClassificationPipeline", (pipeline,), {})())
+
+
 @pytest.mark.parametrize("returns", ["probs", "Logits", 1])
 def test_returns_must_name_a_kind_of_score(returns):
     with pytest.raises(InvalidInputError, match="returns must be one of 'probabilities', 'logits'"):

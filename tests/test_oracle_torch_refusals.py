@@ -40,7 +40,7 @@ IMAGES = random_images(20, SHAPE)
         ({"device": "gpu"}, "device must be one of torch's"),
         ({"device": "meta"}, "lies on cpu, and device='meta'"),
         ({"preprocess": abs}, "takes no preprocess.*mean= and std=, or transform="),
-        ({"num_classes": 5}, "takes no num_classes"),
+        ({"num_classes": 5}, "takes no num_classes.*dfa.label_only.module.* labels goes in as a function"),
     ],
 )
 def test_arguments_are_checked(settings, message):

@@ -38,6 +38,13 @@ def test_float_images_are_refused_with_the_way_to_convert_them():
     assert ((IMAGES / 255 * 255).round().astype("uint8") == IMAGES).all()
 
 
+def test_a_pair_of_images_and_labels_is_refused():
+    for labels in (CLASSES, CLASSES.tolist(), np.eye(10)[CLASSES]):
+        refuse("must be the images alone, got a pair of images and their labels", (IMAGES, labels))
+    # Two images are no such pair.
+    assert len(dfa.run(CLASSIFIER, (IMAGES[0], IMAGES[1]), max_queries=9, progress=False).records) == 2
+
+
 @pytest.mark.parametrize("mean", [0.3, 0.9])
 def test_normalised_images_are_not_to_be_rounded(mean):
     normalised = ((IMAGES / 255 - mean) / 0.25).astype(np.float32)

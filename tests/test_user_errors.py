@@ -64,6 +64,22 @@ def test_a_function_of_one_image_is_told_of_the_way_in():
     assert "Pass dfa.OneByOne(function)" in fails(lambda image: np.full((1, 3), 1 / 3))
 
 
+def test_a_function_that_gives_an_array_to_torch_is_told_of_the_module():
+    torch = pytest.importorskip("torch")
+    told = "pass the torch module itself to dfa.as_oracle"
+    for module in (torch.nn.Conv2d(3, 2, 3), torch.nn.Linear(3, 2)):
+        assert told in fails(lambda batch, module=module: module(batch))
+    assert told in fails(lambda batch: batch.permute(0, 3, 1, 2))
+    assert told not in fails(lambda batch: torch.nn.Conv2d(3, 2, 3)(torch.zeros(1)))
+
+
+def test_a_function_of_an_estimator_is_told_of_the_estimator():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    estimator = linear_model.LogisticRegression().fit(IMAGES.reshape(4, -1) / 255, [0, 1, 0, 1])
+    assert "pass the estimator itself" in fails(estimator.predict_proba)
+    assert dfa.run(dfa.as_oracle(estimator, value_range=(0, 1)), IMAGES, max_queries=9, progress=False).records
+
+
 @pytest.mark.parametrize("change", ["batch //= 2", "batch[0] = 0"])
 def test_a_function_that_changes_its_batch_is_told_to_copy_it(change):
     names = {}

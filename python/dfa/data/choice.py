@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.checks import as_length
 from dfa.data.hugging_face import read_hugging_face, refuse_other_kinds
 from dfa.data.image_set import ImageSet
 from dfa.data.items import as_pixels
@@ -71,10 +72,25 @@ def as_images(data: Any, *, layout: str | None = None, form: Form = Form.IMAGES)
         return read_torch(data, pixels)
     if descends_from(data, "datasets", "Dataset"):
         return read_hugging_face(data, pixels)
+    if _is_pair(data):
+        raise InvalidInputError(
+            "images must be the images alone, got a pair of images and their labels; pass one after the other: "
+            "dfa.run(oracle, images, labels, ...)"
+        )
     if layout == "NCHW" and not isinstance(data, str | Mapping) and hasattr(data, "__getitem__"):
         is_batch = isinstance(data, np.ndarray) and data.ndim == 4
         return ImageSet(data.transpose(0, 2, 3, 1) if is_batch else ChannelsFirst(data))
     return ImageSet(data)
+
+
+def _is_pair(data: Any) -> bool:
+    """Tell whether something is a pair of images, (N, ...), and their labels, (N,)."""
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return False
+    shapes = [getattr(each, "shape", None) for each in data]
+    if shapes[0] is None or len(shapes[0]) != 4:
+        return False
+    return as_length(data[1]) == shapes[0][0] and (shapes[1] is None or len(shapes[1]) < 3)
 
 
 @dataclass(frozen=True)

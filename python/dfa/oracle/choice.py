@@ -22,9 +22,13 @@ from dfa.oracle.base import Oracle, Preprocess, ScoreKind, descends_from
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.restricted import RestrictedOracle
 
+_SHOW_LESS: Final = (
+    "all its classes show, and dfa.top_k(module, k), dfa.top_1(module) and dfa.label_only(module) show less; one that "
+    "answers with labels goes in as a function of uint8 (n, H, W, C)"
+)
 _CURES: Final[dict[tuple[str, type[Oracle]], str]] = {
-    ("num_classes", TorchOracle): "all its classes show",
-    ("k", TorchOracle): "all its classes show",
+    ("num_classes", TorchOracle): _SHOW_LESS,
+    ("k", TorchOracle): _SHOW_LESS,
     ("preprocess", TorchOracle): "mean= and std=, or transform=, a function of uint8 tensors on its device, do that",
 }
 
@@ -136,6 +140,11 @@ def _adapter_of(model: Any, *, shows_all: bool) -> tuple[str, type[Oracle]]:
         return "a .tflite file", TfliteOracle
     if is_flax(model) or (is_jitted(model) and shows_all):
         return "a JAX model", JaxOracle
+    if descends_from(model, "transformers", "Pipeline"):
+        raise InvalidInputError(
+            "as_oracle needs a model, got a pipeline of transformers, which answers with texts; pass what is in it: "
+            "dfa.from_transformers(pipeline.model, pipeline.image_processor)"
+        )
     if is_sklearn(model):
         return "an estimator of scikit-learn", SklearnOracle
     if callable(model):

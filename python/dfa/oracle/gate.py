@@ -27,6 +27,15 @@ from dfa.types import Indices, Scores
 
 _OF_SHAPES: Final = re.compile(r"shape|dimension|axis|axes|matmul|broadcast|size", re.IGNORECASE)
 
+_OF_TENSORS: Final = re.compile(
+    r"(?s)numpy\.ndarray.*Parameter|Tensor.*numpy\.ndarray"
+    r"|numpy\.ndarray' object has no attribute '(?:permute|to|float)'"
+)
+"""What torch says where its functions are given an array."""
+
+_OF_ESTIMATORS: Final = re.compile(r"Found array with dim")
+"""What scikit-learn says where an estimator is given more than a table."""
+
 
 class Purpose(Enum):
     """Why an image is asked; only attack queries are held to the budget."""
@@ -253,6 +262,15 @@ def _cure(error: BaseException, oracle: Oracle) -> str:
     text = told(error)
     if "read-only" in text:
         return "; the batch must not be changed, so work on a copy: batch = batch.copy()"
+    if oracle.kind == "callable" and _OF_TENSORS.search(text):
+        return (
+            "; the batch is an array of NumPy, (n, H, W, C): pass the torch module itself to dfa.as_oracle, which "
+            "takes mean= and std=, or make a tensor of it"
+        )
+    if oracle.kind == "callable" and _OF_ESTIMATORS.search(text):
+        return (
+            "; pass the estimator itself, which is given a row per image: dfa.as_oracle(estimator, value_range=(0, 1))"
+        )
     if oracle.kind == "callable" and _OF_SHAPES.search(text):
         return "; it is given a batch (n, H, W, C); a function of one image goes in as dfa.OneByOne(function)"
     return ""

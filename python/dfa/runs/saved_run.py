@@ -282,14 +282,17 @@ def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
         for name in sorted({*begun, *now}):
             yield from _differences(f"{where}.{name}" if where else name, begun.get(name), now.get(name))
     elif begun != now and where not in _MAY_DIFFER:
-        more = ""
-        are_lists = isinstance(begun, list) and isinstance(now, list) and len(begun) == len(now)
-        if are_lists and "..." in (_short(begun)[-3:], _short(now)[-3:]):
-            # Cut short, the two may look alike.
-            places = [place for place, (one, other) in enumerate(zip(begun, now, strict=True)) if one != other]
-            where, begun, now = f"{where}[{places[0]}]", begun[places[0]], now[places[0]]
-            more = f" (and {len(places) - 1:,} more of them)" if len(places) > 1 else ""
-        yield f"{where} was {_short(begun)}, and is {_short(now)}{more}"
+        long = isinstance(begun, list) and isinstance(now, list) and _short(begun).endswith("...")
+        if long and len(begun) == len(now):
+            # The first that differs: what is cut off may be all that does.
+            places = [place for place, pair in enumerate(zip(begun, now, strict=True)) if pair[0] != pair[1]]
+            more = f" (and {len(places) - 1:,} more)" if len(places) > 1 else ""
+            first = places[0]
+            yield f"{where}[{first}] was {_short(begun[first])}, and is {_short(now[first])}{more}"
+        elif long:
+            yield f"{where} had {len(begun):,} entries, and has {len(now):,}"
+        else:
+            yield f"{where} was {_short(begun)}, and is {_short(now)}"
 
 
 def _short(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -27,6 +28,9 @@ from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
 
 _QUOTES: Final = "A glob goes in quotes, such as 'photos/*.png'; without them the shell puts files in its place"
+
+_COMMAS: Final = "Numbers of one flag have commas between them, such as --mean 0.485,0.456,0.406"
+_NUMBERS: Final = re.compile(r"arguments? \((?:-?[\d.]+[ ,]*)+\)")
 
 
 @click.group(
@@ -75,8 +79,9 @@ def invoke(arguments: Sequence[str]) -> int:
         error.show()
         message = error.format_message()
         if "unexpected extra argument" in message:
-            print(printable(_QUOTES), file=sys.stderr)
-            message += f". {_QUOTES}"
+            hint = _COMMAS if _NUMBERS.search(message) else _QUOTES
+            print(printable(hint), file=sys.stderr)
+            message += f". {hint}"
         if wants_json:
             print(json.dumps({"error": message, "exit": USAGE}))
         return USAGE

@@ -136,7 +136,8 @@ trust_pickle_option = flag(
     "--trust-pickle",
     section=MODEL,
     is_flag=True,
-    help="Read a MODEL that is a .joblib or another pickle, which runs whatever code is in it.",
+    help="Read a MODEL that is a .joblib, .pkl or .pickle file, which runs whatever code is in it. (Pickles of torch "
+    "are never read.)",
 )
 
 

@@ -32,6 +32,7 @@ _PHRASES: Final = (
     ("must be None or ", "must be "),
     ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
     (" (unless None)", ""),
+    (", or claimed= a boolean per vector, the attack's own word", ""),
     (
         "pass a larger tolerance",
         "make a module with oracle = dfa.as_oracle(model, tolerance=...), and give MODULE:oracle as MODEL",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -147,6 +148,8 @@ def open_oracle(
         loaded = _on(loaded, device)
     else:
         loaded, weights = load_model(model, device=device, trust_pickle=trust_pickle), None
+    if kind == "object":
+        _refuse_maker(model, loaded)
     if preprocess is not None:
         given["preprocess"] = load_object(preprocess)
     if "model_layout" in given:
@@ -212,6 +215,25 @@ def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:
             f"{model} is {called}, and goes with {', '.join(map(_flag, taken))}, not with {', '.join(others)}"
             f"{of_answers}"
         )
+
+
+def _refuse_maker(word: str, loaded: Any) -> None:
+    """Refuse a function that takes no batch, as one does that makes the model.
+
+    Raises:
+        InvalidInputError: It is one.
+    """
+    if not inspect.isfunction(loaded):
+        return
+    try:
+        inspect.signature(loaded).bind(None)
+    except TypeError:
+        place, _, name = word.rpartition(":")
+        raise InvalidInputError(
+            f"{word} must be a model, or a function that can be called with a batch alone, and {name}"
+            f"{inspect.signature(loaded)} cannot; if it makes the model, write net = {name}(...) in {place}, and give "
+            f"{place}:net"
+        ) from None
 
 
 def _flag(name: str) -> str:

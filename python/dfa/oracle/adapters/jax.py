@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
 from dfa.oracle.adapters.jax_models import applied, device_of, digest_of, import_jax
-from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
+from dfa.oracle.adapters.scaling import check_channels, checked_statistics
 from dfa.oracle.adapters.static_batch import (
     StaticBatch,
     ask_in_batches,

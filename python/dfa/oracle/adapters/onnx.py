@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from dfa.checks import counted
 from dfa.errors import InvalidInputError
-from dfa.oracle.adapters.normalizing import check_channels
 from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, num_outputs_of, output_of, told
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
@@ -22,7 +21,7 @@ from dfa.oracle.adapters.onnx_sessions import (
     runs_on_cpu,
     source_of,
 )
-from dfa.oracle.adapters.scaling import HOW_TO_SCALE, scaling_of
+from dfa.oracle.adapters.scaling import HOW_TO_SCALE, check_channels, scaling_of
 from dfa.oracle.adapters.static_batch import (
     StaticBatch,
     ask_in_batches,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
-from dfa.oracle.adapters.normalizing import check_channels, checked_statistics
+from dfa.oracle.adapters.scaling import check_channels, checked_statistics
 from dfa.oracle.adapters.static_batch import (
     StaticBatch,
     ask_in_batches,

@@ -133,6 +133,13 @@ def test_labels_that_are_off_by_one_are_told_of(here, capsys, shift, word):
     assert [each.filename for each in caught] == [__file__]
 
 
+def test_images_that_look_black_are_told_of(here, capsys):
+    np.save("images.npy", IMAGES // 255)
+    _, _, err = dfa_says(capsys, "attack", "model.py:classify", "images.npy", *FAST, "--out", "run")
+    assert err.count("no value of the first 10 images is above 1") == 1
+    assert "Warning" not in err
+
+
 def test_few_skipped_images_are_no_matter(here, capsys):
     np.save("images.npy", IMAGES)
     labels = classes()

@@ -102,8 +102,10 @@ def test_a_transform_makes_what_is_attacked():
     images = dfa.data.as_images(data_set().with_transform(grey))
     assert images[3].shape == (8, 7, 1)
     assert images.labels.tolist() == LABELS
-    other = data_set().with_transform(lambda rows: {"image": rows["image"], "label": [9 - each for each in LABELS]})
-    assert dfa.data.as_images(other.select([2])).labels.tolist() == [9 - LABELS[0]]
+    other = data_set().with_transform(
+        lambda rows: {"image": rows["image"], "label": [9 - each for each in rows["label"]]}
+    )
+    assert dfa.data.as_images(other).labels.tolist() == [9 - each for each in LABELS]
     alone = data_set().with_transform(lambda rows: {"image": rows["image"]})
     assert dfa.data.as_images(alone).labels.tolist() == LABELS
 

@@ -269,6 +269,9 @@ def test_some_images_have_labels():
     for order in (without, without[::-1]):
         labels = dfa.data.as_images(torch.utils.data.ConcatDataset(order)).labels
         assert sorted(labels.tolist()) == [-1] * 200 + sorted(LABELS)
+    one = part(TENSORS[:1], torch.tensor(LABELS[:1]))
+    labels = dfa.data.as_images(torch.utils.data.ConcatDataset([without[0], one, without[0]])).labels
+    assert labels.tolist() == [-1] * 200 + LABELS[:1] + [-1] * 200
     mixed = dfa.data.as_images(Items([TENSORS[0], *zip(TENSORS[1:], LABELS[1:], strict=True)]))
     assert mixed.labels.tolist() == [-1, *LABELS[1:]]
 

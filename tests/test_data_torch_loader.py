@@ -80,6 +80,12 @@ def test_a_loader_that_leaves_items_out_or_makes_more_of_them_has_no_names():
     def twice(items):
         return [each for each in items for _ in range(2)]
 
+    class Lacking(Files):
+        def __getitems__(self, places):
+            return lacking([self[place] for place in places])
+
+    assert dfa.data.as_images(DataLoader(DATA, batch_size=4, collate_fn=lambda items: items[::-1])).names is None
+    assert dfa.data.as_images(DataLoader(Lacking(DATA.items), batch_size=4)).names is None
     kept = [place for place, label in enumerate(LABELS) if label != LABELS[1]]
     for collate, order in [(lacking, kept), (twice, np.repeat(range(6), 2))]:
         result = run(DataLoader(DATA, batch_size=4, collate_fn=collate))

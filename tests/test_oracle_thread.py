@@ -26,7 +26,7 @@ INDICES = np.arange(5)
 def thread_of(ask, sending=None, *, batch_size=4):
     gate = Gate(as_oracle(ask), num_images=5, max_queries=100)
     store = None if sending is None else SimpleNamespace(sending=sending)
-    return OracleThread(gate, Stopwatch(), store, batch_size=batch_size)
+    return OracleThread(gate, Stopwatch(), store, batch_size=batch_size, in_callers_thread=False)
 
 
 def test_what_waits_is_not_sent_once_the_thread_is_closed():
@@ -113,7 +113,7 @@ def test_everything_is_written_down_before_it_is_sent():
 def test_calls_for_attack_queries_are_kept_by_when_they_were_sent():
     gate = Gate(as_oracle(brightness), num_images=5, max_queries=100)
     stopwatch = Stopwatch()
-    thread = OracleThread(gate, stopwatch, None, batch_size=4)
+    thread = OracleThread(gate, stopwatch, None, batch_size=4, in_callers_thread=False)
     thread.send([IMAGES[:3], IMAGES[:3]], INDICES[:3])
     thread.ask(IMAGES, INDICES, Purpose.CLEAN)
     thread.close()

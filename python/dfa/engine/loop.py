@@ -84,7 +84,13 @@ class Loop:
         self._stopwatch = Stopwatch()
         self._threads = ThreadChoice(plan.threads)
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
-        self._oracle = OracleThread(self._gate, self._stopwatch, plan.store, batch_size=batch_size)
+        self._oracle = OracleThread(
+            self._gate,
+            self._stopwatch,
+            plan.store,
+            batch_size=batch_size,
+            in_callers_thread=plan.oracle.in_callers_thread,
+        )
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
             num_images,

@@ -1,12 +1,13 @@
-"""The oracle in a thread of its own: whatever is sent to it goes this way, is written down before and timed."""
+"""The oracle in a thread of its own, or in the caller's: all that is sent goes this way, noted before and timed."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,18 @@ class _Question:
         return len(self.indices) - (0 if self.known is None else len(self.known.rows))
 
 
+class _Here(Executor):
+    """Does what is submitted at once."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except BaseException as error:  # also an interrupt: it comes out where the answer is looked at
+            future.set_exception(error)
+        return future
+
+
 class OracleThread:
     """Sends images through the gate, one batch after another.
 
@@ -58,7 +71,9 @@ class OracleThread:
         failure: What the first call that failed raised, after which nothing is sent.
     """
 
-    def __init__(self, gate: Gate, stopwatch: Stopwatch, store: Store | None, *, batch_size: int) -> None:
+    def __init__(
+        self, gate: Gate, stopwatch: Stopwatch, store: Store | None, *, batch_size: int, in_callers_thread: bool
+    ) -> None:
         """Begin the thread.
 
         Args:
@@ -66,6 +81,7 @@ class OracleThread:
             stopwatch: Keeps what the oracle takes.
             store: Counts what is sent, before it is sent.
             batch_size: The most images of one batch.
+            in_callers_thread: Whether no thread is to begin: what is sent is then answered before `send` returns.
         """
         self._gate = gate
         self._stopwatch = stopwatch
@@ -75,7 +91,9 @@ class OracleThread:
         self._kept: KeptAnswers | None = None
         self._open: list[_Question] = []
         self._is_closed = False
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
+        self._executor: Executor = (
+            _Here() if in_callers_thread else ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
+        )
 
     def close(self) -> None:
         """End the thread. A call under way cannot be stopped; everything after it can."""

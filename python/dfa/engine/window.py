@@ -138,7 +138,9 @@ class Window:
             indices, goals = self._places.propose(rows)
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
             steps = questions.steps(candidates, indices)
-        answers = self._oracle.send((candidates, *steps.images), indices)
+        # Where the oracle is asked in this thread, the wait is here.
+        with self._stopwatch.timing("wait"):
+            answers = self._oracle.send((candidates, *steps.images), indices)
         self._flights.append(Flight(self._buffers.pop(), candidates, indices, goals, steps, answers))
         self.batches += questions.queries_per_image
         self.rows_sent += questions.queries_per_image * len(indices)

@@ -68,6 +68,7 @@ class Oracle(ABC):
         num_shown: k of `ScoreKind.TOP_K`, 1 of `ScoreKind.TOP_1`; None of those that do not show the probabilities
             of the likeliest classes only.
         class_names: What its classes are called, in their order, where the model tells.
+        in_callers_thread: Whether a run asks it in the thread that the run was begun in, and not beside it.
     """
 
     kind: ClassVar[str] = "custom"
@@ -78,6 +79,7 @@ class Oracle(ABC):
     num_classes: int | None = None
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
+    in_callers_thread: bool = False
     _rows: int | None = None
 
     @property

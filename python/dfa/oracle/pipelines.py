@@ -89,6 +89,7 @@ class Pipeline(Oracle):
         self.tolerance = self._model.tolerance
         self.num_classes, self.num_shown = self._model.num_classes, self._model.num_shown
         self.class_names = self._model.class_names
+        self.in_callers_thread = self._model.in_callers_thread
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the model get ready for what the steps make of such images, which one black image shows.

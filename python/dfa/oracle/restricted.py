@@ -43,6 +43,7 @@ class RestrictedOracle(Oracle):
         self.name = oracle.name
         self.tolerance = oracle.tolerance
         self.class_names = oracle.class_names
+        self.in_callers_thread = oracle.in_callers_thread
         self._oracle = oracle
         self._reader = reader_of(oracle)
 

@@ -143,6 +143,9 @@ class TorchOracle(Oracle):
         self._transform = transform
         self._output = output
         self._device = device_of(self._torch, module, device)
+        # On a CPU torch's threads stay awake between calls of one thread only, the first that asked: beside another one
+        # small batches take up to twice the time, and what a run does meanwhile takes the same cores.
+        self.in_callers_thread = self._device.type == "cpu"
         found = dtype_of(module)
         self._dtype = found or self._torch.float32
         self._input = ModuleInput(

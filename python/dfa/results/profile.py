@@ -103,8 +103,8 @@ class Profile:
     """Where a run's time went. All times are in seconds.
 
     The main thread's time is `propose + wait + score + update + other = wall`. The oracle works beside it in
-    a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`. (A torch module on a CPU
-    is asked in the main thread, and its attack queries are part of `wait`.)
+    a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`. (A torch module on a
+    CPU is asked in the main thread, and its attack queries are part of `wait`.)
 
     Whatever was sent is counted once: in all the oracle saw `rows_sent + clean + verification + files + resent` images.
     Only what a process that was killed had written down and not yet sent counts (as `resent`) and was not seen.

@@ -122,6 +122,7 @@ class JaxOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.platform == "cpu")
         if self._ready_for == (shape, rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         self._rows = rows
         if self.takes is np.uint8:
             check_channels((self._mean, self._std), shape[-1])

@@ -164,6 +164,7 @@ class OnnxOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._on_cpu)
         if self._ready_for == (tuple(shape), rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         self._rows = rows
         if self.takes is np.uint8:
             free = self._static_batch is True and self._on_cpu

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -32,6 +31,7 @@ from dfa.oracle.base import (
     checked_tolerance,
     descends_from,
     name_of,
+    text_of,
 )
 from dfa.types import Images, Indices
 
@@ -178,6 +178,7 @@ class SklearnOracle(Oracle):
         rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=True)
         if self._ready_for == (tuple(shape), rows):
             return
+        self._ready_for = None  # should it fail, nothing is ready
         self._rows = rows
         if self.takes is np.uint8:
             self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=self._static_batch is True)
@@ -232,8 +233,7 @@ class SklearnOracle(Oracle):
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types."""
         return super().describe() | {
-            # Without the addresses of functions, which are others in every process.
-            "estimator": re.sub(" at 0x[0-9A-Fa-f]+", "", " ".join(repr(self._estimator).split())),
+            "estimator": text_of(self._estimator),
             "method": _METHODS[self.returns],
             "value_range": None if self._value_range is None else np.asarray(self._value_range).tolist(),
             "preprocess": None if self._preprocess is None else name_of(self._preprocess),

@@ -280,7 +280,8 @@ class TorchOracle(Oracle):
                 )
             return answer
 
-        is_free = self._static_batch is True and self._device.type == "cpu"
+        takes_one = self._rows_taken is None or self._rows_taken[0] <= 1
+        is_free = self._static_batch is True and self._device.type == "cpu" and takes_one
         self._take(rows_after_trial(self._rows, shape, ask, self.name, free=is_free), shape)
 
     def _not_taken(self, shape: tuple[int, int, int], rows: int, error: Exception) -> str:

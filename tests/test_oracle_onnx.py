@@ -331,7 +331,7 @@ def test_providers_that_are_not_there_are_an_error(tmp_path, monkeypatch):
             OnnxOracle(path, providers=providers)
 
 
-def test_on_a_device_the_ends_are_bound_and_the_answer_is_the_same(tmp_path):
+def test_on_a_device_the_ends_are_bound_and_the_answer_is_the_same(tmp_path, monkeypatch):
     """Of a session that claims to run elsewhere, since there is no device to run tests on."""
 
     class Elsewhere:
@@ -350,7 +350,9 @@ def test_on_a_device_the_ends_are_bound_and_the_answer_is_the_same(tmp_path):
 
     oracle = OnnxOracle(classifier(tmp_path / "a.onnx", NCHW), **UNIT)
     expected = oracle.scores(IMAGES)
-    oracle._session, oracle._on_cpu = Elsewhere(oracle._session), False
+    monkeypatch.setattr("dfa.oracle.adapters.onnx.runs_on_cpu", lambda session: False)
+    oracle = OnnxOracle(tmp_path / "a.onnx", **UNIT)
+    oracle._session = Elsewhere(oracle._session)
     oracle.prepare(SHAPE, 4)
     tried = oracle._session.bound
     assert np.array_equal(oracle.scores(IMAGES), expected)

@@ -80,12 +80,11 @@ class Oracle(ABC):
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
     in_callers_thread: bool = False
-    _rows: int | None = None
 
     @property
     def rows_per_batch(self) -> int | None:
         """Rows of every batch that the model is given, filled up to them, once prepared; None: as many as are asked."""
-        return self._rows
+        return None
 
     @property
     def shows_distance(self) -> bool:

@@ -9,19 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
+from dfa.oracle.adapters.batches import BatchedOracle, Batches
 from dfa.oracle.adapters.jax_models import applied, device_of, digest_of, import_jax
 from dfa.oracle.adapters.scaling import check_channels, checked_statistics
-from dfa.oracle.adapters.static_batch import (
-    StaticBatch,
-    ask_in_batches,
-    checked_static_batch,
-    room_for,
-    rows_of_batch,
-)
-from dfa.oracle.adapters.trial import rows_after_trial
+from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
-    Oracle,
     Preprocess,
     ScoreKind,
     checked_preprocess,
@@ -29,13 +22,12 @@ from dfa.oracle.base import (
     declare_all,
     name_of,
 )
-from dfa.types import Images
 
 _FEW: Final = 2
 """Rows of the first look at a model that takes batches of any size."""
 
 
-class JaxOracle(Oracle):
+class JaxOracle(BatchedOracle):
     """A JAX model that gives one score per class, jitted, on the device that its parameters lie on.
 
     A model is a flax module, or a function of parameters and inputs, and is given what is usual: float32 in 0..1,
@@ -102,12 +94,9 @@ class JaxOracle(Oracle):
         self._mean, self._std = checked_statistics(mean, std)
         if preprocess is not None and mean is not None:
             raise InvalidInputError("preprocess comes instead of mean and std; pass one or the other")
-        self._static_batch = checked_static_batch(static_batch)
         self._device = device_of(self._jax, self._model.variables)
         self._forward = self._jax.jit(self._asked)
-        self._rows: int | None = None
-        self._room: NDArray[Any] | None = None
-        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
+        self._batches = Batches(static_batch, on_cpu=self._device.platform == "cpu")
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Choose the size of batches, and look whether the model takes them and answers twice alike, on noise.
@@ -119,32 +108,12 @@ class JaxOracle(Oracle):
         Raises:
             InvalidInputError: The model does not take such images, or what it gives are no scores.
         """
-        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.platform == "cpu")
-        if self._ready_for == (shape, rows):
-            return
-        self._ready_for = None  # should it fail, nothing is ready
-        self._rows = rows
-        if self.takes is np.uint8:
-            check_channels((self._mean, self._std), shape[-1])
-            self._look((rows or min(batch_size, _FEW), *shape))
-            free = self._static_batch is True and self._device.platform == "cpu"
-            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=free)
-        self._ready_for = (shape, rows)
-
-    def scores(self, images: Images) -> NDArray[Any]:
-        """Return what the model answers, in its own precision: (n, K).
-
-        Args:
-            images: uint8, (n, H, W, C), 0..255. (Where a search space has inputs that are no images, those, as they
-                are.)
-
-        Raises:
-            InvalidInputError: As of `prepare`.
-        """
-        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
-            self.prepare(images.shape[1:], len(images))
-        self._room = room_for(self._rows, images, self._room)
-        return ask_in_batches(images, self._room, self._ask)
+        if self._batches.begin(shape, batch_size):
+            if self.takes is np.uint8:
+                check_channels((self._mean, self._std), shape[-1])
+                self._look((self._batches.rows or min(batch_size, _FEW), *shape))
+                self._batches.try_out(self._ask, self.name)
+            self._batches.end()
 
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the variables, with their paths; None of a function without any."""
@@ -157,7 +126,7 @@ class JaxOracle(Oracle):
             "mean": self._mean,
             "std": self._std,
             "preprocess": None if self._preprocess is None else name_of(self._preprocess),
-            "static_batch": self._static_batch,
+            "static_batch": self._batches.static_batch,
             "device": str(self._device.device_kind),
             "x64": bool(config.jax_enable_x64),
             "matmul_precision": config.jax_default_matmul_precision,

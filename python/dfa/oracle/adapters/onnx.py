@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dfa.checks import counted
 from dfa.errors import InvalidInputError
+from dfa.oracle.adapters.batches import BatchedOracle, Batches
 from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, num_outputs_of, output_of, told
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
@@ -22,17 +23,9 @@ from dfa.oracle.adapters.onnx_sessions import (
     source_of,
 )
 from dfa.oracle.adapters.scaling import HOW_TO_SCALE, check_channels, scaling_of
-from dfa.oracle.adapters.static_batch import (
-    StaticBatch,
-    ask_in_batches,
-    checked_static_batch,
-    room_for,
-    rows_of_batch,
-)
-from dfa.oracle.adapters.trial import rows_after_trial
+from dfa.oracle.adapters.static_batch import StaticBatch, checked_static_batch
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
-    Oracle,
     Preprocess,
     ScoreKind,
     checked_preprocess,
@@ -44,7 +37,7 @@ from dfa.oracle.base import (
 from dfa.types import Images
 
 
-class OnnxOracle(Oracle):
+class OnnxOracle(BatchedOracle):
     """An ONNX model with one input, asked through ONNX Runtime.
 
     The file tells the input's name and type, where its channels are (1 or 3 of them), and how many rows it takes at
@@ -136,11 +129,8 @@ class OnnxOracle(Oracle):
         outputs = num_outputs_of(self._output)
         self._is_binary = outputs == 1
         self.num_classes = 2 if self._is_binary else outputs
-        self._static_batch = self._checked_rows(checked_static_batch(static_batch))
         self._on_cpu = runs_on_cpu(self._session)
-        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
-        self._rows: int | None = None
-        self._room: NDArray[Any] | None = None
+        self._batches = Batches(self._checked_rows(checked_static_batch(static_batch)), on_cpu=self._on_cpu)
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Check that the model takes such images, and choose the size of batches.
@@ -161,15 +151,10 @@ class OnnxOracle(Oracle):
                     f"the model {self.name!r} takes {self._input.kind} and does not tell what numbers; pass "
                     f"{HOW_TO_SCALE}"
                 )
-        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._on_cpu)
-        if self._ready_for == (tuple(shape), rows):
-            return
-        self._ready_for = None  # should it fail, nothing is ready
-        self._rows = rows
-        if self.takes is np.uint8:
-            free = self._static_batch is True and self._on_cpu
-            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=free)
-        self._ready_for = (tuple(shape), rows)
+        if self._batches.begin(shape, batch_size):
+            if self.takes is np.uint8:
+                self._batches.try_out(self._ask, self.name)
+            self._batches.end()
 
     def scores(self, images: Images) -> NDArray[Any]:
         """Return what the model answers, in its own precision (of one output per image: float64): (n, K).
@@ -181,10 +166,7 @@ class OnnxOracle(Oracle):
         Raises:
             InvalidInputError: What `preprocess` makes does not fit the model.
         """
-        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
-            self.prepare(images.shape[1:], len(images))
-        self._room = room_for(self._rows, images, self._room)
-        answers = ask_in_batches(images, self._room, self._ask)
+        answers = super().scores(images)
         if not self._is_binary or answers.ndim != 2:
             return answers
         # In float64, where 1 - p is exact enough that no tie appears or vanishes.
@@ -205,7 +187,7 @@ class OnnxOracle(Oracle):
             **declared,
             "preprocess": None if self._preprocess is None else name_of(self._preprocess),
             "layout": self._layout,
-            "static_batch": self._static_batch,
+            "static_batch": self._batches.static_batch,
             "input": self._input.describe(),
             "output": self._output.describe(),
             "providers": list(self._session.get_providers()),

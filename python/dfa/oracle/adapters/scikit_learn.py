@@ -12,19 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
+from dfa.oracle.adapters.batches import BatchedOracle, Batches
 from dfa.oracle.adapters.estimator_digest import digest_of
 from dfa.oracle.adapters.scaling import HOW_TO_SCALE_ARRAYS, scaling_of
-from dfa.oracle.adapters.static_batch import (
-    StaticBatch,
-    ask_in_batches,
-    checked_static_batch,
-    room_for,
-    rows_of_batch,
-)
-from dfa.oracle.adapters.trial import rows_after_trial
+from dfa.oracle.adapters.static_batch import StaticBatch
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
-    Oracle,
     Preprocess,
     ScoreKind,
     checked_preprocess,
@@ -33,7 +26,7 @@ from dfa.oracle.base import (
     name_of,
     text_of,
 )
-from dfa.types import Images, Indices
+from dfa.types import Indices
 
 _METHODS = {
     ScoreKind.PROBABILITIES: "predict_proba",
@@ -62,7 +55,7 @@ _APART = 1e-9
 """How far apart, of 1 or of the larger, two scores are put that change places, so that a softmax tells them apart."""
 
 
-class SklearnOracle(Oracle):
+class SklearnOracle(BatchedOracle):
     """A fitted classifier of scikit-learn, or a pipeline or a search that ends in one.
 
     It is asked by `predict_proba`, or where it has none by `decision_function`, or else by `predict`, for labels alone.
@@ -153,10 +146,7 @@ class SklearnOracle(Oracle):
         self._num_features: int | None = getattr(estimator, "n_features_in_", None)
         # Fitted on a table with names, it warns of arrays, which have none, in every call.
         self._is_named = hasattr(estimator, "feature_names_in_")
-        self._static_batch = checked_static_batch(static_batch)
-        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
-        self._rows: int | None = None
-        self._room: NDArray[Any] | None = None
+        self._batches = Batches(static_batch, on_cpu=True)
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Check that the estimator takes such images, and choose the size of batches.
@@ -175,29 +165,10 @@ class SklearnOracle(Oracle):
                     f"{HOW_TO_SCALE_ARRAYS}"
                 )
             self._check_features(int(np.prod(shape)), f"of shape {tuple(shape)}")
-        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=True)
-        if self._ready_for == (tuple(shape), rows):
-            return
-        self._ready_for = None  # should it fail, nothing is ready
-        self._rows = rows
-        if self.takes is np.uint8:
-            self._rows = rows_after_trial(rows, shape, self._ask, self.name, free=self._static_batch is True)
-        self._ready_for = (tuple(shape), rows)
-
-    def scores(self, images: Images) -> NDArray[Any]:
-        """Return what the estimator answers: (n, K), or with returns "label" class ids, (n,).
-
-        Args:
-            images: uint8, (n, H, W, C), 0..255. (Where a search space has inputs that are no images, those, as they
-                are, or what `preprocess` makes of them.)
-
-        Raises:
-            InvalidInputError: What `preprocess` makes does not fit the estimator.
-        """
-        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
-            self.prepare(images.shape[1:], len(images))
-        self._room = room_for(self._rows, images, self._room)
-        return ask_in_batches(images, self._room, self._ask)
+        if self._batches.begin(shape, batch_size):
+            if self.takes is np.uint8:
+                self._batches.try_out(self._ask, self.name)
+            self._batches.end()
 
     def ids_of(self, labels: ArrayLike) -> Indices:
         """Return dfa's class ids of labels as the estimator knows them.
@@ -237,7 +208,7 @@ class SklearnOracle(Oracle):
             "method": _METHODS[self.returns],
             "value_range": None if self._value_range is None else np.asarray(self._value_range).tolist(),
             "preprocess": None if self._preprocess is None else name_of(self._preprocess),
-            "static_batch": self._static_batch,
+            "static_batch": self._batches.static_batch,
             "framework": "scikit-learn",
             "framework_version": str(self._sklearn.__version__),
         }

@@ -66,21 +66,6 @@ def rows_of_batch(static_batch: StaticBatch, shape: tuple[int, ...], batch_size:
     return min(_MOST, max(_LEAST, 1 << max(0, rows.bit_length() - 1)))
 
 
-def room_for(rows: int | None, images: NDArray[Any], room: NDArray[Any] | None) -> NDArray[Any] | None:
-    """Return where batches of images are put together: `room`, or memory of its own where that is of another form.
-
-    Args:
-        rows: Of every batch; None where there are no such batches.
-        images: (n, ...).
-        room: What was used last.
-    """
-    if rows is None:
-        return None
-    if room is None or room.shape != (rows, *images.shape[1:]) or room.dtype != images.dtype:
-        return np.zeros((rows, *images.shape[1:]), dtype=images.dtype)
-    return room
-
-
 def ask_in_batches(
     images: Images, room: NDArray[Any] | None, ask: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> NDArray[Any]:

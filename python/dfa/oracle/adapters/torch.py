@@ -13,14 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import DfaError, InvalidInputError, told
+from dfa.oracle.adapters.batches import BatchedOracle, Batches
 from dfa.oracle.adapters.scaling import check_channels, checked_statistics
-from dfa.oracle.adapters.static_batch import (
-    StaticBatch,
-    ask_in_batches,
-    checked_static_batch,
-    room_for,
-    rows_of_batch,
-)
+from dfa.oracle.adapters.static_batch import StaticBatch, checked_static_batch
 from dfa.oracle.adapters.torch_digests import digest_of
 from dfa.oracle.adapters.torch_files import load_program, module_of
 from dfa.oracle.adapters.torch_inputs import ModuleInput, Transform
@@ -33,10 +28,8 @@ from dfa.oracle.adapters.torch_modules import (
     rows_taken,
     scores_in,
 )
-from dfa.oracle.adapters.trial import rows_after_trial
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
-    Oracle,
     ScoreKind,
     checked_tolerance,
     declare_all,
@@ -44,7 +37,6 @@ from dfa.oracle.base import (
     name_of,
 )
 from dfa.oracle.raw import array_of, on_host
-from dfa.types import Images
 
 Output: TypeAlias = Callable[[Any], Any] | str | int
 """Which part of what a module returns are the scores: a key, an attribute, a place, or a function of it."""
@@ -52,7 +44,7 @@ Output: TypeAlias = Callable[[Any], Any] | str | int
 _LAYOUTS: Final = ("NCHW", "NHWC")
 
 
-class TorchOracle(Oracle):
+class TorchOracle(BatchedOracle):
     """A `torch.nn.Module` that gives one score per class, asked in inference mode on the device that it lies on.
 
     Images go to that device as uint8, which moves a quarter of the bytes, and become what the module takes there:
@@ -158,13 +150,14 @@ class TorchOracle(Oracle):
             raise InvalidInputError("compile needs static_batch, since each new number of rows is compiled anew")
         self._rows_taken = rows_taken(module)
         least, most = self._rows_taken or (1, math.inf)
-        self._static_batch = least if chosen is True and least == most else chosen
+        self._batches = Batches(
+            least if chosen is True and least == most else chosen,
+            on_cpu=self._device.type == "cpu",
+            least=least,
+            make_room=self._made_room,
+        )
         self._forward = self._asked if compile is False else _compiled(self._torch, self._asked, compile)
         self._compile = compile
-        self._rows: int | None = None
-        self._room: Any = None  # a uint8 tensor (rows, H, W, C) on the host
-        self._array_room: NDArray[Any] | None = None  # of inputs that are no images
-        self._ready_for: tuple[tuple[int, ...], int | None] | None = None
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Choose the size of batches, and look whether the module takes them and answers twice alike.
@@ -182,32 +175,11 @@ class TorchOracle(Oracle):
             RandomAnswersWarning: It answers otherwise when it is asked again.
         """
         refuse_training(self._module)
-        rows = rows_of_batch(self._static_batch, shape, batch_size, on_cpu=self._device.type == "cpu")
-        if self._ready_for == (shape, rows):
-            return
-        self._ready_for = None  # should it fail, nothing is ready
-        self._take(rows, shape)
-        if self.takes is np.uint8:
-            check_channels((self._mean, self._std), shape[-1])
-            self._try(shape)
-        self._ready_for = (shape, rows)
-
-    def scores(self, images: Images) -> NDArray[Any]:
-        """Return what the module answers, in its own precision: (n, K).
-
-        Args:
-            images: uint8, (n, H, W, C), 0..255. (Where a search space has inputs that are no images, those, as they
-                are.)
-
-        Raises:
-            InvalidInputError: What the module gives are no scores.
-        """
-        if self._ready_for is None or self._ready_for[0] != images.shape[1:]:
-            self.prepare(images.shape[1:], len(images))
-        if self._rows is None or self.takes is not np.uint8:
-            self._array_room = room_for(self._rows, images, self._array_room)
-            return ask_in_batches(images, self._array_room, self._ask_array)
-        return ask_in_batches(images, self._room.numpy(), lambda _: self._ask_tensor(self._room))
+        if self._batches.begin(shape, batch_size):
+            if self.takes is np.uint8:
+                check_channels((self._mean, self._std), shape[-1])
+                self._try(shape)
+            self._batches.end()
 
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of what the module keeps and a transform that is one: parameters and buffers, with names.
@@ -229,7 +201,7 @@ class TorchOracle(Oracle):
             "output": name_of(self._output) if callable(self._output) else self._output,
             "autocast": None if self._autocast is None else str(self._autocast).removeprefix("torch."),
             "compile": _told_compile(self._compile),
-            "static_batch": self._static_batch,
+            "static_batch": self._batches.static_batch,
             "dtype": str(self._dtype).removeprefix("torch."),
             "device": torch.cuda.get_device_name(self._device) if is_cuda else self._device.type,
             "float32_matmul_precision": torch.get_float32_matmul_precision(),
@@ -237,9 +209,10 @@ class TorchOracle(Oracle):
             "framework_version": str(torch.__version__),
         }
 
-    def _ask_array(self, batch: NDArray[Any]) -> NDArray[Any]:
-        # A copy: torch warns of memory that it may not write to.
-        return self._ask_tensor(self._torch.tensor(np.ascontiguousarray(batch)))
+    def _ask(self, batch: NDArray[Any]) -> NDArray[Any]:
+        # A copy of what is not the batches' own: torch warns of memory that it may not write to.
+        is_own = self._batches.is_room(batch)
+        return self._ask_tensor(self._torch.from_numpy(batch) if is_own else self._torch.tensor(batch))
 
     def _ask_tensor(self, batch: Any) -> NDArray[Any]:
         """Return the answers to a batch on the host, as an array of its own."""
@@ -254,20 +227,18 @@ class TorchOracle(Oracle):
         """Return the scores of a batch on the device: what is compiled."""
         return scores_in(self._torch, self._module(self._input(batch)), self._output, self.name)
 
-    def _take(self, rows: int | None, shape: tuple[int, int, int]) -> None:
-        """Ask in batches of so many rows from now on."""
-        self._rows = rows
-        is_pinned = self._device.type == "cuda"
-        self._room = (
-            None if rows is None else self._torch.zeros((rows, *shape), dtype=self._torch.uint8, pin_memory=is_pinned)
-        )
+    def _made_room(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Return memory for batches, from which an accelerator copies by itself."""
+        kind = getattr(self._torch, np.dtype(dtype).name)
+        room: NDArray[Any] = self._torch.zeros(shape, dtype=kind, pin_memory=self._device.type == "cuda").numpy()
+        return room
 
     def _try(self, shape: tuple[int, int, int]) -> None:
         """Ask about noise, and choose the rows of every batch by what comes."""
 
         def ask(batch: NDArray[Any]) -> NDArray[Any]:
             try:
-                answer = self._ask_array(batch)
+                answer = self._ask(batch)
             except DfaError:
                 raise
             except Exception as error:  # a module may raise anything
@@ -280,9 +251,7 @@ class TorchOracle(Oracle):
                 )
             return answer
 
-        takes_one = self._rows_taken is None or self._rows_taken[0] <= 1
-        is_free = self._static_batch is True and self._device.type == "cpu" and takes_one
-        self._take(rows_after_trial(self._rows, shape, ask, self.name, free=is_free), shape)
+        self._batches.try_out(ask, self.name)
 
     def _not_taken(self, shape: tuple[int, int, int], rows: int, error: Exception) -> str:
         height, width, channels = shape

@@ -333,7 +333,10 @@ def print_results(results: list[dict[str, Any]]) -> None:
             for r in results
         ),
     )
-    print("\nShares of the attack's wall time; the oracle works beside the main thread (a torch module on a CPU in it), whose shares sum to 1.")
+    print(
+        "\nShares of the attack's wall time; the main thread's sum to 1, and the oracle works beside it, or in it if it is "
+        "a torch module on a CPU."
+    )
     print_table(
         ["main thread", *_PARTS, "oracle"],
         ([r["case"], *(f"{r['shares'][part]:.3f}" for part in (*_PARTS, "oracle"))] for r in results),

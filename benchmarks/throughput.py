@@ -334,8 +334,8 @@ def print_results(results: list[dict[str, Any]]) -> None:
         ),
     )
     print(
-        "\nShares of the attack's wall time; the main thread's sum to 1, and the oracle works beside it, or in it if it is "
-        "a torch module on a CPU."
+        "\nShares of the attack's wall time; the main thread's sum to 1, and the oracle works beside it, or in it if "
+        "it is a torch module on a CPU."
     )
     print_table(
         ["main thread", *_PARTS, "oracle"],

@@ -357,7 +357,10 @@ def test_a_bad_class_of_the_last_image_shows_at_the_first_batch():
         ({"threads": -2}, "threads must be an integer .*got -2"),
         ({"threads": 10**9}, "threads must be an integer .*got 1000000000"),
         ({"threads": 1.5}, r"threads must be an integer .*got 1\.5"),
-        ({"objective": "loss"}, "objective must be an Objective, 'paper', 'log', 'odds', or a function .*got 'loss'"),
+        (
+            {"objective": "loss"},
+            "objective must be an Objective, 'paper', 'paper-code', 'log', 'odds', or a function .*got 'loss'",
+        ),
         ({"objective": 3}, "objective must be an Objective, .*got 3 of type int"),
         ({"optimizer": "racos"}, r"optimizer must be None or a dfa\.Racos, got 'racos'"),
         ({"optimizer": dfa.Racos}, r"optimizer must be None or a dfa\.Racos, got <class"),

@@ -78,10 +78,10 @@ def run(
         space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
             `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
             of your own, whose originals (`images`) may be arrays of any numbers and shape.
-        objective: "odds", "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the
-            optimizer's own.
+        objective: "odds", "log", "paper" (as printed), "paper-code" (as its authors ran it), a `dfa.Objective`, or a
+            function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,
-            `dfa.Racos.paper()` for the paper's setting.
+            `dfa.Racos.paper()` for the paper's setting, which towards a target is `dfa.Racos.paper(targeted=True)`.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
             goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a

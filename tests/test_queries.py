@@ -20,6 +20,7 @@ from comparison.rows import geometric_means, rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import matching
 from harness.inputs import load_images
+from harness.promises import Ball
 from problems import CLASSIFIER, EPSILON, problem_of
 from rivals.counting import Problem
 
@@ -41,7 +42,7 @@ def test_a_count_that_differs_from_dfas_own_is_an_error():
     _check_counts(result, problem, oracle, seen, 256)
     with pytest.raises(RuntimeError, match="the images that its oracle saw"):
         _check_counts(result, problem, oracle, seen + 1, 256)
-    tighter = Problem(problem.images, problem.goals, False, EPSILON - 1, 300)
+    tighter = Problem(problem.images, problem.goals, False, Ball(EPSILON - 1), 300)
     with pytest.raises(RuntimeError, match="its successes, judged here"):
         _check_counts(result, tighter, oracle, seen, 256)
 
@@ -141,8 +142,9 @@ def test_a_run_that_is_cut_goes_on_after_its_last_cell(small_harness, monkeypatc
 
 def test_a_cell_is_recognised_by_another_process():
     # A function's repr holds its address.
-    assert [name for name, attack in ATTACKS.items() if " at 0x" in attack.configuration] == []
-    assert "window_share" in ATTACKS["dfa"].configuration
+    setting = SETTINGS["lenet1-eps64"]
+    assert [name for name, attack in ATTACKS.items() if " at 0x" in attack.configuration(setting)] == []
+    assert "window_share" in ATTACKS["dfa"].configuration(setting)
 
 
 def test_an_unknown_name_is_refused():
@@ -183,7 +185,7 @@ def test_pictures_show_every_setting_that_was_measured(tmp_path):
 
 def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_takes(data):
     pytest.importorskip("tensorflow")
-    arguments = argparse.Namespace(data=data, images=300, skip=0, budget=100)
+    arguments = argparse.Namespace(data=data, images=300, skip=0, reporting=False, budget=100)
     setting = SETTINGS["lenet1-eps64-targeted"]
     oracle, problem = load(setting, arguments)
     images, labels = load_images(data, setting.images)
@@ -198,9 +200,9 @@ def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_
 def test_images_that_the_default_was_chosen_on_can_be_left_out(data, name):
     pytest.importorskip("tensorflow")
     setting = SETTINGS[name]
-    everything = load(setting, argparse.Namespace(data=data, images=30, skip=0, budget=100)).problem
-    rest = load(setting, argparse.Namespace(data=data, images=20, skip=10, budget=100)).problem
+    everything = load(setting, argparse.Namespace(data=data, images=30, skip=0, reporting=False, budget=100)).problem
+    rest = load(setting, argparse.Namespace(data=data, images=20, skip=10, reporting=False, budget=100)).problem
     np.testing.assert_array_equal(rest.images, everything.images[10:])
     assert rest.goals.tolist() == everything.goals[10:].tolist()
     with pytest.raises(SystemExit, match=r"classifies no more than 2000 images correctly; --skip fewer"):
-        load(setting, argparse.Namespace(data=data, images=1, skip=2_000, budget=100))
+        load(setting, argparse.Namespace(data=data, images=1, skip=2_000, reporting=False, budget=100))

@@ -446,8 +446,13 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
       check_refused(patched(state, size + 4, packed(told)), nowhere);
     }
   }
-  // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
-  const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;
+  // After the queries and the best degree: looks at it, their number first, and whether it is at rest.
+  const std::size_t looks = size + 2 * 4 + 2 * 8;
+  const std::size_t is_at_rest = looks + 4 + 8;
+  check_refused(patched(state, looks, packed(std::uint32_t{33})), "saved state holds a rest that cannot be");
+  check_refused(patched(state, is_at_rest, packed(std::uint8_t{1})), "saved state holds a rest that cannot be");
+  // After that the seconds, and a trace of one: the size of the hit.
+  const std::size_t hit = is_at_rest + 1 + 8 + 8 + 16;
   const std::size_t length = part(state, "place") - 8;
   std::uint64_t place_size = 0;
   dfa::StateReader(state, length, state.size()).field(place_size);

@@ -38,6 +38,7 @@ def run(
     confirmations: Confirmation | int = 1,
     max_queries: int = 10_000,
     max_seconds: float | None = None,
+    give_up_after: int | None = None,
     batch_size: int = 256,
     seed: int = 0,
     threads: int | None = None,
@@ -93,6 +94,11 @@ def run(
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
+        give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
+            degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
+            have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
+            had been spent. What would have fallen later is lost, so it is for robust models, where most images are
+            asked in vain; 1,000 is what was measured. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
@@ -154,6 +160,7 @@ def run(
         confirmations=confirmations,
         max_queries=max_queries,
         max_seconds=max_seconds,
+        give_up_after=give_up_after,
         batch_size=batch_size,
         seed=seed,
         threads=threads,

@@ -52,6 +52,7 @@ class Plan:
         confirmation: What makes a claim of the search a success.
         max_queries: Budget per image, attack queries sent.
         max_seconds: Time per image from its first query on, or None.
+        give_up_after: Queries from which on an image is given up where it rests, or None.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
         threads: Threads of the core, or None: as many as pay.
@@ -75,6 +76,7 @@ class Plan:
     confirmation: Confirmation
     max_queries: int
     max_seconds: float | None
+    give_up_after: int | None
     batch_size: int
     seed: int
     threads: int | None
@@ -112,6 +114,7 @@ def make_plan(
     confirmations: Confirmation | int,
     max_queries: int,
     max_seconds: float | None,
+    give_up_after: int | None,
     batch_size: int,
     seed: int,
     threads: int | None,
@@ -149,9 +152,12 @@ def make_plan(
         optimizer = _by_labels(optimizer, space)
     questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
     _check_limits(questions, optimizer, max_queries, max_seconds)
+    if give_up_after is not None:
+        give_up_after = require_count("give_up_after (unless None)", give_up_after, 2, 2**32 - 1)
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,
+        "give_up_after": give_up_after,
         "batch_size": require_count("batch_size", batch_size, 1),
         "seed": require_integer("seed", seed, 0, 2**64 - 1),
         "threads": None if threads is None else require_integer("threads", threads, 1, 1024),

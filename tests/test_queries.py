@@ -13,7 +13,7 @@ import pytest
 import dfa
 import queries
 from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack
-from comparison.cells import Cell, Key, Loaded, load
+from comparison.cells import Cell, Key, Loaded, load, parameters_of, places_of
 from comparison.display import draw
 from comparison.files import read_cells
 from comparison.rows import geometric_means, rows_of
@@ -78,6 +78,59 @@ def test_a_row_is_over_the_seeds_that_were_measured_alike():
     assert (row.seeds, row.mean, row.queries.shape) == ([1, 3], 8, (2, 2))
 
 
+def test_what_was_found_later_is_a_failure_within_fewer_queries():
+    cells = [cell("dfa", 0, [5, 600, None]), cell("square-0.1-margin", 0, [10, 500, 501])]
+    rows = {row.attack: row for row in rows_of(cells, "lenet1-eps64", 500)}
+    assert rows["dfa"].queries.tolist() == [[5, 500, 500]]
+    assert rows["dfa"].is_success.tolist() == [[True, False, False]]
+    assert rows["square-0.1-margin"].is_success.tolist() == [[True, True, False]]
+    assert rows["dfa"].ratio == pytest.approx(1005 / 1010)
+    (row,) = rows_of(cells[:1], "lenet1-eps64", 5_000)
+    assert row.budget == 1_000
+
+
+def test_images_for_choosing_and_for_reporting_are_apart():
+    for setting in SETTINGS.values():
+        assert setting.number <= setting.reporting.start
+    arguments = argparse.Namespace(reporting=True, skip=0, images=None, budget=None)
+    setting, attack = SETTINGS["resnet20-pixels5"], ATTACKS["dfa"]
+    told = parameters_of(setting, attack, arguments)
+    assert {"skipped": 200, "images": 50, "pixels": 5, "budget": 2_000}.items() <= told.items()
+    arguments.images = 20
+    assert places_of(setting, arguments) == range(200, 220)
+    arguments.reporting = False
+    assert places_of(setting, arguments) == range(20)
+
+
+@pytest.mark.parametrize(
+    ("setting", "rivals"),
+    [
+        ("lenet1-eps64", {"square", "art-square", "signhunter", "parsimonious", "nes", "bandits"}),
+        ("lenet1-eps64-targeted", {"square", "signhunter", "parsimonious", "nes", "bandits"}),
+        ("lenet1-eps64-labels", {"rays", "hop-skip-jump"}),
+        ("lenet1-pixels10", {"sparse-rs-pixels"}),
+        ("lenet1-patch6", {"sparse-rs-patch"}),
+        ("lenet1-frame2", {"sparse-rs-frame"}),
+    ],
+)
+def test_a_setting_has_the_rivals_that_can_do_it(setting, rivals):
+    names = [name for name, attack in ATTACKS.items() if attack.takes(SETTINGS[setting])]
+    assert "dfa" in names
+    assert {"square" if name.startswith("square-") else name for name in names if not name.startswith("dfa")} == rivals
+
+
+def test_labels_and_few_pixels_are_part_of_what_is_attacked(data):
+    pytest.importorskip("tensorflow")
+    arguments = argparse.Namespace(data=data, images=4, skip=0, reporting=False, budget=30)
+    loaded = load(SETTINGS["lenet1-eps64-labels"], arguments)
+    assert np.asarray(loaded.oracle.scores(loaded.problem.images)).shape == (4,)
+    for name, setting in (("dfa", "lenet1-eps64-labels"), ("rays", "lenet1-eps64-labels"), ("dfa", "lenet1-pixels10")):
+        oracle, problem = load(SETTINGS[setting], arguments)
+        outcome = ATTACKS[name].run(oracle, problem, 0, 64)
+        assert len(outcome.queries) == 4
+        assert outcome.sent <= 120
+
+
 @pytest.fixture
 def small_harness(tmp_path, monkeypatch):
     """A harness whose one setting is an easy classifier; returns a way to call it, and the attacks that ran."""
@@ -114,6 +167,7 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     run(*arguments, "--images", "5", "--skip", "2")
     assert len(ran) == 16
     run("--summarise")
+    run("--summarise", "--within", "100")
     assert len(ran) == 16
     run(*arguments, "--images", "5", "--skip", "2", "--redo")
     assert len(ran) == 20

@@ -4,7 +4,8 @@ Chen, Jordan, Wainwright: "HopSkipJumpAttack: a query-efficient decision-based a
 `HopSkipJump(BlackBoxClassifierNeuralNetwork(...), norm=inf, max_iter=...)`, with the toolbox's defaults otherwise,
 image by image, as floats 0..255, each rounded to the nearest grey level before it is asked. Everything that the toolbox
 asks is charged, the clean image too. It ends at the first 8-bit image within epsilon, or with the budget. An image of
-which no adversarial start is found among 100 random ones is a failure. Untargeted only.
+which no adversarial start is found among 100 random ones is a failure. Untargeted only. The toolbox draws that start
+from a stream that takes no seed, so that no two runs are alike.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def hop_skip_jump(counter: QueryCounter, num_classes: int, seed: int, steps: int
     Args:
         counter: Counts what is sent.
         num_classes: K.
-        seed: Of numpy's global stream, which the toolbox draws from: with an image's place, for each image anew.
+        seed: Of numpy's global stream, which the toolbox draws all but the start from.
         steps: `max_iter`. The budget ends the attack long before.
     """
     if toolbox_version() is None:

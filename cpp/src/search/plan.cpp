@@ -1,8 +1,18 @@
 #include "dfa/search/plan.hpp"
 
+#include <algorithm>
+
 #include "dfa/search/texture.hpp"
 
 namespace dfa {
+
+void Plan::ask_the_first() {
+  constexpr std::uint32_t kFirst = 12;
+  starts.erase(std::remove_if(starts.begin(), starts.end(),
+                              [](const PlannedStart& start) { return !start.signs && start.texture >= kFirst; }),
+               starts.end());
+  patience = std::numeric_limits<double>::infinity();
+}
 
 Plan plan_alone(std::size_t num_starts) {
   Plan plan;

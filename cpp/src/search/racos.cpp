@@ -35,6 +35,9 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       population_(config) {
   validate(config_);
   validate(config_, shape_, space_);
+  if (config_.shape == Shape::kRay) {
+    plan_.ask_the_first();
+  }
   check_plan();
   begin_iteration();
 }

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "dfa/search/plan.hpp"
@@ -53,6 +56,20 @@ TEST_CASE("a rate that cannot be is refused") {
     CHECK_THROWS_WITH_AS(states::copy(planned({0.1, rate}), plan), "saved state holds a rate that cannot be",
                          std::invalid_argument);
   }
+}
+
+TEST_CASE("where degrees say little perturbations and the first twelve textures are asked, whatever is forecast") {
+  dfa::Plan plan = dfa::plan_alone(dfa::kNumTexturedStarts);
+  plan.patience = 2.0;
+  std::swap(plan.starts[0], plan.starts[15]);
+  plan.starts[17].signs = std::make_shared<const dfa::Signs>(1, 0);
+  plan.ask_the_first();
+  std::vector<std::uint32_t> entries;
+  for (const dfa::PlannedStart& start : plan.starts) {
+    entries.push_back(start.entry);
+  }
+  CHECK(entries == std::vector<std::uint32_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 17});
+  CHECK(std::isinf(plan.patience));
 }
 
 TEST_CASE("an outlook, a texture or a patience that cannot be is refused") {

@@ -69,6 +69,10 @@ struct Plan {
   /// Infinite where nothing is known: all are asked, in their order.
   double patience = std::numeric_limits<double>::infinity();
 
+  /// Has perturbations and the first 12 textured starts asked, in their order, whatever is forecast of them: for whom
+  /// degrees say no more than whether a start succeeded, so that nothing follows from one for another.
+  void ask_the_first();
+
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {
     state.field(self.starts);

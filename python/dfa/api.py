@@ -65,7 +65,8 @@ def run(
             (B, H, W, C) to probabilities (B, K), a `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle`
             returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
             with its probability, a label) and how to normalise or preprocess. What the search goes by where an answer
-            hides the target, or is a label alone, `dfa.objectives` and `dfa.search.label_walk` say.
+            hides the target `dfa.objectives` says; where it is a label alone, `dfa.search.rays` and
+            `dfa.search.label_walk`.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily; `dfa.data.image_files` and
             `image_folder`; a `torch.utils.data.Dataset`, with or without labels, or a `DataLoader`; a Hugging Face
             `datasets.Dataset`. What these know, labels, names and class names, is used where it is not given here:

@@ -27,7 +27,9 @@ from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_ta
 from dfa.search.label_walk import LabelWalk, Questions
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
+from dfa.search.rays import Rays
 from dfa.space import BoundSpace, LinfBall, Space
+from dfa.space.ball import BoundBall
 from dfa.types import Classes, DegreeFunction
 
 
@@ -146,10 +148,9 @@ def make_plan(
     bound = space.bind(inputs.num_images, inputs.shape)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
-    questions = _questions(model, space, is_targeted=is_targeted)
-    if not model.shows_distance and optimizer.improvements is None:
-        # Labels tell of each candidate how far beyond it the next one is to be looked at.
-        optimizer = replace(optimizer, improvements=0.0)
+    if not model.shows_distance:
+        optimizer = _by_labels(optimizer, space)
+    questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
     _check_limits(questions, optimizer, max_queries, max_seconds)
     if give_up_after is not None:
         give_up_after = require_count("give_up_after (unless None)", give_up_after, 2, 2**32 - 1)
@@ -217,7 +218,19 @@ def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
     return optimizer
 
 
-def _questions(oracle: Oracle, space: Space, *, is_targeted: bool) -> Questions:
+def _by_labels(optimizer: Racos, space: Space) -> Racos:
+    """Return the optimizer that is used where labels alone are answered."""
+    if isinstance(space, LinfBall) and optimizer.shape == "window" and optimizer.start == "textures":
+        return replace(optimizer, shape="ray")
+    # Labels tell of each candidate how far beyond it the next one is to be looked at.
+    return replace(optimizer, improvements=0.0) if optimizer.improvements is None else optimizer
+
+
+def _questions(
+    oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos, *, is_targeted: bool
+) -> Questions:
+    if optimizer.shape == "ray" and isinstance(bound, BoundBall):
+        return Rays(bound.epsilon)
     if oracle.shows_distance:
         return Questions()
     if space.form is not Form.IMAGES:

@@ -73,11 +73,11 @@ TRUST = 2
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""
 
-SHORTENING = 20
+SHORTENING = 40
 """Of the distance beyond the ball, what part a look at a ray must save."""
 PRECISION = 5
 """To what part of it a bisection goes."""
-PARTS_OF_A_LEVEL = 4
+PARTS_OF_A_LEVEL = 32
 """Of a grey level, the part that is the least of either."""
 FIRST_LEVEL = 1
 """Of the tiles: halves."""

@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::uint32_t kWhole = RayWalk::kWhole;
 // Of the distance beyond the ball: what a look must save, and to what part of it a bisection goes.
-constexpr std::uint32_t kShortening = 20;
+constexpr std::uint32_t kShortening = 40;
 constexpr std::uint32_t kPrecision = 5;
 // Parts of a grey level that are the least of either.
-constexpr std::uint32_t kLeast = 4;
+constexpr std::uint32_t kLeast = 32;
 // The first tiles are halves. Where the smallest are through, tiles of this level come again.
 constexpr std::uint32_t kFirstLevel = 1;
 constexpr std::uint32_t kLevelAgain = 4;

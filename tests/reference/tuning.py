@@ -74,3 +74,14 @@ TRUST = 2
 """Windows that are taken to have been asked, and to have improved, for how many the next iteration has."""
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""
+
+SHORTENING = 40
+"""Of the distance beyond the ball, what part a look at a ray must save."""
+PRECISION = 5
+"""To what part of it a bisection goes."""
+PARTS_OF_A_LEVEL = 32
+"""Of a grey level, the part that is the least of either."""
+FIRST_LEVEL = 1
+"""Of the tiles: halves."""
+LEVEL_AGAIN = 4
+"""Of those that come after the smallest."""

@@ -9,7 +9,7 @@ import dfa
 from harness.promises import FewPixels, OnePatch, OuterFrame
 from oracles import LinearClassifier, Recorder, never, random_images
 from rivals.counting import Problem, QueryCounter, cross_entropy, log_margin, run_searches
-from rivals.sparse_rs import _side, sparse_rs_frame, sparse_rs_loss, sparse_rs_patch, sparse_rs_pixels
+from rivals.sparse_rs import _alphas, _phase, sparse_rs_frame, sparse_rs_loss, sparse_rs_patch, sparse_rs_pixels
 
 SHAPE = (10, 10, 3)
 CLASSIFIER = LinearClassifier(SHAPE)
@@ -97,9 +97,10 @@ def test_pixels_are_swapped_by_the_published_schedule(step, number):
 
 
 def test_the_schedules_stretch_with_the_number_of_steps():
-    assert [_side(step, 0.4, 20, 10_000) for step in (10, 11, 51, 201)] == [12, 8, 6, 4]
-    assert [_side(step, 0.4, 20, 2_000) for step in (2, 3, 11, 41)] == [12, 8, 6, 4]
-    assert _side(9_999, 0.4, 20, 10_000) == 1
+    assert [_phase(step, 10_000) for step in (10, 11, 51, 201, 8_001)] == [0, 1, 2, 3, 9]
+    assert [_phase(step, 2_000) for step in (2, 3, 11, 41, 1_601)] == [0, 1, 2, 3, 9]
+    assert _alphas(0.4)[:3] == [0.4, 0.2, 0.1]
+    assert len(_alphas(0.4)) == 10
 
 
 def test_a_lone_pixel_never_gets_the_colour_that_is_there():
@@ -152,7 +153,7 @@ def test_a_step_of_the_frame_gives_one_colour_to_what_a_square_covers():
         places = np.argwhere((candidate != best).any(axis=2))
         assert len(np.unique(candidate[tuple(places.T)], axis=0)) <= 1
         if len(places):
-            assert np.ptp(places, axis=0).max() < _side(step, 0.5, 32, 10_000)
+            assert np.ptp(places, axis=0).max() < max(int(0.5 / 2 ** _phase(step, 10_000) * 32), 1)
 
 
 def test_its_loss_is_the_margin_or_the_cross_entropy():

@@ -79,6 +79,8 @@ def test_it_goes_on_from_the_best_and_keeps_nothing_that_is_no_better(name):
     # Every candidate differs from the first image in one move; two random walks would not.
     apart = [int((image != best).any(axis=2).sum()) for image in worse[1:]]
     better = steps_of(name, 60, [-float(step) for step in range(60)])
+    original, promise = random_images(1, SHAPE)[0], FORMS[name][1]
+    assert all(promise.is_kept(original, image) for image in better)
     drifted = int((better[-1] != better[0]).any(axis=2).sum())
     assert drifted > np.median(apart[-20:])
 
@@ -129,6 +131,16 @@ def test_every_fifth_step_moves_the_patch_and_less_far_towards_the_end():
             assert (place == corner).all()
     assert max(moves[:20]) > 8
     assert max(moves[-8:]) <= 3
+
+
+def test_a_patch_stays_where_it_has_moved_to_for_the_better():
+    image = np.full((40, 40, 3), 100, dtype=np.uint8)
+    search = sparse_rs_patch(image, 5, np.random.default_rng(0))
+    asked = [next(search)[0]]
+    asked += [search.send(np.array([loss]))[0] for loss in (5.0, 9.0, 9.0, 9.0, 9.0, 4.0)]
+    first, moved, following = (np.argwhere((asked[at] != image).any(axis=2)).min(axis=0) for at in (0, 5, 6))
+    assert (moved != first).any()
+    assert (following == moved).all()
 
 
 def test_late_in_a_patch_one_channel_changes_alone():

@@ -41,6 +41,12 @@ def plan_alone(num_starts: int) -> Plan:
     return Plan([Start(i, i % len(tuning.TEXTURED_STARTS)) for i in range(num_starts)])
 
 
+def ask_the_first(plan: Plan) -> Plan:
+    """The plan of a search that asks all starts before it goes on, and to which degrees tell only successes."""
+    starts = [start for start in plan.starts if start.texture is None or start.texture < tuning.NUM_FIRST_STARTS]
+    return Plan(starts, plan.gains, plan.scale)
+
+
 @dataclass
 class Lesson:
     """What one search teaches, from its first candidates only; or a part of it."""

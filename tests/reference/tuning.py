@@ -19,6 +19,8 @@ _FIRST = [("columns", 1), ("rows", 2), ("checks", 1), ("rows", 8), ("checks", 2)
 _LAST = [("rows", 4), ("rows", 1), ("columns", 4)]
 TEXTURED_STARTS = [(texture, turned) for some in (_FIRST, _LAST) for turned in (False, True) for texture in some]
 """Weave and period of the starts, and whether they are turned over, in their order."""
+NUM_FIRST_STARTS = 2 * len(_FIRST)
+"""Those that are asked where nothing tells which are worth it."""
 WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks", "columns", "rows")]
 """Fillings of a window, beside the plain one."""
 
@@ -75,3 +77,14 @@ TRUST = 2
 """Windows that are taken to have been asked, and to have improved, for how many the next iteration has."""
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""
+
+SHORTENING = 40
+"""Of the distance beyond the ball, what part a look at a ray must save."""
+PRECISION = 5
+"""To what part of it a bisection goes."""
+PARTS_OF_A_LEVEL = 32
+"""Of a grey level, the part that is the least of either."""
+FIRST_LEVEL = 1
+"""Of the tiles: halves."""
+LEVEL_AGAIN = 4
+"""Of those that come after the smallest."""

@@ -13,7 +13,7 @@ from dfa.errors import InvalidInputError
 from dfa.search.objectives import ODDS, PAPER, Objective
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
-Shape: TypeAlias = Literal["scattered", "window"]
+Shape: TypeAlias = Literal["scattered", "window", "own"]
 Values: TypeAlias = Literal["uniform", "extremes", "textures"]
 Start: TypeAlias = Literal["uniform", "stripes", "textures"]
 Domain: TypeAlias = Literal["ball", "valid"]
@@ -37,10 +37,11 @@ class Racos:
     Attributes:
         samples: s, candidates per iteration (at the least: see `improvements`), and negatives in the population.
         positives: k, the best members, from which candidates descend.
-        shape: Which coordinates of the parent a candidate changes: "scattered" distinct ones, or those of one
-            square "window".
+        shape: Which coordinates of the parent a candidate changes: "scattered" distinct ones, those of one square
+            "window", or what a space moves together of its "own", such as place and colour of a pixel (`dfa.Pixels`).
         coordinates: |Y| of scattered changes: a number of coordinates, or a share of them, in (0, 1).
-        window_share: Share of the image's area that a window covers at first, in (0, 1].
+        window_share: Share of the image's area that a window covers at first, or of the pixels that a move of the
+            space's own draws anew, in (0, 1].
         window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
             ascending. They do not depend on the budget, so a longer run begins like a shorter one.
         placements: Places drawn for each window, of which it takes the one where the fewest windows have lain so far; 1
@@ -157,6 +158,10 @@ class Racos:
         if self.values == "textures" and (self.shape != "window" or self.region != "none"):
             raise InvalidInputError(
                 f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
+            )
+        if self.shape == "own" and (self.region != "none" or self.start != "uniform"):
+            raise InvalidInputError(
+                f"shape='own' needs region='none' and start='uniform', got {self.region!r} and {self.start!r}"
             )
         require_flag("archive", self.archive)
         if self.archive and self.start != "textures":

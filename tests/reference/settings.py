@@ -21,7 +21,7 @@ class Settings:
     region: Literal["none", "ordered", "per_coordinate"] = "ordered"
     """How line 13 refines the search space."""
     shape: Literal["scattered", "window", "own"] = "scattered"
-    """Y is a set of single coordinates, all those of one square window of the image, or what the space itself moves."""
+    """Y is a set of single coordinates, all those of one square window of the image, or what the space moves itself."""
     window_share: float = 0.1
     """Share of the image's area that a window covers at first."""
     window_halvings: tuple[int, ...] = ()

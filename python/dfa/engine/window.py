@@ -28,7 +28,7 @@ from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results.record import Record
+from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.label_walk import Steps
@@ -92,9 +92,16 @@ class Window:
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
         capacity, self.batch_size = sizes(plan)
         self._batch = _core.Batch(optimizer.configure(space.size), space.row_shape, plan.seed, plan.threads or 1)
-        most_candidates = plan.max_queries // plan.questions.queries_per_image
+        each = plan.questions.queries_per_image
         self._places = _core.Places(
-            self._batch, self._curriculum, capacity, self.batch_size, most_candidates, optimizer.max_iterations
+            self._batch,
+            self._curriculum,
+            capacity,
+            self.batch_size,
+            plan.max_queries // each,
+            optimizer.max_iterations,
+            # Up, so that it is not 0, which is never.
+            math.ceil((plan.give_up_after or 0) / each),
         )
         self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
@@ -227,6 +234,8 @@ class Window:
         """Return why a search that has found nothing is over."""
         if draft.queries_sent + self._plan.questions.queries_per_image > self._plan.max_queries:
             return "query budget"
+        if self._places.is_at_rest(place):
+            return AT_REST
         return "iterations" if self._places.iteration(place) == self._plan.optimizer.max_iterations else "time"
 
     def dismiss(self, place: int) -> None:

@@ -58,8 +58,8 @@ class Space(ABC):
         Raises:
             InvalidInputError: It makes none.
         """
-        # An archive needs textured starts, so it is refused with them.
         require_own_moves(self, optimizer)
+        # An archive needs textured starts, so it is refused with them.
         if optimizer.shape == "window" or optimizer.start != "uniform":
             raise InvalidInputError(
                 f"windows, stripes, textures and an archive lie on an image's pixels, which the integers of "

@@ -49,7 +49,7 @@ def small_box(
 
 
 def own_moves(share: float, halvings: tuple[int, ...]) -> Racos:
-    """Return an optimizer that keeps the better of two, the last one's child by the space's own moves included.
+    """Return an optimizer that moves the best vector so far as the space itself says, one move at a time.
 
     Args:
         share: Of what there is to move, how much one move draws anew at first, in (0, 1].
@@ -145,11 +145,19 @@ class BoundCoreSpace(BoundSpace):
 class Pixels(CoreSpace):
     """Few pixels, each replaced by one of any colour. Reports `pixels`, how many of them differ: L0 in pixels.
 
+    The search for several draws only colours whose channels are 0 or 255, which is where models break first, and no
+    colour that the image has there already. `optimizer=dfa.Pixels(1).optimizer()` draws any.
+
     Attributes:
         number: Of pixels, 1..10,000.
 
+    Examples:
+        `dfa.run(oracle, images, space=dfa.Pixels(5))`; at the command line `--space pixels:number=5`.
+
     Source:
-        Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks (2019).
+        Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks (2019). Several pixels: Croce,
+        Andriushchenko, Singh, Flammarion and Hein, Sparse-RS (2022), from which it differs in that colours are new, and
+        that every second pixel goes beside another.
     """
 
     number: int = 1

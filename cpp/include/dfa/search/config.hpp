@@ -24,9 +24,10 @@ constexpr std::array<const char*, 3> names_of(Region) { return {"none", "ordered
 enum class Shape : std::uint8_t {
   kScattered,  ///< a uniform set of distinct coordinates
   kWindow,     ///< one square window of the image, all channels
+  kRay,        ///< all of them: the image lies on a ray, at any distance, and only whether its label counts matters
   kOwn,        ///< what the space itself moves together, and starts with: OwnMoves
 };
-constexpr std::array<const char*, 3> names_of(Shape) { return {"scattered", "window", "own"}; }
+constexpr std::array<const char*, 4> names_of(Shape) { return {"scattered", "window", "ray", "own"}; }
 
 /// Which values the changed coordinates take within their bounds.
 enum class Values : std::uint8_t {

@@ -23,10 +23,12 @@ SpaceDefinition frame(const ImageShape& shape, const Parameters& parameters) {
   };
   std::vector<Place> places;
   for (std::int32_t row = 0; row < height; ++row) {
+    const bool is_whole = std::min(row, height - 1 - row) < width;
     for (std::int32_t column = 0; column < columns; ++column) {
-      if (std::min({row, height - 1 - row, column, columns - 1 - column}) < width) {
-        places.push_back({row, column});
+      if (column == width && !is_whole) {
+        column = std::max(column, columns - width);  // what lies within the frame
       }
+      places.push_back({row, column});
     }
   }
   SpaceDefinition space;

@@ -63,7 +63,7 @@ class Space(ABC):
         if optimizer.shape == "window" or optimizer.start != "uniform":
             raise InvalidInputError(
                 f"windows, stripes, textures and an archive lie on an image's pixels, which the integers of "
-                f"{type(self).__name__} do not; its optimizer must not have shape='window', but start='uniform' and "
+                f"{type(self).__name__} do not; its optimizer must have shape='scattered', start='uniform' and "
                 f"archive=False, got {optimizer.shape!r}, {optimizer.start!r} and {optimizer.archive}; leave it out, "
                 "or change space.optimizer() with dataclasses.replace"
             )

@@ -103,8 +103,9 @@ void Racos::propose(std::uint32_t index, const Coverage& coverage, Scratch& scra
     return;
   }
   Stream stream({seed_, image_id_, iteration_, index});
-  draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_}, stream,
-                scratch, proposal);
+  draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_,
+                 window_share(config_, num_answered())},
+                stream, scratch, proposal);
 }
 
 void Racos::propose_all() {

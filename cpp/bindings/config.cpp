@@ -33,7 +33,8 @@ void bind_config(py::module_& module) {
                        const std::string& region, const std::string& shape, const std::string& values,
                        const std::string& start, const std::string& domain, const std::string& ties,
                        double window_share, std::vector<std::uint64_t> window_halvings, std::uint32_t placements,
-                       std::uint32_t starts, std::uint32_t restart_after, double rest_ratio, double improvements) {
+                       std::uint32_t starts, std::uint32_t restart_after, double rest_ratio, double improvements,
+                       bool prior) {
              dfa::Config config{samples,
                                 positives,
                                 coordinates,
@@ -49,13 +50,14 @@ void bind_config(py::module_& module) {
                                 starts,
                                 restart_after,
                                 rest_ratio,
-                                improvements};
+                                improvements,
+                                prior};
              dfa::validate(config);
              return config;
            }),
            py::kw_only(), "samples"_a, "positives"_a, "coordinates"_a, "region"_a, "shape"_a, "values"_a, "start"_a,
            "domain"_a, "ties"_a, "window_share"_a, "window_halvings"_a, "placements"_a, "starts"_a, "restart_after"_a,
-           "rest_ratio"_a, "improvements"_a)
+           "rest_ratio"_a, "improvements"_a, "prior"_a = false)
       .def_property_readonly("population", &dfa::Config::population);
 
   py::dict choices_by_name;

@@ -49,6 +49,7 @@ def run(
     layout: str | None = None,
     names: Sequence[str | os.PathLike[str]] | None = None,
     class_names: Sequence[str] | None = None,
+    prior: Any = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
 
@@ -161,6 +162,7 @@ def run(
         layout=layout,
         names=names,
         class_names=class_names,
+        prior=prior,
     )
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)

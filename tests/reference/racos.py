@@ -32,7 +32,6 @@ from .proposals import (
     propose,
     render,
     textured_start,
-    window_side,
 )
 from .settings import Settings
 
@@ -103,6 +102,8 @@ class Racos:
         """Windows of late, in this descent, and those of them that lowered the degree."""
         self.merged: Vector | None = None
         """What the first candidate of this iteration is, where several of the last one improved on one parent."""
+        self._prior: tuple[int, tuple[bool, ...]] | None = None
+        """The birth of the member that a prior was last given of, and its signs."""
         self.merges: list[int] = []
         """How many improvements each of those was made of, so far."""
 
@@ -142,6 +143,17 @@ class Racos:
         )
         return windows + (self.merged is not None)
 
+    @property
+    def wants_prior(self) -> bool:
+        """Whether candidates can only be drawn when a prior has been given of the best member."""
+        has_windows = self._births + self.pending > self._first_descendant
+        is_given = self._prior is not None and self._prior[0] == self._population[0].birth
+        return self.settings.prior and has_windows and not is_given
+
+    def give_prior(self, raised: Sequence[bool]) -> None:
+        """Take which coordinates of the best member should be raised."""
+        self._prior = (self._population[0].birth, tuple(raised))
+
     def candidates(self) -> list[Vector]:
         """The candidates of this iteration, each from its own stream: the order of asking does not matter."""
         proposals = enumerate(self._proposals())
@@ -164,7 +176,6 @@ class Racos:
         """The candidates of this iteration that are no starts."""
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        side = window_side(self.settings, self.space.shape, self._answered)
         # Where so many windows are asked together as are promising, each keeps away from those before it, too.
         coverage = deepcopy(self.coverage)
         proposals: list[Proposal | None] = []
@@ -178,10 +189,18 @@ class Racos:
                 continue
             stream = Stream(self.seed, self.image_id, self.iteration, i)
             proposal = propose(
-                stream, self.space, self.settings, positives, negatives, self._answered, self.gains, coverage
+                stream,
+                self.space,
+                self.settings,
+                positives,
+                negatives,
+                self._answered,
+                self.gains,
+                coverage,
+                self._prior[1] if self._prior else None,
             )
             if self.settings.improvements:
-                coverage.add(*proposal.corner, side)
+                coverage.add(*proposal.corner, proposal.side)
             proposals.append(proposal)
         return proposals
 
@@ -279,7 +298,6 @@ class Racos:
 
     def _learn(self, degrees: Sequence[float], proposals: Sequence[Proposal | None]) -> None:
         """Learn from this iteration's candidates, before they join the population."""
-        side = window_side(self.settings, self.space.shape, self._answered)
         for i, (degree, proposal) in enumerate(zip(degrees, proposals, strict=True)):
             if proposal is None:
                 if self._is_lesson:
@@ -293,7 +311,7 @@ class Racos:
                 continue  # nothing that was drawn
             self._asked += 1
             if self.settings.shape == "window":
-                self.coverage.add(*proposal.corner, side)
+                self.coverage.add(*proposal.corner, proposal.side)
             parent = self.positives[proposal.parent]
             self._improved += degree < parent.degree
             if self.settings.values != "textures":

@@ -23,6 +23,8 @@ constexpr double kSharedGains = 3.0;
 constexpr double kLargestRatio = 1.5;
 // Share of the textures' expected ratio below which a perturbation is worth starting from.
 constexpr double kWorthStarting = 0.85;
+// What is expected of a prior's start, of the clean image's degree, before any was tried.
+constexpr double kPriorRatio = 0.4;
 
 }  // namespace
 
@@ -56,7 +58,7 @@ Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
   return {(own.successes + rate) / (own.trials + 1.0), (own.ratios + ratio) / (own.trials + 1.0)};
 }
 
-Plan Archive::plan(std::int64_t goal, double scale) const {
+Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior) const {
   if (!(std::isfinite(scale) && scale > 0.0)) {
     throw std::invalid_argument("scale must be a finite number above 0, got " + std::to_string(scale));
   }
@@ -104,6 +106,15 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
   for (const Ranked& start : ranked) {
     plan.starts.push_back({start.entry->name, start.entry->signs ? 0 : start.index, start.entry->signs, start.rate});
   }
+  if (prior) {
+    PlannedStart start = prior_start(std::move(prior));
+    start.rate = (prior_.successes + start.rate) / (prior_.trials + 1.0);
+    const double ratio = (prior_.ratios + kPriorRatio) / (prior_.trials + 1.0);
+    // First, since whoever gives one believes in it, until it has shown to be no better than a texture.
+    if (start.rate > worthwhile || ratio < kWorthStarting * texture_ratio) {
+      plan.starts.insert(plan.starts.begin(), std::move(start));
+    }
+  }
   plan.gains.learn_from(gains_, kSharedGains);
   return plan;
 }
@@ -113,12 +124,16 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     throw std::invalid_argument("a lesson of another image shape");
   }
   for (const Lesson::Trial& trial : lesson.trials) {
+    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
+    if (trial.entry == PlannedStart::kPriorEntry) {
+      prior_.add(ratio);
+      continue;
+    }
     const auto entry = std::lower_bound(entries_.begin(), entries_.end(), trial.entry,
                                         [](const Entry& e, std::uint32_t name) { return e.name < name; });
     if (entry == entries_.end() || entry->name != trial.entry) {
       continue;  // forgotten since
     }
-    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
     entry->all.add(ratio);
     entry->by_goal[goal].add(ratio);
     if (entry->signs) {

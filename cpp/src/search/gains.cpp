@@ -10,6 +10,10 @@ constexpr double kPlainPrior = 4.0;
 // Candidates' worth of the average gain that each filling starts with.
 constexpr double kSmoothing = 2.0;
 constexpr double kFading = 0.98;
+// By how much the caller's signs outweigh all that is drawn before anything is known.
+constexpr double kPriorWeight = 1.0;
+// Candidates' worth of what other images say of the caller's signs. It is the same surrogate for all of them.
+constexpr double kSharedSources = 20.0;
 
 template <std::size_t n>
 Gain total(const std::array<Gain, n>& gains) {
@@ -68,6 +72,14 @@ void add_scaled(std::array<Gain, n>& gains, const std::array<Gain, n>& others, d
 
 }  // namespace
 
+bool Gains::draw_is_prior(Stream& stream) const {
+  const Gain all = total(sources);
+  const double drawn = relative(sources[0], all);
+  const double prior = relative(sources[1], all);
+  const std::array<double, 2> weights{drawn * drawn * drawn, kPriorWeight * prior * prior * prior};
+  return draw_index(weights, stream) == 1;
+}
+
 std::size_t Gains::draw(Stream& stream) const {
   const Gain both = total(kinds);
   const double plain = relative(kinds[0], both);
@@ -86,14 +98,23 @@ std::size_t Gains::draw(Stream& stream) const {
 }
 
 void Gains::learn(std::size_t filling, double gain) {
-  fade(kinds);
-  if (filling != kPlain) {
+  fade(sources);
+  if (filling != kPrior) {
+    fade(kinds);
+  }
+  if (filling != kPrior && filling != kPlain) {
     fade(textures);
   }
   add(filling, gain);
 }
 
 void Gains::add(std::size_t filling, double gain) {
+  Gain& source = sources[filling == kPrior ? 1 : 0];
+  source.sum += gain;
+  source.count += 1.0;
+  if (filling == kPrior) {
+    return;
+  }
   Gain& kind = kinds[filling == kPlain ? 0 : 1];
   kind.sum += gain;
   kind.count += 1.0;
@@ -104,6 +125,10 @@ void Gains::add(std::size_t filling, double gain) {
 }
 
 void Gains::add(const Gains& other) {
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    sources[i].sum += other.sources[i].sum;
+    sources[i].count += other.sources[i].count;
+  }
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     kinds[i].sum += other.kinds[i].sum;
     kinds[i].count += other.kinds[i].count;
@@ -115,6 +140,7 @@ void Gains::add(const Gains& other) {
 }
 
 void Gains::learn_from(const Gains& other, double count) {
+  add_scaled(sources, other.sources, kSharedSources);
   add_scaled(kinds, other.kinds, count);
   add_scaled(textures, other.textures, count);
 }

@@ -1,5 +1,7 @@
 #include "dfa/search/plan.hpp"
 
+#include <utility>
+
 namespace dfa {
 namespace {
 
@@ -23,6 +25,11 @@ Plan plan_alone(std::size_t num_starts) {
     plan.starts.push_back({i, i, nullptr, PlannedStart::kTextureRate});
   }
   return plan;
+}
+
+PlannedStart prior_start(std::shared_ptr<const Signs> signs) {
+  constexpr double kRate = 0.3;
+  return {PlannedStart::kPriorEntry, 0, std::move(signs), kRate};
 }
 
 }  // namespace dfa

@@ -28,7 +28,7 @@ namespace dfa {
 // What the fields alone cannot tell, and what follows from them, is settled after reading, by `restore` functions.
 
 /// Of every state there is. Any change of what a class describes raises it.
-constexpr std::uint32_t kStateVersion = 5;
+constexpr std::uint32_t kStateVersion = 6;
 
 /// Appends fields to a string of bytes, integers and doubles in little-endian order.
 class StateWriter {

@@ -22,6 +22,7 @@ import dfa
 from harness.arguments import make_parser
 from harness.inputs import CountingOracle
 from harness.printing import print_table, verdict
+from harness.promises import Ball
 from harness.results import read_results, write_results
 from harness.settings import Setting, Subject, load_setting
 
@@ -48,10 +49,10 @@ _V1 = partial(
     LogitSetting, model="mobilenet_v1_160.keras", logits="logits", images="imagenet100_160.npz", batch_size=32
 )
 SETTINGS: Final = {
-    "lenet1-eps64": _LENET(epsilon=64, rank=None, number=200, budget=10_000),
-    "mobilenetv1-eps4": _V1(epsilon=4, rank=None, number=30, budget=2_000),
-    "mobilenetv1-eps10-targeted": _V1(epsilon=10, rank=11, number=10, budget=1_000),
-    "lenet1-eps64-targeted": _LENET(epsilon=64, rank=4, number=100, budget=2_000),
+    "lenet1-eps64": _LENET(promise=Ball(64), rank=None, number=200, budget=10_000),
+    "mobilenetv1-eps4": _V1(promise=Ball(4), rank=None, number=30, budget=2_000),
+    "mobilenetv1-eps10-targeted": _V1(promise=Ball(10), rank=11, number=10, budget=1_000),
+    "lenet1-eps64-targeted": _LENET(promise=Ball(64), rank=4, number=100, budget=2_000),
 }
 LEVELS: Final[dict[str, Callable[[Any], dfa.Oracle]]] = {
     "probabilities": dfa.as_oracle,
@@ -87,7 +88,7 @@ def measure(subject: Subject, name: str, level: str, budget: int, seed: int) -> 
         oracle,
         subject.images,
         targets=subject.targets,
-        epsilon=setting.epsilon,
+        space=setting.promise.space(),
         max_queries=budget,
         batch_size=setting.batch_size,
         seed=seed,

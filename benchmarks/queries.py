@@ -1,7 +1,9 @@
 """Queries that dfa and its rivals need: same oracle, images, integer epsilon and budget, counted in one place.
 
-The images are the first of each set that the model classifies correctly, and success is over all of them. Queries of
-an image are counted up to the first success; a failure counts as the whole budget. `rivals/counting.py` says what is
+The images are the first of each set that the model classifies correctly, or with --reporting others that nothing was
+chosen on, and success is over all of them. What may become of an image (its values within epsilon, a few pixels, a
+patch, a frame), and whether scores or labels alone are shown, is part of the setting. Queries of an image are counted
+up to the first success; a failure counts as the whole budget. `rivals/counting.py` says what is
 counted; dfa counts for itself, and its count is compared with the images that its oracle saw.
 
 Every cell (a setting, an attack, a seed) is written to the folder when it is finished, and one that the folder holds
@@ -31,13 +33,11 @@ def main() -> None:
     parser.add_argument("--attacks", nargs="+", default=["*"], metavar="ATTACK", help=f"of {', '.join(ATTACKS)}")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=positive, help="per setting, instead of each setting's own number")
-    parser.add_argument(
-        "--skip",
-        type=not_negative,
-        default=0,
-        help="leave out so many images before those: the default was chosen on the settings' own",
-    )
-    parser.add_argument("--budget", type=positive, default=10_000, help="queries per image")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--skip", type=not_negative, default=0, help="leave out so many images before those")
+    which.add_argument("--reporting", action="store_true", help="each setting's images that nothing was chosen on")
+    parser.add_argument("--budget", type=positive, help="queries per image, instead of each setting's own")
+    parser.add_argument("--within", type=positive, help="summarise what the first so many queries found")
     parser.add_argument("--redo", action="store_true", help="measure again what the folder already holds")
     parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the folder")
     arguments = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
             loaded: Loaded | None = None
             for seed in arguments.seeds:
                 for attack in attacks:
-                    if ATTACKS[attack].only_untargeted and SETTINGS[setting].rank is not None:
+                    if not ATTACKS[attack].takes(SETTINGS[setting]):
                         continue
                     key = Key(setting, attack, seed)
                     held = read_cells(arguments.out, setting).get(key)
@@ -57,16 +57,17 @@ def main() -> None:
                     loaded = loaded or load(SETTINGS[setting], arguments)
                     print(f"{setting}, {attack}, seed {seed} ...", file=sys.stderr, flush=True)
                     write_cell(arguments.out, arguments, measure(loaded, key, arguments))
-    summarise(arguments.out)
+    summarise(arguments.out, arguments.within)
 
 
-def summarise(folder: Path) -> None:
-    """Print the tables and draw the pictures of a folder, into it."""
-    tables = {setting: rows_of(read_cells(folder, setting).values(), setting) for setting in SETTINGS}
+def summarise(folder: Path, within: int | None = None) -> None:
+    """Print the tables and draw the pictures of a folder, into it; of so many queries an image, no pictures."""
+    tables = {setting: rows_of(read_cells(folder, setting).values(), setting, within) for setting in SETTINGS}
     if not any(tables.values()):
         raise SystemExit(f"{folder} holds no results yet; run without --summarise first")
     print_tables(tables)
-    draw(tables, folder)
+    if within is None:
+        draw(tables, folder)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from harness.promises import Ball
 from oracles import LinearClassifier, random_images
 from rivals.counting import Problem
 
@@ -15,4 +16,4 @@ CLASSIFIER = LinearClassifier(SHAPE)
 def problem_of(number=6, *, budget=400, epsilon=EPSILON, rank=None, ask=CLASSIFIER):
     images = random_images(number, SHAPE)
     order = np.argsort(-np.asarray(ask(images)), axis=1, kind="stable")
-    return Problem(images, order[:, 0 if rank is None else rank - 1], rank is not None, epsilon, budget)
+    return Problem(images, order[:, 0 if rank is None else rank - 1], rank is not None, Ball(epsilon), budget)

@@ -16,8 +16,11 @@ from dfa.search.objectives import (
     LOG,
     ODDS,
     PAPER,
+    PAPER_CODE,
     SMALLEST_DEGREE,
     Objective,
+    code_targeted_degree,
+    code_untargeted_degree,
     found_class,
     is_adversarial,
     log_odds_degree,
@@ -31,8 +34,8 @@ from dfa.search.objectives import (
     untargeted_degree,
 )
 
-UNTARGETED = [untargeted_degree, log_untargeted_degree]
-TARGETED = [targeted_degree, log_targeted_degree, log_odds_degree]
+UNTARGETED = [untargeted_degree, code_untargeted_degree, log_untargeted_degree]
+TARGETED = [targeted_degree, code_targeted_degree, log_targeted_degree, log_odds_degree]
 ALL = UNTARGETED + TARGETED
 
 
@@ -53,6 +56,8 @@ def textbook(function, row, c):
         pair = top[0], row[c]
         if function == log_odds_degree and row[c] >= SMALLEST_DEGREE:
             pair = 1 - row[c], row[c]
+    if function in (code_untargeted_degree, code_targeted_degree):
+        pair = 1, pair[1]
     if function in (log_untargeted_degree, log_targeted_degree, log_odds_degree):
         degree = math.log(max(pair[0], SMALLEST_DEGREE)) - math.log(max(pair[1], SMALLEST_DEGREE))
     else:
@@ -71,6 +76,8 @@ def test_the_degrees_of_a_worked_example():
     scores = np.array([[0.7, 0.2, 0.1]] * 2)
     np.testing.assert_array_equal(untargeted_degree(scores, classes(0, 1)), [0.7 - 0.2, 0.0])
     np.testing.assert_array_equal(targeted_degree(scores, classes(0, 2)), [0.0, 0.7 - 0.1])
+    np.testing.assert_array_equal(code_untargeted_degree(scores, classes(0, 1)), [1 - 0.2, 0.0])
+    np.testing.assert_array_equal(code_targeted_degree(scores, classes(0, 2)), [0.0, 1 - 0.1])
     np.testing.assert_allclose(log_untargeted_degree(scores, classes(0, 1)), [math.log(3.5), 0.0])
     np.testing.assert_allclose(log_targeted_degree(scores, classes(0, 2)), [0.0, math.log(7.0)])
     np.testing.assert_allclose(log_odds_degree(scores, classes(0, 2)), [0.0, math.log(9.0)])
@@ -131,12 +138,14 @@ def test_the_log_degrees_rank_where_the_plain_degree_ties(function):
     assert second < first < third < 710
 
 
-def test_the_odds_see_every_class_that_stands_in_the_way():
+def test_what_a_third_class_gains_is_progress_as_printed_and_none_as_run_or_by_the_odds():
     before = np.array([[0.6, 0.3, 0.1]])
     elsewhere = np.array([[0.5, 0.4, 0.1]])
     target = classes(2)
-    assert log_targeted_degree(elsewhere, target) < log_targeted_degree(before, target)
-    assert log_odds_degree(elsewhere, target) == log_odds_degree(before, target)
+    for function in (targeted_degree, log_targeted_degree):
+        assert function(elsewhere, target) < function(before, target)
+    for function in (code_targeted_degree, log_odds_degree):
+        assert function(elsewhere, target) == function(before, target)
 
 
 def test_the_odds_rank_by_the_first_class_where_the_target_has_nothing():
@@ -163,9 +172,11 @@ def test_degrees_of_no_images_are_no_degrees(function):
 
 def test_an_objective_is_found_by_its_name():
     assert Objective.of("paper") is PAPER
+    assert Objective.of("paper-code") is PAPER_CODE
     assert Objective.of("log") is LOG
     assert Objective.of("odds") is ODDS
     assert (PAPER.untargeted, PAPER.targeted) == (untargeted_degree, targeted_degree)
+    assert (PAPER_CODE.untargeted, PAPER_CODE.targeted) == (code_untargeted_degree, code_targeted_degree)
     assert (LOG.untargeted, LOG.targeted) == (log_untargeted_degree, log_targeted_degree)
     assert (ODDS.untargeted, ODDS.targeted) == (log_untargeted_degree, log_odds_degree)
 

@@ -23,6 +23,7 @@ def test_a_plan_is_what_it_was_after_its_run():
         confirmations=1,
         max_queries=60,
         max_seconds=None,
+        give_up_after=None,
         batch_size=4,
         seed=0,
         threads=None,

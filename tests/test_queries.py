@@ -13,13 +13,14 @@ import pytest
 import dfa
 import queries
 from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack
-from comparison.cells import Cell, Key, Loaded, load
+from comparison.cells import Cell, Key, Loaded, load, parameters_of, places_of
 from comparison.display import draw
 from comparison.files import read_cells
 from comparison.rows import geometric_means, rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import matching
 from harness.inputs import load_images
+from harness.promises import Ball
 from problems import CLASSIFIER, EPSILON, problem_of
 from rivals.counting import Problem
 
@@ -41,7 +42,7 @@ def test_a_count_that_differs_from_dfas_own_is_an_error():
     _check_counts(result, problem, oracle, seen, 256)
     with pytest.raises(RuntimeError, match="the images that its oracle saw"):
         _check_counts(result, problem, oracle, seen + 1, 256)
-    tighter = Problem(problem.images, problem.goals, False, EPSILON - 1, 300)
+    tighter = Problem(problem.images, problem.goals, False, Ball(EPSILON - 1), 300)
     with pytest.raises(RuntimeError, match="its successes, judged here"):
         _check_counts(result, tighter, oracle, seen, 256)
 
@@ -75,6 +76,59 @@ def test_a_row_is_over_the_seeds_that_were_measured_alike():
     newer = [replace(cell("dfa", seed, [8] * 2), parameters={"budget": 1_000, "images": 2}) for seed in (1, 3)]
     (row,) = rows_of([older[0], older[2], *newer], "lenet1-eps64")
     assert (row.seeds, row.mean, row.queries.shape) == ([1, 3], 8, (2, 2))
+
+
+def test_what_was_found_later_is_a_failure_within_fewer_queries():
+    cells = [cell("dfa", 0, [5, 600, None]), cell("square-0.1-margin", 0, [10, 500, 501])]
+    rows = {row.attack: row for row in rows_of(cells, "lenet1-eps64", 500)}
+    assert rows["dfa"].queries.tolist() == [[5, 500, 500]]
+    assert rows["dfa"].is_success.tolist() == [[True, False, False]]
+    assert rows["square-0.1-margin"].is_success.tolist() == [[True, True, False]]
+    assert rows["dfa"].ratio == pytest.approx(1005 / 1010)
+    (row,) = rows_of(cells[:1], "lenet1-eps64", 5_000)
+    assert row.budget == 1_000
+
+
+def test_images_for_choosing_and_for_reporting_are_apart():
+    for setting in SETTINGS.values():
+        assert setting.number <= setting.reporting.start
+    arguments = argparse.Namespace(reporting=True, skip=0, images=None, budget=None)
+    setting, attack = SETTINGS["resnet20-pixels5"], ATTACKS["dfa"]
+    told = parameters_of(setting, attack, arguments)
+    assert {"skipped": 200, "images": 50, "pixels": 5, "budget": 2_000}.items() <= told.items()
+    arguments.images = 20
+    assert places_of(setting, arguments) == range(200, 220)
+    arguments.reporting = False
+    assert places_of(setting, arguments) == range(20)
+
+
+@pytest.mark.parametrize(
+    ("setting", "rivals"),
+    [
+        ("lenet1-eps64", {"square", "art-square", "signhunter", "parsimonious", "nes", "bandits"}),
+        ("lenet1-eps64-targeted", {"square", "signhunter", "parsimonious", "nes", "bandits"}),
+        ("lenet1-eps64-labels", {"rays", "hop-skip-jump"}),
+        ("lenet1-pixels10", {"sparse-rs-pixels"}),
+        ("lenet1-patch6", {"sparse-rs-patch"}),
+        ("lenet1-frame2", {"sparse-rs-frame"}),
+    ],
+)
+def test_a_setting_has_the_rivals_that_can_do_it(setting, rivals):
+    names = [name for name, attack in ATTACKS.items() if attack.takes(SETTINGS[setting])]
+    assert "dfa" in names
+    assert {"square" if name.startswith("square-") else name for name in names if not name.startswith("dfa")} == rivals
+
+
+def test_labels_and_few_pixels_are_part_of_what_is_attacked(data):
+    pytest.importorskip("tensorflow")
+    arguments = argparse.Namespace(data=data, images=4, skip=0, reporting=False, budget=30)
+    loaded = load(SETTINGS["lenet1-eps64-labels"], arguments)
+    assert np.asarray(loaded.oracle.scores(loaded.problem.images)).shape == (4,)
+    for name, setting in (("dfa", "lenet1-eps64-labels"), ("rays", "lenet1-eps64-labels"), ("dfa", "lenet1-pixels10")):
+        oracle, problem = load(SETTINGS[setting], arguments)
+        outcome = ATTACKS[name].run(oracle, problem, 0, 64)
+        assert len(outcome.queries) == 4
+        assert outcome.sent <= 120
 
 
 @pytest.fixture
@@ -113,6 +167,7 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     run(*arguments, "--images", "5", "--skip", "2")
     assert len(ran) == 16
     run("--summarise")
+    run("--summarise", "--within", "100")
     assert len(ran) == 16
     run(*arguments, "--images", "5", "--skip", "2", "--redo")
     assert len(ran) == 20
@@ -141,8 +196,9 @@ def test_a_run_that_is_cut_goes_on_after_its_last_cell(small_harness, monkeypatc
 
 def test_a_cell_is_recognised_by_another_process():
     # A function's repr holds its address.
-    assert [name for name, attack in ATTACKS.items() if " at 0x" in attack.configuration] == []
-    assert "window_share" in ATTACKS["dfa"].configuration
+    setting = SETTINGS["lenet1-eps64"]
+    assert [name for name, attack in ATTACKS.items() if " at 0x" in attack.configuration(setting)] == []
+    assert "window_share" in ATTACKS["dfa"].configuration(setting)
 
 
 def test_an_unknown_name_is_refused():
@@ -183,7 +239,7 @@ def test_pictures_show_every_setting_that_was_measured(tmp_path):
 
 def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_takes(data):
     pytest.importorskip("tensorflow")
-    arguments = argparse.Namespace(data=data, images=300, skip=0, budget=100)
+    arguments = argparse.Namespace(data=data, images=300, skip=0, reporting=False, budget=100)
     setting = SETTINGS["lenet1-eps64-targeted"]
     oracle, problem = load(setting, arguments)
     images, labels = load_images(data, setting.images)
@@ -198,9 +254,9 @@ def test_the_harness_loads_correctly_classified_images_and_the_targets_that_dfa_
 def test_images_that_the_default_was_chosen_on_can_be_left_out(data, name):
     pytest.importorskip("tensorflow")
     setting = SETTINGS[name]
-    everything = load(setting, argparse.Namespace(data=data, images=30, skip=0, budget=100)).problem
-    rest = load(setting, argparse.Namespace(data=data, images=20, skip=10, budget=100)).problem
+    everything = load(setting, argparse.Namespace(data=data, images=30, skip=0, reporting=False, budget=100)).problem
+    rest = load(setting, argparse.Namespace(data=data, images=20, skip=10, reporting=False, budget=100)).problem
     np.testing.assert_array_equal(rest.images, everything.images[10:])
     assert rest.goals.tolist() == everything.goals[10:].tolist()
     with pytest.raises(SystemExit, match=r"classifies no more than 2000 images correctly; --skip fewer"):
-        load(setting, argparse.Namespace(data=data, images=1, skip=2_000, budget=100))
+        load(setting, argparse.Namespace(data=data, images=1, skip=2_000, reporting=False, budget=100))

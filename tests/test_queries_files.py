@@ -191,6 +191,7 @@ def test_the_rivals_in_the_repository_are_those_of_today(name):
     assert rivals
     for each in rivals:
         setting = SETTINGS[each.key.setting]
-        told = {"model": setting.model, "images_file": setting.images, "epsilon": setting.epsilon, "rank": setting.rank}
-        told["configuration"] = ATTACKS[each.key.attack].configuration
+        told = {"model": setting.model, "images_file": setting.images, "rank": setting.rank}
+        told |= setting.promise.describe()
+        told["configuration"] = ATTACKS[each.key.attack].configuration(setting)
         assert told.items() <= each.parameters.items()

@@ -87,7 +87,7 @@ def test_a_rank_beyond_what_is_shown_is_refused_before_a_query():
     assert attack(dfa.top_k(CLASSIFIER, 3, num_classes=10), targets=dfa.rank(3)).success.any()
 
 
-@pytest.mark.parametrize("objective", ["odds", "log", "paper"])
+@pytest.mark.parametrize("objective", ["odds", "log", "paper", "paper-code"])
 @pytest.mark.parametrize("k", [2, 3, 10])
 def test_an_untargeted_run_needs_no_more_than_two_classes(k, objective):
     whole = attack(CLASSIFIER, objective=objective)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dfa
-from dfa.search.objectives import LOG, ODDS, PAPER, Objective
+from dfa.search.objectives import LOG, ODDS, PAPER, PAPER_CODE, Objective
 from shown import ask, attack, gate_to
 from small_problem import CLASSIFIER
 
@@ -24,14 +24,14 @@ def test_a_candidate_that_shows_the_target_ranks_before_all_that_hide_it(weights
     # The flattest top there is, the target not in it.
     flat = np.full(k, 1 / 6 + 1e-9)
     hiding = dense("top_k", [i for i in range(6) if i != target][:k], flat)
-    for objective in (PAPER, LOG, ODDS):
+    for objective in (PAPER, PAPER_CODE, LOG, ODDS):
         degree = objective.seen_through(k, shows_all=False).targeted
         ids = np.array([target])
         assert degree(showing, ids)[0] < degree(hiding, ids)[0]
 
 
 def test_while_the_target_is_hidden_a_flatter_top_ranks_first():
-    for objective in (PAPER, LOG, ODDS):
+    for objective in (PAPER, PAPER_CODE, LOG, ODDS):
         degree = objective.seen_through(2, shows_all=False).targeted
         tops = [[0.9, 0.05], [0.7, 0.1], [0.5, 0.1], [0.3, 0.2]]
         degrees = [degree(dense("top_k", [0, 1], top), np.array([5]))[0] for top in tops]
@@ -48,14 +48,15 @@ def test_with_one_class_shown_the_papers_degree_is_the_largest_probability():
 
 
 @given(st.lists(st.integers(334, 1000), min_size=2, max_size=2, unique=True))
-def test_with_one_class_shown_the_log_degree_ranks_as_the_papers_does(tops):
+def test_with_one_class_shown_the_other_degrees_rank_as_the_papers_does(tops):
     scores = np.concatenate([dense("top_k", [1], [top / 1000], 3) for top in tops])
     for c, name in ((1, "untargeted"), (0, "targeted")):
         ids = np.array([c, c])
         paper = getattr(PAPER.seen_through(1, shows_all=False), name)(scores, ids)
-        log = getattr(LOG.seen_through(1, shows_all=False), name)(scores, ids)
-        assert (paper[0] < paper[1]) == (log[0] < log[1])
-        assert (log > 0).all()
+        for objective in (PAPER_CODE, LOG):
+            degrees = getattr(objective.seen_through(1, shows_all=False), name)(scores, ids)
+            assert (paper[0] < paper[1]) == (degrees[0] < degrees[1])
+            assert (degrees > 0).all()
 
 
 def test_an_objective_of_ones_own_is_left_as_it_is():

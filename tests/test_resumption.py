@@ -117,6 +117,7 @@ def test_copies_and_unreadable_images_keep_their_names_and_records(tmp_path):
             "epsilon": np.arange(24) % 9 + 3,
         },
         {"optimizer": dfa.Racos(improvements=3.0)},
+        {"give_up_after": 24},
         {"labels": CLASSIFIER.classes(IMAGES) * (np.arange(24) % 3 > 0), "ids": np.arange(24)[::-1]},
         {"epsilon": np.random.default_rng(0).integers(1, 12, SHAPE), "max_queries": 33, "batch_size": 7},
     ],

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import dfa
+from harness.promises import Ball
 from oracles import Recorder, never, random_images
 from problems import CLASSIFIER, EPSILON, SHAPE, problem_of
 from rivals.art_square import art_square
@@ -43,7 +44,8 @@ def attack(problem, name, *, ask=CLASSIFIER, seed=0, batch_size=256, some=None):
     make, loss = RIVALS[name]
     counter = QueryCounter(dfa.as_oracle(ask), problem)
     searches = [
-        make(image, problem.epsilon, np.random.default_rng([seed, place])) for place, image in enumerate(problem.images)
+        make(image, problem.promise.epsilon, np.random.default_rng([seed, place]))
+        for place, image in enumerate(problem.images)
     ]
     run_searches(counter, searches, loss, batch_size)
     return counter
@@ -56,7 +58,7 @@ def test_the_query_that_was_the_first_success_is_what_counts():
     problem = problem_of(2)
     low, high = box(problem.images, EPSILON)
     answers = iter([[[0.9, 0.1], [0.9, 0.1], [0.4, 0.6], [0.9, 0.1], [0.4, 0.6], [0.4, 0.6]]])
-    problem = Problem(problem.images, np.zeros(2, dtype=np.int64), False, EPSILON, 10)
+    problem = Problem(problem.images, np.zeros(2, dtype=np.int64), False, Ball(EPSILON), 10)
     counter = QueryCounter(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
     owners = np.array([0, 1, 0, 1, 1, 0])
     images = np.stack([low[0], low[1], high[0], high[1], low[1], low[0]])
@@ -101,7 +103,7 @@ def test_only_uint8_images_of_the_right_shape_pass():
 
 
 def test_a_success_that_is_none_when_asked_again_is_struck_out():
-    problem = Problem(random_images(1, SHAPE), np.zeros(1, dtype=np.int64), False, EPSILON, 10)
+    problem = Problem(random_images(1, SHAPE), np.zeros(1, dtype=np.int64), False, Ball(EPSILON), 10)
     answers = iter([[[0.4, 0.6]], [[0.9, 0.1]]])
     counter = QueryCounter(dfa.as_oracle(lambda images: np.array(next(answers))), problem)
     counter.ask(problem.images, np.array([0]))
@@ -114,7 +116,7 @@ def test_a_success_that_is_none_when_asked_again_is_struck_out():
 @pytest.mark.parametrize("loss", [log_margin, probability_margin, cross_entropy])
 @pytest.mark.parametrize("is_targeted", [False, True])
 def test_losses_fall_towards_success(loss, is_targeted):
-    problem = Problem(random_images(2, SHAPE), np.zeros(2, dtype=np.int64), is_targeted, EPSILON, 10)
+    problem = Problem(random_images(2, SHAPE), np.zeros(2, dtype=np.int64), is_targeted, Ball(EPSILON), 10)
     scores = np.array([[0.9, 0.06, 0.04], [0.8, 0.16, 0.04]])
     if is_targeted:
         scores = scores[:, [1, 0, 2]]
@@ -123,7 +125,7 @@ def test_losses_fall_towards_success(loss, is_targeted):
 
 
 def test_the_cross_entropy_tells_probabilities_near_1_apart():
-    problem = Problem(random_images(1, SHAPE), np.zeros(1, dtype=np.int64), False, EPSILON, 10)
+    problem = Problem(random_images(1, SHAPE), np.zeros(1, dtype=np.int64), False, Ball(EPSILON), 10)
     scores = np.array([[1.0, 1e-30], [1.0, 1e-29]])
     np.testing.assert_allclose(cross_entropy(scores, problem, np.zeros(2, dtype=np.int64)), [-1e-30, -1e-29])
 
@@ -157,7 +159,7 @@ def test_an_image_does_not_notice_its_neighbours_or_the_batch(name):
     problem = problem_of(budget=150, rank=3)
     together = attack(problem, name)
     assert attack(problem, name, batch_size=7).hits.tolist() == together.hits.tolist()
-    first = Problem(problem.images[:2], problem.goals[:2], True, EPSILON, 150)
+    first = Problem(problem.images[:2], problem.goals[:2], True, Ball(EPSILON), 150)
     assert attack(first, name).hits.tolist() == together.hits[:2].tolist()
 
 

@@ -249,6 +249,7 @@ def test_the_result_tells_every_setting_of_the_run():
         "optimizer": optimizer,
         "max_queries": 20,
         "max_seconds": None,
+        "give_up_after": None,
         "batch_size": 9,
         "seed": 2,
         "threads": 2,

@@ -76,6 +76,7 @@ CASES = {
     "searches that begin anew": {"optimizer": {"restart_after": 16}},
     "a budget within the starts": {"max_queries": 9},
     "some that are skipped": {"labels": True, "max_queries": 40},
+    "some that are given up at rest": {"give_up_after": 30, "epsilon": 4},
 }
 
 
@@ -104,7 +105,9 @@ def test_whole_runs_are_the_reference(name):
     ]
     optimizer = dataclasses.replace(dfa.Racos(), **changes)
     settings = dataclasses.replace(DEFAULT, improvements=optimizer.improvements_wanted, **changes)
-    expected = attack(targets, settings, degree, max_queries=case["max_queries"], seed=5)
+    give_up_after = case.get("give_up_after")
+    limits = {"max_queries": case["max_queries"], "give_up_after": give_up_after}
+    expected = attack(targets, settings, degree, seed=5, **limits)
     result = dfa.run(
         classifier,
         images,
@@ -122,7 +125,12 @@ def test_whole_runs_are_the_reference(name):
         assert list(record.trace) == outcome.trace, record.index
         assert record.queries_sent == outcome.sent
         assert record.found == (outcome.adversarial is not None)
+        assert record.at_rest == outcome.is_at_rest
         assert np.array_equal(image, outcome.adversarial) if record.found else image is None
+    # At the first look, or later, or not at all.
+    stopped = {record.queries_sent for record in result.records if record.at_rest}
+    assert (give_up_after is None) == (not stopped)
+    assert give_up_after is None or (min(stopped) < 2 * give_up_after <= max(stopped))
 
 
 def test_the_runs_above_are_worth_comparing():

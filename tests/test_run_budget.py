@@ -19,6 +19,26 @@ from oracles import (
 from small_problem import CLASSES, CLASSIFIER, EPSILON, IMAGES, OPTIMIZERS
 
 
+def test_an_image_where_nothing_moves_is_given_up_and_says_so():
+    def frozen(images):
+        scores = np.tile(np.linspace(0.3, 0.1, 5), (len(images), 1))
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    settings = {"epsilon": EPSILON, "optimizer": dfa.Racos.sequential(), "max_queries": 100}
+    whole = dfa.run(frozen, IMAGES[:3], **settings)
+    assert [(record.reason, record.queries_sent) for record in whole.records] == [("query budget", 100)] * 3
+    result = dfa.run(frozen, IMAGES[:3], give_up_after=40, **settings)
+    assert [(record.reason, record.queries_sent, record.at_rest) for record in result.records] == [
+        ("at rest", 40, True)
+    ] * 3
+    assert result.config["give_up_after"] == 40
+    assert result.summary().queries_mean_with_failures == 100
+    # By labels, two queries a candidate.
+    labels = dfa.label_only(frozen, num_classes=5)
+    result = dfa.run(labels, IMAGES[:3], give_up_after=41, **settings)
+    assert [(record.reason, record.queries_sent) for record in result.records] == [("at rest", 42)] * 3
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 def test_queries_stop_at_the_first_hit_and_queries_sent_count_every_candidate(optimizer, batch_size):

@@ -28,6 +28,7 @@ SETTINGS = [
     pytest.param({"optimizer": ALONE}, id="default"),
     pytest.param({"optimizer": ALONE, "targets": dfa.rank(2)}, id="default-targeted"),
     pytest.param({"optimizer": dataclasses.replace(ALONE, improvements=2.0)}, id="improvements"),
+    pytest.param({"optimizer": ALONE, "give_up_after": 30}, id="given-up"),
     pytest.param({"optimizer": dfa.Racos.paper()}, id="paper"),
     pytest.param({"optimizer": dfa.Racos.paper(targeted=True), "targets": dfa.rank(2)}, id="paper-targeted"),
 ]

@@ -61,6 +61,26 @@ def test_an_objective_goes_by_name_by_value_or_as_a_bare_function():
     assert outcome(None, dfa.Racos()) != outcome("paper", dfa.Racos())
 
 
+def test_the_papers_setting_is_as_printed_untargeted_and_as_run_towards_a_target():
+    def outcome(targets, objective=None):
+        optimizer = dfa.Racos.paper(targeted=targets is not None)
+        result = dfa.run(
+            CLASSIFIER,
+            IMAGES,
+            targets=targets,
+            epsilon=EPSILON,
+            objective=objective,
+            optimizer=optimizer,
+            max_queries=100,
+        )
+        return result.config["objective"], [(record.queries, record.trace) for record in result.records]
+
+    assert outcome(None) == outcome(None, "paper")
+    assert outcome(None) != outcome(None, "paper-code")
+    assert outcome(dfa.rank(3)) == outcome(dfa.rank(3), "paper-code")
+    assert outcome(dfa.rank(3))[1] != outcome(dfa.rank(3), "paper")[1]
+
+
 def zero(scores, classes):
     return np.zeros(len(scores))
 

@@ -56,6 +56,25 @@ class TestSummary:
         summary = summarise([success(0, queries=50), failure(1, queries_sent=70)])
         assert summary.queries_mean_with_failures == 60
 
+    def test_what_is_given_up_at_rest_is_told_and_counts_at_its_budget(self) -> None:
+        records = [
+            success(0, queries=50),
+            failure(1, queries_sent=7, reason="at rest"),
+            failure(2, queries_sent=8, reason="at rest"),
+            failure(3, queries_sent=100),
+            Record(4, 4, Status.UNFINISHED, "at rest"),
+        ]
+        assert [record.at_rest for record in records] == [False, True, True, False, False]
+        summary = summarise(records, max_queries=100)
+        assert (summary.at_rest, summary.queries_at_rest) == (2, 7.5)
+        assert summary.queries_mean_with_failures == 350 / 4
+        told = "2 of 3 failures, not broken by 7.5 queries (mean); counted above at the whole budget"
+        assert told in str(summary)
+        summary = summarise(records[:1], max_queries=100)
+        assert summary.at_rest == 0
+        assert math.isnan(summary.queries_at_rest)
+        assert "rest" not in str(summary)
+
     def test_queries_sent_counts_every_image(self) -> None:
         summary = summarise([success(0, queries_sent=12), failure(1, queries_sent=90)])
         assert summary.queries_sent == 102

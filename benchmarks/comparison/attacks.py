@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import dfa
+from comparison.settings import ComparedSetting
 from harness.arrays import Image
 from harness.inputs import CountingOracle
+from harness.promises import Ball, FewPixels, OnePatch, OuterFrame, Promise
 from rivals.art_square import art_square, toolbox_version
 from rivals.bandits import bandits
 from rivals.counting import (
@@ -24,10 +26,14 @@ from rivals.counting import (
     log_margin,
     probability_margin,
     run_searches,
+    unchanged,
 )
+from rivals.hop_skip_jump import hop_skip_jump
 from rivals.nes import nes
 from rivals.parsimonious import parsimonious, parsimonious_loss
+from rivals.rays import rays
 from rivals.signhunter import signhunter
+from rivals.sparse_rs import sparse_rs_frame, sparse_rs_loss, sparse_rs_patch, sparse_rs_pixels
 from rivals.square import square
 
 
@@ -58,12 +64,37 @@ class Attack:
     Attributes:
         run: Attacks a problem: from oracle, problem, seed and batch size to the outcome.
         configuration: Decides, with the setting and the budget, whether a cell that is held is this one.
-        only_untargeted: There is no targeted form.
+        takes: Whether it is an attack for a setting.
     """
 
     run: Callable[[dfa.Oracle, Problem, int, int], Outcome]
-    configuration: str
-    only_untargeted: bool = False
+    configuration: Callable[[ComparedSetting], str]
+    takes: Callable[[ComparedSetting], bool]
+
+
+def in_ball(setting: ComparedSetting) -> bool:
+    """Return whether scores are shown, and every value may change by epsilon."""
+    return not setting.shows_labels and isinstance(setting.promise, Ball)
+
+
+def in_ball_untargeted(setting: ComparedSetting) -> bool:
+    """Return the same, of attacks that know no target."""
+    return in_ball(setting) and setting.rank is None
+
+
+def in_ball_by_labels(setting: ComparedSetting) -> bool:
+    """Return whether labels alone are shown, in an untargeted attack in the ball."""
+    return setting.shows_labels and isinstance(setting.promise, Ball) and setting.rank is None
+
+
+def promising(kind: type[Promise]) -> Callable[[ComparedSetting], bool]:
+    """Return a function that tells whether scores are shown, and an untargeted attack has a promise of that kind."""
+    return lambda setting: isinstance(setting.promise, kind) and setting.rank is None and not setting.shows_labels
+
+
+def everywhere(setting: ComparedSetting) -> bool:
+    """Return True."""
+    return True
 
 
 def _described(function: Callable[..., Any]) -> str:
@@ -74,25 +105,31 @@ def _described(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__)).lstrip("_")
 
 
-def search_attack(make: Callable[[Image, int, np.random.Generator], Search], loss: Loss) -> Attack:
+def search_attack(
+    make: Callable[[Image, int, np.random.Generator], Search],
+    loss: Loss,
+    takes: Callable[[ComparedSetting], bool] = in_ball,
+) -> Attack:
     """Return an attack whose searches run side by side.
 
     Args:
-        make: From an image, epsilon and the image's own random stream to a search.
+        make: From an image, the number in the promise (epsilon, pixels, ...) and the image's own random stream to a
+            search.
         loss: What the searches see.
+        takes: Which settings it is for.
     """
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
         started = time.perf_counter()
         counter = QueryCounter(oracle, problem)
         streams = (np.random.default_rng([seed, place]) for place in range(len(problem.images)))
-        searches = [
-            make(image, problem.epsilon, stream) for image, stream in zip(problem.images, streams, strict=False)
-        ]
+        (number,) = problem.promise.describe().values()
+        searches = [make(image, number, stream) for image, stream in zip(problem.images, streams, strict=False)]
         run_searches(counter, searches, loss, batch_size)
         return outcome_of(counter, started, batch_size)
 
-    return Attack(run, f"{_described(make)}, loss={_described(loss)}")
+    configuration = f"{_described(make)}, loss={_described(loss)}"
+    return Attack(run, lambda setting: configuration, takes)
 
 
 def outcome_of(counter: QueryCounter, started: float, batch_size: int) -> Outcome:
@@ -109,7 +146,17 @@ def outcome_of(counter: QueryCounter, started: float, batch_size: int) -> Outcom
     )
 
 
-def dfa_attack(**keywords: Any) -> Attack:
+def sparse_rs(make: Callable[..., Search], loss: Loss, takes: Callable[[ComparedSetting], bool]) -> Attack:
+    """Return a form of Sparse-RS, whose schedule ends with the budget."""
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        stretched = search_attack(partial(make, steps=problem.budget), loss)
+        return stretched.run(oracle, problem, seed, batch_size)
+
+    return Attack(run, search_attack(make, loss).configuration, takes)
+
+
+def dfa_attack(takes: Callable[[ComparedSetting], bool] = in_ball, **keywords: Any) -> Attack:
     """Return `dfa.run` with keyword arguments of its own."""
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
@@ -118,7 +165,7 @@ def dfa_attack(**keywords: Any) -> Attack:
             counted,
             problem.images,
             targets=problem.goals if problem.is_targeted else None,
-            epsilon=problem.epsilon,
+            space=problem.promise.space(),
             max_queries=problem.budget,
             batch_size=batch_size,
             seed=seed,
@@ -136,12 +183,15 @@ def dfa_attack(**keywords: Any) -> Attack:
             sum(record.found and not record.verified for record in records),
         )
 
-    # The default spelled out, so that a cell of yesterday's default is not taken for one of today's.
-    optimizer = keywords.get("optimizer") or dfa.Racos()
-    parts = {part.name: getattr(optimizer, part.name) for part in fields(optimizer)}
-    parts["objective"] = optimizer.objective.name
-    others = {name: value for name, value in keywords.items() if name != "optimizer"}
-    return Attack(run, f"dfa.run({others}, {parts})")
+    def configuration(setting: ComparedSetting) -> str:
+        # The default spelled out, so that a cell of yesterday's default is not taken for one of today's.
+        optimizer = keywords.get("optimizer") or setting.promise.space().optimizer()
+        parts = {part.name: getattr(optimizer, part.name) for part in fields(optimizer)}
+        parts["objective"] = optimizer.objective.name
+        others = {name: value for name, value in keywords.items() if name != "optimizer"}
+        return f"dfa.run({others}, {parts})"
+
+    return Attack(run, configuration, takes)
 
 
 def _check_counts(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen: int, batch_size: int) -> None:
@@ -171,17 +221,18 @@ def _check_counts(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, imag
             raise RuntimeError(f"dfa's figures do not agree with {what}: {here} here, {there} there")
 
 
-def square_through_art() -> Attack:
-    """Return Square Attack through the Adversarial Robustness Toolbox."""
+def through_art(attack: Callable[[QueryCounter, int, int], None], takes: Callable[[ComparedSetting], bool]) -> Attack:
+    """Return an attack of the Adversarial Robustness Toolbox."""
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
-        num_classes = np.asarray(oracle.scores(problem.images[:1])).shape[1]
+        num_classes = oracle.num_classes or np.asarray(oracle.scores(problem.images[:1])).shape[1]
         started = time.perf_counter()
         counter = QueryCounter(oracle, problem)
-        art_square(counter, num_classes, seed)
+        attack(counter, num_classes, seed)
         return outcome_of(counter, started, batch_size)
 
-    return Attack(run, f"art_square, adversarial-robustness-toolbox {toolbox_version()}", only_untargeted=True)
+    configuration = f"{_described(attack)}, adversarial-robustness-toolbox {toolbox_version()}"
+    return Attack(run, lambda setting: configuration, takes)
 
 
 LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
@@ -195,7 +246,7 @@ DFA_VARIANTS: dict[str, dict[str, Any]] = {
 }
 """Names of dfa's variants, and the keyword arguments of `dfa.run` that make them."""
 ATTACKS: dict[str, Attack] = {
-    **{name: dfa_attack(**keywords) for name, keywords in DFA_VARIANTS.items()},
+    **{name: dfa_attack(in_ball if keywords else everywhere, **keywords) for name, keywords in DFA_VARIANTS.items()},
     **{
         f"square-{share}-{name}": search_attack(partial(square, share=share), loss)
         for share in (0.05, 0.1, 0.3)
@@ -203,9 +254,14 @@ ATTACKS: dict[str, Attack] = {
     },
     # The paper's p for adversarially trained MNIST models.
     "square-0.8-margin": search_attack(partial(square, share=0.8), log_margin),
-    "art-square": square_through_art(),
+    "art-square": through_art(art_square, in_ball_untargeted),
     "signhunter": search_attack(signhunter, cross_entropy),
     "parsimonious": search_attack(parsimonious, parsimonious_loss),
     "nes": search_attack(partial(nes, sigma=1.0), log_margin),
     "bandits": search_attack(partial(bandits, probe=1.0), cross_entropy),
+    "sparse-rs-pixels": sparse_rs(sparse_rs_pixels, sparse_rs_loss, promising(FewPixels)),
+    "sparse-rs-patch": sparse_rs(sparse_rs_patch, sparse_rs_loss, promising(OnePatch)),
+    "sparse-rs-frame": sparse_rs(sparse_rs_frame, sparse_rs_loss, promising(OuterFrame)),
+    "rays": search_attack(rays, unchanged, in_ball_by_labels),
+    "hop-skip-jump": through_art(hop_skip_jump, in_ball_by_labels),
 }

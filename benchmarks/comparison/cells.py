@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import dfa
 from comparison.attacks import ATTACKS, Attack, Outcome
-from comparison.settings import SETTINGS
+from comparison.settings import SETTINGS, ComparedSetting
 from harness.results import now
-from harness.settings import Setting, load_setting
+from harness.settings import load_setting
 from rivals.counting import Problem
 
 
@@ -46,25 +46,42 @@ class Loaded(NamedTuple):
     problem: Problem
 
 
-def load(setting: Setting, arguments: argparse.Namespace) -> Loaded:
-    """Load a setting: the first correctly classified images, but for those that are skipped, and their goals."""
-    model, images, labels, targets = load_setting(setting, arguments.data, arguments.images, skip=arguments.skip)
+def load(setting: ComparedSetting, arguments: argparse.Namespace) -> Loaded:
+    """Load a setting: its images among those that are classified correctly, and their goals."""
+    places = places_of(setting, arguments)
+    model, images, labels, targets = load_setting(setting, arguments.data, len(places), skip=places.start)
+    oracle = dfa.as_oracle(model)
+    if setting.shows_labels:
+        oracle = dfa.label_only(oracle, num_classes=setting.num_classes)
     goals = labels if targets is None else targets
-    return Loaded(dfa.as_oracle(model), Problem(images, goals, targets is not None, setting.epsilon, arguments.budget))
+    return Loaded(oracle, Problem(images, goals, targets is not None, setting.promise, _budget(setting, arguments)))
 
 
-def parameters_of(setting: Setting, attack: Attack, arguments: argparse.Namespace) -> dict[str, Any]:
+def places_of(setting: ComparedSetting, arguments: argparse.Namespace) -> range:
+    """Return which of a setting's correctly classified images are attacked."""
+    if arguments.reporting:
+        return setting.reporting[: arguments.images]
+    return range(arguments.skip, arguments.skip + (arguments.images or setting.number))
+
+
+def parameters_of(setting: ComparedSetting, attack: Attack, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what makes a cell stand for this measurement."""
+    places = places_of(setting, arguments)
     return {
         "model": setting.model,
         "images_file": setting.images,
-        "epsilon": setting.epsilon,
+        **setting.promise.describe(),
+        **({"shows": "labels"} if setting.shows_labels else {}),
         "rank": setting.rank,
-        "skipped": arguments.skip,
-        "images": arguments.images or setting.number,
-        "budget": arguments.budget,
-        "configuration": attack.configuration,
+        "skipped": places.start,
+        "images": len(places),
+        "budget": _budget(setting, arguments),
+        "configuration": attack.configuration(setting),
     }
+
+
+def _budget(setting: ComparedSetting, arguments: argparse.Namespace) -> int:
+    return int(arguments.budget or setting.budget)
 
 
 def measure(loaded: Loaded, key: Key, arguments: argparse.Namespace) -> Cell:

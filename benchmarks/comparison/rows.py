@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from comparison.cells import Cell
 
-_MARKS = (10, 100, 1_000, 10_000)
+_MARKS = (10, 100, 1_000, 2_000, 10_000)
 
 
 @dataclass
@@ -40,12 +40,13 @@ class Row:
     ratio: float = field(default=math.nan)
 
     @classmethod
-    def of(cls, cells: Sequence[Cell]) -> Row:
-        """Return the row of an attack's cells, one per seed."""
+    def of(cls, cells: Sequence[Cell], within: int | None = None) -> Row:
+        """Return the row of an attack's cells, one per seed; of so many queries, where the budget was no less."""
         cells = sorted(cells, key=lambda cell: cell.key.seed)
         outcomes = [cell.outcome for cell in cells]
-        budget = cells[0].parameters["budget"]
+        budget = min(cells[0].parameters["budget"], within or math.inf)
         hits = np.array([[hit or np.nan for hit in each.queries] for each in outcomes], dtype=np.float64)
+        hits[hits > budget] = np.nan
         return cls(
             attack=cells[0].key.attack,
             queries=np.where(np.isnan(hits), budget, hits),
@@ -86,16 +87,17 @@ class Row:
         }
 
 
-def rows_of(cells: Iterable[Cell], setting: str) -> list[Row]:
+def rows_of(cells: Iterable[Cell], setting: str, within: int | None = None) -> list[Row]:
     """Return the rows of a setting, ascending by mean, each held against the best Square.
 
-    A row is over the seeds that were measured with the parameters of the attack's newest cell.
+    A row is over the seeds that were measured with the parameters of the attack's newest cell; with `within`, as if so
+    many queries had been the budget.
     """
     by_attack: dict[str, list[Cell]] = {}
     for cell in cells:
         if cell.key.setting == setting:
             by_attack.setdefault(cell.key.attack, []).append(cell)
-    rows = sorted((Row.of(_alike(group)) for group in by_attack.values()), key=lambda row: row.mean)
+    rows = sorted((Row.of(_alike(group), within) for group in by_attack.values()), key=lambda row: row.mean)
     best = best_square(rows)
     if best is not None:
         for row in rows:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import dfa
 from harness.arrays import Classes, Images
 from harness.inputs import first_correct, load_images, load_model, targets_of
+from harness.promises import Promise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class Setting:
     Attributes:
         model: File in the data folder.
         images: File in the data folder.
-        epsilon: Grey levels.
+        promise: What may become of an image.
         rank: The target is the rank-th likeliest class of the clean image; None in an untargeted attack.
         number: Images: the first that the model classifies correctly.
         batch_size: Rows of the oracle's batch.
@@ -26,7 +27,7 @@ class Setting:
 
     model: str
     images: str
-    epsilon: int
+    promise: Promise
     rank: int | None
     number: int
     batch_size: int = 256

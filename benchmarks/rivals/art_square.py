@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.arrays import Indices, Scores
+from harness.promises import Ball
 from rivals.counting import QueryCounter
 
 
@@ -46,6 +47,7 @@ def art_square(counter: QueryCounter, num_classes: int, seed: int, steps: int = 
     classification: Any = importlib.import_module("art.estimators.classification")
     problem = counter.problem
     assert not problem.is_targeted
+    assert isinstance(problem.promise, Ball)
     attendant = _Attendant(counter, num_classes)
     classifier = classification.BlackBoxClassifierNeuralNetwork(
         attendant,
@@ -57,7 +59,7 @@ def art_square(counter: QueryCounter, num_classes: int, seed: int, steps: int = 
     attack = evasion.SquareAttack(
         classifier,
         norm=np.inf,
-        eps=problem.epsilon,
+        eps=problem.promise.epsilon,
         max_iter=steps,
         batch_size=len(problem.images),
         verbose=False,

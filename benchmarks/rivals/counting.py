@@ -7,8 +7,8 @@ What is counted, and alike for all attacks:
 - Oracles take uint8 images, so an attack that works in floats rounds what it sends to the nearest grey level. Its
   iterate, rounded and clipped into the epsilon box, is asked at its own cost: nobody knows of a success without
   asking. (The counts of the NES paper hold that query too; those of the Bandits paper leave it out.)
-- Success is the first query that is answered adversarially *and* is within epsilon of the original, which the counter
-  checks itself. A probe outside of the box costs a query and can be no success.
+- Success is the first query that is answered adversarially *and* keeps the promise (within epsilon of the original,
+  few pixels, one patch), which is checked here. A probe that breaks it costs a query and can be no success.
 - Rows that are sent in one batch are counted one after the other: what follows the first success is sent, but the
   number of queries is that of the success.
 - What an attack calls a success is asked once more at the end, at no cost, as `dfa.run` does.
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from dfa import Oracle, objectives
 from harness.arrays import Classes, Degrees, Image, Images, Indices, Scores
+from harness.promises import Promise
 
 Search: TypeAlias = Generator[Images, Degrees, None]
 """The attack on one image: yields images to ask about, uint8 (n, H, W, C), and is sent their n losses."""
@@ -43,14 +44,14 @@ class Problem:
         images: uint8, (N, H, W, C).
         goals: int64, (N,): the target classes, or the original ones in an untargeted attack.
         is_targeted: Which of both they are.
-        epsilon: Grey levels.
+        promise: What may become of an image.
         budget: The most queries per image.
     """
 
     images: Images
     goals: Classes
     is_targeted: bool
-    epsilon: int
+    promise: Promise
     budget: int
 
     def is_adversarial(self, scores: Scores, owners: Indices) -> NDArray[np.bool_]:
@@ -85,7 +86,7 @@ class QueryCounter:
     """
 
     def __init__(self, oracle: Oracle, problem: Problem) -> None:
-        """Stand before an oracle that returns probabilities."""
+        """Stand before an oracle that returns probabilities, or labels and declares their number."""
         self.problem = problem
         num_images = len(problem.images)
         self.sent = np.zeros(num_images, dtype=np.int64)
@@ -94,10 +95,9 @@ class QueryCounter:
         self.seconds = 0.0
         self.calls = 0
         self._oracle = oracle
-        self._low, self._high = box(problem.images, problem.epsilon)
 
     def ask(self, images: Images, owners: Indices) -> Scores:
-        """Return the probabilities of a batch of queries.
+        """Return the answers to a batch of queries: probabilities; of a label 1, and 0 for every other class.
 
         Args:
             images: uint8, (n, H, W, C).
@@ -123,7 +123,7 @@ class QueryCounter:
         scores = self._answer(images)
         for row in np.flatnonzero(self.problem.is_adversarial(scores, owners)).tolist():
             owner = int(owners[row])
-            if self.hits[owner] == 0 and self._is_inside(images[row], owner):
+            if self.hits[owner] == 0 and self.problem.promise.is_kept(self.problem.images[owner], images[row]):
                 self.hits[owner] = numbers[row]
                 self.found[owner] = images[row].copy()
         return scores
@@ -138,19 +138,24 @@ class QueryCounter:
         struck = 0
         for start in range(0, len(owners), batch_size):
             some = owners[start : start + batch_size]
-            scores = np.asarray(self._oracle.scores(np.stack([self.found[int(owner)] for owner in some])), np.float64)
+            scores = self._scores(np.stack([self.found[int(owner)] for owner in some]))
             for owner in some[~self.problem.is_adversarial(scores, some)].tolist():
                 self.hits[owner] = 0
                 del self.found[owner]
                 struck += 1
         return struck
 
-    def _is_inside(self, image: Image, owner: int) -> bool:
-        return bool((image >= self._low[owner]).all() and (image <= self._high[owner]).all())
+    def _scores(self, images: Images) -> Scores:
+        answer = np.asarray(self._oracle.scores(images))
+        if answer.ndim == 1:
+            assert self._oracle.num_classes is not None
+            answer = answer[:, np.newaxis] == np.arange(self._oracle.num_classes)
+        scores: Scores = answer.astype(np.float64, copy=False)
+        return scores
 
     def _answer(self, images: Images) -> Scores:
         started = time.perf_counter()
-        scores = np.asarray(self._oracle.scores(images), dtype=np.float64)
+        scores = self._scores(images)
         self.seconds += time.perf_counter() - started
         self.calls += 1
         return scores
@@ -182,6 +187,11 @@ def cross_entropy(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
     rest[rows, goals] = 0.0
     logarithm: Degrees = np.where(chosen > 0.5, np.log1p(-np.minimum(rest.sum(axis=1), 0.5)), np.log(chosen))
     return -logarithm if problem.is_targeted else logarithm
+
+
+def unchanged(scores: Scores, problem: Problem, owners: Indices) -> Degrees:
+    """Return what a label tells: 0 where a row is adversarial, else 1."""
+    return (~problem.is_adversarial(scores, owners)).astype(np.float64)
 
 
 def run_searches(counter: QueryCounter, searches: Iterable[Search], loss: Loss, batch_size: int) -> None:

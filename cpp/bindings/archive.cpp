@@ -45,7 +45,9 @@ void bind_archive(py::module_& module) {
       .def(
           "plan",
           [](const dfa::Archive& archive, std::int64_t goal, double scale,
-             const std::optional<Array<std::uint8_t>>& prior) { return archive.plan(goal, scale, shared_signs(prior)); },
+             const std::optional<Array<std::uint8_t>>& prior) {
+            return archive.plan(goal, scale, shared_signs(prior));
+          },
           "goal"_a, "scale"_a, "prior"_a = py::none())
       .def("learn", &dfa::Archive::learn, "goal"_a, "lesson"_a)
       .def("save", [](const dfa::Archive& archive) { return py::bytes(archive.save()); })

@@ -113,15 +113,17 @@ py::object hit(dfa::Places& places, std::size_t place) {
 void bind_places(py::module_& module) {
   py::class_<HeldPlaces>(module, "Places")
       .def(py::init([](HeldBatch& batch, HeldCurriculum* curriculum, const Integer& capacity, const Integer& batch_size,
-                       std::uint64_t max_queries, std::optional<std::uint64_t> max_iterations) {
+                       std::uint64_t max_queries, std::optional<std::uint64_t> max_iterations,
+                       std::uint32_t give_up_after) {
              dfa::Budget budget;
              budget.queries = max_queries;
              budget.iterations = max_iterations.value_or(budget.iterations);
+             budget.give_up_after = give_up_after;
              return std::make_unique<HeldPlaces>(batch, curriculum, checked_size(capacity, "capacity", 1, kMostPlaces),
                                                  checked_size(batch_size, "batch_size", 1, kMostRows), budget);
            }),
            py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), "batch"_a, "curriculum"_a, "capacity"_a, "batch_size"_a,
-           "max_queries"_a, "max_iterations"_a)
+           "max_queries"_a, "max_iterations"_a, "give_up_after"_a = 0)
       .def("admit", exclusive<HeldPlaces>(&dfa::Places::admit), "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
       .def("dismiss", exclusive<HeldPlaces>(&dfa::Places::dismiss), "place"_a)
       .def_property_readonly("num_ready", exclusive<HeldPlaces>(&dfa::Places::num_ready))
@@ -146,6 +148,7 @@ void bind_places(py::module_& module) {
       .def("spent", exclusive<HeldPlaces>(&dfa::Places::spent), "place"_a)
       .def("slot", exclusive<HeldPlaces>(&dfa::Places::slot), "place"_a)
       .def("answered", exclusive<HeldPlaces>(&dfa::Places::answered), "place"_a)
+      .def("is_at_rest", exclusive<HeldPlaces>(&dfa::Places::is_at_rest), "place"_a)
       .def("seconds", exclusive<HeldPlaces>(&dfa::Places::seconds), "place"_a)
       .def("trace", exclusive<HeldPlaces>(&trace), "place"_a)
       .def("hit", exclusive<HeldPlaces>(&hit), "place"_a)

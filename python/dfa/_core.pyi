@@ -196,8 +196,12 @@ class Places:
         batch_size: int,
         max_queries: int,
         max_iterations: int | None,
+        give_up_after: int = 0,
     ) -> None:
-        """Keep `capacity` places for searches of `batch`, held to limits per image; the curriculum hears of them."""
+        """Keep `capacity` places for searches of `batch`, held to limits per image; the curriculum hears of them.
+
+        `give_up_after` is the number of candidates from which on a search is given up where it rests; 0: never.
+        """
 
     def admit(self, place: int, slot: int, image: int, goal: int, deadline: float) -> None:
         """Give a free place to a search that has just begun; it ends with the iteration told at `deadline` or later.
@@ -251,6 +255,9 @@ class Places:
 
     def load(self, state: bytes, now: float) -> None:
         """Fill free places, of the same number and batch size, with what `save` described."""
+
+    def is_at_rest(self, place: int) -> bool:
+        """Tell whether its search is over because it came to rest."""
 
     def seconds(self, place: int) -> float:
         """Return the sum of what `tell` added to the place."""

@@ -38,6 +38,7 @@ def run(
     confirmations: Confirmation | int = 1,
     max_queries: int = 10_000,
     max_seconds: float | None = None,
+    give_up_after: int | None = None,
     batch_size: int = 256,
     seed: int = 0,
     threads: int | None = None,
@@ -65,7 +66,8 @@ def run(
             (B, H, W, C) to probabilities (B, K), a `dfa.Pipeline` in front of any of these, or what `dfa.as_oracle`
             returns, which also says what is answered (probabilities, logits, the k likeliest classes, the likeliest one
             with its probability, a label) and how to normalise or preprocess. What the search goes by where an answer
-            hides the target, or is a label alone, `dfa.objectives` and `dfa.search.label_walk` say.
+            hides the target `dfa.objectives` says; where it is a label alone, `dfa.search.rays` and
+            `dfa.search.label_walk`.
         images: uint8, (N, H, W, C), or any sequence of uint8 (H, W, C) images, read lazily; `dfa.data.image_files` and
             `image_folder`; a `torch.utils.data.Dataset`, with or without labels, or a `DataLoader`; a Hugging Face
             `datasets.Dataset`. What these know, labels, names and class names, is used where it is not given here:
@@ -79,10 +81,10 @@ def run(
         space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
             `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
             of your own, whose originals (`images`) may be arrays of any numbers and shape.
-        objective: "odds", "log", "paper", a `dfa.Objective`, or a function of (scores, classes). None: the
-            optimizer's own.
+        objective: "odds", "log", "paper" (as printed), "paper-code" (as its authors ran it), a `dfa.Objective`, or a
+            function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,
-            `dfa.Racos.paper()` for the paper's setting.
+            `dfa.Racos.paper()` for the paper's setting, which towards a target is `dfa.Racos.paper(targeted=True)`.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
             goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
@@ -93,6 +95,11 @@ def run(
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
         max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
+        give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
+            degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
+            have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
+            had been spent. What would have fallen later is lost, so it is for robust models, where most images are
+            asked in vain; 1,000 is what was measured. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
@@ -154,6 +161,7 @@ def run(
         confirmations=confirmations,
         max_queries=max_queries,
         max_seconds=max_seconds,
+        give_up_after=give_up_after,
         batch_size=batch_size,
         seed=seed,
         threads=threads,

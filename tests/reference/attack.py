@@ -35,24 +35,30 @@ class Outcome:
     trace: list[tuple[int, float]]
     sent: int
     adversarial: NDArray[np.uint8] | None
+    is_at_rest: bool
 
 
 class Attack:
     """One image's search, until an iteration holds an adversarial image or the budget is spent."""
 
-    def __init__(self, target: Target, search: Racos, max_queries: int) -> None:
+    def __init__(self, target: Target, search: Racos, max_queries: int, give_up_after: int | None) -> None:
         """Begin with nothing asked."""
         self.target = target
         self.search = search
         self.sent = 0
         self.trace: list[tuple[int, float]] = []
         self.adversarial: NDArray[np.uint8] | None = None
+        self.is_at_rest = False
         self._max_queries = max_queries
+        self._marks = [] if give_up_after is None else [give_up_after // 2, *(give_up_after << n for n in range(32))]
+        """Where its best degree is looked at."""
+        self._looks: list[float] = []
+        """What it was there."""
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more is asked."""
-        return self.adversarial is not None or self.sent == self._max_queries
+        return self.adversarial is not None or self.sent == self._max_queries or self.is_at_rest
 
     @property
     def is_new(self) -> bool:
@@ -70,6 +76,16 @@ class Attack:
                 self.adversarial = image if each == 0 else None
         if len(degrees) == len(candidates):
             self.search.tell(degrees)
+        if not self.is_over:
+            self._look()
+
+    def _look(self) -> None:
+        """Give up where more than nine tenths are left of the degree at the last mark."""
+        passed = sum(mark <= self.sent for mark in self._marks)
+        if passed > len(self._looks):
+            best = self.trace[-1][1]
+            self.is_at_rest = bool(self._looks) and best > tuning.GIVEN_UP_ABOVE * self._looks[-1]
+            self._looks += [best] * (passed - len(self._looks))
 
 
 def may_begin(num_new: int, num_learned: int) -> bool:
@@ -79,7 +95,13 @@ def may_begin(num_new: int, num_learned: int) -> bool:
 
 
 def attack(
-    targets: Sequence[Target | None], settings: Settings, degree: Degree, *, max_queries: int, seed: int
+    targets: Sequence[Target | None],
+    settings: Settings,
+    degree: Degree,
+    *,
+    max_queries: int,
+    seed: int,
+    give_up_after: int | None = None,
 ) -> list[Outcome | None]:
     """Attack all images; None stands for one that is not searched, and has nothing to teach."""
     archive = Archive()
@@ -93,7 +115,7 @@ def attack(
             assert target is not None
             plan = archive.plan(target.goal, max(degree(target.image, target.goal), 1e-9))
             search = Racos(target.image, target.epsilon, settings, seed=seed, image_id=target.image_id, plan=plan)
-            attacks[index] = Attack(target, search, max_queries)
+            attacks[index] = Attack(target, search, max_queries, give_up_after)
             # Those of this tick know nothing of one another.
             num_new += 1
         active = [index for index in sorted(attacks) if not attacks[index].is_over]
@@ -101,5 +123,7 @@ def attack(
             attacks[index].iterate(degree)
         for index in active:
             archive.learn(attacks[index].target.goal, attacks[index].search.take_lesson())
-    outcomes = {index: Outcome(each.trace, each.sent, each.adversarial) for index, each in attacks.items()}
+    outcomes = {
+        index: Outcome(each.trace, each.sent, each.adversarial, each.is_at_rest) for index, each in attacks.items()
+    }
     return [outcomes.get(index) for index in range(len(targets))]

@@ -12,6 +12,8 @@ GRID = 16
 
 RESTART_AFTER = 512
 REST_RATIO = 0.95
+GIVEN_UP_ABOVE = 0.9
+"""Share of its best degree that is left, since half as many candidates, where a search is given up at rest."""
 
 START_TEXTURES = [
     ("columns", 1),

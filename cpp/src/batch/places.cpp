@@ -194,8 +194,9 @@ std::vector<std::size_t> Places::tell(const double* degrees, double seconds, dou
 bool Places::end_iteration(Place& place, double now) {
   place.spent += place.size;
   place.asked = place.told = 0;
-  const bool is_over = !place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations ||
-                       now >= place.deadline;
+  const bool has_ended = !place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations;
+  place.is_at_rest = !has_ended && place.looks.find_rest(budget_.give_up_after, kRestRatio, place.spent, place.best);
+  const bool is_over = has_ended || place.is_at_rest || now >= place.deadline;
   if (curriculum_ != nullptr) {
     curriculum_->report(place.image, place.goal, batch_.take_lesson(place.slot), place.spent, is_over);
   }

@@ -32,15 +32,16 @@ void validate(const Config& config) {
   require(config.start != Start::kTextures || config.num_starts() <= kNumTexturedStarts,
           "there are " + std::to_string(kNumTexturedStarts) + " textured starts, got starts of " +
               std::to_string(config.num_starts()));
-  require(config.values != Values::kTextures || (config.shape == Shape::kWindow && config.region == Region::kNone),
-          "textures need windows and no region");
+  const bool is_woven = config.shape != Shape::kScattered && config.region == Region::kNone;
+  require(config.values != Values::kTextures || is_woven, "textures need windows and no region");
+  require(config.shape != Shape::kRay || (is_woven && config.start == Start::kTextures),
+          "rays need textured starts and no region");
   require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
   require(config.rest_ratio > 0.0 && config.rest_ratio <= 1.0,
           "rest_ratio must be in (0, 1], got " + std::to_string(config.rest_ratio));
   require(config.improvements >= 0.0 && config.improvements <= 64.0,
           "improvements must be in [0, 64], got " + std::to_string(config.improvements));
-  require(config.improvements == 0.0 || (config.shape == Shape::kWindow && config.region == Region::kNone),
-          "improvements need windows and no region");
+  require(config.improvements == 0.0 || is_woven, "improvements need windows and no region");
   require(!config.prior || (config.values == Values::kTextures && config.positives == 1),
           "a prior needs textures and one positive, got positives of " + std::to_string(config.positives));
   require(config.placements >= 1 && config.placements <= kMost,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "dfa/base/state.hpp"
 
@@ -16,7 +17,7 @@ constexpr const char* kState = "a lesson";
 
 void Lesson::add_gain(std::size_t filling, double gain) { gains.add(filling, std::min(gain, kLargestGain)); }
 
-void Lesson::add_hit(const DenseVector& vector) { found = std::make_shared<const Signs>(signs_of(vector)); }
+void Lesson::add_hit(Signs signs) { found = std::make_shared<const Signs>(std::move(signs)); }
 
 std::string Lesson::save() const { return save_state(kState, *this); }
 

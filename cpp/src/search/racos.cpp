@@ -56,10 +56,15 @@ std::uint32_t Racos::next_size() const {
   if (iteration_ == 0) {
     return config_.population();
   }
-  if (config_.improvements == 0.0) {
-    return config_.samples;
-  }
   const std::uint64_t told = first_birth() - descent_.first_birth();
+  if (config_.shape == Shape::kRay && told >= num_starts()) {
+    return 1;
+  }
+  if (config_.improvements == 0.0) {
+    // No ray before all starts are told.
+    const std::uint64_t left = config_.shape == Shape::kRay ? num_starts() - told : config_.samples;
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(config_.samples, left));
+  }
   if (told < num_starts()) {
     return descent_.is_first() ? plan_.group_size(told) : config_.population();
   }
@@ -165,7 +170,7 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   } else if (wants_prior()) {
     throw std::logic_error("asked before the prior was given: " +
                            describe_candidate(index, iteration_, candidates_.size()));
-  } else if (!proposes_ahead()) {
+  } else if (!proposes_ahead() && !is_on_ray(index)) {
     propose(index, coverage_, scratch);
   }
   candidate.is_drawn = true;
@@ -216,6 +221,10 @@ std::vector<std::int16_t> Racos::vector(std::uint32_t candidate) {
 
 void Racos::render(std::uint32_t index, Scratch& scratch, std::uint8_t* image) {
   Candidate& candidate = candidates_[index];
+  if (is_on_ray(index)) {
+    walk_.render(ray_context(), image);
+    return;
+  }
   if (const Box* box = space_.box()) {
     assemble(candidate, scratch.vector);
     box->render(space_.original().data(), scratch.vector.data(), image);
@@ -274,6 +283,10 @@ void Racos::advance(Scratch& scratch) {
                            " is not complete: " + std::to_string(num_told_) + " of " +
                            std::to_string(candidates_.size()) + " candidates told");
   }
+  if (is_on_ray(0)) {
+    advance_on_ray();
+    return;
+  }
   learn_from_candidates(scratch);
   std::vector<Arrival>& arrivals = scratch.arrivals;
   arrivals.clear();
@@ -304,8 +317,24 @@ void Racos::advance(Scratch& scratch) {
   begin_iteration();
 }
 
+// The label counts wherever the degree is below 1: at 0 within the ball, in between beyond it.
+void Racos::advance_on_ray() {
+  const double degree = candidates_[0].degree;
+  if (is_teaching()) {
+    lesson_.add_window(first_birth() == plan_.starts.size());
+    if (degree == 0.0 && !has_taught_hit_) {
+      has_taught_hit_ = true;
+      lesson_.add_hit(walk_.direction(ray_context()));
+    }
+  }
+  walk_.tell(ray_context(), degree < 1.0);
+  ++iteration_;
+  ++first_birth_;
+  begin_iteration();
+}
+
 void Racos::restart_if_at_rest() {
-  if (descent_.comes_to_rest(config_, num_answered(), population_[0].degree)) {
+  if (config_.shape != Shape::kRay && descent_.comes_to_rest(config_, num_answered(), population_[0].degree)) {
     population_ = Population(config_);
     coverage_.clear();
     pace_ = Pace();
@@ -388,7 +417,7 @@ void Racos::learn_from_hit(std::uint64_t first) {
   const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
   if (best.degree == 0.0 && is_new && is_teaching() && !has_taught_hit_) {
     has_taught_hit_ = true;
-    lesson_.add_hit(population_.family(best).base);
+    lesson_.add_hit(signs_of(population_.family(best).base));
   }
 }
 

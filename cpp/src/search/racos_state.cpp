@@ -27,7 +27,7 @@ void Racos::restore() {
     throw std::invalid_argument("saved state holds a prior of another image shape");
   }
   // Where improvements are wished for, the last of a group of starts may be alone.
-  const bool is_paced = config_.improvements != 0.0;
+  const bool is_paced = config_.improvements != 0.0 || config_.shape == Shape::kRay;
   const std::uint64_t least =
       iteration_ == 0 ? 0 : config_.population() + std::uint64_t{iteration_ - 1U} * (is_paced ? 1U : config_.samples);
   // So many that no search comes to it, and numbers made of it stay within 64 bits.
@@ -50,6 +50,9 @@ void Racos::restore() {
   }
   population_.restore(space_);
   merger_.restore(space_, config_.improvements != 0.0 && num_answered() != 0);
+  if (config_.shape == Shape::kRay) {
+    walk_.check(ray_context());
+  }
   restore_answers();
 }
 

@@ -15,7 +15,7 @@ from dfa.errors import StoreError
 from dfa.runs.folder import RUN
 from dfa.runs.saved_run import read_run_json
 
-RUN_SETTINGS: Final = ("max_queries", "max_seconds", "batch_size", "seed", "threads")
+RUN_SETTINGS: Final = ("max_queries", "max_seconds", "give_up_after", "batch_size", "seed", "threads")
 """The parameters of `dfa.run` that a request keeps by their names, and that have flags."""
 
 

@@ -28,7 +28,9 @@ from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_ta
 from dfa.search.label_walk import LabelWalk, Questions
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
+from dfa.search.rays import Rays
 from dfa.space import BoundSpace, LinfBall, Space
+from dfa.space.ball import BoundBall
 from dfa.types import Classes, DegreeFunction
 
 
@@ -51,6 +53,7 @@ class Plan:
         confirmation: What makes a claim of the search a success.
         max_queries: Budget per image, attack queries sent.
         max_seconds: Time per image from its first query on, or None.
+        give_up_after: Queries from which on an image is given up where it rests, or None.
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
         threads: Threads of the core, or None: as many as pay.
@@ -75,6 +78,7 @@ class Plan:
     confirmation: Confirmation
     max_queries: int
     max_seconds: float | None
+    give_up_after: int | None
     batch_size: int
     seed: int
     threads: int | None
@@ -113,6 +117,7 @@ def make_plan(
     confirmations: Confirmation | int,
     max_queries: int,
     max_seconds: float | None,
+    give_up_after: int | None,
     batch_size: int,
     seed: int,
     threads: int | None,
@@ -147,17 +152,19 @@ def make_plan(
     bound = space.bind(inputs.num_images, inputs.shape)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
-    questions = _questions(model, space, is_targeted=is_targeted)
-    if not model.shows_distance and optimizer.improvements is None:
-        # Labels tell of each candidate how far beyond it the next one is to be looked at.
-        optimizer = replace(optimizer, improvements=0.0)
+    if not model.shows_distance:
+        optimizer = _by_labels(optimizer, space)
+    questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
     _check_limits(questions, optimizer, max_queries, max_seconds)
     checked_prior = as_prior(prior, is_targeted=is_targeted)
     if checked_prior is not None:
         _check_prior(model, space, optimizer)
+    if give_up_after is not None:
+        give_up_after = require_count("give_up_after (unless None)", give_up_after, 2, 2**32 - 1)
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,
+        "give_up_after": give_up_after,
         "batch_size": require_count("batch_size", batch_size, 1),
         "seed": require_integer("seed", seed, 0, 2**64 - 1),
         "threads": None if threads is None else require_integer("threads", threads, 1, 1024),
@@ -220,7 +227,19 @@ def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
     return optimizer
 
 
-def _questions(oracle: Oracle, space: Space, *, is_targeted: bool) -> Questions:
+def _by_labels(optimizer: Racos, space: Space) -> Racos:
+    """Return the optimizer that is used where labels alone are answered."""
+    if isinstance(space, LinfBall) and optimizer.shape == "window" and optimizer.start == "textures":
+        return replace(optimizer, shape="ray")
+    # Labels tell of each candidate how far beyond it the next one is to be looked at.
+    return replace(optimizer, improvements=0.0) if optimizer.improvements is None else optimizer
+
+
+def _questions(
+    oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos, *, is_targeted: bool
+) -> Questions:
+    if optimizer.shape == "ray" and isinstance(bound, BoundBall):
+        return Rays(bound.epsilon)
     if oracle.shows_distance:
         return Questions()
     if space.form is not Form.IMAGES:

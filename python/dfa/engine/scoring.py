@@ -27,4 +27,5 @@ def degrees_of(flight: Flight, answers: Sequence[Answer], gate: Gate, plan: Plan
     """
     checked = [gate.check(answer, flight.indices) for answer in answers]
     scores = plan.questions.read(checked, flight.steps, flight.indices, flight.goals)
-    return true_degrees(plan.degree, scores, flight.goals, flight.indices, is_targeted=plan.is_targeted)
+    degrees = true_degrees(plan.degree, scores, flight.goals, flight.indices, is_targeted=plan.is_targeted)
+    return plan.questions.rank(degrees, flight.candidates, flight.indices)

@@ -30,7 +30,7 @@ from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.priors import Prior, raised
 from dfa.oracle.priors import start as first_signs
-from dfa.results.record import Record
+from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.label_walk import Steps
@@ -94,10 +94,18 @@ class Window:
         space, optimizer = plan.space, plan.optimizer
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
         capacity, self.batch_size = sizes(plan)
-        self._batch = _core.Batch(optimizer.configure(space.size, prior=plan.prior is not None), space.row_shape, plan.seed, plan.threads or 1)
-        most_candidates = plan.max_queries // plan.questions.queries_per_image
+        config = optimizer.configure(space.size, prior=plan.prior is not None)
+        self._batch = _core.Batch(config, space.row_shape, plan.seed, plan.threads or 1)
+        each = plan.questions.queries_per_image
         self._places = _core.Places(
-            self._batch, self._curriculum, capacity, self.batch_size, most_candidates, optimizer.max_iterations
+            self._batch,
+            self._curriculum,
+            capacity,
+            self.batch_size,
+            plan.max_queries // each,
+            optimizer.max_iterations,
+            # Up, so that it is not 0, which is never.
+            math.ceil((plan.give_up_after or 0) / each),
         )
         self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
@@ -233,6 +241,8 @@ class Window:
         """Return why a search that has found nothing is over."""
         if draft.queries_sent + self._plan.questions.queries_per_image > self._plan.max_queries:
             return "query budget"
+        if self._places.is_at_rest(place):
+            return AT_REST
         return "iterations" if self._places.iteration(place) == self._plan.optimizer.max_iterations else "time"
 
     def dismiss(self, place: int) -> None:

@@ -28,6 +28,10 @@ class Status(Enum):
     """The run ended before this image did."""
 
 
+AT_REST: Final = "at rest"
+"""The reason of a failure that was given up before its budget was spent, because nothing moved (`give_up_after`)."""
+
+
 @dataclass(frozen=True)
 class Record:
     """What happened to one image. Distances are in grey levels, on the uint8 images.
@@ -109,6 +113,11 @@ class Record:
         if self.target is not None:
             return self.target
         return self.class_before if self.label is None else self.label
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it was given up before its budget was spent: not broken by `queries_sent` queries, and at rest."""
+        return self.status is Status.FAILURE and self.reason == AT_REST
 
     @property
     def confidence(self) -> float:

@@ -43,6 +43,10 @@ class Summary:
         queries_p90: 90 % of the successes needed at most about this many queries.
         queries_mean_with_failures: Mean over attacked images, a failure counted at its whole budget.
         queries_sent: All attack queries sent to the oracle.
+        at_rest: Failures that were given up at rest (`Record.at_rest`). Whether the whole budget would have broken
+            them nobody knows; `queries_mean_with_failures` counts each at the whole budget, `queries_sent` at what it
+            was sent.
+        queries_at_rest: Mean queries sent for them; nan without any.
         calls: Calls of the oracle that they took; 0 where only records are known.
         distances: Mean over successes of the size of each of `Record.distances`, by name.
         max_queries: Budget per image, None if the run's configuration does not tell.
@@ -82,6 +86,8 @@ class Summary:
     wall: float
     calls: int = 0
     distances: dict[str, float] = field(default_factory=dict)
+    at_rest: int = 0
+    queries_at_rest: float = math.nan
     refuted: int = 0
     labelled: int = 0
     right: int = 0
@@ -117,6 +123,7 @@ class Summary:
                 f"{_count(self.queries_p90)} 90 %",
             ),
             ("queries, failures at budget", f"{_count(self.queries_mean_with_failures)} mean{budget}"),
+            *self._rows_of_rest(),
             ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s{calls}"),
         ]
         if self.answers > self.verified or self.unconfirmed:
@@ -141,6 +148,15 @@ class Summary:
             told = f"{left:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
             rows.append(("robust accuracy", told))
         return rows
+
+    def _rows_of_rest(self) -> list[tuple[str, str]]:
+        if not self.at_rest:
+            return []
+        failures = self.attacked - self.verified
+        told = (
+            f"{self.at_rest:,} of {counted(failures, 'failure')}, not broken by {_count(self.queries_at_rest)} queries"
+        )
+        return [("given up at rest", f"{told} (mean); counted above at the whole budget")]
 
     def _rows_of_files(self) -> list[tuple[str, str]]:
         if not self.refuted:
@@ -174,6 +190,7 @@ def summarise(
     true_success_rate = ratio(len(successes), len(attacked))
     num_answers = sum(record.answers for record in successes)
     num_agreeing = sum(record.agreeing for record in successes)
+    at_rest = [record.queries_sent for record in attacked if record.at_rest]
     queries = np.array([record.queries for record in successes], dtype=np.float64)
     costs = [
         record.queries if record.verified else max(record.queries_sent, max_queries if max_queries is not None else 0)
@@ -222,6 +239,8 @@ def summarise(
             name: float(np.mean([abs((record.distances or {}).get(name, 0)) for record in successes]))
             for name in (distance_names(successes) if successes else ())
         },
+        at_rest=len(at_rest),
+        queries_at_rest=ratio(sum(at_rest), len(at_rest)),
         refuted=sum(record.index in refuted for record in successes),
         labelled=len(labelled),
         right=len(right),

@@ -60,6 +60,7 @@ class Config:
         optimizer: Fields of the optimizer.
         oracle: What the oracle says of itself.
         max_seconds: Of the run.
+        give_up_after: Of the run.
         objective: Its name.
         seed: 0..2**64 - 1, which is no integer of 64 bits with a sign.
     """
@@ -73,6 +74,7 @@ class Config:
     optimizer: dict[str, Any] | None = None
     oracle: dict[str, Any] | None = None
     max_seconds: float | None = None
+    give_up_after: int | None = None
     objective: str | None = None
     seed: Any = None
 

@@ -36,7 +36,7 @@ _SHORT: Final = 60
 
 RUN_FORMAT: Final = "dfa-run"
 
-RUN_VERSION: Final = 5
+RUN_VERSION: Final = 6
 """Version of the journal and of run.json; counted up when a reader of the old one would go wrong."""
 
 

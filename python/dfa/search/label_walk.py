@@ -1,5 +1,7 @@
 """What is asked about a candidate: the candidate itself, and where labels alone are answered, a step beyond it.
 
+In a ball the default optimizer goes along rays instead (`dfa.search.rays`); this is for all else.
+
 A label says nothing of how near an image is to another class. How far an image must be followed along its own
 direction (away from the original, past epsilon, to where its label changes) does, and costs one query per step.
 `LabelWalk` takes one step per candidate, to a little less than the shortest distance at which the label of a candidate
@@ -22,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.search.objectives import predicted
-from dfa.types import Classes, Image, Images, Indices, Scores
+from dfa.types import Classes, Degrees, Image, Images, Indices, Scores
 
 _NEVER: Final = 256
 """The distance of a candidate whose label was not seen to change: more than any in grey levels."""
@@ -76,6 +78,16 @@ class Questions:
             goals: int64, (n,): original classes, or targets.
         """
         return answers[0]
+
+    def rank(self, degrees: Degrees, candidates: Images, indices: Indices) -> Degrees:
+        """Return the degrees by which candidates are told apart, float64, (n,), 0 for a success.
+
+        Args:
+            degrees: float64, (n,): of the objective, 0 exactly where a candidate is adversarial.
+            candidates: uint8, (n, H, W, C).
+            indices: int64, (n,): the image of each row.
+        """
+        return degrees
 
     def advance(self, indices: Iterable[int]) -> None:
         """Let what was read count for the next candidates of images whose iteration is complete."""

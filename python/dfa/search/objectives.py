@@ -9,18 +9,21 @@ others. A tie is no success, whichever ids the classes have: 8-bit models tie of
 
 | objective | untargeted | targeted at c | when |
 |---|---|---|---|
-| `PAPER` | top1 - top2 | top1 - P(c) | to repeat the paper; ties where P(c) is tiny |
+| `PAPER` | top1 - top2 | top1 - P(c) | the paper as printed; ties where P(c) is tiny |
+| `PAPER_CODE` | 1 - top2 | 1 - P(c) | the paper as run: its authors' published code |
 | `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
 | `ODDS` | log top1 - log top2 | log(1 - P(c)) - log P(c) | the default: every class stands in the way |
 
 Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
 what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such
-scores allow, and `ODDS` is `LOG` there. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` ranks
-alike. With k > 1, untargeted degrees are what all classes would give. A targeted degree is so too while the target c is
-shown; while it is hidden, its share stands for P(c), and the degree is more than any with c shown. So the search
-flattens the top, which is what lets c rise into it, and a candidate that shows c ranks before all that hide it.
+scores allow, and `ODDS` is `LOG` there. With one class shown, `PAPER` is top1, untargeted and targeted, and `LOG` and
+`PAPER_CODE` rank alike. With k > 1, untargeted degrees are what all classes would give. A targeted degree is so too
+while the target c is shown; while it is hidden, its share stands for P(c), and the degree is more than any with c
+shown. So the search flattens the top, which is what lets c rise into it, and a candidate that shows c ranks before all
+that hide it.
 
-Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1).
+Source: paper, section 4.2 (D_ua and D_ta) and section 4.5 (D_ua with upper index 1). The code that its authors have
+published (github.com/persistz/derivative-free-attack, Racos.py) holds these in comments and ranks by -P(c) and -top2.
 """
 
 from __future__ import annotations
@@ -136,6 +139,46 @@ def targeted_degree(scores: Scores, classes: Classes) -> Degrees:
     return _zero_where(_reached(scores, classes, labels), scores[rows, labels] - scores[rows, classes])
 
 
+def code_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return 1 - top2 where no class is strictly above the original one, else 0.
+
+    Args:
+        scores: float64, (B, K), probabilities.
+        classes: int64, (B,), 0..K-1: the original classes.
+
+    Returns:
+        float64, (B,), 0..1.
+
+    Source:
+        The published code of the paper's authors, -top2, moved up so that 0 is a success. The paper prints
+        top1 - top2.
+    """
+    labels = predicted(scores)
+    _, runner_up = _top_two(scores, labels)
+    return _zero_where(_left(scores, classes, labels), 1.0 - runner_up)
+
+
+def code_targeted_degree(scores: Scores, classes: Classes) -> Degrees:
+    """Return 1 - P(c) where the target c is not strictly above all others, else 0.
+
+    Only what raises c is progress. Where the likeliest class loses to a third one, `targeted_degree` falls too.
+
+    Args:
+        scores: float64, (B, K), probabilities.
+        classes: int64, (B,), 0..K-1: the target classes.
+
+    Returns:
+        float64, (B,), 0..1. Below P(c) = 1e-16 all are 1, where -P(c) would still rank.
+
+    Source:
+        The published code of the paper's authors, -P(c), moved up so that 0 is a success. The paper prints
+        top1 - P(c).
+    """
+    labels = predicted(scores)
+    wanted = scores[np.arange(len(scores)), classes]
+    return _zero_where(_reached(scores, classes, labels), 1.0 - wanted)
+
+
 def log_untargeted_degree(scores: Scores, classes: Classes) -> Degrees:
     """Return log top1 - log top2 where no class is strictly above the original one, else 0.
 
@@ -247,8 +290,8 @@ class Objective:
         """Return the objective that `value` stands for.
 
         Args:
-            value: An `Objective`, the name "paper", "log" or "odds", or a degree function, which then serves both
-                kinds of run.
+            value: An `Objective`, the name "paper", "paper-code", "log" or "odds", or a degree function, which then
+                serves both kinds of run.
 
         Raises:
             InvalidInputError: If `value` is none of these.
@@ -300,7 +343,10 @@ def _hidden_last(degree: DegreeFunction, num_shown: int) -> DegreeFunction:
 
 
 PAPER: Final = Objective(name="paper", untargeted=untargeted_degree, targeted=targeted_degree)
-"""The paper's degrees, D_ua and D_ta."""
+"""The paper's degrees as printed, D_ua and D_ta."""
+
+PAPER_CODE: Final = Objective(name="paper-code", untargeted=code_untargeted_degree, targeted=code_targeted_degree)
+"""Those of the code that its authors have published; its targeted figures are reached by this one."""
 
 LOG: Final = Objective(name="log", untargeted=log_untargeted_degree, targeted=log_targeted_degree)
 """The same in the log domain."""
@@ -308,7 +354,7 @@ LOG: Final = Objective(name="log", untargeted=log_untargeted_degree, targeted=lo
 ODDS: Final = Objective(name="odds", untargeted=log_untargeted_degree, targeted=log_odds_degree)
 """The log domain, and towards a target the odds against it."""
 
-NAMED: Final = {objective.name: objective for objective in (PAPER, LOG, ODDS)}
+NAMED: Final = {objective.name: objective for objective in (PAPER, PAPER_CODE, LOG, ODDS)}
 """The objectives that go by name."""
 
 

@@ -412,7 +412,10 @@ def _reproduction(result: Result, about: RunDocument | None) -> str:
     confirmation = Confirmation.parse(config.get("confirmations", 1))
     if confirmation.is_repeated:
         lines.append(f"    confirmations=dfa.{confirmation!r},")
-    lines += [f"    {name}={config.get(name)!r}," for name in ("max_queries", "max_seconds", "batch_size", "seed")]
+    limits = ["max_queries", "max_seconds"]
+    if config.get("give_up_after") is not None:
+        limits.append("give_up_after")
+    lines += [f"    {name}={config.get(name)!r}," for name in (*limits, "batch_size", "seed")]
     return "\n".join([*lines, ")"])
 
 

@@ -144,6 +144,57 @@ TEST_CASE("iterations and deadlines end a search") {
   CHECK(timed.tell(std::vector<double>(2, 1.0), 6.0) == Finished{0});
 }
 
+TEST_CASE("a search is given up where more than nine tenths of its degree are left since half as many candidates") {
+  dfa::Budget limits = budget(1000);
+  limits.give_up_after = 16;
+  const auto tell = [](Window& window, double degree) {
+    const std::size_t number = window.propose().size();
+    return window.tell(std::vector<double>(number, degree));
+  };
+  Window window(1, 100, limits);
+  window.admit(0, 1);
+  // 5 and then 3 at a time: looked at when 8, 17 and 32 are answered.
+  for (const double degree : {9.0, 8.0, 7.9, 7.9}) {
+    CHECK(tell(window, degree).empty());
+  }
+  SUBCASE("at the number asked for") {
+    CHECK(tell(window, 7.3) == Finished{0});
+    CHECK(window.places.is_at_rest(0));
+    CHECK(window.places.spent(0) == 17);
+    CHECK(window.propose().empty());
+    // So it is found again, and nothing follows.
+    const std::string state = window.places.save(0.0);
+    Window loaded(1, 100, limits);
+    loaded.places.load(state, 0.0);
+    CHECK(loaded.places.is_at_rest(0));
+    CHECK(loaded.propose().empty());
+  }
+  SUBCASE("or when that has doubled, whatever happened between and before the state was saved") {
+    CHECK(tell(window, 7.1).empty());
+    CHECK_FALSE(window.places.is_at_rest(0));
+    for (int i = 0; i < 4; ++i) {
+      CHECK(tell(window, 6.5).empty());
+    }
+    Window loaded(1, 100, limits);
+    loaded.places.load(window.places.save(0.0), 0.0);
+    CHECK(loaded.places.spent(0) == 29);
+    CHECK(tell(loaded, 8.0) == Finished{0});
+    CHECK(loaded.places.is_at_rest(0));
+  }
+  SUBCASE("not where it has found something, nor at its budget") {
+    CHECK(tell(window, 0.0) == Finished{0});
+    CHECK_FALSE(window.places.is_at_rest(0));
+    limits.queries = 17;
+    Window poor(1, 100, limits);
+    poor.admit(0, 1);
+    for (int i = 0; i < 4; ++i) {
+      CHECK(tell(poor, 8.0).empty());
+    }
+    CHECK(tell(poor, 8.0) == Finished{0});
+    CHECK_FALSE(poor.places.is_at_rest(0));
+  }
+}
+
 TEST_CASE("places are refused where they make no sense, and a refused tell changes nothing") {
   CHECK_THROWS_AS(Window(0, 1, budget(10)), std::invalid_argument);
   CHECK_THROWS_AS(Window(1, 0, budget(10)), std::invalid_argument);
@@ -395,8 +446,13 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
       check_refused(patched(state, size + 4, packed(told)), nowhere);
     }
   }
-  // After the queries, the best degree, the seconds, and a trace of one: the size of the hit.
-  const std::size_t hit = size + 2 * 4 + 3 * 8 + 8 + 16;
+  // After the queries and the best degree: looks at it, their number first, and whether it is at rest.
+  const std::size_t looks = size + 2 * 4 + 2 * 8;
+  const std::size_t is_at_rest = looks + 4 + 8;
+  check_refused(patched(state, looks, packed(std::uint32_t{33})), "saved state holds a rest that cannot be");
+  check_refused(patched(state, is_at_rest, packed(std::uint8_t{1})), "saved state holds a rest that cannot be");
+  // After that the seconds, and a trace of one: the size of the hit.
+  const std::size_t hit = is_at_rest + 1 + 8 + 8 + 16;
   const std::size_t length = part(state, "place") - 8;
   std::uint64_t place_size = 0;
   dfa::StateReader(state, length, state.size()).field(place_size);

@@ -94,7 +94,7 @@ class Archive {
   std::uint32_t next_name_ = 0;
   Score same_goal_;  // trials of perturbations for the goal they were found for
   Score other_goal_;
-  Score prior_;        // of the starts that the caller's prior gave
+  Score prior_;  // of the starts that the caller's prior gave
   Gains gains_;
   double searches_ = 0.0;
   double windows_ = 0.0;

@@ -10,13 +10,21 @@
 
 #include "dfa/batch/batch.hpp"
 #include "dfa/batch/curriculum.hpp"
+#include "dfa/search/looks.hpp"
 
 namespace dfa {
+
+/// Share of a search's best degree that is left, since half as many candidates, where it rests. A descent that rests
+/// begins anew; a search that does is given up, so it is the one of which less is asked.
+constexpr double kRestRatio = 0.9;
 
 /// What a search may spend.
 struct Budget {
   std::uint64_t queries = 0;  ///< candidates that may be asked, per image
   std::uint64_t iterations = std::numeric_limits<std::uint64_t>::max() - 1U;  ///< beside the start
+  /// Candidates from which on a search is given up where it rests, whichever of its descents its best degree is of; 0:
+  /// never.
+  std::uint32_t give_up_after = 0;
 };
 
 /// An answered candidate that was better than all before it: which one it was, from 1, and its degree.
@@ -75,7 +83,7 @@ class Places {
   /// Records a degree for each row of the oldest batch under way, and adds `seconds` to its place. All candidates of an
   /// iteration are told, also after a hit (degree 0), before the next begins. Images of first hits are written anew and
   /// kept: what propose() wrote has been in others' hands. Returns the places, ascending, whose searches end here: by a
-  /// hit, the budget or their deadline.
+  /// hit, the budget, at rest or by their deadline.
   std::vector<std::size_t> tell(const double* degrees, double seconds, double now);
 
   /// The exact state of all places, their searches and the curriculum. Of what is under way it says which rows shared a
@@ -91,6 +99,8 @@ class Places {
   std::uint64_t spent(std::size_t place) const { return checked(place).spent; }
   /// Candidates of the place that have been told.
   std::uint64_t answered(std::size_t place) const { return checked(place).spent + checked(place).told; }
+  /// Whether its search is over because it came to rest.
+  bool is_at_rest(std::size_t place) const { return checked(place).is_at_rest; }
   double seconds(std::size_t place) const { return checked(place).seconds; }
   /// Each answered candidate that was better than all before it.
   const std::vector<Improvement>& trace(std::size_t place) const { return checked(place).trace; }
@@ -113,6 +123,8 @@ class Places {
     std::uint32_t told = 0;
     std::uint64_t spent = 0;  // candidates of earlier iterations
     double best = 0.0;
+    Looks looks;  // at it
+    bool is_at_rest = false;
     double seconds = 0.0;
     std::vector<Improvement> trace;
     std::vector<std::uint8_t> hit;
@@ -130,6 +142,9 @@ class Places {
       state.field(self.told);
       state.field(self.spent);
       state.field(self.best);
+      state.field(self.looks);
+      state.field(self.is_at_rest);
+      state.require(self.looks.are_possible() && !(self.is_at_rest && self.size > 0), "a rest that cannot be");
       state.field(self.seconds);
       state.field(self.trace);
       state.field(self.hit);

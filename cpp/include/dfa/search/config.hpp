@@ -24,8 +24,9 @@ constexpr std::array<const char*, 3> names_of(Region) { return {"none", "ordered
 enum class Shape : std::uint8_t {
   kScattered,  ///< a uniform set of distinct coordinates
   kWindow,     ///< one square window of the image, all channels
+  kRay,        ///< all of them: the image lies on a ray, at any distance, and only whether its label counts matters
 };
-constexpr std::array<const char*, 2> names_of(Shape) { return {"scattered", "window"}; }
+constexpr std::array<const char*, 3> names_of(Shape) { return {"scattered", "window", "ray"}; }
 
 /// Which values the changed coordinates take within their bounds.
 enum class Values : std::uint8_t {

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "dfa/search/config.hpp"
+#include "dfa/search/looks.hpp"
 
 namespace dfa {
 
@@ -20,25 +21,20 @@ class Descent {
   /// Whether no other came before it.
   bool is_first() const { return first_birth_ == 0; }
   /// Whether it ends here, `num_answered` candidates after its starts, the best of them of degree `best`.
-  bool comes_to_rest(const Config& config, std::uint64_t num_answered, double best);
+  bool comes_to_rest(const Config& config, std::uint64_t num_answered, double best) {
+    return looks_.find_rest(config.restart_after, config.rest_ratio, num_answered, best);
+  }
 
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {
     state.field(self.first_birth_);
-    state.field(self.num_looks_);
-    state.field(self.last_look_);
-    state.require(self.num_looks_ <= kMostLooks, kNoDescent);
+    state.field(self.looks_);
+    state.require(self.looks_.are_possible(), kNoDescent);
   }
 
  private:
-  // Their numbers double, so that no search comes to more.
-  static constexpr std::uint32_t kMostLooks = 32;
-  /// Answered candidates at which it is next held against half as many.
-  std::uint64_t next_look(const Config& config) const;
-
   std::uint64_t first_birth_ = 0;
-  std::uint32_t num_looks_ = 0;
-  double last_look_ = 0.0;  // the best degree then
+  Looks looks_;
 };
 
 }  // namespace dfa

@@ -38,7 +38,7 @@ struct Lesson {
   /// Takes what a filling of a window brought, as Gains does, but no more of it than any image may bring.
   void add_gain(std::size_t filling, double gain);
   /// Takes the perturbation of the first adversarial candidate.
-  void add_hit(const DenseVector& vector);
+  void add_hit(Signs signs);
 
   std::vector<Trial> trials;
   Gains gains;

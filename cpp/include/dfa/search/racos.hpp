@@ -16,6 +16,7 @@
 #include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
 #include "dfa/search/proposal.hpp"
+#include "dfa/search/ray_walk.hpp"
 #include "dfa/space/space.hpp"
 
 namespace dfa {
@@ -52,8 +53,8 @@ class Racos {
   bool wants_prior() const;
   /// Writes the best member's image.
   void write_best(std::uint8_t* image) const;
-  /// Takes a prior's signs. Throws std::logic_error unless they are wanted, std::invalid_argument if they are of another
-  /// shape.
+  /// Takes a prior's signs. Throws std::logic_error unless they are wanted, std::invalid_argument if they are of
+  /// another shape.
   void give_prior(Signs signs);
 
   /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
@@ -98,6 +99,7 @@ class Racos {
     state.part("population", self.population_);
     state.part("merger", self.merger_);
     state.part("prior", self.prior_);
+    state.part("walk", self.walk_);
     state.part("answers", self.candidates_);
     if constexpr (State::kReads) {
       self.restore();
@@ -140,6 +142,11 @@ class Racos {
   bool is_start(std::uint32_t candidate) const {
     return first_birth() + candidate < descent_.first_birth() + num_starts();
   }
+  /// Whether a candidate lies on a ray: it is neither compared with others nor kept among them.
+  bool is_on_ray(std::uint32_t candidate) const { return config_.shape == Shape::kRay && !is_start(candidate); }
+  RayContext ray_context() const { return {shape_, space_, plan_}; }
+  /// Takes the answer about the one candidate of an iteration that lies on a ray.
+  void advance_on_ray();
   /// The first candidate of an iteration is what the last one's merger holds, if anything.
   bool is_merger(std::uint32_t candidate) const { return candidate == 0 && !merger_.is_empty(); }
   /// Candidates with which the present descent begins.
@@ -168,7 +175,7 @@ class Racos {
   std::uint64_t first_birth() const { return first_birth_; }
   std::uint32_t next_size() const;
   /// Whether the windows of this iteration are drawn when it begins: each keeps away from those before it.
-  bool proposes_ahead() const { return config_.improvements != 0.0 && !is_start(0); }
+  bool proposes_ahead() const { return config_.improvements != 0.0 && !is_start(0) && !is_on_ray(0); }
   void propose_all();
   void propose(std::uint32_t candidate, const Coverage& coverage, Scratch& scratch);
 
@@ -186,6 +193,7 @@ class Racos {
   bool has_taught_hit_ = false;
   Population population_;
   Merger merger_;
+  RayWalk walk_;
   Descent descent_;
   Pace pace_;
   Prior prior_;

@@ -41,6 +41,7 @@ _CHOSEN_BY_MOST: Final = ("max_queries",)
 IN_WORDS: Final = (
     (", in Result.profile", ""),
     ("None: as many", "By default as many"),
+    ("None: never, the whole", "By default never: the whole"),
     (" The result's config then says None.", ""),
     ("; None for s + k. (", ". ("),
     (" (Racos.sequential())", ""),

@@ -11,7 +11,8 @@ from dfa.results.result import Result
 HEADINGS: Final = ("setting", "goal", "budget", "TSR", "mean", "median", "all", "s/image", "queries/s", "oracle")
 _TEXT_COLUMNS: Final = 2
 _LEGEND: Final = """\
-setting    paper: Algorithm 1 with Table 5 (s = 3, targeted 10; k = 2; 2 values at a time); default: dfa.Racos()
+setting    paper: Algorithm 1 with Table 5 (s = 3, targeted 10; k = 2; 2 values at a time) and, targeted, the degree of
+           its authors' code, 1 - P(target); default: dfa.Racos()
 budget     queries per image at most
 TSR        share of the attacked images with a confirmed adversarial image
 mean       queries, over successes; median likewise; all: mean with a failure counted at the whole budget

@@ -103,7 +103,7 @@ class PartialAnswer(OracleError):  # noqa: N818 -- it carries answers
         super().__init__(message or f"only some rows of a batch were answered{why}")
 
 
-class PriorError(DfaError):
+class PriorError(DfaError, RuntimeError):
     """The surrogate that a run was given failed, or what it said cannot be used."""
 
 

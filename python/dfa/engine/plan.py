@@ -235,9 +235,7 @@ def _by_labels(optimizer: Racos, space: Space) -> Racos:
     return replace(optimizer, improvements=0.0) if optimizer.improvements is None else optimizer
 
 
-def _questions(
-    oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos, *, is_targeted: bool
-) -> Questions:
+def _questions(oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos, *, is_targeted: bool) -> Questions:
     if optimizer.shape == "ray" and isinstance(bound, BoundBall):
         return Rays(bound.epsilon)
     if oracle.shows_distance:

@@ -52,12 +52,8 @@ class Prior(ABC):
         """
 
     def describe(self) -> dict[str, Any]:
-        """Return what a record should keep of it, in plain JSON types."""
+        """Return what a record should keep of it, in plain JSON types; a run is resumed with a prior of the same."""
         return {"kind": self.kind, "name": self.name}
-
-    def fingerprint(self) -> str | None:
-        """Return a digest of what decides its answers, or None where it has none."""
-        return None
 
     def checked_directions(self, images: Images, goals: Classes) -> Directions:
         """Return what `directions` does, as float32.
@@ -74,7 +70,7 @@ class Prior(ABC):
         wanted = f"the prior {self.name!r} must return signs or gradients of shape {images.shape}"
         if given.shape != images.shape or given.dtype.kind not in "fiub":
             raise PriorError(f"{wanted}, one per value of each image; got {given.dtype} of shape {given.shape}")
-        values = np.sign(given.astype(np.float64) if given.dtype.kind in "ub" else given).astype(np.float32)
+        values: Directions = np.sign(given.astype(np.float64) if given.dtype.kind in "ub" else given).astype(np.float32)
         if np.isnan(values).any():
             raise PriorError(f"{wanted}, without NaN; got {int(np.isnan(values).sum())} of them")
         return values
@@ -132,11 +128,7 @@ class ModelPrior(Prior):
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of it, in plain JSON types."""
-        return super().describe() | {"model": self._oracle.describe()}
-
-    def fingerprint(self) -> str | None:
-        """Return the digest of the model's weights."""
-        return self._oracle.fingerprint()
+        return super().describe() | {"model": self._oracle.describe(), "fingerprint": self._oracle.fingerprint()}
 
 
 def as_prior(given: Any, *, is_targeted: bool) -> Prior | None:
@@ -158,8 +150,8 @@ def as_prior(given: Any, *, is_targeted: bool) -> Prior | None:
     if callable(given) and not isinstance(given, type):
         return FunctionPrior(given)
     raise InvalidInputError(
-        "prior must be None, a torch module, a Keras model, or a function from uint8 images (n, H, W, C) and goals (n,) "
-        f"to signs or gradients (n, H, W, C); got {given!r:.60}"
+        "prior must be None, a torch module, a Keras model, or a function from uint8 images (n, H, W, C) and goals "
+        f"(n,) to signs or gradients (n, H, W, C); got {given!r:.60}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Gradients of a class's log-odds with respect to the grey levels of one image, of models whose framework knows them."""
+"""Gradients of a class's log-odds with respect to the grey levels of one image, where a framework knows them."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def keras_gradients(oracle: KerasOracle) -> Gradient:
     backend = keras.backend.backend()
     if backend not in ("tensorflow", "torch") or oracle._is_binary:
         raise InvalidInputError(
-            "a Keras model as a prior needs the backend tensorflow or torch, and more than one output; of others pass a "
-            f"function from (images, goals) to gradients (backend {backend!r}, {oracle.num_classes} classes)"
+            "a Keras model as a prior needs the backend tensorflow or torch, and more than one output; of others pass "
+            f"a function from (images, goals) to gradients (backend {backend!r}, {oracle.num_classes} classes)"
         )
     ops = keras.ops
 

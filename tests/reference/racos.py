@@ -146,9 +146,9 @@ class Racos:
     @property
     def wants_prior(self) -> bool:
         """Whether candidates can only be drawn when a prior has been given of the best member."""
-        has_windows = self._births + self.pending > self._first_descendant
-        is_given = self._prior is not None and self._prior[0] == self._population[0].birth
-        return self.settings.prior and has_windows and not is_given
+        if not self.settings.prior or self._births + self.pending <= self._first_descendant:
+            return False
+        return self._prior is None or self._prior[0] != self._population[0].birth
 
     def give_prior(self, raised: Sequence[bool]) -> None:
         """Take which coordinates of the best member should be raised."""

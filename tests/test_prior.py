@@ -190,8 +190,10 @@ def test_it_is_asked_once_for_each_candidate_that_improves() -> None:
     assert calls <= 10 * len(PICTURES) + improved
 
 
-def test_results_tell_of_it() -> None:
+def test_results_tell_of_it(tmp_path: Path) -> None:
     result = attack(useless)
+    report = result.save(tmp_path / "run") and (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "<b>useless</b><span>the prior" in report
     assert result.config["prior"] == {"kind": "function", "name": "useless"}
     assert "with a prior" in str(result.summary())
     assert "useless" in str(result.summary())

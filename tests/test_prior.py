@@ -14,6 +14,7 @@ from core_driver import DEFAULT, ask, config_of, population_of, rows_of, tell
 from core_trajectories import degrees_of, picture
 from dfa import _core
 from dfa.oracle.priors import FunctionPrior, as_prior, raised, start
+from dfa.views.report import write_report
 from reference import tuning
 from reference.archive import PRIOR, Archive, plan_alone
 from reference.racos import Racos
@@ -131,10 +132,10 @@ def found(result: dfa.Result) -> list[Any]:
 
 
 def test_a_right_prior_breaks_at_the_first_query_and_another_costs_little() -> None:
-    without, right, wrong = (attack(prior).summary() for prior in (None, towards, useless))
+    without, right, wrong = (attack(prior, epsilon=30).summary() for prior in (None, towards, useless))
     assert right.queries_mean == 1.0 < without.queries_mean
     assert wrong.queries_mean_with_failures < 1.6 * without.queries_mean_with_failures
-    assert attack(away, targets=None, epsilon=3).summary().queries_mean == 1.0
+    assert attack(away, targets=None, epsilon=30).summary().queries_mean == 1.0
 
 
 @pytest.mark.parametrize("prior", [useless, lambda images, goals: np.zeros(images.shape)])
@@ -192,8 +193,8 @@ def test_it_is_asked_once_for_each_candidate_that_improves() -> None:
 
 def test_results_tell_of_it(tmp_path: Path) -> None:
     result = attack(useless)
-    report = result.save(tmp_path / "run") and (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert "<b>useless</b><span>the prior" in report
+    result.save(tmp_path / "run")
+    assert "<b>useless</b><span>the prior" in write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert result.config["prior"] == {"kind": "function", "name": "useless"}
     assert "with a prior" in str(result.summary())
     assert "useless" in str(result.summary())
@@ -284,6 +285,8 @@ def test_a_torch_module_gives_the_gradient_of_its_log_odds() -> None:
     assert not any(parameter.grad is not None for parameter in module.parameters())
 
 
+# Keras 3 on NumPy 2: its variables do not know the keyword copy.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_keras_model_gives_it_likewise() -> None:
     keras = pytest.importorskip("keras")
     if keras.backend.backend() == "jax":

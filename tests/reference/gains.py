@@ -69,9 +69,9 @@ class Gains:
     textures: list[Gain] = field(default_factory=lambda: [Gain() for _ in tuning.WINDOW_TEXTURES])
 
     def draw_is_prior(self, stream: Stream) -> bool:
-        """By the cube of what each source gained."""
-        drawn, prior = (_relative(source, self.sources) for source in self.sources)
-        return _draw_index(stream, [drawn * drawn * drawn, tuning.PRIOR_WEIGHT * prior * prior * prior]) == 1
+        """By the sixth power of what each source gained."""
+        drawn, prior = (ratio * ratio * ratio for ratio in (_relative(source, self.sources) for source in self.sources))
+        return _draw_index(stream, [drawn * drawn, prior * prior]) == 1
 
     def draw(self, stream: Stream) -> int:
         """First plain or not, by the cube of what each gained; then which, by the square."""

@@ -29,9 +29,7 @@ WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks
 
 PLAIN_PRIOR = 4.0
 """By how much plain windows outweigh all others together before anything is known."""
-PRIOR_WEIGHT = 1.0
-"""By how much windows of a prior's signs outweigh all that are drawn before anything is known."""
-PRIOR_SIDES = 2
+PRIOR_SIDES = 3
 """Sides of a drawn window that a window of a prior has."""
 SMOOTHING = 2.0
 """Candidates of average gain that every filling is credited with."""
@@ -57,7 +55,7 @@ MOST_STARTED_FROM = 2
 """Of those, how many that are tried for where they leave the search to start from, and not for a success."""
 SHARED_GAINS = 3.0
 """Candidates' worth of other images' gains in a plan."""
-SHARED_SOURCES = 20.0
+SHARED_SOURCES = 50.0
 """Likewise of a prior's windows against all others: the surrogate is the same for all images."""
 LARGEST_RATIO = 1.5
 """A degree above this share of the clean one says no more than that the start is useless."""

@@ -10,10 +10,8 @@ constexpr double kPlainPrior = 4.0;
 // Candidates' worth of the average gain that each filling starts with.
 constexpr double kSmoothing = 2.0;
 constexpr double kFading = 0.98;
-// By how much the caller's signs outweigh all that is drawn before anything is known.
-constexpr double kPriorWeight = 1.0;
 // Candidates' worth of what other images say of the caller's signs. It is the same surrogate for all of them.
-constexpr double kSharedSources = 20.0;
+constexpr double kSharedSources = 50.0;
 
 template <std::size_t n>
 Gain total(const std::array<Gain, n>& gains) {
@@ -34,6 +32,8 @@ double relative(const Gain& gain, const Gain& all) {
   }
   return (gain.sum + kSmoothing * average) / (gain.count + kSmoothing) / average;
 }
+
+double cube(double ratio) { return ratio * ratio * ratio; }
 
 template <std::size_t n>
 std::size_t draw_index(const std::array<double, n>& weights, Stream& stream) {
@@ -74,9 +74,10 @@ void add_scaled(std::array<Gain, n>& gains, const std::array<Gain, n>& others, d
 
 bool Gains::draw_is_prior(Stream& stream) const {
   const Gain all = total(sources);
-  const double drawn = relative(sources[0], all);
-  const double prior = relative(sources[1], all);
-  const std::array<double, 2> weights{drawn * drawn * drawn, kPriorWeight * prior * prior * prior};
+  const double drawn = cube(relative(sources[0], all));
+  const double prior = cube(relative(sources[1], all));
+  // Twice the cube's power: a surrogate that is no better is soon left alone.
+  const std::array<double, 2> weights{drawn * drawn, prior * prior};
   return draw_index(weights, stream) == 1;
 }
 

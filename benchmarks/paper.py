@@ -157,9 +157,11 @@ def measure(name: str, optimizer: str, seed: int, arguments: argparse.Namespace)
         "profile": result.profile.as_dict(),
         "config": result.config,
         "published": experiment.published,
-        "records": [
-            {"status": record.status.value, "reason": record.reason, "queries": record.queries}
+        # Of each attacked image, null of a failure.
+        "queries": [
+            record.queries if record.verified else None
             for record in result.records
+            if record.status in (dfa.Status.SUCCESS, dfa.Status.FAILURE)
         ],
     }
 

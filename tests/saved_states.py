@@ -20,6 +20,8 @@ from core_driver import DEFAULT, Images, ask, config_of, make_batch, population_
 from dfa import _core
 from reference.settings import Settings
 
+Degree = Callable[[Images], float]
+
 FOLDER = Path(__file__).parent / "fixtures" / "states"
 DIGESTS = FOLDER / "digests.json"
 
@@ -27,6 +29,7 @@ SHAPE = (7, 6, 3)
 IMAGE = np.random.default_rng(7).integers(0, 256, SHAPE).astype(np.uint8)
 BALL = replace(DEFAULT, samples=3, positives=2, starts=8, restart_after=6, window_halvings=(2, 6))
 BOX = Settings(samples=3, positives=2, coordinates=2)
+RAYS = replace(DEFAULT, shape="ray")
 ORDERED = Settings(samples=4, positives=2, coordinates=9, window_halvings=(3, 5))
 
 
@@ -49,24 +52,33 @@ def degree_of(image: Images) -> float:
     return 2_000 + float((image.astype(np.int64) * weights).sum()) / 64
 
 
-def answer(batch: _core.Batch, slot: int, skipped: int = 0, told: int | None = None) -> Images:
+def distance_of(image: Images) -> float:
+    """As of labels: below 1 where one is seen that counts, which of these images it is on two in three."""
+    return 1.0 if int(degree_of(image) * 64) % 3 == 0 else 0.5
+
+
+def answer(
+    batch: _core.Batch, slot: int, skipped: int = 0, told: int | None = None, degree: Degree = degree_of
+) -> Images:
     """Ask all candidates of an iteration, and tell those from `skipped` on, `told` of them."""
     rows = rows_of(batch, slot)
     images = ask(batch, rows, SHAPE)
     chosen = slice(skipped, None if told is None else skipped + told)
-    tell(batch, rows[chosen], [degree_of(image) for image in images[chosen]])
+    tell(batch, rows[chosen], [degree(image) for image in images[chosen]])
     return images
 
 
-def search(settings: Settings, limits: Any, iterations: int) -> Saved:
-    """A search with the first of its candidates told."""
+def search(
+    settings: Settings, limits: Any, iterations: int, *, told: int = 1, num_more: int = 12, degree: Degree = degree_of
+) -> Saved:
+    """A search with the first of its candidates told, `told` of them, that goes on for `num_more` iterations."""
 
     def make() -> _core.Batch:
         batch = make_batch(settings, IMAGE, seed=11)
         slot = batch.add(IMAGE, 5, limits())
         for _ in range(iterations):
-            answer(batch, slot)
-        answer(batch, slot, told=1)
+            answer(batch, slot, degree=degree)
+        answer(batch, slot, told=told, degree=degree)
         return batch
 
     def load(state: bytes) -> _core.Batch:
@@ -75,8 +87,8 @@ def search(settings: Settings, limits: Any, iterations: int) -> Saved:
         return batch
 
     def go_on(batch: _core.Batch) -> Iterator[bytes]:
-        for iteration in range(12):
-            yield answer(batch, 0, skipped=0 if iteration else 1).tobytes()
+        for iteration in range(num_more):
+            yield answer(batch, 0, skipped=0 if iteration else told, degree=degree).tobytes()
             yield repr(population_of(batch, 0)).encode()
         yield str(batch.iteration(0)).encode()
 
@@ -171,6 +183,7 @@ RADII = (np.arange(IMAGE.size).reshape(SHAPE) * 7 % 256).astype(np.uint8)
 STATES = {
     "ball": search(BALL, lambda: 20, 7),
     "ordered": search(ORDERED, lambda: _core.RadiusMap(RADII), 3),
+    "rays": search(RAYS, lambda: 20, 60, told=0, num_more=60, degree=distance_of),
     "box": search(BOX, lambda: _core.Box("tiled", SHAPE, {"epsilon": 9, "factor": 2}), 3),
     "lesson": Saved(
         lesson, lambda taught: taught.save(), lambda state: _core.Lesson.load(IMAGE.size, state), go_on_with_lesson

@@ -84,7 +84,7 @@ def test_streams_are_the_reference(place: tuple[int, int, int, int]) -> None:
 
 SWITCHES: dict[str, list[Any]] = {
     "region": ["none", "ordered", "per_coordinate"],
-    "shape": ["scattered", "window"],
+    "shape": ["scattered", "window", "ray"],
     "values": ["uniform", "extremes", "textures"],
     "start": ["uniform", "stripes", "textures"],
     "domain": ["ball", "valid"],
@@ -108,20 +108,24 @@ OTHERS: dict[str, list[Any]] = {
     "image_id": [0, 5, WORD - 1],
 }
 VARIANTS = 2
+RAY_VARIANTS = 6
+"""More of them, since few combinations have rays."""
 
 
 def is_possible(case: dict[str, Any]) -> bool:
-    """Textures fill windows, outside of which no region may reach."""
-    return case.get("values") != "textures" or (
-        case.get("region", "none") == "none" and case.get("shape", "window") == "window"
-    )
+    """Textures fill windows, outside of which no region may reach, and rays begin with textures."""
+    is_whole = case.get("region", "none") == "none"
+    if case.get("shape") == "ray":
+        return is_whole and case.get("start", "textures") == "textures"
+    return case.get("values") != "textures" or (is_whole and case.get("shape", "window") == "window")
 
 
 def make_cases() -> list[dict[str, Any]]:
     """Every combination of the switches, each with some values of the others, as evenly used as can be."""
     rng = random.Random(21)
     products = [dict(zip(SWITCHES, c, strict=True)) for c in itertools.product(*SWITCHES.values())]
-    combinations = [product for product in products if is_possible(product)] * VARIANTS
+    possible = [product for product in products if is_possible(product)]
+    combinations = possible * VARIANTS + [each for each in possible if each["shape"] == "ray"] * RAY_VARIANTS
     columns = {}
     for name, values in OTHERS.items():
         column = (values * (len(combinations) // len(values) + 1))[: len(combinations)]
@@ -183,7 +187,7 @@ def test_small_trajectories_are_the_reference(number: int) -> None:
         starts=starts,
         window_share=share,
         window_halvings=halvings,
-        improvements=case["improvements"] if case["shape"] == "window" and case["region"] == "none" else 0.0,
+        improvements=case["improvements"] if case["shape"] != "scattered" and case["region"] == "none" else 0.0,
     )
     epsilon = make_epsilon(case["epsilon"], size, rng)
     degree = Degrees(case["degree"], image)
@@ -333,7 +337,7 @@ def test_two_images_of_one_batch_are_their_references() -> None:
 # What searches teach an archive, and what it plans
 
 
-@pytest.mark.parametrize("case", range(5))
+@pytest.mark.parametrize("case", range(6))
 def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None:
     """Searches of several goals in turn, each planned and followed; some find nothing, some begin with a success."""
     settings, scales = [
@@ -342,8 +346,9 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
         (replace(DEFAULT, samples=2, values="extremes", domain="ball"), (1.0, 2.0)),
         (replace(DEFAULT, samples=3, positives=3, ties="older"), (0.5, 700.0)),
         (replace(DEFAULT, improvements=1.5), (1.0, 2.0)),
+        (replace(DEFAULT, shape="ray"), (1.0, 0.5)),
     ][case]
-    size = [(5, 6, 3), (6, 6, 1), (4, 3, 2), (7, 5, 1), (5, 4, 3)][case]
+    size = [(5, 6, 3), (6, 6, 1), (4, 3, 2), (7, 5, 1), (5, 4, 3), (6, 5, 2)][case]
     rng = np.random.default_rng(case)
     core, reference = _core.Archive(int(np.prod(size))), Archive()
     for number in range(36):

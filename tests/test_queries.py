@@ -12,7 +12,7 @@ import pytest
 
 import dfa
 import queries
-from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack
+from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack, promising, sparse_rs
 from comparison.cells import Cell, Key, Loaded, load, parameters_of, places_of
 from comparison.display import draw
 from comparison.files import read_cells
@@ -20,9 +20,10 @@ from comparison.rows import geometric_means, rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import matching
 from harness.inputs import load_images
-from harness.promises import Ball
+from harness.promises import Ball, FewPixels
 from problems import CLASSIFIER, EPSILON, problem_of
-from rivals.counting import Problem
+from rivals.counting import Problem, log_margin
+from rivals.sparse_rs import sparse_rs_pixels
 
 
 def test_dfa_is_counted_as_it_counts():
@@ -129,6 +130,18 @@ def test_labels_and_few_pixels_are_part_of_what_is_attacked(data):
         outcome = ATTACKS[name].run(oracle, problem, 0, 64)
         assert len(outcome.queries) == 4
         assert outcome.sent <= 120
+
+
+def test_the_schedule_of_sparse_rs_ends_with_the_budget():
+    told = []
+
+    def make(image, number, rng, *, steps):
+        told.append((number, steps))
+        return sparse_rs_pixels(image, number, rng, steps=steps)
+
+    problem = replace(problem_of(2, budget=70), promise=FewPixels(3))
+    sparse_rs(make, log_margin, promising(FewPixels)).run(dfa.as_oracle(CLASSIFIER), problem, 0, 256)
+    assert told == [(3, 70)] * 2
 
 
 @pytest.fixture

@@ -119,6 +119,15 @@ def test_it_says_how_many_were_right_where_labels_tell(page, tmp_path):
     assert "accuracy" not in page.read_text()
 
 
+def test_it_says_how_many_were_given_up_at_rest(page, tmp_path):
+    assert "given up at rest" not in page.read_text()
+    result = attack(tmp_path / "run", IMAGES[:20], epsilon=4, give_up_after=24)
+    assert result.summary().at_rest > 0
+    html = write_report(tmp_path / "run", tmp_path / "report.html").read_text()
+    assert f"<b>{result.summary().at_rest}</b><span>given up at rest: not broken by" in html
+    assert "give_up_after=24," in html
+
+
 def test_names_are_text_and_no_markup(page):
     html = page.read_text()
     assert "first &lt;run&gt;" in html

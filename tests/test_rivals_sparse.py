@@ -9,7 +9,7 @@ import dfa
 from harness.promises import FewPixels, OnePatch, OuterFrame
 from oracles import LinearClassifier, Recorder, never, random_images
 from rivals.counting import Problem, QueryCounter, cross_entropy, log_margin, run_searches
-from rivals.sparse_rs import _side, sparse_rs_frame, sparse_rs_loss, sparse_rs_patch, sparse_rs_pixels
+from rivals.sparse_rs import _alphas, _phase, sparse_rs_frame, sparse_rs_loss, sparse_rs_patch, sparse_rs_pixels
 
 SHAPE = (10, 10, 3)
 CLASSIFIER = LinearClassifier(SHAPE)
@@ -79,6 +79,8 @@ def test_it_goes_on_from_the_best_and_keeps_nothing_that_is_no_better(name):
     # Every candidate differs from the first image in one move; two random walks would not.
     apart = [int((image != best).any(axis=2).sum()) for image in worse[1:]]
     better = steps_of(name, 60, [-float(step) for step in range(60)])
+    original, promise = random_images(1, SHAPE)[0], FORMS[name][1]
+    assert all(promise.is_kept(original, image) for image in better)
     drifted = int((better[-1] != better[0]).any(axis=2).sum())
     assert drifted > np.median(apart[-20:])
 
@@ -97,9 +99,10 @@ def test_pixels_are_swapped_by_the_published_schedule(step, number):
 
 
 def test_the_schedules_stretch_with_the_number_of_steps():
-    assert [_side(step, 0.4, 20, 10_000) for step in (10, 11, 51, 201)] == [12, 8, 6, 4]
-    assert [_side(step, 0.4, 20, 2_000) for step in (2, 3, 11, 41)] == [12, 8, 6, 4]
-    assert _side(9_999, 0.4, 20, 10_000) == 1
+    assert [_phase(step, 10_000) for step in (10, 11, 51, 201, 8_001)] == [0, 1, 2, 3, 9]
+    assert [_phase(step, 2_000) for step in (2, 3, 11, 41, 1_601)] == [0, 1, 2, 3, 9]
+    assert _alphas(0.4)[:3] == [0.4, 0.2, 0.1]
+    assert len(_alphas(0.4)) == 10
 
 
 def test_a_lone_pixel_never_gets_the_colour_that_is_there():
@@ -130,6 +133,16 @@ def test_every_fifth_step_moves_the_patch_and_less_far_towards_the_end():
     assert max(moves[-8:]) <= 3
 
 
+def test_a_patch_stays_where_it_has_moved_to_for_the_better():
+    image = np.full((40, 40, 3), 100, dtype=np.uint8)
+    search = sparse_rs_patch(image, 5, np.random.default_rng(0))
+    asked = [next(search)[0]]
+    asked += [search.send(np.array([loss]))[0] for loss in (5.0, 9.0, 9.0, 9.0, 9.0, 4.0)]
+    first, moved, following = (np.argwhere((asked[at] != image).any(axis=2)).min(axis=0) for at in (0, 5, 6))
+    assert (moved != first).any()
+    assert (following == moved).all()
+
+
 def test_late_in_a_patch_one_channel_changes_alone():
     losses = [1.0] * 2_000
     early, late = [], []
@@ -152,7 +165,7 @@ def test_a_step_of_the_frame_gives_one_colour_to_what_a_square_covers():
         places = np.argwhere((candidate != best).any(axis=2))
         assert len(np.unique(candidate[tuple(places.T)], axis=0)) <= 1
         if len(places):
-            assert np.ptp(places, axis=0).max() < _side(step, 0.5, 32, 10_000)
+            assert np.ptp(places, axis=0).max() < max(int(0.5 / 2 ** _phase(step, 10_000) * 32), 1)
 
 
 def test_its_loss_is_the_margin_or_the_cross_entropy():

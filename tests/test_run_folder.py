@@ -119,7 +119,7 @@ def test_a_checkpoint_that_the_core_refuses_is_told_of_as_any_other(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 4}, "must hold a run of version 5 of the layout, got version 4; use the dfa that began it"),
+        ({"version": 5}, "must hold a run of version 6 of the layout, got version 5; use the dfa that began it"),
         ({"format": "mine"}, "is another file"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,14 @@ from outcomes import outcomes, timeless
 from shown import ALONE, attack, label, of_labels
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 
+STEPS = dataclasses.replace(ALONE, start="stripes")
+"""Without textured starts there are no rays, and steps beyond candidates are asked."""
 
-def test_labels_find_more_than_chance_does():
-    """Without the step beyond, a candidate is no better than another, and the search walks at random."""
-    settings = {"max_queries": 400, "epsilon": 12, "optimizer": ALONE}
+
+@pytest.mark.parametrize("optimizer", [ALONE, STEPS], ids=["rays", "steps"])
+def test_labels_find_more_than_chance_does(optimizer):
+    """Where nothing is asked beyond it, a candidate is no better than another, and the search walks at random."""
+    settings = {"max_queries": 400, "epsilon": 12, "optimizer": optimizer}
 
     def one_hot(images):
         return np.eye(10)[label(images)]
@@ -37,12 +43,29 @@ def test_by_labels_candidates_go_one_at_a_time_unless_told_otherwise(oracle, opt
     assert result.config["optimizer"].improvements_wanted == wanted
 
 
-@pytest.mark.parametrize("max_queries", [4, 5, 30, 151])
+@pytest.mark.parametrize(
+    ("shape", "space", "targets", "settings"),
+    [
+        ("ray", dfa.LinfBall(8), None, {}),
+        ("ray", dfa.LinfBall(8, np.indices(SHAPE[:2]).sum(axis=0) % 3 > 0), None, {}),
+        ("window", dfa.LinfBall(8), 3, {}),
+        ("window", dfa.LinfBall(8), None, {"optimizer": STEPS}),
+        ("scattered", dfa.LinfBall(8), None, {"optimizer": dfa.Racos.paper()}),
+        ("scattered", dfa.Pixels(2), None, {}),
+    ],
+)
+def test_rays_lie_in_a_ball_and_lead_from_an_image(shape, space, targets, settings):
+    result = attack(of_labels(), epsilon=10, space=space, targets=targets, max_queries=30, **settings)
+    assert result.config["optimizer"].shape == shape
+
+
+@pytest.mark.parametrize("max_queries", [10, 11, 30, 151])
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_every_image_that_a_label_costs_is_counted(max_queries, batch_size):
+@pytest.mark.parametrize(("optimizer", "each"), [(None, 1), (STEPS, 2)], ids=["rays", "steps"])
+def test_every_image_that_a_label_costs_is_counted(max_queries, batch_size, optimizer, each):
     recorder = Recorder(label)
     oracle = of_labels(recorder)
-    result = attack(oracle, max_queries=max_queries, batch_size=batch_size)
+    result = attack(oracle, max_queries=max_queries, batch_size=batch_size, optimizer=optimizer)
     profile = result.profile
     sent = int(result.queries_sent.sum())
     assert recorder.num_images == sent + profile.clean + profile.verification
@@ -52,12 +75,12 @@ def test_every_image_that_a_label_costs_is_counted(max_queries, batch_size):
     assert profile.occupancy <= 1
     assert result.queries_sent.max() <= max_queries
     for record in result.records:
-        assert record.queries_sent % 2 == 0
+        assert record.queries_sent % each == 0
         assert record.queries <= record.queries_sent
         assert all(queries <= record.queries_sent for queries, _ in record.trace)
         if not record.found:
             # What is left is too little for a candidate.
-            assert record.queries_sent in (max_queries, max_queries - 1)
+            assert max_queries - each < record.queries_sent <= max_queries
             assert record.reason == "query budget"
 
 
@@ -66,26 +89,25 @@ def _aside(recorder, profile):
     return len(recorder.batches) - profile.batches
 
 
-def test_the_queries_of_a_success_end_with_the_candidate_itself():
-    recorder = Recorder(label)
-    result = attack(of_labels(recorder), max_queries=300)
+@pytest.mark.parametrize(("optimizer", "each"), [(ALONE, 1), (STEPS, 2)], ids=["rays", "steps"])
+def test_the_queries_of_a_success_end_with_the_candidate_itself(optimizer, each):
+    result = attack(of_labels(), max_queries=300, optimizer=optimizer)
     checked = 0
     for index in np.flatnonzero(result.success):
-        record = result.records[index]
         # Of one image alone the order is known: the clean image, then candidate and step in turn.
         alone = Recorder(label)
-        single = attack(of_labels(alone), IMAGES[[index]], max_queries=300, optimizer=ALONE, batch_size=1)
+        single = attack(of_labels(alone), IMAGES[[index]], max_queries=300, optimizer=optimizer, batch_size=1)
         (own,) = single.records
         if not own.verified:
             continue
         asked = alone.images[1:]
-        assert own.queries % 2 == 1
+        assert own.queries % each == 1 % each
         np.testing.assert_array_equal(asked[own.queries - 1], single.images[0])
         (before,) = label(IMAGES[[index]])
-        # No candidate before it had another label, whatever the steps beyond them had.
-        assert all(label(each[None])[0] == before for each in asked[: own.queries - 1 : 2])
-        checked += own.queries > 20
-        assert record.queries % 2 == 1
+        # No candidate before it had another label, whatever was seen beyond the ball.
+        within = [image for image in asked[: own.queries - 1] if np.abs(image.astype(int) - IMAGES[index]).max() <= 8]
+        assert all(label(image[None])[0] == before for image in within)
+        checked += own.queries > 20 and len(within) > 10
     assert checked
 
 
@@ -105,16 +127,19 @@ def test_a_step_beyond_is_no_success():
 
 
 def test_the_budget_must_hold_the_start(tmp_path):
+    with pytest.raises(InvalidInputError, match="at least the population of 2"):
+        attack(of_labels(), max_queries=1)
     with pytest.raises(InvalidInputError, match="at least 2 times the population of 2"):
-        attack(of_labels(), max_queries=3)
+        attack(of_labels(), max_queries=3, optimizer=STEPS)
     with pytest.raises(InvalidInputError, match=r"interval \(at least four batches\)"):
-        attack(of_labels(), store=dfa.Storage(tmp_path, interval=64), batch_size=16)
+        attack(of_labels(), store=dfa.Storage(tmp_path, interval=64), batch_size=16, optimizer=STEPS)
 
 
 SETTINGS = [
     pytest.param({"optimizer": ALONE}, id="default"),
     pytest.param({"optimizer": ALONE, "targets": 3}, id="targeted"),
     pytest.param({"optimizer": dfa.Racos.paper()}, id="paper"),
+    pytest.param({"optimizer": STEPS}, id="steps"),
     pytest.param({}, id="archive"),
 ]
 
@@ -127,7 +152,7 @@ def test_labels_give_the_same_for_any_batch_size_and_threads(settings):
         assert outcomes(attack(of_labels(), batch_size=batch_size, threads=threads, **settings)) == outcomes(first)
 
 
-@pytest.mark.parametrize("settings", SETTINGS[:3])
+@pytest.mark.parametrize("settings", SETTINGS[:4])
 def test_labels_give_the_same_in_any_order(settings):
     in_order = outcomes(attack(of_labels(), **settings))
     order = np.random.default_rng(1).permutation(len(IMAGES))

@@ -11,8 +11,9 @@ channel 0 or 255, so the attack is integer by nature.
 - Patch: a square at a random place, at first of many small random squares. A step gives one colour to a square of it,
   sqrt(alpha) of its side; every fifth step moves the patch instead, by at most 0.75 of the image's height at first and
   linearly less towards the last step.
-- Frame: random corner colours all around. A step gives one colour to what a square of sqrt(alpha) of the image's side
-  covers of the frame; the square has a pixel of the frame as one of its corners.
+- Frame: random corner colours all around. A step gives one colour to what a square of alpha of the image's side covers
+  of the frame; the square has a pixel of the frame as one of its corners. (With sqrt(alpha) of the side it took 78
+  queries for 63 on ResNet-20, frame of one pixel, 50 images, two seeds.)
 
 A single pixel never gets the colour that is there already. In the second half of the steps whose square is a single
 pixel, one channel of it changes alone.
@@ -102,14 +103,15 @@ def sparse_rs_patch(
     place = rng.integers(0, room + 1)
     best = _first_patch(size, channels, rng)
     (best_loss,) = yield _with_patch(image, best, place)[None]
-    single_channel = _first_single_channel(share, size, steps)
+    sides = [int(alpha**0.5 * size) or 1 for alpha in _alphas(share)]
+    single_channel = _first_single_channel(sides, steps)
     for step in itertools.count(1):
         patch, moved = best, place
         reach = int(_FIRST_MOVE * max(1 - step / steps, 0) * height)
         if step % _MOVE_EVERY == 0 and reach:
             moved = np.clip(place + rng.integers(-reach, reach + 1, 2), 0, room)
         else:
-            side = _side(step, share, size, steps)
+            side = sides[_phase(step, steps)]
             top, left = rng.integers(0, size - side + 1, 2)
             patch = _recoloured(best, np.s_[top : top + side, left : left + side], step >= single_channel, rng)
         (loss,) = yield _with_patch(image, patch, moved)[None]
@@ -136,9 +138,10 @@ def sparse_rs_frame(
     best = image.copy()
     best[is_frame] = _colours(rng, len(frame), channels)
     (best_loss,) = yield best[None]
-    single_channel = _first_single_channel(share, min(rows, columns), steps)
+    sides = [int(alpha * min(rows, columns)) or 1 for alpha in _alphas(share)]
+    single_channel = _first_single_channel(sides, steps)
     for step in itertools.count(1):
-        side = _side(step, share, min(rows, columns), steps)
+        side = sides[_phase(step, steps)]
         row, column = frame[rng.integers(len(frame))]
         top, left = np.maximum((row, column) - (side - 1) * rng.integers(0, 2, 2), 0)
         window = np.s_[top : max(row, top + side - 1) + 1, left : max(column, left + side - 1) + 1]
@@ -148,15 +151,24 @@ def sparse_rs_frame(
             best, best_loss = candidate, loss
 
 
-def _side(step: int, share: float, side: int, steps: int) -> int:
-    """Return the side of the square that a step colours, of a patch's or an image's side."""
-    halvings = bisect_left(_SQUARE_CHANGES, int(step / steps * _STEPS))
-    return max(int((share / 2**halvings) ** 0.5 * side), 1)
+def _alphas(share: float) -> list[float]:
+    """Return alpha in each phase of the schedule of patches and frames."""
+    return [share / 2**halvings for halvings in range(len(_SQUARE_CHANGES) + 1)]
 
 
-def _first_single_channel(share: float, side: int, steps: int) -> int:
-    """Return the step from which on a channel changes alone: half-way from the first single pixel to the last step."""
-    first = next((step for step in range(steps) if _side(step, share, side, steps) == 1), steps)
+def _phase(step: int, steps: int) -> int:
+    """Return how often alpha has been halved before a step."""
+    return bisect_left(_SQUARE_CHANGES, int(step / steps * _STEPS))
+
+
+def _first_single_channel(sides: list[int], steps: int) -> int:
+    """Return the step from which on a channel changes alone: half-way from the first single pixel to the last step.
+
+    Args:
+        sides: Of the coloured square in each phase.
+        steps: That the schedule is stretched over.
+    """
+    first = next((step for step in range(steps) if sides[_phase(step, steps)] == 1), steps)
     return first + (steps - first) // 2
 
 

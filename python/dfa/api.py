@@ -99,7 +99,7 @@ def run(
             degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
             have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
             had been spent. What would have fallen later is lost, so it is for robust models, where most images are
-            asked in vain; 1,000 is what was measured. None: never, the whole budget is spent.
+            asked in vain; 1,000 is what was measured, with scores. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a

@@ -88,13 +88,13 @@ def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
 
 
 def textured_start(space: Space, texture: int) -> Vector:
-    """A start in one of the textures; the second half of them is the first turned over."""
+    """A start in one of the textures, as it is or turned over."""
     height, width, channels = space.shape
-    is_turned, which = divmod(texture, len(tuning.START_TEXTURES))
-    sides = weave(tuning.START_TEXTURES[which], 0, 0, height, width)
+    woven, is_turned = tuning.TEXTURED_STARTS[texture]
+    sides = weave(woven, 0, 0, height, width)
     vector = [0] * len(space.lower)
     for p in space.free:
-        is_high = sides[p // channels // width][p // channels % width] != bool(is_turned)
+        is_high = sides[p // channels // width][p // channels % width] != is_turned
         vector[p] = space.upper[p] if is_high else space.lower[p]
     return tuple(vector)
 

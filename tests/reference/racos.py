@@ -13,14 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import tuning
-from .archive import Lesson, Plan, plan_alone
+from .archive import Lesson, Plan, ask_the_first, plan_alone
 from .coverage import Coverage
+from .opening import Opening
 from .philox import Stream
 from .proposals import (
     Proposal,
@@ -33,7 +33,9 @@ from .proposals import (
     render,
     textured_start,
 )
+from .rays import Signs, vector_at, walk
 from .settings import Settings
+from .textures import weave
 
 MOST_GAIN = 1e12
 """So that sums of gains stay finite, whatever the degrees are."""
@@ -82,6 +84,8 @@ class Racos:
         self.seed = seed
         self.image_id = image_id
         self.plan = plan or plan_alone(settings.starts or settings.samples + settings.positives)
+        if settings.shape == "ray":
+            self.plan = ask_the_first(self.plan)
         self.gains = deepcopy(self.plan.gains)
         self.coverage = Coverage(*self.space.shape[:2])
         """Of the present descent."""
@@ -93,8 +97,11 @@ class Racos:
         """How often the search has begun, so far."""
         self._descent = 0
         """Births before the present descent."""
-        self._num_starts = len(self.plan.starts)
-        """Of the present descent."""
+        self._opening = Opening(self.plan)
+        self._chosen: list[int] = []
+        """The starts of this iteration, as numbers in the plan, in the first descent."""
+        self._num_starts = 0
+        """Of the present descent, as far as they have been asked."""
         self._looks: list[float] = []
         """The best degree when half of `restart_after` candidates of this descent were told, all, twice as many..."""
         self._population: tuple[Member, ...] = ()
@@ -106,6 +113,25 @@ class Racos:
         """The birth of the member that a prior was last given of, and its signs."""
         self.merges: list[int] = []
         """How many improvements each of those was made of, so far."""
+        if settings.shape == "ray":
+            # Not their bounds, which need not be symmetric.
+            self._radii = [int(value) for value in np.broadcast_to(epsilon, image.shape).ravel()]
+            self._walk = walk(self.space.shape, self._radii, [self._signs(i) for i in range(len(self.plan.starts))])
+            self._asked_on_ray = next(self._walk)
+        self._choose_starts()
+
+    def _choose_starts(self) -> None:
+        if self.descents > 1 or len(self._opening.answers) != self._births:
+            self._chosen = []
+            return
+        size = self.settings.samples + self.settings.positives
+        if self.iteration == 0:
+            self._chosen = self._opening.chosen(size, size)
+        elif self.settings.improvements == 0:
+            self._chosen = self._opening.chosen(self.settings.samples, self.settings.samples)
+        else:
+            self._chosen = self._opening.chosen(1, tuning.MOST_TOGETHER)
+        self._num_starts += len(self._chosen)
 
     @property
     def population(self) -> tuple[Member, ...]:
@@ -125,18 +151,18 @@ class Racos:
     @property
     def pending(self) -> int:
         """How many candidates this iteration has: s + k at first; then s, or what promises as many improvements as are
-        wished for, and what was merged. Before any window, as many starts as leave it likely that none is in vain."""
+        wished for, and what was merged. Before any window, the starts that were chosen."""
         size = self.settings.samples + self.settings.positives
+        told = self._births - self._descent
+        if self._is_on_ray:
+            return 1
         if self.iteration == 0:
             return size
         if self.settings.improvements == 0:
-            return self.settings.samples
-        told = self._births - self._descent
+            left = self._num_starts - told if self.settings.shape == "ray" else self.settings.samples
+            return min(self.settings.samples, left)
         if told < self._num_starts:
-            if self.descents > 1:
-                return size
-            rates = [start.rate for start in self.plan.starts[told:]]
-            return sum(expected < tuning.MOST_EXPECTED for expected in accumulate([0.0, *rates[:-1]]))
+            return self._num_starts - told
         windows = max(
             self.settings.samples,
             int(self.settings.improvements * (self._asked + tuning.TRUST) / (self._improved + tuning.TRUST)),
@@ -156,14 +182,32 @@ class Racos:
 
     def candidates(self) -> list[Vector]:
         """The candidates of this iteration, each from its own stream: the order of asking does not matter."""
+        if self._is_on_ray:
+            return [vector_at(self._radii, self._asked_on_ray)]
         proposals = enumerate(self._proposals())
         return [self._start(i) if proposal is None else proposal.vector for i, proposal in proposals]
+
+    @property
+    def _is_on_ray(self) -> bool:
+        """Whether the one candidate of this iteration is."""
+        return self.settings.shape == "ray" and self._births >= self._num_starts
+
+    def _signs(self, which: int) -> Signs:
+        """The direction of a planned start, also where no coordinate can move."""
+        start = self.plan.starts[which]
+        if start.signs is not None:
+            return tuple(start.signs)
+        assert start.texture is not None
+        height, width, channels = self.space.shape
+        texture, is_turned = tuning.TEXTURED_STARTS[start.texture]
+        sides = weave(texture, 0, 0, height, width)
+        return tuple(side != is_turned for row in sides for side in row for _ in range(channels))
 
     def _start(self, i: int) -> Vector:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
         if self.descents > 1:  # uniform, or stripes in the place of textures, which would be the same again
             return draw_start(stream, self.space, self.settings)
-        start = self.plan.starts[self._births + i]
+        start = self.plan.starts[self._chosen[i]]
         if start.signs is not None:
             ends = zip(start.signs, self.space.lower, self.space.upper, strict=True)
             return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
@@ -223,6 +267,9 @@ class Racos:
         told = [float(degree) + 0.0 for degree in degrees]  # + 0.0: -0.0 is stored as 0.0
         if len(told) != self.pending or any(degree != degree for degree in told):
             raise ValueError(f"expected {self.pending} degrees without NaN, got {told}")
+        if self._is_on_ray:
+            self._tell_on_ray(told[0])
+            return
         # All of them before any is learned from, since learning changes what is drawn.
         vectors, proposals = self.candidates(), self._proposals()
         self._learn(told, proposals)
@@ -244,6 +291,19 @@ class Racos:
         self._births += len(born)
         self.iteration += 1
         self._restart_if_at_rest(best.degree)
+        self._choose_starts()
+
+    def _tell_on_ray(self, degree: float) -> None:
+        """Take a degree of which all that counts is whether it is below 1, and beside that whether it is 0."""
+        if self._is_lesson:
+            self.lesson.num_searches += self._births == self._num_starts
+            self.lesson.num_windows += 1
+            if degree == 0 and not self._has_taught_hit:
+                self._has_taught_hit = True
+                self.lesson.found = self._asked_on_ray[0]
+        self._asked_on_ray = self._walk.send(degree < 1)
+        self._births += 1
+        self.iteration += 1
 
     def take_lesson(self) -> Lesson:
         """What was taught since the last time."""
@@ -274,7 +334,7 @@ class Racos:
 
     def _restart_if_at_rest(self, best: float) -> None:
         """Begin anew where the second half of a descent's candidates has brought next to nothing."""
-        if self.settings.restart_after == 0:
+        if self.settings.restart_after == 0 or self.settings.shape == "ray":
             return
         marks = [self.settings.restart_after // 2]
         marks += [self.settings.restart_after * 2**doublings for doublings in range(32)]
@@ -300,12 +360,9 @@ class Racos:
         """Learn from this iteration's candidates, before they join the population."""
         for i, (degree, proposal) in enumerate(zip(degrees, proposals, strict=True)):
             if proposal is None:
-                if self._is_lesson:
-                    entry = self.plan.starts[self._births + i].entry
-                    self.lesson.trials.append((entry, degree / self.plan.scale))
                 continue
             if self._is_lesson:
-                self.lesson.num_searches += self._births + i == len(self.plan.starts)
+                self.lesson.num_searches += self._births + i == self._num_starts
                 self.lesson.num_windows += 1
             if i == 0 and self.merged is not None:
                 continue  # nothing that was drawn
@@ -324,6 +381,12 @@ class Racos:
                 self.lesson.gains.add(proposal.filling, min(gain, tuning.LARGEST_GAIN))
         while self._asked > tuning.PACE_MEMORY:
             self._asked, self._improved = self._asked // 2, self._improved // 2
+        if self._chosen:
+            surprises = self._opening.answer(self._chosen, list(degrees[: len(self._chosen)]))
+            for number, degree, surprise in zip(self._chosen, degrees, surprises, strict=False):
+                if self._is_lesson:
+                    trial = self.plan.starts[number].entry, degree / self.plan.scale, surprise
+                    self.lesson.trials.append(trial)
 
 
 def minimise(search: Racos, degree: Callable[[NDArray[np.uint8]], float], iterations: int) -> Member:

@@ -15,15 +15,12 @@ REST_RATIO = 0.95
 GIVEN_UP_ABOVE = 0.9
 """Share of its best degree that is left, since half as many candidates, where a search is given up at rest."""
 
-START_TEXTURES = [
-    ("columns", 1),
-    ("rows", 2),
-    ("checks", 1),
-    ("rows", 8),
-    ("checks", 2),
-    ("checks", 8),
-]
-"""Weave and period of the starts, which follow in this order, and then once more turned over."""
+_FIRST = [("columns", 1), ("rows", 2), ("checks", 1), ("rows", 8), ("checks", 2), ("checks", 8)]
+_LAST = [("rows", 4), ("rows", 1), ("columns", 4)]
+TEXTURED_STARTS = [(texture, turned) for some in (_FIRST, _LAST) for turned in (False, True) for texture in some]
+"""Weave and period of the starts, and whether they are turned over, in their order."""
+NUM_FIRST_STARTS = 2 * len(_FIRST)
+"""Those that are asked where nothing tells which are worth it."""
 WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks", "columns", "rows")]
 """Fillings of a window, beside the plain one."""
 
@@ -63,6 +60,12 @@ WORTH_STARTING = 0.85
 """A perturbation is tried where its expected ratio is below this share of the textures'."""
 RATIO_WEIGHT = 0.3
 """What an expected ratio takes from an expected rate of success in ranking."""
+VARIANCE, TRUST_IN_VARIANCE = 0.04, 2.0
+"""Of a start about its forecast, in roots of ratios, and the trials that are taken to have shown it."""
+BOND, TRUST_IN_BOND = 0.3, 4.0
+"""What the two turns of a texture have in common, and the images that are taken to have shown it."""
+MOST_TOGETHER = 3
+"""Starts of one iteration after the first."""
 TEXTURE_RATE, TEXTURE_RATIO = 0.1, 0.7
 """What is expected of a texture that was never tried."""
 SAME_GOAL_RATE, OTHER_GOAL_RATE, PERTURBATION_RATIO = 0.5, 0.25, 0.5
@@ -80,3 +83,14 @@ TRUST = 2
 """Windows that are taken to have been asked, and to have improved, for how many the next iteration has."""
 PACE_MEMORY = 64
 """Windows that count for how many the next iteration has; of more, the older ones count less."""
+
+SHORTENING = 40
+"""Of the distance beyond the ball, what part a look at a ray must save."""
+PRECISION = 5
+"""To what part of it a bisection goes."""
+PARTS_OF_A_LEVEL = 32
+"""Of a grey level, the part that is the least of either."""
+FIRST_LEVEL = 1
+"""Of the tiles: halves."""
+LEVEL_AGAIN = 4
+"""Of those that come after the smallest."""

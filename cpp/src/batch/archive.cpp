@@ -19,8 +19,14 @@ constexpr std::size_t kMostTried = 8;
 constexpr std::size_t kMostStartedFrom = 2;
 // Candidates' worth of other images' gains that a search begins with.
 constexpr double kSharedGains = 3.0;
-// A ratio above this says no more than that the start is useless.
-constexpr double kLargestRatio = 1.5;
+// What is expected of a texture that was never tried.
+constexpr double kTextureRatio = 0.7;
+// Trials of a start that are taken to have missed their forecast by this variance.
+constexpr double kTrusted = 2.0;
+constexpr double kVariance = 0.04;
+// Images that are taken to have shown how a texture and its other turn go together, and the share they had in common.
+constexpr double kTrustedBonds = 4.0;
+constexpr double kBond = 0.3;
 // Share of the textures' expected ratio below which a perturbation is worth starting from.
 constexpr double kWorthStarting = 0.85;
 // What is expected of a prior's start, of the clean image's degree, before any was tried.
@@ -32,6 +38,7 @@ void Archive::Score::add(double ratio) {
   trials += 1.0;
   successes += ratio == 0.0 ? 1.0 : 0.0;
   ratios += ratio;
+  roots += root_left(ratio);
 }
 
 Archive::Archive(std::size_t num_coordinates) : num_coordinates_(num_coordinates) {
@@ -44,18 +51,36 @@ Archive::Archive(std::size_t num_coordinates) : num_coordinates_(num_coordinates
 // What a goal's own trials say, held back by those of all goals, and these by those of like entries.
 Archive::Expected Archive::expect(const Entry& entry, std::int64_t goal) const {
   double rate = PlannedStart::kTextureRate;
-  double ratio = 0.7;
+  double ratio = kTextureRatio;
+  double root = std::sqrt(ratio);
   if (entry.signs) {
     const bool is_same = entry.origin == goal;
     const Score& pool = is_same ? same_goal_ : other_goal_;
     rate = (pool.successes + (is_same ? 0.5 : 0.25)) / (pool.trials + 1.0);
     ratio = (pool.ratios + 0.5) / (pool.trials + 1.0);
+    root = (pool.roots + std::sqrt(0.5)) / (pool.trials + 1.0);
   }
   rate = (entry.all.successes + rate) / (entry.all.trials + 1.0);
   ratio = (entry.all.ratios + ratio) / (entry.all.trials + 1.0);
+  root = (entry.all.roots + root) / (entry.all.trials + 1.0);
   const auto found = entry.by_goal.find(goal);
   const Score own = found == entry.by_goal.end() ? Score() : found->second;
-  return {(own.successes + rate) / (own.trials + 1.0), (own.ratios + ratio) / (own.trials + 1.0)};
+  return {(own.successes + rate) / (own.trials + 1.0), (own.ratios + ratio) / (own.trials + 1.0),
+          (own.roots + root) / (own.trials + 1.0)};
+}
+
+Outlook Archive::outlook(std::size_t entry, double root) const {
+  const Entry& own = entries_[entry];
+  Outlook outlook;
+  outlook.root = std::min(root, root_left(kLargestRatio));
+  outlook.variance = (own.surprises.squared + kTrusted * kVariance) / (own.all.trials + kTrusted);
+  if (!own.signs) {
+    const Surprise& other = entries_[turned_over(static_cast<std::uint32_t>(entry))].surprises;
+    const double shared = own.surprises.shared + other.shared + kTrustedBonds * kVariance * kBond;
+    const double partners = own.surprises.partners + other.partners + kTrustedBonds * kVariance;
+    outlook.bond = std::clamp(shared / partners, 0.0, 1.0);
+  }
+  return outlook;
 }
 
 Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior) const {
@@ -65,16 +90,15 @@ Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs>
   struct Ranked {
     double score;
     double rate;
-    const Entry* entry;
-    std::uint32_t index;
+    double root;
+    std::size_t index;
   };
   std::vector<Ranked> ranked;
   double texture_ratios = 0.0;
   for (std::size_t i = 0; i < kNumTexturedStarts; ++i) {
     const Expected expected = expect(entries_[i], goal);
     texture_ratios += expected.ratio;
-    ranked.push_back(
-        {expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], static_cast<std::uint32_t>(i)});
+    ranked.push_back({expected.rate - 0.3 * expected.ratio, expected.rate, expected.root, i});
   }
   const double texture_ratio = texture_ratios / static_cast<double>(kNumTexturedStarts);
   // A trial costs one query, and a success saves as many as a search takes.
@@ -83,7 +107,7 @@ Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs>
   for (std::size_t i = kNumTexturedStarts; i < entries_.size(); ++i) {
     const Expected expected = expect(entries_[i], goal);
     if (expected.rate > worthwhile || expected.ratio < kWorthStarting * texture_ratio) {
-      perturbations.push_back({expected.rate - 0.3 * expected.ratio, expected.rate, &entries_[i], 0});
+      perturbations.push_back({expected.rate - 0.3 * expected.ratio, expected.rate, expected.root, i});
     }
   }
   const auto by_score = [](const Ranked& a, const Ranked& b) { return a.score > b.score; };
@@ -104,7 +128,14 @@ Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs>
   Plan plan;
   plan.scale = scale;
   for (const Ranked& start : ranked) {
-    plan.starts.push_back({start.entry->name, start.entry->signs ? 0 : start.index, start.entry->signs, start.rate});
+    const Entry& entry = entries_[start.index];
+    const auto texture = static_cast<std::uint32_t>(entry.signs ? 0 : start.index);
+    plan.starts.push_back({entry.name, texture, entry.signs, start.rate, outlook(start.index, start.root)});
+  }
+  if (searches_ > 0.0) {
+    // The more windows a search takes, the more a better start saves. The chance of a find at so many standard
+    // deviations falls about as fast as this rises.
+    plan.patience = std::sqrt(std::sqrt(1.0 / worthwhile));
   }
   if (prior) {
     PlannedStart start = prior_start(std::move(prior));
@@ -112,6 +143,7 @@ Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs>
     const double ratio = (prior_.ratios + kPriorRatio) / (prior_.trials + 1.0);
     // First, since whoever gives one believes in it, until it has shown to be no better than a texture.
     if (start.rate > worthwhile || ratio < kWorthStarting * texture_ratio) {
+      start.outlook.root = root_left(ratio);
       plan.starts.insert(plan.starts.begin(), std::move(start));
     }
   }
@@ -136,6 +168,7 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     }
     entry->all.add(ratio);
     entry->by_goal[goal].add(ratio);
+    entry->surprises.add(trial.surprise);
     if (entry->signs) {
       (entry->origin == goal ? same_goal_ : other_goal_).add(ratio);
     }

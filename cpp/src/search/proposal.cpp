@@ -288,9 +288,9 @@ void draw_start(const Config& config, const ImageShape& shape, const Space& spac
 
 void weave_start(const ImageShape& shape, std::uint32_t texture, Rectangle& rectangle) {
   place(shape, 0, 0, shape.height, shape.width, rectangle);
-  const std::uint8_t high = texture < kStartTextures.size() ? 0xff : 0;
-  weave(kStartTextures[texture % kStartTextures.size()], 0, 0, std::vector<std::uint8_t>(shape.channels, high),
-        rectangle);
+  const TexturedStart& start = kTexturedStarts[texture];
+  const std::uint8_t high = start.is_turned ? 0 : 0xff;
+  weave(start.texture, 0, 0, std::vector<std::uint8_t>(shape.channels, high), rectangle);
 }
 
 void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {

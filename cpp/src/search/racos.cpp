@@ -35,6 +35,9 @@ Racos::Racos(const Config& config, const ImageShape& shape, Space space, std::ui
       population_(config) {
   validate(config_);
   validate(config_, shape_, space_);
+  if (config_.shape == Shape::kRay) {
+    plan_.ask_the_first();
+  }
   check_plan();
   begin_iteration();
 }
@@ -48,6 +51,20 @@ void Racos::check_plan() const {
     if (start.signs && start.signs->size() != num_words(space_.size())) {
       throw std::invalid_argument("a plan of another image shape");
     }
+  }
+}
+
+// Only of the first descent; those of a later one are drawn.
+void Racos::choose_starts() {
+  if (!descent_.is_first() || opening_.num_answered() != first_birth()) {
+    return;
+  }
+  if (iteration_ == 0) {
+    opening_.choose(plan_, config_.population(), config_.population());
+  } else if (config_.improvements == 0.0) {
+    opening_.choose(plan_, config_.samples, config_.samples);
+  } else {
+    opening_.choose(plan_, 1, Opening::kMostTogether);
   }
 }
 
@@ -66,12 +83,12 @@ std::uint32_t Racos::next_size() const {
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(config_.samples, left));
   }
   if (told < num_starts()) {
-    return descent_.is_first() ? plan_.group_size(told) : config_.population();
+    return static_cast<std::uint32_t>(num_starts() - told);
   }
   return pace_.num_windows(config_) + (merger_.is_empty() ? 0U : 1U);
 }
 
-std::uint64_t Racos::num_starts() const { return descent_.is_first() ? plan_.starts.size() : config_.population(); }
+std::uint64_t Racos::num_starts() const { return descent_.is_first() ? opening_.num_asked() : config_.population(); }
 
 std::uint64_t Racos::num_answered() const {
   const std::uint64_t first_descendant = descent_.first_birth() + num_starts();
@@ -103,6 +120,7 @@ void Racos::propose_all() {
 }
 
 void Racos::begin_iteration() {
+  choose_starts();
   candidates_.resize(next_size());
   for (Candidate& candidate : candidates_) {
     candidate.whole = DenseVector();
@@ -190,11 +208,11 @@ void Racos::draw_if_loaded(std::uint32_t index, Scratch& scratch) {
 
 void Racos::draw_start_candidate(std::uint64_t birth, Stream& stream, Candidate& candidate) {
   // A later descent is to begin elsewhere, and textures would be the same again.
-  const bool is_planned = descent_.is_first();
-  if (is_planned && plan_.starts[birth].signs) {
-    candidate.whole = apply_signs(*plan_.starts[birth].signs, space_);
-  } else if (is_planned && config_.start == Start::kTextures) {
-    weave_start(shape_, plan_.starts[birth].texture, candidate.proposal.rectangle);
+  const PlannedStart* planned = descent_.is_first() ? &plan_.starts[opening_.start(birth)] : nullptr;
+  if (planned != nullptr && planned->signs) {
+    candidate.whole = apply_signs(*planned->signs, space_);
+  } else if (planned != nullptr && config_.start == Start::kTextures) {
+    weave_start(shape_, planned->texture, candidate.proposal.rectangle);
   } else {
     draw_start(config_, shape_, space_, stream, candidate.whole);
   }
@@ -357,13 +375,10 @@ void Racos::learn_from_candidates(Scratch& scratch) {
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     Candidate& candidate = candidates_[i];
     if (is_start(i)) {
-      if (is_lesson) {
-        lesson_.add_start(plan_.starts[first_birth() + i].entry, candidate.degree / plan_.scale);
-      }
       continue;
     }
     if (is_lesson) {
-      lesson_.add_window(first_birth() + i == plan_.starts.size());
+      lesson_.add_window(first_birth() + i == num_starts());
     }
     candidate.has_improved = candidate.degree < population_[candidate.proposal.parent].degree;
     if (!is_merger(i)) {
@@ -373,6 +388,21 @@ void Racos::learn_from_candidates(Scratch& scratch) {
   }
   if (config_.improvements != 0.0 && !is_start(0)) {
     pace_.count(iteration_size() - (merger_.is_empty() ? 0U : 1U), num_improved);
+  }
+  if (descent_.is_first() && is_start(0)) {
+    answer_starts(is_lesson);
+  }
+}
+
+void Racos::answer_starts(bool is_lesson) {
+  std::vector<double> degrees;
+  for (std::uint32_t i = 0; i < candidates_.size() && is_start(i); ++i) {
+    degrees.push_back(candidates_[i].degree);
+  }
+  const std::vector<Surprise> surprises = opening_.answer(plan_, degrees);
+  for (std::size_t i = 0; is_lesson && i < degrees.size(); ++i) {
+    const std::uint32_t entry = plan_.starts[opening_.start(first_birth() + i)].entry;
+    lesson_.trials.push_back({entry, degrees[i] / plan_.scale, surprises[i]});
   }
 }
 
@@ -414,7 +444,7 @@ void Racos::learn_from_hit(std::uint64_t first) {
     return;  // its vectors have no signs that mean anything on another image
   }
   const Member& best = population_[0];
-  const bool is_new = best.birth >= first && best.birth >= plan_.starts.size();
+  const bool is_new = best.birth >= first && best.birth >= num_starts();
   if (best.degree == 0.0 && is_new && is_teaching() && !has_taught_hit_) {
     has_taught_hit_ = true;
     lesson_.add_hit(signs_of(population_.family(best).base));

@@ -48,6 +48,10 @@ void Racos::restore() {
       throw std::invalid_argument("saved state holds a member that is not of its descent");
     }
   }
+  opening_.check(plan_);
+  if (opening_.num_answered() > first_birth() || (iteration_ > 0 && opening_.num_answered() < config_.population())) {
+    throw std::invalid_argument("saved state holds a number of starts that cannot be");
+  }
   population_.restore(space_);
   merger_.restore(space_, config_.improvements != 0.0 && num_answered() != 0);
   if (config_.shape == Shape::kRay) {

@@ -13,10 +13,10 @@ namespace {
 
 constexpr std::uint32_t kWhole = RayWalk::kWhole;
 // Of the distance beyond the ball: what a look must save, and to what part of it a bisection goes.
-constexpr std::uint32_t kShortening = 20;
+constexpr std::uint32_t kShortening = 40;
 constexpr std::uint32_t kPrecision = 5;
 // Parts of a grey level that are the least of either.
-constexpr std::uint32_t kLeast = 4;
+constexpr std::uint32_t kLeast = 32;
 // The first tiles are halves. Where the smallest are through, tiles of this level come again.
 constexpr std::uint32_t kFirstLevel = 1;
 constexpr std::uint32_t kLevelAgain = 4;
@@ -235,8 +235,8 @@ void RayWalk::check(const RayContext& context) const {
   const bool is_near = nearest_ >= kWhole && nearest_ <= far;
   const bool is_sound =
       (has_signs || (signs_.empty() && nearest_ == 0 && num_starts_ < num_starts)) && (nearest_ == 0 || is_near) &&
-      num_starts_ <= num_starts && level_ <= kMostLevels && (level_ <= kFirstLevel || has_level(context.shape, level_)) &&
-      tile_ < num_tiles(context.shape, level_) &&
+      num_starts_ <= num_starts && level_ <= kMostLevels &&
+      (level_ <= kFirstLevel || has_level(context.shape, level_)) && tile_ < num_tiles(context.shape, level_) &&
       (is_looking ? low_ == 0 : is_near && (low_ == 0 || (low_ >= kWhole && low_ < nearest_))) && stride_ < (1U << 30U);
   if (!is_sound) {
     throw std::invalid_argument("saved state holds a walk that cannot be");

@@ -1,5 +1,7 @@
 #include "dfa/search/texture.hpp"
 
+#include <algorithm>
+
 namespace dfa {
 namespace {
 
@@ -8,6 +10,15 @@ constexpr std::uint8_t kHigh = 0xff;
 bool is_odd(std::uint32_t at, std::uint32_t period) { return ((at / period) & 1U) != 0; }
 
 }  // namespace
+
+std::uint32_t turned_over(std::uint32_t textured_start) {
+  const TexturedStart& of = kTexturedStarts[textured_start];
+  const auto other = std::find_if(kTexturedStarts.begin(), kTexturedStarts.end(), [&](const TexturedStart& start) {
+    return start.texture.weave == of.texture.weave && start.texture.period == of.texture.period &&
+           start.is_turned != of.is_turned;
+  });
+  return static_cast<std::uint32_t>(other - kTexturedStarts.begin());
+}
 
 void weave(const Texture& texture, std::uint32_t top, std::uint32_t left, const std::vector<std::uint8_t>& channels,
            Rectangle& rectangle) {

@@ -153,7 +153,7 @@ def make_plan(
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
     if not model.shows_distance:
-        optimizer = _by_labels(optimizer, space)
+        optimizer = _by_labels(optimizer, space, is_targeted=is_targeted)
     questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
     _check_limits(questions, optimizer, max_queries, max_seconds)
     checked_prior = as_prior(prior, is_targeted=is_targeted)
@@ -227,9 +227,11 @@ def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
     return optimizer
 
 
-def _by_labels(optimizer: Racos, space: Space) -> Racos:
+def _by_labels(optimizer: Racos, space: Space, *, is_targeted: bool) -> Racos:
     """Return the optimizer that is used where labels alone are answered."""
-    if isinstance(space, LinfBall) and optimizer.shape == "window" and optimizer.start == "textures":
+    has_rays = isinstance(space, LinfBall) and optimizer.shape == "window" and optimizer.start == "textures"
+    if has_rays and not is_targeted:
+        # A target is seldom seen on any ray from the original, however far off.
         return replace(optimizer, shape="ray")
     # Labels tell of each candidate how far beyond it the next one is to be looked at.
     return replace(optimizer, improvements=0.0) if optimizer.improvements is None else optimizer

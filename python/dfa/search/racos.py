@@ -56,7 +56,10 @@ class Racos:
         start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": 12 coarse and fine
             rows, columns and checks at the extremes, one after another.
         starts: How many candidates are drawn as starts before any descends from another; None for s + k.
-            (With an archive: all 12 textures, in the order in which they worked, and what the archive adds.)
+            (With an archive: those of 18 textures and of what it adds that are worth asking. What each leaves of the
+            degree is forecast from what it left on other images, from what the starts so far have left of this one
+            beyond what was expected, and from the same texture the other way round; one is asked while it may come out
+            best within so many standard deviations as is the fourth root of the windows that a search takes.)
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
             again whenever their number has doubled. Where more than `rest_ratio` of the best degree is left, it has
             come to rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows.

@@ -9,7 +9,7 @@ the distance, where it is seen beyond the ball, which never is one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ class Rays(Questions):
         """
         self._epsilon = epsilon
         self._originals: dict[int, Image] = {}
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Rays:
+        """Return another whose images come and go apart; originals and balls are never changed, and stay shared."""
+        copied = Rays(self._epsilon)
+        copied._originals = dict(self._originals)
+        return copied
 
     def begin(self, index: int, original: Image) -> None:
         """Take note of an image whose search begins or goes on."""

@@ -24,6 +24,8 @@ constexpr std::size_t kSize = 70;  // two words of signs
 // As in archive.cpp.
 constexpr std::size_t kMostPerturbations = 256;
 constexpr std::size_t kMostTried = 8;
+// The name of the first perturbation.
+constexpr std::uint32_t kFirst = dfa::kNumTexturedStarts;
 
 std::shared_ptr<const dfa::Signs> signs(std::uint64_t word) {
   return std::make_shared<const dfa::Signs>(dfa::Signs{word, 1});
@@ -61,8 +63,10 @@ dfa::Archive experienced() {
   dfa::Archive archive(kSize);
   for (std::uint32_t i = 0; i < 30; ++i) {
     dfa::Lesson lesson = found(i);
-    for (std::uint32_t entry = 0; entry < 12 + i; entry += 1 + i % 3) {
-      lesson.trials.push_back({entry, (entry * 7 + i) % 5 == 0 ? 0.0 : 0.1 * ((entry + i) % 9)});
+    for (std::uint32_t entry = 0; entry < kFirst + i; entry += 1 + i % 3) {
+      lesson.trials.push_back({entry,
+                               (entry * 7 + i) % 5 == 0 ? 0.0 : 0.1 * ((entry + i) % 9),
+                               {0.01 * i, i % 2 == 0 ? 0.02 : -0.01, 0.03}});
     }
     lesson.gains.add(i % 10, 0.25 * i);
     lesson.num_searches = i % 4 > 0 ? 1 : 0;
@@ -102,6 +106,7 @@ TEST_CASE("who knows nothing begins with the textured starts in their order") {
     CHECK_FALSE(has_signs(plan.starts[i]));
   }
   CHECK(plan.scale == 0.25);
+  CHECK(std::isinf(plan.patience));
   CHECK(plan.gains.kinds[0].count + plan.gains.kinds[1].count == 0.0);
   CHECK(entries(dfa::plan_alone(5)) == std::vector<std::uint32_t>{0, 1, 2, 3, 4});
 }
@@ -114,7 +119,7 @@ TEST_CASE("a plan says how often each of its starts is expected to succeed") {
   const dfa::Plan plan = archive.plan(1, 1.0);
   REQUIRE(plan.starts[0].entry == 3);
   CHECK(plan.starts[0].rate == doctest::Approx((1.0 + (1.0 + 0.1) / 2.0) / 2.0));
-  REQUIRE(plan.starts[1].entry == 12);
+  REQUIRE(plan.starts[1].entry == kFirst);
   CHECK(plan.starts[1].rate == 0.5);
 }
 
@@ -131,7 +136,7 @@ TEST_CASE("starts that worked are tried first, for their goal before all others"
   CHECK(entries(archive.plan(1, 1.0)).back() == 0);
   // Also without a success: a lower degree is better.
   archive.learn(1, tried(8, 0.9));
-  CHECK(entries(archive.plan(1, 1.0))[10] == 8);
+  CHECK(entries(archive.plan(1, 1.0))[kFirst - 2] == 8);
 }
 
 TEST_CASE("a perturbation is tried while that is likely to pay, the best of them at most") {
@@ -140,16 +145,16 @@ TEST_CASE("a perturbation is tried while that is likely to pay, the best of them
   CHECK(archive.size() == 1);
   dfa::Plan plan = archive.plan(4, 1.0);
   REQUIRE(plan.starts.size() == dfa::kNumTexturedStarts + 1);
-  CHECK(plan.starts[0].entry == 12);  // likelier than any texture that was never tried
+  CHECK(plan.starts[0].entry == kFirst);  // likelier than any texture that was never tried
   REQUIRE(has_signs(plan.starts[0]));
   CHECK(*plan.starts[0].signs == *signs(17));
   for (int i = 0; i < 30; ++i) {
-    archive.learn(4, tried(12, 1.0));
+    archive.learn(4, tried(kFirst, 1.0));
   }
-  CHECK_FALSE(has(archive.plan(4, 1.0), 12));
+  CHECK_FALSE(has(archive.plan(4, 1.0), kFirst));
   for (std::uint64_t i = 0; i < 20; ++i) {
     archive.learn(4, found(i));
-    archive.learn(4, tried(13 + static_cast<std::uint32_t>(i), 0.0));
+    archive.learn(4, tried(kFirst + 1 + static_cast<std::uint32_t>(i), 0.0));
   }
   plan = archive.plan(4, 1.0);
   CHECK(plan.starts.size() == dfa::kNumTexturedStarts + kMostTried);
@@ -160,17 +165,45 @@ TEST_CASE("a trial pays where searches are long, and not where they are short") 
   dfa::Archive archive(kSize);
   archive.learn(4, found(17));
   for (int i = 0; i < 8; ++i) {
-    archive.learn(4, tried(12, i == 0 ? 0.0 : 1.0));  // one in eight
+    archive.learn(4, tried(kFirst, i == 0 ? 0.0 : 1.0));  // one in eight
   }
   dfa::Lesson searched;
   searched.num_searches = 1;
   searched.num_windows = 3;
   archive.learn(4, searched);
-  CHECK_FALSE(has(archive.plan(4, 1.0), 12));
+  CHECK_FALSE(has(archive.plan(4, 1.0), kFirst));
   dfa::Lesson more;  // of the same search
   more.num_windows = 14;
   archive.learn(4, more);
-  CHECK(has(archive.plan(4, 1.0), 12));
+  CHECK(has(archive.plan(4, 1.0), kFirst));
+}
+
+TEST_CASE("a plan says what each of its starts is expected to leave, and how far from it and with what others") {
+  dfa::Archive archive(kSize);
+  const dfa::Outlook unknown = archive.plan(1, 1.0).starts[0].outlook;
+  CHECK(unknown.root == doctest::Approx(std::sqrt(0.7)));
+  CHECK(unknown.variance == doctest::Approx(0.04));
+  CHECK(unknown.bond == doctest::Approx(0.3));
+  // Of columns of 1, and the same turned over.
+  dfa::Lesson lesson;
+  lesson.trials.push_back({0, 0.25, {0.01, 0.0, 0.0}});
+  lesson.trials.push_back({6, 0.25, {0.04, 0.06, 0.08}});
+  lesson.num_searches = 1;
+  lesson.num_windows = 81;
+  archive.learn(1, lesson);
+  const dfa::Plan plan = archive.plan(1, 1.0);
+  const auto outlook = [&](std::uint32_t entry) {
+    const auto is_it = [entry](const dfa::PlannedStart& start) { return start.entry == entry; };
+    return std::find_if(plan.starts.begin(), plan.starts.end(), is_it)->outlook;
+  };
+  const double of_all = (0.5 + std::sqrt(0.7)) / 2.0;
+  CHECK(outlook(0).root == doctest::Approx((0.5 + of_all) / 2.0));
+  CHECK(outlook(0).variance == doctest::Approx((0.01 + 2.0 * 0.04) / 3.0));
+  CHECK(outlook(6).variance == doctest::Approx((0.04 + 2.0 * 0.04) / 3.0));
+  CHECK(outlook(0).bond == doctest::Approx((0.06 + 0.3 * 0.16) / (0.08 + 0.16)));
+  CHECK(outlook(6).bond == outlook(0).bond);
+  CHECK(outlook(1).bond == unknown.bond);
+  CHECK(plan.patience == doctest::Approx(3.0));
 }
 
 TEST_CASE("a ratio above the largest says no more than that") {
@@ -187,7 +220,7 @@ TEST_CASE("beyond 256 the perturbation that worked least is forgotten, and trial
     archive.learn(0, found(i));
   }
   for (std::uint32_t i = 0; i < kMostPerturbations; ++i) {
-    archive.learn(0, tried(12 + i, i == 77 ? 1.0 : 0.0));
+    archive.learn(0, tried(kFirst + i, i == 77 ? 1.0 : 0.0));
   }
   CHECK(archive.size() == kMostPerturbations);
   const std::string before = archive.save();
@@ -195,9 +228,9 @@ TEST_CASE("beyond 256 the perturbation that worked least is forgotten, and trial
   CHECK(archive.size() == kMostPerturbations);
   const std::string after = archive.save();
   CHECK(after != before);
-  archive.learn(0, tried(12 + 77, 0.0));
+  archive.learn(0, tried(kFirst + 77, 0.0));
   CHECK(archive.save() == after);
-  archive.learn(0, tried(12 + 78, 0.0));
+  archive.learn(0, tried(kFirst + 78, 0.0));
   CHECK(archive.save() != after);
 }
 
@@ -233,7 +266,7 @@ TEST_CASE("an archive loaded is the archive that was saved") {
       }
     }
     dfa::Lesson lesson = found(99);
-    lesson.trials.push_back({12, 0.0});
+    lesson.trials.push_back({kFirst, 0.0});
     archive.learn(1, lesson);
     loaded.learn(1, lesson);
     CHECK(loaded.save() == archive.save());
@@ -302,7 +335,7 @@ TEST_CASE("a lesson of another image shape is refused and changes nothing") {
 
 TEST_CASE("a lesson loaded is the lesson that was saved, for images of its shape") {
   dfa::Lesson lesson = found(9);
-  lesson.trials.push_back({7, 0.25});
+  lesson.trials.push_back({7, 0.25, {0.1, -0.2, 0.3}});
   lesson.gains.add(3, 0.5);
   lesson.num_searches = 1;
   lesson.num_windows = 5;
@@ -316,6 +349,11 @@ TEST_CASE("a lesson loaded is the lesson that was saved, for images of its shape
   lesson.trials[0].ratio = std::nan("");
   CHECK_THROWS_WITH_AS(dfa::Lesson::load(kSize, lesson.save()), "saved state holds a ratio that is not a number",
                        std::invalid_argument);
+  for (const double number : {-0.1, std::nan(""), 1e15}) {
+    lesson.trials[0] = {7, 0.25, {0.1, -0.2, number}};
+    CHECK_THROWS_WITH_AS(dfa::Lesson::load(kSize, lesson.save()),
+                         "saved state holds a number that none of its counts can be", std::invalid_argument);
+  }
   for (std::size_t size = 0; size < state.size(); ++size) {
     CHECK_THROWS_AS(dfa::Lesson::load(kSize, state.substr(0, size)), std::invalid_argument);
   }

@@ -110,7 +110,7 @@ TEST_CASE("what is taught is learned in its tick and in the order of the images,
     CHECK(by_tick.advance());
   }
   for (std::int64_t image = 3; image >= 0; --image) {
-    CHECK(num_starts(ahead) == 12);
+    CHECK(num_starts(ahead) == dfa::kNumTexturedStarts);
     for (std::uint64_t tick = 0; tick < 3; ++tick) {
       ahead.report(image, image, found(10 * tick + static_cast<std::uint64_t>(image)), 2, tick == 2);
       CHECK_FALSE((image > 0 && ahead.advance()));
@@ -123,7 +123,7 @@ TEST_CASE("what is taught is learned in its tick and in the order of the images,
   }
   CHECK_FALSE(ahead.advance());
   CHECK(saved(ahead) == saved(by_tick));
-  CHECK(num_starts(ahead) > 12);
+  CHECK(num_starts(ahead) > dfa::kNumTexturedStarts);
 }
 
 TEST_CASE("reports of who takes no part are refused") {

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <limits>
+#include <memory>
 #include <stdexcept>
+#include <utility>
 #include <vector>
 
 #include "dfa/search/plan.hpp"
@@ -25,18 +28,6 @@ dfa::Plan planned(std::initializer_list<double> rates) {
 }
 
 }  // namespace
-
-TEST_CASE("starts go together while few successes are expected before the last of them") {
-  const dfa::Plan alone = dfa::plan_alone(12);
-  CHECK(alone.group_size(0) == 3);
-  CHECK(alone.group_size(3) == 3);
-  CHECK(alone.group_size(10) == 2);
-  CHECK(planned({0.0, 0.0, 0.01, 0.0}).group_size(0) == 4);
-  CHECK(planned({0.9, 0.1, 0.1}).group_size(0) == 1);
-  CHECK(planned({0.9, 0.1, 0.1}).group_size(1) == 2);
-  CHECK(planned({0.25, 0.05, 0.1}).group_size(0) == 2);
-  CHECK(planned({0.25, 0.03, 0.9, 0.1}).group_size(0) == 3);
-}
 
 TEST_CASE("the starts after iteration 0 go in the groups of their plan, and with windows wished for only") {
   dfa::Config config = textured_configs().front();
@@ -65,4 +56,40 @@ TEST_CASE("a rate that cannot be is refused") {
     CHECK_THROWS_WITH_AS(states::copy(planned({0.1, rate}), plan), "saved state holds a rate that cannot be",
                          std::invalid_argument);
   }
+}
+
+TEST_CASE("where degrees say little perturbations and the first twelve textures are asked, whatever is forecast") {
+  dfa::Plan plan = dfa::plan_alone(dfa::kNumTexturedStarts);
+  plan.patience = 2.0;
+  std::swap(plan.starts[0], plan.starts[15]);
+  plan.starts[17].signs = std::make_shared<const dfa::Signs>(1, 0);
+  plan.ask_the_first();
+  std::vector<std::uint32_t> entries;
+  for (const dfa::PlannedStart& start : plan.starts) {
+    entries.push_back(start.entry);
+  }
+  CHECK(entries == std::vector<std::uint32_t>{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 17});
+  CHECK(std::isinf(plan.patience));
+}
+
+TEST_CASE("an outlook, a texture or a patience that cannot be is refused") {
+  const auto check_refused = [](const dfa::Plan& plan, const char* message) {
+    dfa::Plan other;
+    CHECK_THROWS_WITH_AS(states::copy(plan, other), message, std::invalid_argument);
+  };
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const dfa::Outlook& outlook :
+       {dfa::Outlook{-0.1, 1.0, 0.5}, dfa::Outlook{1.3, 1.0, 0.5}, dfa::Outlook{nan, 1.0, 0.5},
+        dfa::Outlook{0.5, 0.0, 0.5}, dfa::Outlook{0.5, nan, 0.5}, dfa::Outlook{0.5, 1.0, -0.1},
+        dfa::Outlook{0.5, 1.0, 1.1}, dfa::Outlook{0.5, 1.0, nan}}) {
+    dfa::Plan plan = dfa::plan_alone(2);
+    plan.starts[1].outlook = outlook;
+    check_refused(plan, "saved state holds an outlook that cannot be");
+  }
+  dfa::Plan plan = dfa::plan_alone(2);
+  plan.patience = nan;
+  check_refused(plan, "saved state holds a patience that cannot be");
+  plan = dfa::plan_alone(2);
+  plan.starts[1].texture = dfa::kNumTexturedStarts;
+  check_refused(plan, "saved state holds a texture that there is not");
 }

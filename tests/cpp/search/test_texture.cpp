@@ -65,12 +65,22 @@ TEST_CASE("rows that were turned for one texture are not turned for the next") {
   CHECK(rectangle.row_turns.empty());
 }
 
-TEST_CASE("starts are whole images, all channels alike, first in one way and then turned over") {
+TEST_CASE("each texture of a start is there once as it is and once turned over") {
+  for (std::uint32_t i = 0; i < dfa::kNumTexturedStarts; ++i) {
+    const std::uint32_t other = dfa::turned_over(i);
+    REQUIRE(other < dfa::kNumTexturedStarts);
+    CHECK(dfa::turned_over(other) == i);
+    CHECK(dfa::kTexturedStarts[i].texture.weave == dfa::kTexturedStarts[other].texture.weave);
+    CHECK(dfa::kTexturedStarts[i].texture.period == dfa::kTexturedStarts[other].texture.period);
+    CHECK(dfa::kTexturedStarts[i].is_turned != dfa::kTexturedStarts[other].is_turned);
+  }
+}
+
+TEST_CASE("starts are whole images, all channels alike, as they are or turned over") {
   const dfa::Space space(std::vector<std::uint8_t>(kShape.size(), 100), 9, dfa::Domain::kBall);
   for (std::uint32_t i = 0; i < dfa::kNumTexturedStarts; ++i) {
     CAPTURE(i);
-    const std::uint32_t half = dfa::kNumTexturedStarts / 2;
-    const dfa::Texture texture = dfa::kStartTextures[i % half];
+    const dfa::Texture texture = dfa::kTexturedStarts[i].texture;
     dfa::Rectangle start;
     dfa::weave_start(kShape, i, start);
     CHECK(start.first == 0);
@@ -81,7 +91,8 @@ TEST_CASE("starts are whole images, all channels alike, first in one way and the
     dfa::weave(texture, 0, 0, {0xff, 0xff}, expected);
     for (std::uint32_t row = 0; row < start.height; ++row) {
       for (std::uint32_t column = 0; column < start.length; ++column) {
-        REQUIRE(start.value(space, row, column) == expected.value(space, row, column) * (i < half ? 1 : -1));
+        REQUIRE(start.value(space, row, column) ==
+                expected.value(space, row, column) * (dfa::kTexturedStarts[i].is_turned ? -1 : 1));
       }
     }
   }

@@ -53,6 +53,7 @@ class Archive {
     double trials = 0.0;
     double successes = 0.0;
     double ratios = 0.0;
+    double roots = 0.0;  // of these
 
     void add(double ratio);
 
@@ -61,7 +62,9 @@ class Archive {
       state.field(self.trials);
       state.field(self.successes);
       state.field(self.ratios);
-      state.require(is_tally(self.trials) && is_tally(self.successes) && is_tally(self.ratios), kNoTally);
+      state.field(self.roots);
+      state.require(is_tally(self.trials) && is_tally(self.successes) && is_tally(self.ratios) && is_tally(self.roots),
+                    kNoTally);
     }
   };
   struct Entry {
@@ -70,6 +73,7 @@ class Archive {
     std::shared_ptr<const Signs> signs;
     Score all;
     std::map<std::int64_t, Score> by_goal;
+    Surprise surprises;
 
     template <typename Self, typename State>
     static void describe(Self& self, State& state) {
@@ -78,13 +82,16 @@ class Archive {
       state.field(self.signs);
       state.field(self.all);
       state.field(self.by_goal);
+      state.field(self.surprises);
     }
   };
   struct Expected {
     double rate;
     double ratio;
+    double root;
   };
 
+  Outlook outlook(std::size_t entry, double root) const;
   Expected expect(const Entry& entry, std::int64_t goal) const;
   void forget_worst();
   void check_entries() const;

@@ -12,6 +12,7 @@
 #include "dfa/search/differences.hpp"
 #include "dfa/search/lesson.hpp"
 #include "dfa/search/merger.hpp"
+#include "dfa/search/opening.hpp"
 #include "dfa/search/pace.hpp"
 #include "dfa/search/plan.hpp"
 #include "dfa/search/population.hpp"
@@ -91,6 +92,7 @@ class Racos {
     state.part("space", self.space_);
     state.part("plan", self.plan_);
     state.part("gains", self.gains_);
+    state.part("opening", self.opening_);
     state.part("lesson", self.lesson_);
     state.field(self.has_taught_hit_);
     state.part("descent", self.descent_);
@@ -149,7 +151,7 @@ class Racos {
   void advance_on_ray();
   /// The first candidate of an iteration is what the last one's merger holds, if anything.
   bool is_merger(std::uint32_t candidate) const { return candidate == 0 && !merger_.is_empty(); }
-  /// Candidates with which the present descent begins.
+  /// Candidates with which the present descent begins, as far as they have been asked.
   std::uint64_t num_starts() const;
   /// Candidates after those, told in the iterations before this one.
   std::uint64_t num_answered() const;
@@ -174,6 +176,8 @@ class Racos {
   /// Candidates told in earlier iterations.
   std::uint64_t first_birth() const { return first_birth_; }
   std::uint32_t next_size() const;
+  void choose_starts();
+  void answer_starts(bool is_lesson);
   /// Whether the windows of this iteration are drawn when it begins: each keeps away from those before it.
   bool proposes_ahead() const { return config_.improvements != 0.0 && !is_start(0) && !is_on_ray(0); }
   void propose_all();
@@ -187,6 +191,7 @@ class Racos {
   std::uint32_t iteration_ = 0;
   std::uint64_t first_birth_ = 0;
   Plan plan_;
+  Opening opening_;
   Gains gains_;
   Coverage coverage_;  // of this descent
   Lesson lesson_;

@@ -65,8 +65,8 @@ class RayWalk {
   void next_direction(const RayContext& context);
   void next_tile(const ImageShape& shape);
 
-  Signs signs_;                // the best direction; empty before there is one
-  std::uint32_t nearest_ = 0;  // reach at which its label was seen; 0: at none
+  Signs signs_;                   // the best direction; empty before there is one
+  std::uint32_t nearest_ = 0;     // reach at which its label was seen; 0: at none
   std::uint32_t num_starts_ = 0;  // looked at
   std::uint32_t level_ = 0;       // of the tiles: twice as many with each
   std::uint32_t tile_ = 0;

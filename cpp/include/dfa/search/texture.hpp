@@ -18,16 +18,37 @@ struct Texture {
   std::uint32_t period;  ///< rows or columns of one kind side by side
 };
 
-/// Textures of a start, tried in this order with all channels alike, then again turned over. Networks differ in what
-/// unsettles them, coarse or fine, across or along; a start costs one query, and the best one is what windows go on
-/// from. (Where an image has at most 8 rows and columns two of them are alike, which costs two queries.)
-constexpr std::array<Texture, 6> kStartTextures{{{Weave::kColumns, 1},
-                                                 {Weave::kRows, 2},
-                                                 {Weave::kChecks, 1},
-                                                 {Weave::kRows, 8},
-                                                 {Weave::kChecks, 2},
-                                                 {Weave::kChecks, 8}}};
-constexpr std::size_t kNumTexturedStarts = 2 * kStartTextures.size();
+/// A texture over the whole image, all channels alike: as it is, or turned over.
+struct TexturedStart {
+  Texture texture;
+  bool is_turned;
+};
+
+/// Networks differ in what unsettles them, coarse or fine, across or along; a start costs one query, and the best one
+/// is what windows go on from. Who knows nothing tries them in this order. The last six are for searches that can tell
+/// which are worth asking. (Where an image has at most 8 rows and columns some of them are alike.)
+constexpr std::array<TexturedStart, 18> kTexturedStarts{{{{Weave::kColumns, 1}, false},
+                                                         {{Weave::kRows, 2}, false},
+                                                         {{Weave::kChecks, 1}, false},
+                                                         {{Weave::kRows, 8}, false},
+                                                         {{Weave::kChecks, 2}, false},
+                                                         {{Weave::kChecks, 8}, false},
+                                                         {{Weave::kColumns, 1}, true},
+                                                         {{Weave::kRows, 2}, true},
+                                                         {{Weave::kChecks, 1}, true},
+                                                         {{Weave::kRows, 8}, true},
+                                                         {{Weave::kChecks, 2}, true},
+                                                         {{Weave::kChecks, 8}, true},
+                                                         {{Weave::kRows, 4}, false},
+                                                         {{Weave::kRows, 1}, false},
+                                                         {{Weave::kColumns, 4}, false},
+                                                         {{Weave::kRows, 4}, true},
+                                                         {{Weave::kRows, 1}, true},
+                                                         {{Weave::kColumns, 4}, true}}};
+constexpr std::size_t kNumTexturedStarts = kTexturedStarts.size();
+
+/// The number of the same texture the other way round.
+std::uint32_t turned_over(std::uint32_t textured_start);
 
 /// Textures of a window beside the plain one.
 constexpr std::array<Texture, 9> kWindowTextures{{{Weave::kChecks, 1},

@@ -98,6 +98,7 @@ def test_the_core_is_the_reference(settings: Settings, is_restored: bool) -> Non
 def test_what_starts_of_a_prior_were_worth_is_learned() -> None:
     """Both archives try them first until they have shown to be no better than textures, or to succeed."""
     signs = signs_for(list(range(PICTURES[0].size)))
+    shown = np.clip(PICTURES[0] + np.where(signs, 40, -40), 0, 255).astype(np.uint8)
     for ratio, is_tried in ((1.2, False), (0.0, True)):
         core, reference = _core.Archive(signs.size), Archive()
         batch = _core.Batch(config_of(replace(DEFAULT, prior=True)), SIZE, 1, 1)
@@ -107,14 +108,12 @@ def test_what_starts_of_a_prior_were_worth_is_learned() -> None:
             assert core_plan.num_starts == len(planned.starts)
             search = Racos(PICTURES[0], 40, replace(DEFAULT, prior=True), seed=1, plan=planned)
             slot = batch.add(PICTURES[0], 0, 40, core_plan)
-            for _ in range(15):
+            for _ in range(40):
                 images = search.ask()
                 if search.wants_prior:
                     break
                 assert np.array_equal(ask(batch, rows_of(batch, slot), SIZE), images)
-                degrees = [
-                    ratio if planned.starts[search._births + i].entry == PRIOR else 0.9 for i in range(len(images))
-                ]
+                degrees = [ratio if np.array_equal(image, shown) else 0.9 for image in images]
                 tell(batch, rows_of(batch, slot), degrees)
                 search.tell(degrees)
             core.learn(1, batch.lesson(slot))

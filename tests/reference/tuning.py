@@ -26,7 +26,7 @@ WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks
 
 PLAIN_PRIOR = 4.0
 """By how much plain windows outweigh all others together before anything is known."""
-PRIOR_SIDES = 3
+PRIOR_SIDES = 2
 """Sides of a drawn window that a window of a prior has."""
 SMOOTHING = 2.0
 """Candidates of average gain that every filling is credited with."""

@@ -17,7 +17,7 @@ constexpr int kMaxAttempts = 16;
 
 // Sides of a drawn window that one of a prior has. What signs per coordinate bring grows with their number, where one
 // sign for a whole window is the more likely to be wrong the larger it is.
-constexpr std::uint32_t kPriorSides = 3;
+constexpr std::uint32_t kPriorSides = 2;
 
 #ifdef DFA_HAS_SSE2
 

@@ -176,7 +176,7 @@ class Archive:
         ranked = sorted(ranked + [item[:2] for item in tried[: tuning.MOST_TRIED]], key=lambda item: -item[0])
         starts = [start for _, start in ranked]
         if prior is not None:
-            rate, ratio = _held_back(self._ratios(PRIOR), tuning.PRIOR_RATE, tuning.PRIOR_RATIO)
+            rate, ratio, _ = _held_back(self._ratios(PRIOR), (tuning.PRIOR_RATE, tuning.PRIOR_RATIO, 0.0))
             if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
                 starts.insert(0, Start(PRIOR, None, prior, rate, Outlook(root_left(ratio))))
         return Plan(starts, self._gains.shared(), scale, patience)

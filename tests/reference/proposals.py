@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .coverage import Coverage
-from .gains import PLAIN, Gains
+from .gains import PLAIN, PRIOR, Gains
 from .moves import Moves
 from .philox import Stream
 from .settings import Settings
@@ -49,6 +49,8 @@ class Proposal:
     filling: int = PLAIN
     corner: tuple[int, int] = (0, 0)
     """The top left pixel of the window."""
+    side: int = 0
+    """Of the window."""
 
 
 def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
@@ -179,6 +181,11 @@ def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> i
     return min(max(side, 1), height, width)
 
 
+def prior_side(side: int, shape: tuple[int, int, int]) -> int:
+    """The side of a window that takes a prior's signs, where others have that side."""
+    return min(tuning.PRIOR_SIDES * side, shape[0], shape[1])
+
+
 def inside(space: Space, top: int, left: int, side: int) -> list[int]:
     """The free coordinates of a square of the image, row by row."""
     _, width, channels = space.shape
@@ -210,11 +217,13 @@ def draw_candidate(
     told: int = 0,
     gains: Gains | None = None,
     coverage: Coverage | None = None,
+    prior: Sequence[bool] | None = None,
 ) -> Proposal:
     """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order.
 
     `told` is the number of candidates after the starts that were told in the iterations before this one, `gains` is
-    what was learned from them, and `coverage` where their windows were.
+    what was learned from them, and `coverage` where their windows were. `prior` is what a surrogate says of the parent:
+    which coordinates should be raised.
     """
     rank = stream.below(len(positives))
     parent = positives[rank]  # line 15: delta'
@@ -227,20 +236,28 @@ def draw_candidate(
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
     channel_sides: list[int] = []
-    filling, corner = PLAIN, (0, 0)
+    filling, corner, side = PLAIN, (0, 0), 0
     turned: set[int] = set()  # the coordinates that are low where their channel is high, and the other way round
     if settings.shape == "window":  # line 15: Y
         side = window_side(settings, space.shape, told)
+        if prior is not None and (gains or Gains()).draw_is_prior(stream):
+            filling, side = PRIOR, prior_side(side, space.shape)
         top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
         _, width, channels = space.shape
-        if settings.values == "textures":
+        if filling == PRIOR:
+            assert prior is not None
+            turned = {p for p in subset if not prior[p]}
+            channel_sides = [1] * channels
+        elif settings.values == "textures":
             filling = (gains or Gains()).draw(stream)
-        if filling != PLAIN:
+        if filling == PRIOR:
+            pass
+        elif filling != PLAIN:
             channel_sides = [stream.below(2)] * channels
         elif settings.values != "uniform":
             channel_sides = [stream.below(2) for _ in range(channels)]
-        if filling != PLAIN:
+        if filling not in (PLAIN, PRIOR):
             high = weave(tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
             for p in subset:
                 row, column = p // channels // width, p // channels % width
@@ -259,7 +276,7 @@ def draw_candidate(
         else:
             picks_high = channel_sides[p % space.shape[2]] if channel_sides else stream.below(2)
             candidate[p] = high_bound if bool(picks_high) != (p in turned) else low
-    return Proposal(tuple(candidate), rank, tuple(subset), filling, corner)  # line 16: delta''
+    return Proposal(tuple(candidate), rank, tuple(subset), filling, corner, side)  # line 16: delta''
 
 
 def propose(

@@ -45,6 +45,8 @@ class Settings:
     improvements: float = 0.0
     """Wished for per iteration, which decides how many windows it has, and has those merged that came together; 0 for
     `samples` of them, always."""
+    prior: bool = False
+    """Windows may also take signs that the caller gives of their parent."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"

@@ -45,6 +45,8 @@ void validate(const Config& config) {
   require(config.improvements >= 0.0 && config.improvements <= 64.0,
           "improvements must be in [0, 64], got " + std::to_string(config.improvements));
   require(config.improvements == 0.0 || is_woven, "improvements need windows and no region");
+  require(!config.prior || (config.values == Values::kTextures && config.positives == 1),
+          "a prior needs textures and one positive, got positives of " + std::to_string(config.positives));
   require(config.placements >= 1 && config.placements <= kMost,
           "placements must be in 1.." + std::to_string(kMost) + ", got " + std::to_string(config.placements));
   require(config.window_share > 0.0 && config.window_share <= 1.0,

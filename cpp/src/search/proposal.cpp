@@ -15,6 +15,10 @@ namespace {
 
 constexpr int kMaxAttempts = 16;
 
+// Sides of a drawn window that one of a prior has. What signs per coordinate bring grows with their number, where one
+// sign for a whole window is the more likely to be wrong the larger it is.
+constexpr std::uint32_t kPriorSides = 2;
+
 #ifdef DFA_HAS_SSE2
 
 // From this size on, an image is written past the caches: a batch of such images does not fit into them, and an
@@ -110,7 +114,7 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
 // Where a window goes: of several places the one that windows have covered least, the first of equals.
 void place_window(const ProposalContext& context, Stream& stream, Proposal& proposal) {
   const ImageShape& shape = context.shape;
-  const std::uint32_t side = context.window_side;
+  const std::uint32_t side = proposal.side;
   double least = 0.0;
   for (std::uint32_t i = 0; i < context.config.placements; ++i) {
     const std::uint32_t top = stream.below(shape.height - side + 1);
@@ -125,9 +129,18 @@ void place_window(const ProposalContext& context, Stream& stream, Proposal& prop
 }
 
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
-  place_window(context, stream, proposal);
   Rectangle& rectangle = proposal.rectangle;
-  place(context.shape, proposal.top, proposal.left, context.window_side, context.window_side, rectangle);
+  proposal.side = context.window_side;
+  if (context.prior != nullptr && context.gains.draw_is_prior(stream)) {
+    proposal.side = std::min({kPriorSides * context.window_side, context.shape.height, context.shape.width});
+    place_window(context, stream, proposal);
+    place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
+    proposal.filling = Gains::kPrior;
+    take(*context.prior, rectangle);
+    return;
+  }
+  place_window(context, stream, proposal);
+  place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
   proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
   scratch.channels.resize(context.shape.channels);
   Texture texture{Weave::kPlain, 1};
@@ -146,6 +159,7 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
   const Config& config = context.config;
   const Space& space = context.space;
   const ImageShape& shape = context.shape;
+  proposal.side = context.window_side;
   place_window(context, stream, proposal);
   std::vector<std::uint32_t>& picks_high = scratch.indices;
   picks_high.resize(shape.channels);

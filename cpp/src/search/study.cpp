@@ -68,7 +68,8 @@ std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const Ima
                                 gains,
                                 coverage,
                                 window_side(config, shape, 0),
-                                window_share(config, 0)};
+                                window_share(config, 0),
+                                nullptr};
   Scratch scratch;
   Proposal proposal;
   std::vector<std::vector<std::int32_t>> drawn;

@@ -242,8 +242,13 @@ class Racos:
         """Members of the population, s + k, which is also the number of candidates of iteration 0."""
         return self.samples + self.positives
 
-    def configure(self, num_coordinates: int) -> _core.Config:
-        """Return the core's configuration for vectors of so many integers: H * W * C of a ball's images."""
+    def configure(self, num_coordinates: int, *, prior: bool = False) -> _core.Config:
+        """Return the core's configuration for vectors of so many integers: H * W * C of a ball's images.
+
+        Args:
+            num_coordinates: Integers of a vector.
+            prior: Whether windows may take the signs that a prior gives.
+        """
         coordinates = self.coordinates
         if isinstance(coordinates, float):
             coordinates = max(1, round(coordinates * num_coordinates))
@@ -264,6 +269,7 @@ class Racos:
             restart_after=self.restart_after,
             rest_ratio=self.rest_ratio,
             improvements=self.improvements_wanted,
+            prior=prior,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dfa.space.ball import LinfBall
+from dfa.space.ball import BoundBall, LinfBall
 from dfa.space.base import BoundSpace, Space
 from dfa.space.boxes import (
     CoreSpace,
@@ -20,6 +20,7 @@ from dfa.space.boxes import (
 from dfa.space.custom import Custom
 
 __all__ = [
+    "BoundBall",
     "BoundSpace",
     "CoreSpace",
     "Custom",

@@ -39,7 +39,7 @@ struct Scene {
   }
 
   dfa::ProposalContext context(std::uint32_t side) const {
-    return {config, shape, space, twin.population, differences, gains, coverage, side, 1.0};
+    return {config, shape, space, twin.population, differences, gains, coverage, side, 1.0, nullptr};
   }
 
   dfa::Config config;

@@ -24,6 +24,7 @@ struct Proposal {
   std::size_t filling = Gains::kPlain;  ///< of the rectangle
   std::uint32_t top = 0;                ///< of the window
   std::uint32_t left = 0;
+  std::uint32_t side = 0;
 };
 
 /// Memory that one thread reuses from candidate to candidate.
@@ -50,6 +51,7 @@ struct ProposalContext {
   const Coverage& coverage;                                 ///< for Shape::kWindow
   std::uint32_t window_side;                                ///< likewise
   double window_share;                                      ///< for Shape::kOwn
+  const Signs* prior;                                       ///< what the caller says of rank 0; null: nothing
 };
 
 /// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.

@@ -419,6 +419,7 @@ VALUES: dict[str, list[Any]] = {
     "placements": [1, 4],
     "starts": [0, 0, 5, 8],
     "restart_after": [0, 4, 2**32 - 1],
+    "give_up_after": [0, 4, 2**32 - 1],
     "rest_ratio": [0.5, 1.0],
     "improvements": [0.0, 0.0, 1.0, 64.0],
     "shape": [*SHAPES, "scattered", "window", "own"],

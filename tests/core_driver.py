@@ -51,6 +51,7 @@ def config_of(settings: Settings) -> _core.Config:
         restart_after=settings.restart_after,
         rest_ratio=settings.rest_ratio,
         improvements=settings.improvements,
+        prior=settings.prior,
     )
 
 

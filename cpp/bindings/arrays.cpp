@@ -25,6 +25,31 @@ std::vector<std::int16_t> to_vector(const Array<std::int16_t>& array) {
   return {array.data(), array.data() + array.size()};
 }
 
+dfa::Signs to_signs(const Array<std::uint8_t>& raised) {
+  const auto size = static_cast<std::size_t>(raised.size());
+  dfa::Signs signs(dfa::num_words(size), 0);
+  for (std::size_t p = 0; p < size; ++p) {
+    if (raised.data()[p] != 0) {
+      signs[p / 64U] |= std::uint64_t{1} << (p % 64U);
+    }
+  }
+  return signs;
+}
+
+dfa::Signs checked_signs(const Array<std::uint8_t>& raised, const dfa::ImageShape& shape) {
+  if (raised.ndim() != 3 || raised.shape(0) != shape.height || raised.shape(1) != shape.width ||
+      raised.shape(2) != shape.channels) {
+    throw std::invalid_argument("signs must have shape (" + std::to_string(shape.height) + "," +
+                                std::to_string(shape.width) + "," + std::to_string(shape.channels) + "), got " +
+                                describe(raised));
+  }
+  return to_signs(raised);
+}
+
+std::shared_ptr<const dfa::Signs> shared_signs(const std::optional<Array<std::uint8_t>>& raised) {
+  return raised ? std::make_shared<const dfa::Signs>(to_signs(*raised)) : nullptr;
+}
+
 Array<std::int16_t> to_array(const std::vector<std::int16_t>& values) {
   Array<std::int16_t> array(static_cast<py::ssize_t>(values.size()));
   std::copy(values.begin(), values.end(), array.mutable_data());

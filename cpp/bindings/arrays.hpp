@@ -8,12 +8,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
 #include "dfa/base/image.hpp"
+#include "dfa/space/signs.hpp"
 
 namespace bindings {
 
@@ -36,6 +39,12 @@ dfa::ImageShape to_shape(const ShapeTuple& shape);
 std::string describe(const py::array& array);
 std::vector<std::uint8_t> to_bytes(const Array<std::uint8_t>& array);
 std::vector<std::int16_t> to_vector(const Array<std::int16_t>& array);
+/// Signs of a whole array: a coordinate that holds no 0 is raised.
+dfa::Signs to_signs(const Array<std::uint8_t>& raised);
+/// The same of an array that must have the shape of an image.
+dfa::Signs checked_signs(const Array<std::uint8_t>& raised, const dfa::ImageShape& shape);
+/// The same of what may be None.
+std::shared_ptr<const dfa::Signs> shared_signs(const std::optional<Array<std::uint8_t>>& raised);
 Array<std::int16_t> to_array(const std::vector<std::int16_t>& values);
 
 /// Where the images begin, which are at least so many of the shape.

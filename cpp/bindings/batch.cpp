@@ -138,6 +138,14 @@ void bind_batch(py::module_& module) {
              return batch.search(slot).iteration_size();
            }),
            "slot"_a)
+      .def("wants_prior",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) { return batch.search(slot).wants_prior(); }),
+           "slot"_a)
+      .def("give_prior",
+           exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot, const Array<std::uint8_t>& raised) {
+             batch.give_prior(slot, checked_signs(raised, batch.shape()));
+           }),
+           "slot"_a, "raised"_a)
       .def("population", exclusive<HeldBatch>(&population), "slot"_a)
       .def("save",
            exclusive<HeldBatch>(+[](dfa::Batch& batch, std::size_t slot) { return py::bytes(batch.save(slot)); }),

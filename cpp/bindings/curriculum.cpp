@@ -1,6 +1,8 @@
 #include "dfa/batch/curriculum.hpp"
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "arrays.hpp"
 #include "bind.hpp"
@@ -25,7 +27,12 @@ void bind_curriculum(py::module_& module) {
           "num_coordinates"_a)
       .def_property_readonly("now", exclusive<HeldCurriculum>(&dfa::Curriculum::now))
       .def("has_room", exclusive<HeldCurriculum>(&dfa::Curriculum::has_room))
-      .def("plan", exclusive<HeldCurriculum>(&dfa::Curriculum::plan), "goal"_a, "scale"_a)
+      .def("plan",
+           exclusive<HeldCurriculum>(+[](dfa::Curriculum& curriculum, std::int64_t goal, double scale,
+                                         const std::optional<Array<std::uint8_t>>& prior) {
+             return curriculum.plan(goal, scale, shared_signs(prior));
+           }),
+           "goal"_a, "scale"_a, "prior"_a = py::none())
       .def("advance", exclusive<HeldCurriculum>(&dfa::Curriculum::advance));
 }
 

@@ -65,6 +65,13 @@ py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
   return py::make_tuple(indices, goals);
 }
 
+Array<std::uint8_t> best(dfa::Places& places, std::size_t place) {
+  const dfa::ImageShape& shape = places.shape();
+  Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
+  places.write_best(place, image.mutable_data());
+  return image;
+}
+
 Array<std::uint8_t> row_of(dfa::Places& places, std::size_t row) {
   const dfa::ImageShape& shape = places.shape();
   Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
@@ -121,6 +128,13 @@ void bind_places(py::module_& module) {
       .def("dismiss", exclusive<HeldPlaces>(&dfa::Places::dismiss), "place"_a)
       .def_property_readonly("num_ready", exclusive<HeldPlaces>(&dfa::Places::num_ready))
       .def_property_readonly("num_again", exclusive<HeldPlaces>(&dfa::Places::num_again))
+      .def("wanting_prior", exclusive<HeldPlaces>(&dfa::Places::wanting_prior))
+      .def("best", exclusive<HeldPlaces>(&best), "place"_a)
+      .def("give_prior",
+           exclusive<HeldPlaces>(+[](dfa::Places& places, std::size_t place, const Array<std::uint8_t>& raised) {
+             places.give_prior(place, checked_signs(raised, places.shape()));
+           }),
+           "place"_a, "raised"_a)
       .def("propose", exclusive<HeldPlaces>(&propose), "images"_a.noconvert())
       .def("row", exclusive<HeldPlaces>(&row_of), "row"_a)
       .def("tell", exclusive<HeldPlaces>(&tell_places), "degrees"_a, "seconds"_a, "now"_a)

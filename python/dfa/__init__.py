@@ -54,6 +54,7 @@ from dfa.errors import (
     ObjectiveError,
     OracleError,
     PartialAnswer,
+    PriorError,
     RandomAnswersWarning,
     RefutedFilesWarning,
     SpaceError,
@@ -89,7 +90,19 @@ from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, rank
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
-from dfa.space import Custom, Lighting, LinfBall, Pixels, Rectangle, Shift, Space, Tiled, TinyRectangles
+from dfa.space import (
+    Custom,
+    Frame,
+    Lighting,
+    LinfBall,
+    Patch,
+    Pixels,
+    Rectangle,
+    Shift,
+    Space,
+    Tiled,
+    TinyRectangles,
+)
 
 __version__ = _core.__version__
 
@@ -107,6 +120,7 @@ __all__ = [
     "DfaError",
     "DoubtfulDataWarning",
     "Finding",
+    "Frame",
     "Interrupted",
     "InvalidInputError",
     "JaxOracle",
@@ -122,8 +136,10 @@ __all__ = [
     "Oracle",
     "OracleError",
     "PartialAnswer",
+    "Patch",
     "Pipeline",
     "Pixels",
+    "PriorError",
     "Profile",
     "Racos",
     "RandomAnswersWarning",

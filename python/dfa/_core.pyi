@@ -38,6 +38,7 @@ class Config:
         restart_after: int,
         rest_ratio: float,
         improvements: float,
+        prior: bool = False,
     ) -> None: ...
     @property
     def population(self) -> int:
@@ -73,6 +74,13 @@ class Box:
 class Plan:
     """What a search is given of the images before it."""
 
+    @staticmethod
+    def alone(num_starts: int, prior: NDArray[np.uint8] | None = None) -> Plan:
+        """Return the plan of a search that knows of no other image, with a prior's start before its own.
+
+        Of the prior's start a coordinate that is not 0 is raised.
+        """
+
     @property
     def num_starts(self) -> int:
         """Candidates that are drawn as starts."""
@@ -92,8 +100,8 @@ class Archive:
     """What the images of a run learn from one another; a plan depends on the lessons before it, in their order."""
 
     def __init__(self, num_coordinates: int) -> None: ...
-    def plan(self, goal: int, scale: float) -> Plan:
-        """Return the plan of the next search; `scale` is the clean image's degree, above 0."""
+    def plan(self, goal: int, scale: float, prior: NDArray[np.uint8] | None = None) -> Plan:
+        """Return the plan of the next search; `scale` is the clean image's degree, above 0, `prior` a prior's start."""
 
     def learn(self, goal: int, lesson: Lesson) -> None:
         """Take a lesson of a search for that goal."""
@@ -126,8 +134,8 @@ class Curriculum:
     def has_room(self) -> bool:
         """Tell whether the next image may begin at this tick."""
 
-    def plan(self, goal: int, scale: float) -> Plan:
-        """Return what an image knows that begins at this tick; `scale` is the clean image's degree, above 0."""
+    def plan(self, goal: int, scale: float, prior: NDArray[np.uint8] | None = None) -> Plan:
+        """Return what an image knows that begins at this tick; arguments as of `Archive.plan`."""
 
     def advance(self) -> bool:
         """End the tick if every active image has made its iteration, and tell whether it has ended."""
@@ -163,6 +171,12 @@ class Batch:
 
     def iteration_size(self, slot: int) -> int:
         """Return the number of candidates in the current iteration."""
+
+    def wants_prior(self, slot: int) -> bool:
+        """Tell whether no candidate can be asked before the best member's signs are given."""
+
+    def give_prior(self, slot: int, raised: NDArray[np.uint8]) -> None:
+        """Say which coordinates of the best member, (H, W, C), should be raised: those that are not 0."""
 
     def population(self, slot: int) -> tuple[NDArray[np.float64], NDArray[np.uint64], list[NDArray[np.int16] | None]]:
         """Return degrees, births and vectors in rank order; None for negatives that no region reads."""
@@ -219,6 +233,15 @@ class Places:
     @property
     def num_again(self) -> int:
         """Batches that were under way when the state was saved, and have not been proposed again."""
+
+    def wanting_prior(self) -> list[int]:
+        """Return the places, ascending, whose next candidates wait for the best member's signs."""
+
+    def best(self, place: int) -> NDArray[np.uint8]:
+        """Return the image of the best member of the place's search, (H, W, C)."""
+
+    def give_prior(self, place: int, raised: NDArray[np.uint8]) -> None:
+        """Say which coordinates of that image should be raised: those that are not 0."""
 
     def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Write as many candidates as a batch holds into `images`; return image and goal of each row."""

@@ -50,6 +50,7 @@ def run(
     layout: str | None = None,
     names: Sequence[str | os.PathLike[str]] | None = None,
     class_names: Sequence[str] | None = None,
+    prior: Any = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
 
@@ -78,8 +79,8 @@ def run(
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
             coordinate (H, W, C) where 0 means unchangeable, or both (N, H, W, C).
         space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
-            `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
-            of your own, whose originals (`images`) may be arrays of any numbers and shape.
+            `dfa.Patch`, `dfa.Frame`, `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`,
+            or with `dfa.Custom` one of your own, whose originals (`images`) may be arrays of any numbers and shape.
         objective: "odds", "log", "paper" (as printed), "paper-code" (as its authors ran it), a `dfa.Objective`, or a
             function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,
@@ -121,6 +122,14 @@ def run(
         class_names: What the oracle's classes are called, in their order. `labels` and `targets` may then hold names,
             and reports show them. None: what the model tells, as those of `dfa.from_torchvision` do, or else the data.
             Where both are there, a label of the data is the class of its name.
+        prior: A surrogate, for whoever has one: a torch module (from images / 255 to logits), a Keras model, or what
+            `dfa.as_oracle` made of one, of the same classes; or a function from uint8 images (n, H, W, C) and goals
+            (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients
+            (n, H, W, C): above 0 where a value should rise. A model's are those of the goal's log-odds. It gives a
+            first start for each image and one more filling of windows, the signs at the best candidate so far, and is
+            asked once for each candidate that improves, never for one that is only tried. What it is worth is learned
+            from the oracle's answers, so one that knows nothing costs little. With a prior the run is no longer without
+            knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -131,6 +140,7 @@ def run(
             is at another process's hands, or was begun with other images, another oracle or other settings.
         OracleError: The oracle failed or its answer cannot be used; `.result` holds what was found before.
         ObjectiveError: The objective failed likewise.
+        PriorError: The prior failed likewise.
         Interrupted: On KeyboardInterrupt; `.result` holds what was found before. A further Ctrl-C waits until that is
             saved. Whatever else ends a run, an error of a `progress` function say, is raised as it is, and carries
             `.result` likewise.
@@ -146,7 +156,8 @@ def run(
 
     Source:
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
-        class must be strictly above the original one, the target above all others.
+        class must be strictly above the original one, the target above all others. `prior`: the idea of GFCS (Lord et
+        al., ICLR 2022), in windows of signs; a random combination of outputs, where the gradient fails, is not taken.
     """
     plan = make_plan(
         oracle,
@@ -169,6 +180,7 @@ def run(
         layout=layout,
         names=names,
         class_names=class_names,
+        prior=prior,
     )
     most_sent = plan.batch_size * plan.questions.queries_per_image
     storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)

@@ -103,6 +103,10 @@ class PartialAnswer(OracleError):  # noqa: N818 -- it carries answers
         super().__init__(message or f"only some rows of a batch were answered{why}")
 
 
+class PriorError(DfaError, RuntimeError):
+    """The surrogate that a run was given failed, or what it said cannot be used."""
+
+
 class ObjectiveError(DfaError, RuntimeError):
     """A dissatisfaction-degree function failed, or its answer cannot be used.
 

@@ -11,6 +11,9 @@ from .opening import Outlook, Surprise, root_left
 
 Signs = tuple[bool, ...]
 
+PRIOR = 2**32 - 1
+"""Entry of a prior's start, whose signs the archive does not keep."""
+
 
 @dataclass(frozen=True)
 class Start:
@@ -36,9 +39,10 @@ class Plan:
     """Standard deviations by which a start may come out better than its forecast."""
 
 
-def plan_alone(num_starts: int) -> Plan:
-    """The plan of a search that knows of no other."""
-    return Plan([Start(i, i % len(tuning.TEXTURED_STARTS)) for i in range(num_starts)])
+def plan_alone(num_starts: int, prior: Signs | None = None) -> Plan:
+    """The plan of a search that knows of no other; a prior's start goes first."""
+    first = [] if prior is None else [Start(PRIOR, None, prior, tuning.PRIOR_RATE)]
+    return Plan([*first, *(Start(i, i % len(tuning.TEXTURED_STARTS)) for i in range(num_starts))])
 
 
 def ask_the_first(plan: Plan) -> Plan:
@@ -144,8 +148,8 @@ class Archive:
         partners = own.partners + other.partners + tuning.TRUST_IN_BOND * tuning.VARIANCE
         return Outlook(root, variance, min(max(shared / partners, 0.0), 1.0))
 
-    def plan(self, goal: int, scale: float) -> Plan:
-        """What a search for this goal begins with."""
+    def plan(self, goal: int, scale: float, prior: Signs | None = None) -> Plan:
+        """What a search for this goal begins with; first of all with a prior's start, unless those were no good."""
         ranked: list[tuple[float, Start]] = []
         sum_ratios = 0.0
         for texture in range(self.num_textures):
@@ -170,13 +174,18 @@ class Archive:
         started_from = [item for item in tried if not item[2]][: tuning.MOST_STARTED_FROM]
         tried = [item for item in tried if item[2] or item in started_from]
         ranked = sorted(ranked + [item[:2] for item in tried[: tuning.MOST_TRIED]], key=lambda item: -item[0])
-        return Plan([start for _, start in ranked], self._gains.shared(), scale, patience)
+        starts = [start for _, start in ranked]
+        if prior is not None:
+            rate, ratio, _ = _held_back(self._ratios(PRIOR), (tuning.PRIOR_RATE, tuning.PRIOR_RATIO, 0.0))
+            if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
+                starts.insert(0, Start(PRIOR, None, prior, rate, Outlook(root_left(ratio))))
+        return Plan(starts, self._gains.shared(), scale, patience)
 
     def learn(self, goal: int, lesson: Lesson) -> None:
         """Take the lesson of a search for this goal."""
         origins = {each.entry: each.goal for each in self.perturbations}
         for entry, degree_ratio, surprise in lesson.trials:
-            if entry >= self.num_textures and entry not in origins:
+            if entry >= self.num_textures and entry not in origins and entry != PRIOR:
                 continue  # forgotten since
             ratio = min(degree_ratio, tuning.LARGEST_RATIO)
             self._trials.append(Trial(entry, goal, ratio, surprise))

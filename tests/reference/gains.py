@@ -12,6 +12,7 @@ from . import tuning
 from .philox import WORD, Stream
 
 PLAIN = 0
+PRIOR = 1 + len(tuning.WINDOW_TEXTURES)
 SMALLEST_NORMAL = 2.0**-1022
 
 
@@ -58,10 +59,19 @@ def _draw_index(stream: Stream, weights: Sequence[float]) -> int:
 
 @dataclass
 class Gains:
-    """By filling: 0 is plain, i + 1 the i-th texture of windows. `kinds` is plain against all others."""
+    """By filling: 0 is plain, i + 1 the i-th texture of windows, the last one a prior's signs.
 
+    `sources` is all that is drawn against the prior, `kinds` is plain against textures.
+    """
+
+    sources: list[Gain] = field(default_factory=lambda: [Gain(), Gain()])
     kinds: list[Gain] = field(default_factory=lambda: [Gain(), Gain()])
     textures: list[Gain] = field(default_factory=lambda: [Gain() for _ in tuning.WINDOW_TEXTURES])
+
+    def draw_is_prior(self, stream: Stream) -> bool:
+        """By the sixth power of what each source gained."""
+        drawn, prior = (ratio * ratio * ratio for ratio in (_relative(source, self.sources) for source in self.sources))
+        return _draw_index(stream, [drawn * drawn, prior * prior]) == 1
 
     def draw(self, stream: Stream) -> int:
         """First plain or not, by the cube of what each gained; then which, by the square."""
@@ -72,27 +82,36 @@ class Gains:
         return 1 + _draw_index(stream, [ratio * ratio for ratio in ratios])
 
     def add(self, filling: int, gain: float) -> None:
+        self.sources[filling == PRIOR].add(gain)
+        if filling == PRIOR:
+            return
         self.kinds[0 if filling == PLAIN else 1].add(gain)
         if filling != PLAIN:
             self.textures[filling - 1].add(gain)
 
     def learn(self, filling: int, gain: float) -> None:
         """As `add`, and what was known before fades; what was known of textures only where one was tried."""
-        for each in self.kinds if filling == PLAIN else self.kinds + self.textures:
+        drawn = self.kinds if filling == PLAIN else self.kinds + self.textures
+        for each in self.sources + ([] if filling == PRIOR else drawn):
             each.sum *= tuning.FADING
             each.count *= tuning.FADING
         self.add(filling, gain)
 
     def add_all(self, other: Gains) -> None:
-        for own, others in zip(self.kinds + self.textures, other.kinds + other.textures, strict=True):
-            own.add(others.sum, others.count)
+        for mine, theirs in ((self.sources, other.sources), (self.kinds, other.kinds), (self.textures, other.textures)):
+            for own, others in zip(mine, theirs, strict=True):
+                own.add(others.sum, others.count)
 
     def shared(self) -> Gains:
         """The same in the weight of a few candidates, or less: what a plan holds."""
         result = Gains()
-        for own, others in ((result.kinds, self.kinds), (result.textures, self.textures)):
+        for most, own, others in (
+            (tuning.SHARED_SOURCES, result.sources, self.sources),
+            (tuning.SHARED_GAINS, result.kinds, self.kinds),
+            (tuning.SHARED_GAINS, result.textures, self.textures),
+        ):
             count = _total(others).count
-            share = tuning.SHARED_GAINS / count if count > tuning.SHARED_GAINS else 1.0
+            share = most / count if count > most else 1.0
             for gain, other in zip(own, others, strict=True):
                 gain.add(other.sum * share, other.count * share)
         return result

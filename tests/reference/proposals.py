@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .coverage import Coverage
-from .gains import PLAIN, Gains
+from .gains import PLAIN, PRIOR, Gains
+from .moves import Moves
 from .philox import Stream
 from .settings import Settings
 from .textures import weave
@@ -31,6 +32,9 @@ class Space:
     lower: Vector
     upper: Vector
     free: tuple[int, ...]
+    image: NDArray[np.uint8] | None = None
+    """What the space's own moves read."""
+    moves: Moves | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Proposal:
     filling: int = PLAIN
     corner: tuple[int, int] = (0, 0)
     """The top left pixel of the window."""
+    side: int = 0
+    """Of the window."""
 
 
 def make_space(image: NDArray[np.uint8], epsilon: int | NDArray[np.integer], domain: str) -> Space:
@@ -72,6 +78,10 @@ def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
 
 def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
     """Line 1: one perturbation, uniform in the search space or vertical stripes at its bounds."""
+    if settings.shape == "own":
+        assert space.moves is not None
+        assert space.image is not None
+        return tuple(space.moves.start(stream, space.image))
     vector = [low if low == high else 0 for low, high in zip(space.lower, space.upper, strict=True)]
     if settings.start != "uniform":
         _, width, channels = space.shape
@@ -159,12 +169,21 @@ def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
     return picked
 
 
+def window_share(settings: Settings, told: int) -> float:
+    """The share of the area that a window, or a space's own move, covers once `told` candidates have been told."""
+    return settings.window_share / 2 ** sum(told >= halving for halving in settings.window_halvings)
+
+
 def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> int:
     """The side of the window once `told` candidates have been told, in pixels."""
     height, width, _ = shape
-    halvings = sum(told >= halving for halving in settings.window_halvings)
-    side = math.floor(math.sqrt(settings.window_share / 2**halvings * height * width) + 0.5)
+    side = math.floor(math.sqrt(window_share(settings, told) * height * width) + 0.5)
     return min(max(side, 1), height, width)
+
+
+def prior_side(side: int, shape: tuple[int, int, int]) -> int:
+    """The side of a window that takes a prior's signs, where others have that side."""
+    return min(tuning.PRIOR_SIDES * side, shape[0], shape[1])
 
 
 def inside(space: Space, top: int, left: int, side: int) -> list[int]:
@@ -198,32 +217,47 @@ def draw_candidate(
     told: int = 0,
     gains: Gains | None = None,
     coverage: Coverage | None = None,
+    prior: Sequence[bool] | None = None,
 ) -> Proposal:
     """Lines 13-16: one candidate, possibly equal to a positive. Both populations are in rank order.
 
     `told` is the number of candidates after the starts that were told in the iterations before this one, `gains` is
-    what was learned from them, and `coverage` where their windows were.
+    what was learned from them, and `coverage` where their windows were. `prior` is what a surrogate says of the parent:
+    which coordinates should be raised.
     """
     rank = stream.below(len(positives))
     parent = positives[rank]  # line 15: delta'
+    if settings.shape == "own":
+        assert space.moves is not None
+        assert space.image is not None
+        moved = tuple(space.moves.move(stream, space.image, list(parent), window_share(settings, told)))
+        return Proposal(moved, rank, tuple(differing(space, parent, moved)))
     lower, upper = list(space.lower), list(space.upper)
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13
     channel_sides: list[int] = []
-    filling, corner = PLAIN, (0, 0)
+    filling, corner, side = PLAIN, (0, 0), 0
     turned: set[int] = set()  # the coordinates that are low where their channel is high, and the other way round
     if settings.shape == "window":  # line 15: Y
         side = window_side(settings, space.shape, told)
+        if prior is not None and (gains or Gains()).draw_is_prior(stream):
+            filling, side = PRIOR, prior_side(side, space.shape)
         top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
         _, width, channels = space.shape
-        if settings.values == "textures":
+        if filling == PRIOR:
+            assert prior is not None
+            turned = {p for p in subset if not prior[p]}
+            channel_sides = [1] * channels
+        elif settings.values == "textures":
             filling = (gains or Gains()).draw(stream)
-        if filling != PLAIN:
+        if filling == PRIOR:
+            pass
+        elif filling != PLAIN:
             channel_sides = [stream.below(2)] * channels
         elif settings.values != "uniform":
             channel_sides = [stream.below(2) for _ in range(channels)]
-        if filling != PLAIN:
+        if filling not in (PLAIN, PRIOR):
             high = weave(tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
             for p in subset:
                 row, column = p // channels // width, p // channels % width
@@ -242,7 +276,7 @@ def draw_candidate(
         else:
             picks_high = channel_sides[p % space.shape[2]] if channel_sides else stream.below(2)
             candidate[p] = high_bound if bool(picks_high) != (p in turned) else low
-    return Proposal(tuple(candidate), rank, tuple(subset), filling, corner)  # line 16: delta''
+    return Proposal(tuple(candidate), rank, tuple(subset), filling, corner, side)  # line 16: delta''
 
 
 def propose(

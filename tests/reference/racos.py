@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import tuning
 from .archive import Lesson, Plan, ask_the_first, plan_alone
 from .coverage import Coverage
+from .moves import Moves
 from .opening import Opening
 from .philox import Stream
 from .proposals import (
@@ -32,7 +33,6 @@ from .proposals import (
     propose,
     render,
     textured_start,
-    window_side,
 )
 from .rays import Signs, vector_at, walk
 from .settings import Settings
@@ -66,10 +66,12 @@ class Racos:
         plan: Plan | None = None,
         box: tuple[Sequence[int], Sequence[int], Callable[[NDArray[np.uint8], list[int]], NDArray[np.uint8]]]
         | None = None,
+        moves: Moves | None = None,
     ) -> None:
         """Begin before iteration 0, whose candidates are the start population; with what an archive planned.
 
-        `box` is what there is instead of a ball: the ends of the intervals, and what makes an image of a vector.
+        `box` is what there is instead of a ball: the ends of the intervals, and what makes an image of a vector;
+        `moves` how such a space moves its vectors itself.
         """
         self.image = image
         self.settings = settings
@@ -80,7 +82,7 @@ class Racos:
             low, high, shows = box
             free = tuple(p for p in range(len(low)) if low[p] < high[p])
             # What is fixed may be other than 0 in a box.
-            self.space = Space((1, len(low), 1), tuple(low), tuple(high), free)
+            self.space = Space((1, len(low), 1), tuple(low), tuple(high), free, image, moves)
             self._render = lambda image, vector: shows(image, list(vector))
         self.seed = seed
         self.image_id = image_id
@@ -110,6 +112,8 @@ class Racos:
         """Windows of late, in this descent, and those of them that lowered the degree."""
         self.merged: Vector | None = None
         """What the first candidate of this iteration is, where several of the last one improved on one parent."""
+        self._prior: tuple[int, tuple[bool, ...]] | None = None
+        """The birth of the member that a prior was last given of, and its signs."""
         self.merges: list[int] = []
         """How many improvements each of those was made of, so far."""
         if settings.shape == "ray":
@@ -168,6 +172,17 @@ class Racos:
         )
         return windows + (self.merged is not None)
 
+    @property
+    def wants_prior(self) -> bool:
+        """Whether candidates can only be drawn when a prior has been given of the best member."""
+        if not self.settings.prior or self._births + self.pending <= self._first_descendant:
+            return False
+        return self._prior is None or self._prior[0] != self._population[0].birth
+
+    def give_prior(self, raised: Sequence[bool]) -> None:
+        """Take which coordinates of the best member should be raised."""
+        self._prior = (self._population[0].birth, tuple(raised))
+
     def candidates(self) -> list[Vector]:
         """The candidates of this iteration, each from its own stream: the order of asking does not matter."""
         if self._is_on_ray:
@@ -208,7 +223,6 @@ class Racos:
         """The candidates of this iteration that are no starts."""
         positives = [member.vector for member in self.positives]
         negatives = [member.vector for member in self.negatives]
-        side = window_side(self.settings, self.space.shape, self._answered)
         # Where so many windows are asked together as are promising, each keeps away from those before it, too.
         coverage = deepcopy(self.coverage)
         proposals: list[Proposal | None] = []
@@ -222,10 +236,18 @@ class Racos:
                 continue
             stream = Stream(self.seed, self.image_id, self.iteration, i)
             proposal = propose(
-                stream, self.space, self.settings, positives, negatives, self._answered, self.gains, coverage
+                stream,
+                self.space,
+                self.settings,
+                positives,
+                negatives,
+                self._answered,
+                self.gains,
+                coverage,
+                self._prior[1] if self._prior else None,
             )
             if self.settings.improvements:
-                coverage.add(*proposal.corner, side)
+                coverage.add(*proposal.corner, proposal.side)
             proposals.append(proposal)
         return proposals
 
@@ -339,7 +361,6 @@ class Racos:
 
     def _learn(self, degrees: Sequence[float], proposals: Sequence[Proposal | None]) -> None:
         """Learn from this iteration's candidates, before they join the population."""
-        side = window_side(self.settings, self.space.shape, self._answered)
         for i, (degree, proposal) in enumerate(zip(degrees, proposals, strict=True)):
             if proposal is None:
                 continue
@@ -350,7 +371,7 @@ class Racos:
                 continue  # nothing that was drawn
             self._asked += 1
             if self.settings.shape == "window":
-                self.coverage.add(*proposal.corner, side)
+                self.coverage.add(*proposal.corner, proposal.side)
             parent = self.positives[proposal.parent]
             self._improved += degree < parent.degree
             if self.settings.values != "textures":

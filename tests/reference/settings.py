@@ -20,8 +20,9 @@ class Settings:
     """|Y| where it is scattered: coordinates that a candidate draws anew (all free ones where there are fewer)."""
     region: Literal["none", "ordered", "per_coordinate"] = "ordered"
     """How line 13 refines the search space."""
-    shape: Literal["scattered", "window", "ray"] = "scattered"
-    """Y is a set of single coordinates, or those of one square window of the image; or a candidate lies on a ray."""
+    shape: Literal["scattered", "window", "ray", "own"] = "scattered"
+    """Y is a set of single coordinates, all those of one square window of the image, or what the space moves itself; or
+    a candidate lies on a ray."""
     window_share: float = 0.1
     """Share of the image's area that a window covers at first."""
     window_halvings: tuple[int, ...] = ()
@@ -44,6 +45,8 @@ class Settings:
     improvements: float = 0.0
     """Wished for per iteration, which decides how many windows it has, and has those merged that came together; 0 for
     `samples` of them, always."""
+    prior: bool = False
+    """Windows may also take signs that the caller gives of their parent."""
     domain: Literal["ball", "valid"] = "ball"
     """Perturbations of [-epsilon, epsilon], or only those of them that need no clamping."""
     ties: Literal["older", "newer"] = "older"

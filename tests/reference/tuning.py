@@ -26,6 +26,8 @@ WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks
 
 PLAIN_PRIOR = 4.0
 """By how much plain windows outweigh all others together before anything is known."""
+PRIOR_SIDES = 2
+"""Sides of a drawn window that a window of a prior has."""
 SMOOTHING = 2.0
 """Candidates of average gain that every filling is credited with."""
 FADING = 0.98
@@ -50,6 +52,8 @@ MOST_STARTED_FROM = 2
 """Of those, how many that are tried for where they leave the search to start from, and not for a success."""
 SHARED_GAINS = 3.0
 """Candidates' worth of other images' gains in a plan."""
+SHARED_SOURCES = 50.0
+"""Likewise of a prior's windows against all others: the surrogate is the same for all images."""
 LARGEST_RATIO = 1.5
 """A degree above this share of the clean one says no more than that the start is useless."""
 WORTH_STARTING = 0.85
@@ -66,6 +70,8 @@ TEXTURE_RATE, TEXTURE_RATIO = 0.1, 0.7
 """What is expected of a texture that was never tried."""
 SAME_GOAL_RATE, OTHER_GOAL_RATE, PERTURBATION_RATIO = 0.5, 0.25, 0.5
 """What is expected of a perturbation where none was tried yet, by whether it was found for the same goal."""
+PRIOR_RATE, PRIOR_RATIO = 0.3, 0.4
+"""What is expected of a prior's start before any was tried."""
 WORTHWHILE_AT_FIRST = 0.05
 """The rate of success above which a perturbation is tried, before any search had windows."""
 FEWEST_WINDOWS = 2.0

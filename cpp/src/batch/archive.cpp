@@ -29,6 +29,8 @@ constexpr double kTrustedBonds = 4.0;
 constexpr double kBond = 0.3;
 // Share of the textures' expected ratio below which a perturbation is worth starting from.
 constexpr double kWorthStarting = 0.85;
+// What is expected of a prior's start, of the clean image's degree, before any was tried.
+constexpr double kPriorRatio = 0.4;
 
 }  // namespace
 
@@ -81,7 +83,7 @@ Outlook Archive::outlook(std::size_t entry, double root) const {
   return outlook;
 }
 
-Plan Archive::plan(std::int64_t goal, double scale) const {
+Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior) const {
   if (!(std::isfinite(scale) && scale > 0.0)) {
     throw std::invalid_argument("scale must be a finite number above 0, got " + std::to_string(scale));
   }
@@ -135,6 +137,16 @@ Plan Archive::plan(std::int64_t goal, double scale) const {
     // deviations falls about as fast as this rises.
     plan.patience = std::sqrt(std::sqrt(1.0 / worthwhile));
   }
+  if (prior) {
+    PlannedStart start = prior_start(std::move(prior));
+    start.rate = (prior_.successes + start.rate) / (prior_.trials + 1.0);
+    const double ratio = (prior_.ratios + kPriorRatio) / (prior_.trials + 1.0);
+    // First, since whoever gives one believes in it, until it has shown to be no better than a texture.
+    if (start.rate > worthwhile || ratio < kWorthStarting * texture_ratio) {
+      start.outlook.root = root_left(ratio);
+      plan.starts.insert(plan.starts.begin(), std::move(start));
+    }
+  }
   plan.gains.learn_from(gains_, kSharedGains);
   return plan;
 }
@@ -144,12 +156,16 @@ void Archive::learn(std::int64_t goal, const Lesson& lesson) {
     throw std::invalid_argument("a lesson of another image shape");
   }
   for (const Lesson::Trial& trial : lesson.trials) {
+    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
+    if (trial.entry == PlannedStart::kPriorEntry) {
+      prior_.add(ratio);
+      continue;
+    }
     const auto entry = std::lower_bound(entries_.begin(), entries_.end(), trial.entry,
                                         [](const Entry& e, std::uint32_t name) { return e.name < name; });
     if (entry == entries_.end() || entry->name != trial.entry) {
       continue;  // forgotten since
     }
-    const double ratio = std::clamp(trial.ratio, 0.0, kLargestRatio);
     entry->all.add(ratio);
     entry->by_goal[goal].add(ratio);
     entry->surprises.add(trial.surprise);

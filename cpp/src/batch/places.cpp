@@ -76,6 +76,17 @@ std::size_t Places::num_ready() const {
   return num_ready;
 }
 
+std::vector<std::size_t> Places::wanting_prior() const {
+  std::vector<std::size_t> wanting;
+  for (std::size_t which = 0; which < places_.size(); ++which) {
+    // Where a search has ended, its place has no candidates left.
+    if (places_[which].size > 0 && batch_.search(places_[which].slot).wants_prior()) {
+      wanting.push_back(which);
+    }
+  }
+  return wanting;
+}
+
 Places::UnderWay Places::choose() {
   UnderWay chosen;
   const auto add = [&](std::uint64_t which) {

@@ -10,6 +10,8 @@ constexpr double kPlainPrior = 4.0;
 // Candidates' worth of the average gain that each filling starts with.
 constexpr double kSmoothing = 2.0;
 constexpr double kFading = 0.98;
+// Candidates' worth of what other images say of the caller's signs. It is the same surrogate for all of them.
+constexpr double kSharedSources = 50.0;
 
 template <std::size_t n>
 Gain total(const std::array<Gain, n>& gains) {
@@ -30,6 +32,8 @@ double relative(const Gain& gain, const Gain& all) {
   }
   return (gain.sum + kSmoothing * average) / (gain.count + kSmoothing) / average;
 }
+
+double cube(double ratio) { return ratio * ratio * ratio; }
 
 template <std::size_t n>
 std::size_t draw_index(const std::array<double, n>& weights, Stream& stream) {
@@ -68,6 +72,15 @@ void add_scaled(std::array<Gain, n>& gains, const std::array<Gain, n>& others, d
 
 }  // namespace
 
+bool Gains::draw_is_prior(Stream& stream) const {
+  const Gain all = total(sources);
+  const double drawn = cube(relative(sources[0], all));
+  const double prior = cube(relative(sources[1], all));
+  // Twice the cube's power: a surrogate that is no better is soon left alone.
+  const std::array<double, 2> weights{drawn * drawn, prior * prior};
+  return draw_index(weights, stream) == 1;
+}
+
 std::size_t Gains::draw(Stream& stream) const {
   const Gain both = total(kinds);
   const double plain = relative(kinds[0], both);
@@ -86,14 +99,23 @@ std::size_t Gains::draw(Stream& stream) const {
 }
 
 void Gains::learn(std::size_t filling, double gain) {
-  fade(kinds);
-  if (filling != kPlain) {
+  fade(sources);
+  if (filling != kPrior) {
+    fade(kinds);
+  }
+  if (filling != kPrior && filling != kPlain) {
     fade(textures);
   }
   add(filling, gain);
 }
 
 void Gains::add(std::size_t filling, double gain) {
+  Gain& source = sources[filling == kPrior ? 1 : 0];
+  source.sum += gain;
+  source.count += 1.0;
+  if (filling == kPrior) {
+    return;
+  }
   Gain& kind = kinds[filling == kPlain ? 0 : 1];
   kind.sum += gain;
   kind.count += 1.0;
@@ -104,6 +126,10 @@ void Gains::add(std::size_t filling, double gain) {
 }
 
 void Gains::add(const Gains& other) {
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    sources[i].sum += other.sources[i].sum;
+    sources[i].count += other.sources[i].count;
+  }
   for (std::size_t i = 0; i < kinds.size(); ++i) {
     kinds[i].sum += other.kinds[i].sum;
     kinds[i].count += other.kinds[i].count;
@@ -115,6 +141,7 @@ void Gains::add(const Gains& other) {
 }
 
 void Gains::learn_from(const Gains& other, double count) {
+  add_scaled(sources, other.sources, kSharedSources);
   add_scaled(kinds, other.kinds, count);
   add_scaled(textures, other.textures, count);
 }

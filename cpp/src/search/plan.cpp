@@ -1,6 +1,7 @@
 #include "dfa/search/plan.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "dfa/search/texture.hpp"
 
@@ -20,6 +21,11 @@ Plan plan_alone(std::size_t num_starts) {
     plan.starts.push_back({i, i % kNumTexturedStarts, nullptr, PlannedStart::kTextureRate, Outlook()});
   }
   return plan;
+}
+
+PlannedStart prior_start(std::shared_ptr<const Signs> signs) {
+  constexpr double kRate = 0.3;
+  return {PlannedStart::kPriorEntry, 0, std::move(signs), kRate, Outlook()};
 }
 
 }  // namespace dfa

@@ -15,6 +15,10 @@ namespace {
 
 constexpr int kMaxAttempts = 16;
 
+// Sides of a drawn window that one of a prior has. What signs per coordinate bring grows with their number, where one
+// sign for a whole window is the more likely to be wrong the larger it is.
+constexpr std::uint32_t kPriorSides = 2;
+
 #ifdef DFA_HAS_SSE2
 
 // From this size on, an image is written past the caches: a batch of such images does not fit into them, and an
@@ -110,7 +114,7 @@ void draw_scattered(const ProposalContext& context, Stream& stream, Scratch& scr
 // Where a window goes: of several places the one that windows have covered least, the first of equals.
 void place_window(const ProposalContext& context, Stream& stream, Proposal& proposal) {
   const ImageShape& shape = context.shape;
-  const std::uint32_t side = context.window_side;
+  const std::uint32_t side = proposal.side;
   double least = 0.0;
   for (std::uint32_t i = 0; i < context.config.placements; ++i) {
     const std::uint32_t top = stream.below(shape.height - side + 1);
@@ -125,9 +129,18 @@ void place_window(const ProposalContext& context, Stream& stream, Proposal& prop
 }
 
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
-  place_window(context, stream, proposal);
   Rectangle& rectangle = proposal.rectangle;
-  place(context.shape, proposal.top, proposal.left, context.window_side, context.window_side, rectangle);
+  proposal.side = context.window_side;
+  if (context.prior != nullptr && context.gains.draw_is_prior(stream)) {
+    proposal.side = std::min({kPriorSides * context.window_side, context.shape.height, context.shape.width});
+    place_window(context, stream, proposal);
+    place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
+    proposal.filling = Gains::kPrior;
+    take(*context.prior, rectangle);
+    return;
+  }
+  place_window(context, stream, proposal);
+  place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
   proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
   scratch.channels.resize(context.shape.channels);
   Texture texture{Weave::kPlain, 1};
@@ -146,6 +159,7 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
   const Config& config = context.config;
   const Space& space = context.space;
   const ImageShape& shape = context.shape;
+  proposal.side = context.window_side;
   place_window(context, stream, proposal);
   std::vector<std::uint32_t>& picks_high = scratch.indices;
   picks_high.resize(shape.channels);
@@ -171,6 +185,28 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
                                        : stream.between(bounds.low, bounds.high);
         proposal.edits.push_back({p, static_cast<std::int16_t>(value), 0, 0, 0});
       }
+    }
+  }
+}
+
+void assemble(const Population& population, const Member& member, std::vector<std::int16_t>& x) {
+  assemble(population.family(member).base, x);
+  for (const Edit& edit : member.edits) {
+    x[edit.coordinate] = edit.value;
+  }
+}
+
+// The space moves a copy of the parent; what came out different are the edits.
+void draw_own(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  const Population& population = context.population;
+  const Member& parent = population[proposal.parent];
+  std::vector<std::int16_t>& x = scratch.vector;
+  assemble(population, parent, x);
+  context.space.box()->moves()->move(context.space.original().data(), x.data(), context.window_share, stream);
+  proposal.edits.clear();
+  for (std::uint32_t p = 0; p < x.size(); ++p) {
+    if (x[p] != population.value(parent, p)) {
+      proposal.edits.push_back({p, x[p], 0, 0, 0});
     }
   }
 }
@@ -246,6 +282,14 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 
 void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole) {
   whole = DenseVector(space.size(), space.largest());
+  if (config.shape == Shape::kOwn) {
+    std::vector<std::int16_t> x(space.box()->low());
+    space.box()->moves()->start(space.original().data(), x.data(), stream);
+    for (std::size_t p = 0; p < x.size(); ++p) {
+      whole.set(p, x[p]);
+    }
+    return;
+  }
   if (space.box() != nullptr) {
     // What cannot change need not be 0.
     for (std::uint32_t p = 0; p < space.size(); ++p) {
@@ -292,6 +336,8 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
       draw_rectangle(context, stream, scratch, proposal);
     } else if (context.config.shape == Shape::kWindow) {
       draw_window(context, stream, scratch, proposal);
+    } else if (context.config.shape == Shape::kOwn) {
+      draw_own(context, stream, scratch, proposal);
     } else {
       draw_scattered(context, stream, scratch, proposal);
     }
@@ -330,23 +376,25 @@ void assemble(const DenseVector& whole, std::vector<std::int16_t>& x) {
 void assemble_proposal(const Population& population, Proposal& proposal, std::vector<std::int16_t>& x) {
   const Member& parent = population[proposal.parent];
   const DenseVector& base = population.family(parent).base;
-  assemble(base, x);
-  for (const Edit& edit : parent.edits) {
-    x[edit.coordinate] = edit.value;
-  }
+  assemble(population, parent, x);
   for (Edit& edit : proposal.edits) {
     edit.base_value = static_cast<std::int16_t>(base[edit.coordinate]);
     x[edit.coordinate] = edit.value;
   }
 }
 
-std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told) {
+double window_share(const Config& config, std::uint64_t told) {
   double share = config.window_share;
   for (const std::uint64_t halving : config.window_halvings) {
     if (told >= halving) {
       share /= 2.0;
     }
   }
+  return share;
+}
+
+std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told) {
+  const double share = window_share(config, told);
   const double side = std::floor(std::sqrt(share * shape.height * shape.width) + 0.5);
   return std::max(1U, std::min({static_cast<std::uint32_t>(side), shape.height, shape.width}));
 }

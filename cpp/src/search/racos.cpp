@@ -103,8 +103,9 @@ void Racos::propose(std::uint32_t index, const Coverage& coverage, Scratch& scra
     return;
   }
   Stream stream({seed_, image_id_, iteration_, index});
-  draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_}, stream,
-                scratch, proposal);
+  draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_,
+                 window_share(config_, num_answered()), config_.prior ? &prior_.signs : nullptr},
+                stream, scratch, proposal);
 }
 
 void Racos::propose_all() {
@@ -113,7 +114,7 @@ void Racos::propose_all() {
   for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
     propose(i, coverage, scratch);
     if (!is_merger(i) && heeds_coverage(config_)) {
-      coverage.add(candidates_[i].proposal.top, candidates_[i].proposal.left, window_side_);
+      coverage.add(candidates_[i].proposal.top, candidates_[i].proposal.left, candidates_[i].proposal.side);
     }
   }
 }
@@ -144,6 +145,33 @@ void Racos::begin_iteration() {
       differences_.update(space_, population_, first_birth() - config_.samples);
     }
   }
+  if (proposes_ahead() && !wants_prior()) {
+    propose_all();
+  }
+}
+
+bool Racos::wants_prior() const {
+  return config_.prior && !is_start(iteration_size() - 1) &&
+         (prior_.signs.empty() || prior_.birth != population_[0].birth);
+}
+
+void Racos::write_best(std::uint8_t* image) const {
+  if (population_.size() == 0) {
+    throw std::logic_error("no candidate has been told yet");
+  }
+  // A family's base is its best member.
+  const std::vector<std::uint8_t>& best = population_.family(population_[0]).image;
+  std::copy(best.begin(), best.end(), image);
+}
+
+void Racos::give_prior(Signs signs) {
+  if (!wants_prior()) {
+    throw std::logic_error("no prior is wanted by iteration " + std::to_string(iteration_));
+  }
+  if (signs.size() != num_words(space_.size())) {
+    throw std::invalid_argument("a prior of another image shape");
+  }
+  prior_ = {std::move(signs), population_[0].birth};
   if (proposes_ahead()) {
     propose_all();
   }
@@ -157,6 +185,9 @@ void Racos::draw(std::uint32_t index, Scratch& scratch) {
   if (is_start(index)) {
     Stream stream({seed_, image_id_, iteration_, index});
     draw_start_candidate(first_birth() + index, stream, candidate);
+  } else if (wants_prior()) {
+    throw std::logic_error("asked before the prior was given: " +
+                           describe_candidate(index, iteration_, candidates_.size()));
   } else if (!proposes_ahead() && !is_on_ray(index)) {
     propose(index, coverage_, scratch);
   }
@@ -378,7 +409,7 @@ void Racos::answer_starts(bool is_lesson) {
 void Racos::learn_from_window(const Candidate& candidate) {
   const Proposal& proposal = candidate.proposal;
   if (heeds_coverage(config_)) {
-    coverage_.add(proposal.top, proposal.left, window_side_);
+    coverage_.add(proposal.top, proposal.left, proposal.side);
   }
   if (config_.values != Values::kTextures) {
     return;

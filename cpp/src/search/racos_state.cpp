@@ -23,6 +23,9 @@ void Racos::restore() {
   if (lesson_.found && lesson_.found->size() != num_words(space_.size())) {
     throw std::invalid_argument("saved state holds a lesson of another image shape");
   }
+  if (!prior_.signs.empty() && prior_.signs.size() != num_words(space_.size())) {
+    throw std::invalid_argument("saved state holds a prior of another image shape");
+  }
   // Where improvements are wished for, the last of a group of starts may be alone.
   const bool is_paced = config_.improvements != 0.0 || config_.shape == Shape::kRay;
   const std::uint64_t least =

@@ -26,12 +26,13 @@ void paint_ends(const std::uint8_t* original, const std::uint8_t* picks_high, st
 
 void Rectangle::paint_row(const Space& space, std::uint32_t row, std::uint8_t* pixels) const {
   const std::uint8_t* original = space.original().data() + start(row);
+  const std::uint8_t* picks = picks_high.data() + choices(row);
   if (space.radii() != nullptr) {
     const std::uint8_t* radii = space.radii()->radii.data() + start(row);
-    paint_ends(original, picks_high.data(), turn(row), [radii](std::size_t i) { return radii[i]; }, length, pixels);
+    paint_ends(original, picks, turn(row), [radii](std::size_t i) { return radii[i]; }, length, pixels);
   } else {
     const std::uint8_t radius = space.radius();
-    paint_ends(original, picks_high.data(), turn(row), [radius](std::size_t) { return radius; }, length, pixels);
+    paint_ends(original, picks, turn(row), [radius](std::size_t) { return radius; }, length, pixels);
   }
 }
 
@@ -81,6 +82,18 @@ void place(const ImageShape& shape, std::uint32_t top, std::uint32_t left, std::
   rectangle.stride = shape.width * shape.channels;
   rectangle.picks_high.resize(rectangle.length);
   rectangle.row_turns.clear();
+}
+
+void take(const Signs& signs, Rectangle& rectangle) {
+  rectangle.picks_high.resize(std::size_t{rectangle.height} * rectangle.length);
+  rectangle.row_turns.clear();
+  std::uint8_t* picks = rectangle.picks_high.data();
+  for (std::uint32_t row = 0; row < rectangle.height; ++row) {
+    const std::uint32_t first = rectangle.start(row);
+    for (std::uint32_t p = first; p < first + rectangle.length; ++p) {
+      *picks++ = is_raised(signs, p) ? 0xff : 0;
+    }
+  }
 }
 
 bool holds(const Space& space, const DenseVector& vector, const std::uint8_t* image, const Rectangle& rectangle,

@@ -18,7 +18,7 @@ DenseVector apply_signs(const Signs& signs, const Space& space) {
   DenseVector vector(space.size(), space.largest());
   for (std::uint32_t p = 0; p < space.size(); ++p) {
     const Bounds bounds = space.bounds(p);
-    vector.set(p, ((signs[p / 64U] >> (p % 64U)) & 1U) != 0 ? bounds.high : bounds.low);
+    vector.set(p, is_raised(signs, p) ? bounds.high : bounds.low);
   }
   return vector;
 }

@@ -18,6 +18,7 @@ from dfa.data.image_set import UNKNOWN
 from dfa.engine.inputs import Inputs, StreamIds
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, as_oracle
+from dfa.oracle.priors import Prior, as_prior
 from dfa.originals import Form
 from dfa.results.record import Record
 from dfa.runs.store import Store
@@ -60,6 +61,7 @@ class Plan:
         config: What the result records of the run's settings.
         on_record: Called with each record as it is settled, or None.
         store: Where the run is kept while it goes on, and what it goes on from; or None.
+        prior: A surrogate that says where images should go, or None.
     """
 
     oracle: Oracle
@@ -84,6 +86,7 @@ class Plan:
     config: dict[str, Any]
     on_record: Callable[[Record], None] | None = None
     store: Store | None = None
+    prior: Prior | None = None
 
     @property
     def is_targeted(self) -> bool:
@@ -123,6 +126,7 @@ def make_plan(
     layout: str | None,
     names: Sequence[str | os.PathLike[str]] | None,
     class_names: Sequence[str] | None,
+    prior: Any = None,
 ) -> Plan:
     """Check the arguments of `dfa.run`, and return the run that they describe.
 
@@ -152,6 +156,9 @@ def make_plan(
         optimizer = _by_labels(optimizer, space, is_targeted=is_targeted)
     questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
     _check_limits(questions, optimizer, max_queries, max_seconds)
+    checked_prior = as_prior(prior, is_targeted=is_targeted)
+    if checked_prior is not None:
+        _check_prior(model, space, optimizer)
     if give_up_after is not None:
         give_up_after = require_count("give_up_after (unless None)", give_up_after, 2, 2**32 - 1)
     numbers: dict[str, Any] = {
@@ -173,6 +180,7 @@ def make_plan(
         "confirmations": confirmation,
         **numbers,
         "oracle": model.describe(),
+        **({} if checked_prior is None else {"prior": checked_prior.describe()}),
         "versions": {"dfa": _core.__version__, "numpy": np.__version__, "python": platform.python_version()},
         "build": _core.build_info(),
     }
@@ -193,6 +201,7 @@ def make_plan(
         shows_progress=not callable(progress) and require_flag("progress (unless a function)", progress),
         on_record=progress if callable(progress) else None,
         config=config,
+        prior=checked_prior,
     )
 
 
@@ -239,6 +248,20 @@ def _questions(oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos
             f"oracle {oracle.name!r} returns labels, and the space {type(space).__name__} is of other arrays"
         )
     return LabelWalk(is_targeted=is_targeted)
+
+
+def _check_prior(oracle: Oracle, space: Space, optimizer: Racos) -> None:
+    if not isinstance(space, LinfBall):
+        raise InvalidInputError(f"a prior needs the space dfa.LinfBall, got {type(space).__name__}; leave prior out")
+    if not oracle.shows_distance:
+        raise InvalidInputError(
+            f"a prior needs an oracle that shows more than labels, and {oracle.name!r} does not; leave prior out"
+        )
+    if optimizer.values != "textures" or optimizer.positives != 1:
+        raise InvalidInputError(
+            "a prior is one more filling of windows, whose worth is learned: the optimizer must have values='textures' "
+            f"and positives=1, got {optimizer.values!r} and {optimizer.positives}"
+        )
 
 
 def _check_limits(questions: Questions, optimizer: Racos, max_queries: int, max_seconds: float | None) -> None:

@@ -28,10 +28,13 @@ from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
+from dfa.oracle.priors import Prior, raised
+from dfa.oracle.priors import start as first_signs
 from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.label_walk import Steps
+from dfa.space import BoundBall
 from dfa.types import Classes, Degrees, Image, Indices
 
 _MOST_FLIGHTS: Final = 2
@@ -91,7 +94,8 @@ class Window:
         space, optimizer = plan.space, plan.optimizer
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
         capacity, self.batch_size = sizes(plan)
-        self._batch = _core.Batch(optimizer.configure(space.size), space.row_shape, plan.seed, plan.threads or 1)
+        config = optimizer.configure(space.size, prior=plan.prior is not None)
+        self._batch = _core.Batch(config, space.row_shape, plan.seed, plan.threads or 1)
         each = plan.questions.queries_per_image
         self._places = _core.Places(
             self._batch,
@@ -140,6 +144,9 @@ class Window:
     def send(self) -> None:
         """Propose a batch, and send it."""
         questions = self._plan.questions
+        if self._plan.prior is not None:
+            with self._stopwatch.timing("propose"):
+                self._ask_prior(self._plan.prior)
         with self._stopwatch.timing("propose"):
             rows = self._buffers[-1]
             indices, goals = self._places.propose(rows)
@@ -280,14 +287,36 @@ class Window:
         return bool(self._free) if self._curriculum is None else self._curriculum.has_room()
 
     def _admit(self, job: Job) -> None:
-        lessons = None if self._curriculum is None else self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE))
-        space = self._plan.space
+        space, start = self._plan.space, None
+        if self._plan.prior is not None:
+            assert isinstance(space, BoundBall)
+            start = first_signs(self._plan.prior, job.image, job.goal, space.epsilon(job.index))
+        lessons = self._lessons(job, None if start is None else start.view(np.uint8))
         slot = self._batch.add(space.base(job.image), job.draft.id, space.limits(job.index), lessons)
         deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
         place = heapq.heappop(self._free)
         self._places.admit(place, slot, job.index, job.goal, deadline)
         self.jobs[place] = job
         self._plan.questions.begin(job.index, job.image)
+
+    def _lessons(self, job: Job, start: NDArray[np.uint8] | None) -> _core.Plan | None:
+        """Return what a search begins with: what others taught, and the start of a prior."""
+        if self._curriculum is not None:
+            return self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)
+        optimizer = self._plan.optimizer
+        return None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
+
+    def _ask_prior(self, prior: Prior) -> None:
+        """Ask the prior about all images whose best candidate is another than when it was last asked."""
+        places = self._places.wanting_prior()
+        if not places:
+            return
+        images = np.stack([self._places.best(place) for place in places])
+        originals = np.stack([self.jobs[place].image for place in places])
+        goals = np.array([self.jobs[place].goal for place in places], dtype=np.int64)
+        signs = raised(prior.checked_directions(images, goals), images, originals)
+        for place, of_place in zip(places, signs, strict=True):
+            self._places.give_prior(place, of_place.view(np.uint8))
 
     def _originals(self, indices: Indices) -> NDArray[Any]:
         """Return the images that rows belong to, (n, ...)."""

@@ -133,6 +133,7 @@ class Result:
             wall=self.profile.wall,
             calls=self.profile.batches,
             refuted=self.refuted,
+            prior=_name_of_prior(self.config.get("prior")),
         )
 
     def adversarial(self, originals: ImageSequence | NDArray[Any] | None = None) -> NDArray[Any]:
@@ -261,3 +262,9 @@ _PANDAS_TYPES: Final = {
     "float | None": "float64",
     "tuple[tuple[int, float], ...]": "object",
 }
+
+
+def _name_of_prior(described: Any) -> str | None:
+    """Return the name of a run's prior, of whatever a config says of it."""
+    name = described.get("name") if isinstance(described, dict) else None
+    return name if isinstance(name, str) else None

@@ -51,6 +51,8 @@ class Summary:
         distances: Mean over successes of the size of each of `Record.distances`, by name.
         max_queries: Budget per image, None if the run's configuration does not tell.
         wall: Seconds of the whole run.
+        prior: The surrogate that the run was given, by name; None where it had none. With one it was not without
+            knowledge of the model.
         refuted: Of `verified`, those whose file is refuted (`Result.refuted`); no other figure knows of them but
             `TSR_of_files`.
         labelled: Images with a label that were asked about and whose attack, if there was one, has ended.
@@ -88,6 +90,7 @@ class Summary:
     distances: dict[str, float] = field(default_factory=dict)
     at_rest: int = 0
     queries_at_rest: float = math.nan
+    prior: str | None = None
     refuted: int = 0
     labelled: int = 0
     right: int = 0
@@ -133,6 +136,8 @@ class Summary:
                 rows.index(("GAP", _percent(self.GAP))) + 1,
                 ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"),
             )
+        if self.prior is not None:
+            rows.append(("with a prior", f"{self.prior}; these queries are not those of an attack without knowledge"))
         if self.distances:
             rows.append(("distances", ", ".join(f"{_count(size)} {name}" for name, size in self.distances.items())))
         width = max(len(name) for name, _ in rows)
@@ -172,6 +177,7 @@ def summarise(
     wall: float = 0.0,
     calls: int = 0,
     refuted: Container[int] = (),
+    prior: str | None = None,
 ) -> Summary:
     """Condense records into the paper's figures.
 
@@ -181,6 +187,7 @@ def summarise(
         wall: Seconds of the whole run.
         calls: Calls of the oracle for attack queries.
         refuted: The images, by index, whose files are refuted.
+        prior: The surrogate that the run was given, by name.
     """
     records = list(records)
     attacked = [record for record in records if record.status in (Status.SUCCESS, Status.FAILURE)]
@@ -241,6 +248,7 @@ def summarise(
         },
         at_rest=len(at_rest),
         queries_at_rest=ratio(sum(at_rest), len(at_rest)),
+        prior=prior,
         refuted=sum(record.index in refuted for record in successes),
         labelled=len(labelled),
         right=len(right),

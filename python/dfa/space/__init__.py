@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dfa.space.ball import LinfBall
+from dfa.space.ball import BoundBall, LinfBall
 from dfa.space.base import BoundSpace, Space
 from dfa.space.boxes import (
     CoreSpace,
+    Frame,
     Lighting,
+    Patch,
     Pixels,
     Rectangle,
     Shift,
@@ -18,11 +20,14 @@ from dfa.space.boxes import (
 from dfa.space.custom import Custom
 
 __all__ = [
+    "BoundBall",
     "BoundSpace",
     "CoreSpace",
     "Custom",
+    "Frame",
     "Lighting",
     "LinfBall",
+    "Patch",
     "Pixels",
     "Rectangle",
     "Shift",

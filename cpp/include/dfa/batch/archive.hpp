@@ -21,7 +21,8 @@ class Archive {
  public:
   explicit Archive(std::size_t num_coordinates);
 
-  Plan plan(std::int64_t goal, double scale) const;
+  /// What is planned for an image. `prior` holds the signs of a start that the caller's prior gave, or null.
+  Plan plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior = nullptr) const;
   void learn(std::int64_t goal, const Lesson& lesson);
   /// Number of perturbations kept.
   std::size_t size() const { return entries_.size() - kNumTexturedStarts; }
@@ -37,6 +38,7 @@ class Archive {
     state.field(self.next_name_);
     state.field(self.same_goal_);
     state.field(self.other_goal_);
+    state.field(self.prior_);
     state.field(self.gains_);
     state.field(self.searches_);
     state.field(self.windows_);
@@ -99,6 +101,7 @@ class Archive {
   std::uint32_t next_name_ = 0;
   Score same_goal_;  // trials of perturbations for the goal they were found for
   Score other_goal_;
+  Score prior_;  // of the starts that the caller's prior gave
   Gains gains_;
   double searches_ = 0.0;
   double windows_ = 0.0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dfa/search/racos.hpp"
@@ -37,6 +38,8 @@ class Batch {
   Lesson take_lesson(std::size_t slot) { return checked(slot).take_lesson(); }
   /// Racos::vector() of a row that was asked.
   std::vector<std::int16_t> vector(const Row& row) { return checked(row.slot).vector(row.candidate); }
+
+  void give_prior(std::size_t slot, Signs signs) { checked(slot).give_prior(std::move(signs)); }
 
   /// Writes the images of the rows, one after another, into `images` (rows.size() times shape().size() bytes).
   void ask(const std::vector<Row>& rows, std::uint8_t* images);

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <memory>
+#include <utility>
 
 #include "dfa/batch/archive.hpp"
 #include "dfa/search/lesson.hpp"
@@ -29,7 +31,9 @@ class Curriculum {
   /// Whether the next image may begin at this tick.
   bool has_room() const;
   /// What an image knows that begins at this tick; `scale` is the degree of the clean image, above 0.
-  Plan plan(std::int64_t goal, double scale) const { return archive_.plan(goal, scale); }
+  Plan plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior = nullptr) const {
+    return archive_.plan(goal, scale, std::move(prior));
+  }
   /// Lets an image take part from this tick on. Throws std::logic_error if it does already.
   void begin(std::int64_t image);
   /// Takes what the next iteration of an image taught, and how many candidates of it have been told in all. Throws

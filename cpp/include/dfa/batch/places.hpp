@@ -58,6 +58,11 @@ class Places {
 
   /// Candidates that can be asked before anything more is told.
   std::size_t num_ready() const;
+  /// Places, ascending, whose searches wait for a prior: none of their candidates can be proposed before it is given.
+  std::vector<std::size_t> wanting_prior() const;
+  /// Writes the image that the prior is wanted for.
+  void write_best(std::size_t place, std::uint8_t* image) const { batch_.search(slot(place)).write_best(image); }
+  void give_prior(std::size_t place, Signs signs) { batch_.give_prior(slot(place), std::move(signs)); }
   /// Chooses and writes as many candidates as a batch holds, `batch_size` images at most; the number of rows. Those
   /// that are behind go first, so a batch too small for all places starves none. After load(), what was under way comes
   /// again, batch by batch.

@@ -45,6 +45,8 @@ struct PlannedStart {
   double rate = kTextureRate;  ///< expected rate of success
   Outlook outlook{};
 
+  /// Name of the start that a prior gave; the archive keeps no signs of it.
+  static constexpr std::uint32_t kPriorEntry = 0xffffffff;
   /// Of a texture that was never tried.
   static constexpr double kTextureRate = 0.1;
 
@@ -86,5 +88,7 @@ struct Plan {
 
 /// The plan of a search that knows of no other: the textured starts in their order.
 Plan plan_alone(std::size_t num_starts);
+/// A prior's start, of which nothing is known.
+PlannedStart prior_start(std::shared_ptr<const Signs> signs);
 
 }  // namespace dfa

@@ -50,6 +50,14 @@ class Racos {
   /// Hands it over.
   Lesson take_lesson() { return std::exchange(lesson_, Lesson()); }
 
+  /// Whether the windows of this iteration wait for the signs that a prior gives for the best member.
+  bool wants_prior() const;
+  /// Writes the best member's image.
+  void write_best(std::uint8_t* image) const;
+  /// Takes a prior's signs. Throws std::logic_error unless they are wanted, std::invalid_argument if they are of
+  /// another shape.
+  void give_prior(Signs signs);
+
   /// Marks a candidate as being asked by one row; false if another row already holds it. Not thread-safe.
   bool claim(std::uint32_t candidate);
   void release(std::uint32_t candidate) { candidates_[candidate].is_claimed = false; }
@@ -92,6 +100,7 @@ class Racos {
     state.part("coverage", self.coverage_);
     state.part("population", self.population_);
     state.part("merger", self.merger_);
+    state.part("prior", self.prior_);
     state.part("walk", self.walk_);
     state.part("answers", self.candidates_);
     if constexpr (State::kReads) {
@@ -100,6 +109,18 @@ class Racos {
   }
 
  private:
+  /// What the caller said of a member of the population.
+  struct Prior {
+    Signs signs;  // empty: nothing yet
+    std::uint64_t birth = 0;
+
+    template <typename Self, typename State>
+    static void describe(Self& self, State& state) {
+      state.field(self.signs);
+      state.field(self.birth);
+    }
+  };
+
   /// One to be read from a state.
   Racos(const Config& config, const ImageShape& shape);
 
@@ -180,6 +201,7 @@ class Racos {
   RayWalk walk_;
   Descent descent_;
   Pace pace_;
+  Prior prior_;
   Differences differences_;
   std::uint32_t window_side_ = 0;
   std::vector<Candidate> candidates_;

@@ -1,0 +1,303 @@
+"""A prior: signs that a surrogate gives, as a start and as a filling of windows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dfa
+from core_driver import DEFAULT, ask, config_of, population_of, rows_of, tell
+from core_trajectories import degrees_of, picture
+from dfa import _core
+from dfa.oracle.priors import FunctionPrior, as_prior, raised, start
+from dfa.views.report import write_report
+from reference import tuning
+from reference.archive import PRIOR, Archive, plan_alone
+from reference.racos import Racos
+from reference.settings import Settings
+
+SIZE = (9, 8, 3)
+WEIGHTS = np.random.default_rng(3).standard_normal((4, *SIZE)).astype(np.float32)
+
+
+def scores(images: Any, weights: Any = WEIGHTS, scale: float = 900.0) -> Any:
+    """A linear model of four classes."""
+    logits = np.einsum("nhwc,khwc->nk", images.astype(np.float64) - 128, weights) / scale
+    odds = np.exp(logits - logits.max(1, keepdims=True))
+    return odds / odds.sum(1, keepdims=True)
+
+
+def towards(images: Any, goals: Any) -> Any:
+    """Its gradient for targets."""
+    return WEIGHTS[goals] - WEIGHTS.mean(0)
+
+
+def away(images: Any, goals: Any) -> Any:
+    """And for an untargeted run."""
+    return -towards(images, goals)
+
+
+def useless(images: Any, goals: Any) -> Any:
+    """Signs of no meaning, which only depend on the image."""
+    return np.stack([np.random.default_rng(int(each.sum())).standard_normal(SIZE) for each in images])
+
+
+PICTURES = np.stack([picture(SIZE, seed) for seed in range(12)])
+
+
+def signs_for(vector: tuple[int, ...] | list[int]) -> np.ndarray:
+    """Raised coordinates that depend on the member."""
+    values = np.asarray(vector).reshape(SIZE)
+    return (((values + np.arange(values.size).reshape(SIZE) * 7) % 5) < 2).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(DEFAULT, prior=True),
+        replace(DEFAULT, prior=True, starts=5, restart_after=8, samples=2, window_halvings=(3, 9)),
+        replace(DEFAULT, prior=True, starts=7, restart_after=16, improvements=1.5, domain="ball"),
+    ],
+)
+@pytest.mark.parametrize("is_restored", [False, True])
+def test_the_core_is_the_reference(settings: Settings, is_restored: bool) -> None:
+    image = PICTURES[0]
+    first = signs_for(list(range(image.size)))
+    plan = plan_alone(settings.starts or 2, tuple((first.ravel() != 0).tolist()))
+    search = Racos(image, 40, settings, seed=1, plan=plan)
+    batch = _core.Batch(config_of(settings), image.shape, 1, 1)
+    slot = batch.add(image, 0, 40, _core.Plan.alone(settings.starts or 2, first))
+    fillings = set()
+    for iteration in range(50):
+        assert batch.wants_prior(slot) == search.wants_prior
+        if search.wants_prior:
+            with pytest.raises(RuntimeError, match="before the prior was given"):
+                ask(batch, rows_of(batch, slot)[-1:], image.shape)
+            signs = signs_for(search.population[0].vector)
+            batch.give_prior(slot, signs)
+            search.give_prior((signs.ravel() != 0).tolist())
+        if is_restored:
+            slot = batch.load(batch.save(slot))
+        expected = search.ask()
+        fillings |= {proposal.filling for proposal in search._proposals() if proposal}
+        assert np.array_equal(ask(batch, rows_of(batch, slot), image.shape), expected), f"images of {iteration}"
+        degrees = degrees_of(expected)
+        tell(batch, rows_of(batch, slot), degrees)
+        search.tell(degrees)
+        best = [(member.degree, member.birth, list(member.vector)) for member in search.population[:1]]
+        assert population_of(batch, slot)[:1] == best
+    assert {0, 1 + len(tuning.WINDOW_TEXTURES)} < fillings  # the prior's and others
+    if settings.restart_after < 100:
+        assert search.descents > 1
+
+
+def test_what_starts_of_a_prior_were_worth_is_learned() -> None:
+    """Both archives try them first until they have shown to be no better than textures, or to succeed."""
+    signs = signs_for(list(range(PICTURES[0].size)))
+    shown = np.clip(PICTURES[0] + np.where(signs, 40, -40), 0, 255).astype(np.uint8)
+    for ratio, is_tried in ((1.2, False), (0.0, True)):
+        core, reference = _core.Archive(signs.size), Archive()
+        batch = _core.Batch(config_of(replace(DEFAULT, prior=True)), SIZE, 1, 1)
+        for _ in range(12):
+            planned = reference.plan(1, 1.0, tuple((signs.ravel() != 0).tolist()))
+            core_plan = core.plan(1, 1.0, signs)
+            assert core_plan.num_starts == len(planned.starts)
+            search = Racos(PICTURES[0], 40, replace(DEFAULT, prior=True), seed=1, plan=planned)
+            slot = batch.add(PICTURES[0], 0, 40, core_plan)
+            for _ in range(40):
+                images = search.ask()
+                if search.wants_prior:
+                    break
+                assert np.array_equal(ask(batch, rows_of(batch, slot), SIZE), images)
+                degrees = [ratio if np.array_equal(image, shown) else 0.9 for image in images]
+                tell(batch, rows_of(batch, slot), degrees)
+                search.tell(degrees)
+            core.learn(1, batch.lesson(slot))
+            reference.learn(1, search.take_lesson())
+        assert (reference.plan(1, 1.0, planned.starts[0].signs or (False,)).starts[0].entry == PRIOR) == is_tried
+
+
+def attack(prior: Any, **others: Any) -> dfa.Result:
+    given: dict[str, Any] = {"targets": 2, "epsilon": 6, "max_queries": 400, "progress": False, "threads": 1}
+    return dfa.run(scores, PICTURES, prior=prior, **(given | others))
+
+
+def found(result: dfa.Result) -> list[Any]:
+    return [(record.queries, record.status, record.trace) for record in result.records]
+
+
+def test_a_right_prior_breaks_at_the_first_query_and_another_costs_little() -> None:
+    without, right, wrong = (attack(prior, epsilon=30).summary() for prior in (None, towards, useless))
+    assert right.queries_mean == 1.0 < without.queries_mean
+    assert wrong.queries_mean_with_failures < 1.6 * without.queries_mean_with_failures
+    assert attack(away, targets=None, epsilon=30).summary().queries_mean == 1.0
+
+
+@pytest.mark.parametrize("prior", [useless, lambda images, goals: np.zeros(images.shape)])
+def test_windows_take_its_signs_where_the_start_fails(prior: Any) -> None:
+    """Only the gradient at what was found so far is right: the start is of no use."""
+
+    def late(images: Any, goals: Any) -> Any:
+        is_moved = (images.astype(int) - PICTURES[0]).any(axis=(1, 2, 3))[:, None, None, None]
+        return np.where(is_moved, towards(images, goals), 0.0)
+
+    late_mean, mean = (
+        dfa.run(
+            scores, PICTURES[:1], targets=dfa.rank(3), epsilon=3, max_queries=900, prior=each, progress=False, seed=4
+        ).summary()
+        for each in (late, prior)
+    )
+    assert late_mean.queries_mean_with_failures <= mean.queries_mean_with_failures
+
+
+def test_results_do_not_depend_on_batches_threads_or_restarts(tmp_path: Path) -> None:
+    expected = found(attack(useless))
+    assert found(attack(useless, batch_size=3, threads=2)) == expected
+    asked = 0
+
+    def failing(images: Any) -> Any:
+        nonlocal asked
+        asked += len(images)
+        if asked > 150:
+            raise RuntimeError("enough")
+        return scores(images)
+
+    given: dict[str, Any] = {"targets": 2, "epsilon": 6, "max_queries": 400, "progress": False, "batch_size": 8}
+    with pytest.raises(dfa.OracleError):
+        dfa.run(failing, PICTURES, prior=useless, store=dfa.Storage(tmp_path / "run", interval=32), **given)
+    with pytest.raises(dfa.StoreError, match=r"config\.prior"):
+        dfa.run(scores, PICTURES, store=tmp_path / "run", resume=True, **given)
+    resumed = dfa.run(
+        scores, PICTURES, prior=useless, store=dfa.Storage(tmp_path / "run", interval=32, resume=True), **given
+    )
+    assert found(resumed) == expected
+
+
+def test_it_is_asked_once_for_each_candidate_that_improves() -> None:
+    calls = 0
+
+    def counting(images: Any, goals: Any) -> Any:
+        nonlocal calls
+        calls += len(images)
+        return useless(images, goals)
+
+    result = attack(counting, optimizer=dfa.Racos(improvements=0.0, archive=False))
+    improved = sum(len(record.trace or ()) for record in result.records)
+    assert calls <= 10 * len(PICTURES) + improved
+
+
+def test_results_tell_of_it(tmp_path: Path) -> None:
+    result = attack(useless)
+    result.save(tmp_path / "run")
+    assert "<b>useless</b><span>the prior" in write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert result.config["prior"] == {"kind": "function", "name": "useless"}
+    assert "with a prior" in str(result.summary())
+    assert "useless" in str(result.summary())
+    without = attack(None)
+    assert "prior" not in without.config
+    assert "prior" not in str(without.summary())
+
+
+@pytest.mark.parametrize(
+    ("others", "message"),
+    [
+        ({"space": dfa.Shift()}, "needs the space dfa.LinfBall, got Shift"),
+        ({"optimizer": dfa.Racos.paper()}, "values='textures' and positives=1, got 'uniform' and 2"),
+    ],
+)
+def test_what_cannot_be_is_refused(others: dict[str, Any], message: str) -> None:
+    given: dict[str, Any] = {"targets": 2, "max_queries": 400, "progress": False}
+    with pytest.raises(dfa.InvalidInputError, match=message):
+        dfa.run(scores, PICTURES, prior=useless, **(given | others))
+
+
+def test_labels_alone_are_refused() -> None:
+    oracle = dfa.label_only(scores, num_classes=4)
+    with pytest.raises(dfa.InvalidInputError, match="more than labels"):
+        dfa.run(oracle, PICTURES, prior=useless, progress=False)
+
+
+@pytest.mark.parametrize("given", [7, "model", dict])
+def test_what_is_no_prior_is_refused(given: Any) -> None:
+    with pytest.raises(dfa.InvalidInputError, match="prior must be None, a torch module"):
+        attack(given)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda images, goals: np.zeros(3), r"signs or gradients of shape \(1, 9, 8, 3\).*got float64 of shape \(3,\)"),
+        (lambda images, goals: np.full(images.shape, np.nan), "without NaN"),
+        (lambda images, goals: 1 / 0, "failed: ZeroDivisionError"),
+    ],
+)
+def test_a_prior_that_fails_ends_the_run_with_what_was_found(answer: Any, message: str) -> None:
+    with pytest.raises(dfa.PriorError, match=message) as caught:
+        attack(answer)
+    assert len(caught.value.result.records) == len(PICTURES)
+
+
+def test_no_direction_leaves_a_value_where_it_is() -> None:
+    original = np.full((1, 1, 3, 1), 100, np.uint8)
+    now = np.array([90, 110, 110], np.uint8).reshape(original.shape)
+    directions = np.array([0, 0, -1], np.float32).reshape(original.shape)
+    assert raised(directions, now, original).ravel().tolist() == [False, True, False]
+
+
+def test_a_start_follows_the_prior_in_the_ball() -> None:
+    seen = []
+
+    def watching(images: Any, goals: Any) -> Any:
+        seen.append(images[0].astype(int))
+        return towards(images, goals)
+
+    epsilon = np.full(SIZE, 5, np.uint8)
+    signs = start(FunctionPrior(watching), PICTURES[0], 1, epsilon)
+    assert np.array_equal(signs, towards(None, np.array([1]))[0] > 0)
+    assert all((abs(each - PICTURES[0]) <= 5).all() for each in seen)
+    assert (seen[-1] != PICTURES[0]).any()
+
+
+def test_a_torch_module_gives_the_gradient_of_its_log_odds() -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(SIZE[0] * SIZE[1] * SIZE[2], 4, bias=False)).eval()
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor(WEIGHTS.transpose(0, 3, 1, 2).reshape(4, -1)))
+    for is_targeted, sign in ((True, 1), (False, -1)):
+        oracle = dfa.as_oracle(module, mean=[0.5, 0.4, 0.3], std=[0.2, 0.2, 0.3])
+        prior = as_prior(oracle, is_targeted=is_targeted)
+        assert prior is not None
+        given = prior.checked_directions(PICTURES[:2], np.array([1, 3]))
+        for image, goal, directions in zip(PICTURES[:2], (1, 3), given, strict=True):
+            inputs = (image / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.2, 0.3]
+            logits = (WEIGHTS * inputs).sum(axis=(1, 2, 3))
+            others = np.delete(np.arange(4), goal)
+            shares = np.exp(logits[others] - logits[others].max())
+            shares /= shares.sum()
+            gradient = WEIGHTS[goal] - np.tensordot(shares, WEIGHTS[others], 1)
+            certain = abs(gradient) > 1e-3
+            assert np.array_equal(directions[certain], sign * np.sign(gradient)[certain])
+    assert not any(parameter.grad is not None for parameter in module.parameters())
+
+
+# Keras 3 on NumPy 2: its variables do not know the keyword copy.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_keras_model_gives_it_likewise() -> None:
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "jax":
+        pytest.skip("no gradients on this backend")
+    model = keras.Sequential([keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(4, activation="softmax")])
+    model.layers[-1].set_weights([WEIGHTS.reshape(4, -1).T / 3000, np.zeros(4, np.float32)])
+    prior = as_prior(model, is_targeted=True)
+    assert prior is not None
+    given = prior.checked_directions(PICTURES[:1], np.array([1]))[0]
+    odds = scores(PICTURES[:1].astype(np.float64) + 128, WEIGHTS, 3000.0)[0]
+    shares = np.delete(odds, 1) / np.delete(odds, 1).sum()
+    gradient = WEIGHTS[1] - np.tensordot(shares, np.delete(WEIGHTS, 1, 0), 1)
+    certain = abs(gradient) > 1e-3
+    assert np.array_equal(given[certain], np.sign(gradient)[certain])
+    assert prior.describe()["fingerprint"]

@@ -387,14 +387,13 @@ def follow_to_hit(
     batch = _core.Batch(config_of(DEFAULT), image.shape, 3, 1)
     slot = batch.add(image, number, 9, plans[0])
     search = Racos(image, 9, DEFAULT, seed=3, image_id=number, plan=plans[1])
-    born = 0
     while search.lesson.found is None:
         rows = rows_of(batch, slot)
         expected = search.ask()
         assert np.array_equal(ask(batch, rows, image.shape), expected)
-        numbered = enumerate(expected, start=born)
-        degrees = [degree(which, each) if which < len(plans[1].starts) else 0.0 for which, each in numbered]
-        born += len(degrees)
+        # Starts come first, by their numbers in the plan.
+        degrees = [degree(which, each) for which, each in zip(search.chosen, expected, strict=False)]
+        degrees += [0.0] * (len(expected) - len(degrees))
         tell(batch, rows, degrees)
         search.tell(degrees)
     return batch.lesson(slot), search.lesson

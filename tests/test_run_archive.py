@@ -244,10 +244,10 @@ def test_the_archive_counts_as_a_setting():
         dfa.Racos(start="stripes", starts=None)
     with pytest.raises(dfa.InvalidInputError, match="archive must be True or False, got 1"):
         dfa.Racos(archive=1)
-    with pytest.raises(dfa.InvalidInputError, match=r"starts .* must be at most that, got 13"):
-        dfa.Racos(starts=13)
-    with pytest.raises(dfa.InvalidInputError, match="at most that, got 14"):
-        dfa.Racos(starts=None, samples=13)
+    with pytest.raises(dfa.InvalidInputError, match=r"starts .* must be at most that, got 19"):
+        dfa.Racos(starts=19)
+    with pytest.raises(dfa.InvalidInputError, match="at most that, got 20"):
+        dfa.Racos(starts=None, samples=19)
     with pytest.raises(dfa.InvalidInputError, match=r"starts \(unless None\) must be an integer of at least 5"):
         dfa.Racos(samples=3, positives=2, starts=4)
     with pytest.raises(dfa.InvalidInputError, match="values='textures' need shape='window'"):

@@ -101,7 +101,7 @@ class Racos:
         self._descent = 0
         """Births before the present descent."""
         self._opening = Opening(self.plan)
-        self._chosen: list[int] = []
+        self.chosen: list[int] = []
         """The starts of this iteration, as numbers in the plan, in the first descent."""
         self._num_starts = 0
         """Of the present descent, as far as they have been asked."""
@@ -125,16 +125,16 @@ class Racos:
 
     def _choose_starts(self) -> None:
         if self.descents > 1 or len(self._opening.answers) != self._births:
-            self._chosen = []
+            self.chosen = []
             return
         size = self.settings.samples + self.settings.positives
         if self.iteration == 0:
-            self._chosen = self._opening.chosen(size, size)
+            self.chosen = self._opening.chosen(size, size)
         elif self.settings.improvements == 0:
-            self._chosen = self._opening.chosen(self.settings.samples, self.settings.samples)
+            self.chosen = self._opening.chosen(self.settings.samples, self.settings.samples)
         else:
-            self._chosen = self._opening.chosen(1, tuning.MOST_TOGETHER)
-        self._num_starts += len(self._chosen)
+            self.chosen = self._opening.chosen(1, tuning.MOST_TOGETHER)
+        self._num_starts += len(self.chosen)
 
     @property
     def population(self) -> tuple[Member, ...]:
@@ -210,7 +210,7 @@ class Racos:
         stream = Stream(self.seed, self.image_id, self.iteration, i)
         if self.descents > 1:  # uniform, or stripes in the place of textures, which would be the same again
             return draw_start(stream, self.space, self.settings)
-        start = self.plan.starts[self._chosen[i]]
+        start = self.plan.starts[self.chosen[i]]
         if start.signs is not None:
             ends = zip(start.signs, self.space.lower, self.space.upper, strict=True)
             return tuple(upper if is_raised else lower for is_raised, lower, upper in ends)
@@ -384,9 +384,9 @@ class Racos:
                 self.lesson.gains.add(proposal.filling, min(gain, tuning.LARGEST_GAIN))
         while self._asked > tuning.PACE_MEMORY:
             self._asked, self._improved = self._asked // 2, self._improved // 2
-        if self._chosen:
-            surprises = self._opening.answer(self._chosen, list(degrees[: len(self._chosen)]))
-            for number, degree, surprise in zip(self._chosen, degrees, surprises, strict=False):
+        if self.chosen:
+            surprises = self._opening.answer(self.chosen, list(degrees[: len(self.chosen)]))
+            for number, degree, surprise in zip(self.chosen, degrees, surprises, strict=False):
                 if self._is_lesson:
                     trial = self.plan.starts[number].entry, degree / self.plan.scale, surprise
                     self.lesson.trials.append(trial)

@@ -16,9 +16,16 @@ import dfa
 from comparison.settings import SETTINGS
 from harness.arguments import make_parser, matching, not_negative, positive
 from harness.printing import percent, print_table
+from harness.promises import Ball
 from harness.results import read_results, write_results
 from harness.settings import Subject, load_setting
 
+_EPSILONS = {
+    name: setting.promise.epsilon
+    for name, setting in SETTINGS.items()
+    if isinstance(setting.promise, Ball) and not setting.shows_labels
+}
+_SETTINGS = {name: SETTINGS[name] for name in _EPSILONS}
 _HEADERS = (
     "",
     "seed",
@@ -34,13 +41,14 @@ _HEADERS = (
 
 def measure(name: str, subject: Subject, seed: int, give_up_after: int | None, arguments: argparse.Namespace) -> Any:
     """Run one row."""
-    setting = SETTINGS[name]
+    setting = _SETTINGS[name]
+    epsilon = arguments.epsilon or _EPSILONS[name]
     result = dfa.run(
         subject.model,
         subject.images,
         subject.labels,
         targets=subject.targets,
-        epsilon=arguments.epsilon or setting.epsilon,
+        epsilon=epsilon,
         max_queries=arguments.budget,
         give_up_after=give_up_after,
         batch_size=setting.batch_size,
@@ -49,7 +57,7 @@ def measure(name: str, subject: Subject, seed: int, give_up_after: int | None, a
     summary = result.summary()
     return {
         "setting": name,
-        "epsilon": arguments.epsilon or setting.epsilon,
+        "epsilon": epsilon,
         "skipped": arguments.skip,
         "images": summary.attacked,
         "budget": arguments.budget,
@@ -107,8 +115,8 @@ def main() -> None:
     arguments = parser.parse_args()
     path: Path = arguments.out
     rows: list[dict[str, Any]] = read_results(path, [])
-    for name in matching(arguments.only, SETTINGS):
-        subject = load_setting(SETTINGS[name], arguments.data, arguments.images, skip=arguments.skip)
+    for name in matching(arguments.only, _SETTINGS):
+        subject = load_setting(_SETTINGS[name], arguments.data, arguments.images, skip=arguments.skip)
         for seed in arguments.seeds:
             for after in (None, *arguments.after):
                 print(f"{name}, seed {seed}, given up after {after} ...", file=sys.stderr, flush=True)

@@ -39,7 +39,9 @@ SHAPES_THAT_CANNOT_BE = [
 ANYTHING = [None, True, 1.5, "text", b"", [], {}, (), object(), np.float32(2), np.int8(-3), _core, *NUMBERS, *FLOATS]
 
 KINDS: dict[str, dict[str, int]] = {
+    "frame": {"width": 1},
     "lighting": {"brightness": 9, "contrast": 5, "gamma": 2},
+    "patch": {"size": 1},
     "pixels": {"number": 2},
     "rectangle": {"height": 2, "width": 2, "colour": -1},
     "shift": {"rows": 0, "columns": 1},
@@ -419,7 +421,7 @@ VALUES: dict[str, list[Any]] = {
     "restart_after": [0, 4, 2**32 - 1],
     "rest_ratio": [0.5, 1.0],
     "improvements": [0.0, 0.0, 1.0, 64.0],
-    "shape": [*SHAPES, "scattered", "window"],
+    "shape": [*SHAPES, "scattered", "window", "own"],
     "seed": [0, 7, 2**64 - 1],
     "threads": [1, 2, 1024],
     "image_id": [0, 5, 2**32 - 1],

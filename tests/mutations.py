@@ -45,6 +45,8 @@ VALUES = [
     {"a": 1},
     {"kind": "Pixels", "number": "a"},
     {"kind": "Tiled", "base": [1], "factor": 0},
+    {"kind": "Frame", "width": 0},
+    {"kind": "Patch", "size": "a"},
     {"kind": "TinyRectangles", "size": [1, 2, 3], "number": 2},
     {"kind": "Custom", "form": "arrays"},
     {"needed": 3, "of": 5},

@@ -31,7 +31,7 @@ from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says
         (["model.py:absent", "photos"], "has no 'absent'; it has Scores, broken, classify"),
         (
             ["model.py:classify", "photos", "--space", "circles"],
-            "one of lighting, pixels, rectangle, shift, tiled, tin",
+            "one of frame, lighting, patch, pixels, rectangle",
         ),
         (["model.py:classify", "photos", "--space", "pixels:radius=2"], "pixels has number; got 'radius=2'"),
         (["model.py:classify", "photos", "--space", "pixels:number=few"], "must be NAME=INTEGER.*got 'number=few'"),
@@ -176,6 +176,8 @@ def test_scores_and_preprocessing_are_declared(here, capsys):
     ("words", "space"),
     [
         (["pixels"], dfa.Pixels()),
+        (["patch:size=5"], dfa.Patch(5)),
+        (["frame"], dfa.Frame(2)),
         (["rectangle:height=4,width=3"], dfa.Rectangle(4, 3)),
         (["rectangle:height=5,width=5,colour=0"], dfa.Rectangle(5, 5, 0)),
         (["tiny-rectangles:number=6,size=1x3"], dfa.TinyRectangles(6, (1, 3))),

@@ -25,6 +25,8 @@ def classifier(batch):
 SPACES = [
     dfa.LinfBall(20),
     dfa.Pixels(3),
+    dfa.Patch(3),
+    dfa.Frame(1),
     dfa.Rectangle(3, 3),
     dfa.TinyRectangles(4, 1),
     dfa.Lighting(64, 32),

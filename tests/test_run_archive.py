@@ -76,7 +76,7 @@ CASES = {
     "searches that begin anew": {"optimizer": {"restart_after": 16}},
     "a budget within the starts": {"max_queries": 9},
     "some that are skipped": {"labels": True, "max_queries": 40},
-    "some that are given up at rest": {"give_up_after": 30, "epsilon": 4},
+    "some that are given up at rest": {"give_up_after": 24, "epsilon": 4},
 }
 
 

@@ -35,6 +35,8 @@ SPACES: dict[str, tuple[Any, Any]] = {
     "tiled": (dfa.Tiled(dfa.LinfBall(20), 4), lambda image, x: reference.tiled(image, x, 4)),
     "coarsest": (dfa.Tiled(dfa.LinfBall(200), 9), lambda image, x: reference.tiled(image, x, 9)),
     "shift": (dfa.Shift(2, 3), reference.shift),
+    "patch": (dfa.Patch(3), lambda image, x: reference.patch(image, x, 3)),
+    "frame": (dfa.Frame(2), lambda image, x: reference.frame(image, x, 2)),
 }
 
 
@@ -136,6 +138,9 @@ def test_what_breaks_a_promise_is_said() -> None:
         dfa.TinyRectangles(2, 2)
     )
     assert broken(dfa.TinyRectangles(1, 2)) == "5 pixels differ, where 4 may"
+    assert broken(dfa.Patch(7)) == "what differs takes 9 x 7 pixels, where 7 x 7 may"
+    assert broken(dfa.Frame(1)) == "1 pixels differ within the frame of 1 pixels, where none may"
+    assert broken(dfa.Frame(2)) == ""
     assert broken(dfa.Tiled(dfa.LinfBall(50), 2)) == "values lie up to 128 grey levels away, where 50 may"
     assert broken(dfa.Tiled(dfa.LinfBall(200), 3)) == "the tile at (0, 0) has more than one value"
     assert broken(dfa.Lighting(), brightness=3, contrast=0) == "it is 131 grey levels from what these steps give"
@@ -268,6 +273,8 @@ def test_a_mask_keeps_pixels_as_they_are() -> None:
         (dfa.Lighting(gamma=8), r"gamma must be in 0\.\.7, got 8"),
         (dfa.Tiled(dfa.LinfBall(3), 10), r"factor must be in 1\.\.9, got 10"),
         (dfa.Tiled(dfa.LinfBall(np.ones(SIZE, int)), 2), "one epsilon for a whole image"),
+        (dfa.Patch(8), r"size must be in 1\.\.7, got 8"),
+        (dfa.Frame(4), r"width must be in 1\.\.3, got 4"),
         (dfa.Shift(9, 0), r"rows must be in 0\.\.8, got 9"),
     ],
     ids=str,
@@ -278,17 +285,19 @@ def test_a_space_that_fits_no_such_image_is_refused(space: Any, message: str) ->
 
 
 @pytest.mark.parametrize(
-    ("number", "starts", "coordinates", "restart_after"), [(1, 100, 3, 512), (2, None, 1, 0), (5, None, 1, 0)]
+    ("number", "shape", "starts", "coordinates", "restart_after"),
+    [(1, "scattered", 100, 3, 512), (2, "own", None, 1, 0), (5, "own", None, 1, 0)],
 )
 def test_a_search_for_one_pixel_begins_in_many_places(
-    number: int, starts: int | None, coordinates: int, restart_after: int
+    number: int, shape: str, starts: int | None, coordinates: int, restart_after: int
 ) -> None:
     optimizer = dfa.Pixels(number).optimizer()
+    assert optimizer.shape == shape
     assert (optimizer.starts, optimizer.coordinates) == (starts, coordinates)
     assert optimizer.restart_after == restart_after
     assert optimizer.rest_ratio == (0.8 if restart_after else dfa.Racos().rest_ratio)
     # Whoever changes the population need not know of the starts.
-    assert replace(optimizer, samples=10).population == 12
+    assert replace(optimizer, samples=10).population == 10 + optimizer.positives
 
 
 @pytest.mark.parametrize(

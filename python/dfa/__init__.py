@@ -90,7 +90,19 @@ from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, rank
 from dfa.search.objectives import Objective
 from dfa.search.racos import Racos
-from dfa.space import Custom, Lighting, LinfBall, Pixels, Rectangle, Shift, Space, Tiled, TinyRectangles
+from dfa.space import (
+    Custom,
+    Frame,
+    Lighting,
+    LinfBall,
+    Patch,
+    Pixels,
+    Rectangle,
+    Shift,
+    Space,
+    Tiled,
+    TinyRectangles,
+)
 
 __version__ = _core.__version__
 
@@ -108,6 +120,7 @@ __all__ = [
     "DfaError",
     "DoubtfulDataWarning",
     "Finding",
+    "Frame",
     "Interrupted",
     "InvalidInputError",
     "JaxOracle",
@@ -123,6 +136,7 @@ __all__ = [
     "Oracle",
     "OracleError",
     "PartialAnswer",
+    "Patch",
     "Pipeline",
     "Pixels",
     "PriorError",

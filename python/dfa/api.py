@@ -79,8 +79,8 @@ def run(
         epsilon: The largest change per coordinate in grey levels: an integer 1..255, one per image (N,), one per
             coordinate (H, W, C) where 0 means unchangeable, or both (N, H, W, C).
         space: The search space instead of `epsilon`, which then must be left out: `dfa.LinfBall`, `dfa.Pixels`,
-            `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`, or with `dfa.Custom` one
-            of your own, whose originals (`images`) may be arrays of any numbers and shape.
+            `dfa.Patch`, `dfa.Frame`, `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`,
+            or with `dfa.Custom` one of your own, whose originals (`images`) may be arrays of any numbers and shape.
         objective: "odds", "log", "paper" (as printed), "paper-code" (as its authors ran it), a `dfa.Objective`, or a
             function of (scores, classes). None: the optimizer's own.
         optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from . import tuning
 from .coverage import Coverage
 from .gains import PLAIN, PRIOR, Gains
+from .moves import Moves
 from .philox import Stream
 from .settings import Settings
 from .textures import weave
@@ -31,6 +32,9 @@ class Space:
     lower: Vector
     upper: Vector
     free: tuple[int, ...]
+    image: NDArray[np.uint8] | None = None
+    """What the space's own moves read."""
+    moves: Moves | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,10 @@ def render(image: NDArray[np.uint8], vector: Vector) -> NDArray[np.uint8]:
 
 def draw_start(stream: Stream, space: Space, settings: Settings) -> Vector:
     """Line 1: one perturbation, uniform in the search space or vertical stripes at its bounds."""
+    if settings.shape == "own":
+        assert space.moves is not None
+        assert space.image is not None
+        return tuple(space.moves.start(stream, space.image))
     vector = [low if low == high else 0 for low, high in zip(space.lower, space.upper, strict=True)]
     if settings.start != "uniform":
         _, width, channels = space.shape
@@ -161,11 +169,15 @@ def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
     return picked
 
 
+def window_share(settings: Settings, told: int) -> float:
+    """The share of the area that a window, or a space's own move, covers once `told` candidates have been told."""
+    return settings.window_share / 2 ** sum(told >= halving for halving in settings.window_halvings)
+
+
 def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> int:
     """The side of the window once `told` candidates have been told, in pixels."""
     height, width, _ = shape
-    halvings = sum(told >= halving for halving in settings.window_halvings)
-    side = math.floor(math.sqrt(settings.window_share / 2**halvings * height * width) + 0.5)
+    side = math.floor(math.sqrt(window_share(settings, told) * height * width) + 0.5)
     return min(max(side, 1), height, width)
 
 
@@ -215,6 +227,11 @@ def draw_candidate(
     """
     rank = stream.below(len(positives))
     parent = positives[rank]  # line 15: delta'
+    if settings.shape == "own":
+        assert space.moves is not None
+        assert space.image is not None
+        moved = tuple(space.moves.move(stream, space.image, list(parent), window_share(settings, told)))
+        return Proposal(moved, rank, tuple(differing(space, parent, moved)))
     lower, upper = list(space.lower), list(space.upper)
     if settings.region == "ordered":
         lower, upper = ordered_region(stream, space, parent, negatives)  # line 13

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import tuning
 from .archive import Lesson, Plan, ask_the_first, plan_alone
 from .coverage import Coverage
+from .moves import Moves
 from .opening import Opening
 from .philox import Stream
 from .proposals import (
@@ -65,10 +66,12 @@ class Racos:
         plan: Plan | None = None,
         box: tuple[Sequence[int], Sequence[int], Callable[[NDArray[np.uint8], list[int]], NDArray[np.uint8]]]
         | None = None,
+        moves: Moves | None = None,
     ) -> None:
         """Begin before iteration 0, whose candidates are the start population; with what an archive planned.
 
-        `box` is what there is instead of a ball: the ends of the intervals, and what makes an image of a vector.
+        `box` is what there is instead of a ball: the ends of the intervals, and what makes an image of a vector;
+        `moves` how such a space moves its vectors itself.
         """
         self.image = image
         self.settings = settings
@@ -79,7 +82,7 @@ class Racos:
             low, high, shows = box
             free = tuple(p for p in range(len(low)) if low[p] < high[p])
             # What is fixed may be other than 0 in a box.
-            self.space = Space((1, len(low), 1), tuple(low), tuple(high), free)
+            self.space = Space((1, len(low), 1), tuple(low), tuple(high), free, image, moves)
             self._render = lambda image, vector: shows(image, list(vector))
         self.seed = seed
         self.image_id = image_id

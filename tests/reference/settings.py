@@ -20,8 +20,9 @@ class Settings:
     """|Y| where it is scattered: coordinates that a candidate draws anew (all free ones where there are fewer)."""
     region: Literal["none", "ordered", "per_coordinate"] = "ordered"
     """How line 13 refines the search space."""
-    shape: Literal["scattered", "window", "ray"] = "scattered"
-    """Y is a set of single coordinates, or those of one square window of the image; or a candidate lies on a ray."""
+    shape: Literal["scattered", "window", "ray", "own"] = "scattered"
+    """Y is a set of single coordinates, all those of one square window of the image, or what the space moves itself; or
+    a candidate lies on a ray."""
     window_share: float = 0.1
     """Share of the image's area that a window covers at first."""
     window_halvings: tuple[int, ...] = ()

@@ -41,6 +41,25 @@ def tiny_rectangles(image: Image, x: list[int], height: int, width: int) -> Imag
     return shown
 
 
+def patch(image: Image, x: list[int], size: int) -> Image:
+    """Top, left, and what a square shows."""
+    shown: Image = image.copy()
+    top, left, *values = x
+    shown[top : top + size, left : left + size] = np.array(values).reshape(size, size, -1)
+    return shown
+
+
+def frame(image: Image, x: list[int], width: int) -> Image:
+    """What the border shows, row by row."""
+    shown: Image = image.copy()
+    values = iter(x)
+    height, columns, channels = image.shape
+    for row, column, channel in np.ndindex(height, columns, channels):
+        if min(row, height - 1 - row, column, columns - 1 - column) < width:
+            shown[row, column, channel] = next(values)
+    return shown
+
+
 def tiled(image: Image, x: list[int], factor: int) -> Image:
     """One value per tile and channel."""
     shown: Image = image.copy()

@@ -32,10 +32,13 @@ void validate(const Config& config) {
   require(config.start != Start::kTextures || config.num_starts() <= kNumTexturedStarts,
           "there are " + std::to_string(kNumTexturedStarts) + " textured starts, got starts of " +
               std::to_string(config.num_starts()));
-  const bool is_woven = config.shape != Shape::kScattered && config.region == Region::kNone;
+  const bool is_woven =
+      (config.shape == Shape::kWindow || config.shape == Shape::kRay) && config.region == Region::kNone;
   require(config.values != Values::kTextures || is_woven, "textures need windows and no region");
   require(config.shape != Shape::kRay || (is_woven && config.start == Start::kTextures),
           "rays need textured starts and no region");
+  require(config.shape != Shape::kOwn || (config.region == Region::kNone && config.start == Start::kUniform),
+          "a space's own moves need a uniform start and no region");
   require(config.restart_after != 1, "restart_after must be 0 (never) or at least 2, got 1");
   require(config.rest_ratio > 0.0 && config.rest_ratio <= 1.0,
           "rest_ratio must be in (0, 1], got " + std::to_string(config.rest_ratio));
@@ -59,9 +62,14 @@ void validate(const Config& config, const ImageShape& shape, const Space& space)
                                 std::to_string(space.original().size()));
   }
   if (space.box() != nullptr &&
-      !(space.box()->shape() == shape && config.shape == Shape::kScattered && config.start == Start::kUniform)) {
+      !(space.box()->shape() == shape && config.shape != Shape::kWindow && config.start == Start::kUniform)) {
     throw std::invalid_argument("windows, stripes and textures lie on an image; the space " + space.box()->kind() +
-                                " needs scattered coordinates, a uniform start, and images of its shape");
+                                " needs scattered coordinates or its own moves, a uniform start, and images of its "
+                                "shape");
+  }
+  if (config.shape == Shape::kOwn && (space.box() == nullptr || space.box()->moves() == nullptr)) {
+    throw std::invalid_argument("shape 'own' needs a space that moves its vectors itself, within its own intervals; " +
+                                (space.box() == nullptr ? "a ball" : "the space " + space.box()->kind()) + " does not");
   }
   if (std::uint64_t{config.samples} * space.free_count() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("samples times coordinates must stay below 2^32; use fewer samples");

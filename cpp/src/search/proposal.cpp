@@ -189,6 +189,28 @@ void draw_window(const ProposalContext& context, Stream& stream, Scratch& scratc
   }
 }
 
+void assemble(const Population& population, const Member& member, std::vector<std::int16_t>& x) {
+  assemble(population.family(member).base, x);
+  for (const Edit& edit : member.edits) {
+    x[edit.coordinate] = edit.value;
+  }
+}
+
+// The space moves a copy of the parent; what came out different are the edits.
+void draw_own(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
+  const Population& population = context.population;
+  const Member& parent = population[proposal.parent];
+  std::vector<std::int16_t>& x = scratch.vector;
+  assemble(population, parent, x);
+  context.space.box()->moves()->move(context.space.original().data(), x.data(), context.window_share, stream);
+  proposal.edits.clear();
+  for (std::uint32_t p = 0; p < x.size(); ++p) {
+    if (x[p] != population.value(parent, p)) {
+      proposal.edits.push_back({p, x[p], 0, 0, 0});
+    }
+  }
+}
+
 // Calls visit(coordinate, value) for what a proposal changes, in order, until it returns false; whether it never did.
 template <typename Visit>
 bool visit_changes(const Space& space, const Proposal& proposal, Visit&& visit) {
@@ -260,6 +282,14 @@ void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratc
 
 void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole) {
   whole = DenseVector(space.size(), space.largest());
+  if (config.shape == Shape::kOwn) {
+    std::vector<std::int16_t> x(space.box()->low());
+    space.box()->moves()->start(space.original().data(), x.data(), stream);
+    for (std::size_t p = 0; p < x.size(); ++p) {
+      whole.set(p, x[p]);
+    }
+    return;
+  }
   if (space.box() != nullptr) {
     // What cannot change need not be 0.
     for (std::uint32_t p = 0; p < space.size(); ++p) {
@@ -306,6 +336,8 @@ void draw_proposal(const ProposalContext& context, Stream& stream, Scratch& scra
       draw_rectangle(context, stream, scratch, proposal);
     } else if (context.config.shape == Shape::kWindow) {
       draw_window(context, stream, scratch, proposal);
+    } else if (context.config.shape == Shape::kOwn) {
+      draw_own(context, stream, scratch, proposal);
     } else {
       draw_scattered(context, stream, scratch, proposal);
     }
@@ -344,23 +376,25 @@ void assemble(const DenseVector& whole, std::vector<std::int16_t>& x) {
 void assemble_proposal(const Population& population, Proposal& proposal, std::vector<std::int16_t>& x) {
   const Member& parent = population[proposal.parent];
   const DenseVector& base = population.family(parent).base;
-  assemble(base, x);
-  for (const Edit& edit : parent.edits) {
-    x[edit.coordinate] = edit.value;
-  }
+  assemble(population, parent, x);
   for (Edit& edit : proposal.edits) {
     edit.base_value = static_cast<std::int16_t>(base[edit.coordinate]);
     x[edit.coordinate] = edit.value;
   }
 }
 
-std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told) {
+double window_share(const Config& config, std::uint64_t told) {
   double share = config.window_share;
   for (const std::uint64_t halving : config.window_halvings) {
     if (told >= halving) {
       share /= 2.0;
     }
   }
+  return share;
+}
+
+std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told) {
+  const double share = window_share(config, told);
   const double side = std::floor(std::sqrt(share * shape.height * shape.width) + 0.5);
   return std::max(1U, std::min({static_cast<std::uint32_t>(side), shape.height, shape.width}));
 }

@@ -104,7 +104,7 @@ void Racos::propose(std::uint32_t index, const Coverage& coverage, Scratch& scra
   }
   Stream stream({seed_, image_id_, iteration_, index});
   draw_proposal({config_, shape_, space_, population_, differences_.pairs(), gains_, coverage, window_side_,
-                 config_.prior ? &prior_.signs : nullptr},
+                 window_share(config_, num_answered()), config_.prior ? &prior_.signs : nullptr},
                 stream, scratch, proposal);
 }
 

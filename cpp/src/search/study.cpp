@@ -60,8 +60,16 @@ std::vector<std::vector<std::int32_t>> draw_from(const Config& config, const Ima
   }
   const Gains gains;
   const Coverage coverage(shape);
-  const ProposalContext context{
-      config, shape, space, population, differences.pairs(), gains, coverage, window_side(config, shape, 0)};
+  const ProposalContext context{config,
+                                shape,
+                                space,
+                                population,
+                                differences.pairs(),
+                                gains,
+                                coverage,
+                                window_side(config, shape, 0),
+                                window_share(config, 0),
+                                nullptr};
   Scratch scratch;
   Proposal proposal;
   std::vector<std::vector<std::int32_t>> drawn;

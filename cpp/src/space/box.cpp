@@ -34,6 +34,9 @@ SpaceDefinition with_intervals(SpaceDefinition definition, std::vector<std::int1
                                   ", got " + std::to_string(low[p]) + ".." + std::to_string(high[p]));
     }
   }
+  if (low != definition.low || high != definition.high) {
+    definition.moves = OwnMoves();  // they know of no others
+  }
   definition.low = std::move(low);
   definition.high = std::move(high);
   return definition;
@@ -74,7 +77,8 @@ Box::Box(const std::string& kind, const ImageShape& shape, const Parameters& par
       shape_(shape),
       low_(std::move(definition.low)),
       high_(std::move(definition.high)),
-      render_(std::move(definition.render)) {
+      render_(std::move(definition.render)),
+      moves_(std::move(definition.moves)) {
   if (low_.empty() || low_.size() != high_.size() || low_.size() > std::numeric_limits<std::uint32_t>::max()) {
     throw std::invalid_argument("a box needs as many low ends as high ones, and at least one, got " +
                                 std::to_string(low_.size()) + " and " + std::to_string(high_.size()));

@@ -13,7 +13,7 @@ from dfa.errors import InvalidInputError
 from dfa.search.objectives import ODDS, PAPER, PAPER_CODE, Objective
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
-Shape: TypeAlias = Literal["scattered", "window", "ray"]
+Shape: TypeAlias = Literal["scattered", "window", "ray", "own"]
 Values: TypeAlias = Literal["uniform", "extremes", "textures"]
 Start: TypeAlias = Literal["uniform", "stripes", "textures"]
 Domain: TypeAlias = Literal["ball", "valid"]
@@ -42,8 +42,10 @@ class Racos:
             counts is looked at: the shortest ray on which it does is kept, first of the textured starts, then with one
             tile of the image turned over at a time, tiles halving. A ball is searched so by labels alone, where
             "window" is asked for and `start` is "textures"; all settings but the starts' and `archive` are idle then.
+            What a space moves together is its "own", such as place and colour of a pixel (`dfa.Pixels`).
         coordinates: |Y| of scattered changes: a number of coordinates, or a share of them, in (0, 1).
-        window_share: Share of the image's area that a window covers at first, in (0, 1].
+        window_share: Share of the image's area that a window covers at first, or of the pixels that a move of the
+            space's own draws anew, in (0, 1].
         window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
             ascending. They do not depend on the budget, so a longer run begins like a shorter one.
         placements: Places drawn for each window, of which it takes the one where the fewest windows have lain so far; 1
@@ -149,7 +151,7 @@ class Racos:
             raise InvalidInputError(
                 f"improvements must be None or in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}"
             )
-        if self.improvements and (self.shape == "scattered" or self.region != "none"):
+        if self.improvements and (self.shape in ("scattered", "own") or self.region != "none"):
             raise InvalidInputError(
                 f"improvements need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
             )
@@ -164,9 +166,13 @@ class Racos:
             raise InvalidInputError(
                 f"shape='ray' needs start='textures' and region='none', got {self.start!r} and {self.region!r}"
             )
-        if self.values == "textures" and (self.shape == "scattered" or self.region != "none"):
+        if self.values == "textures" and (self.shape in ("scattered", "own") or self.region != "none"):
             raise InvalidInputError(
                 f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
+            )
+        if self.shape == "own" and (self.region != "none" or self.start != "uniform"):
+            raise InvalidInputError(
+                f"shape='own' needs region='none' and start='uniform', got {self.region!r} and {self.start!r}"
             )
         require_flag("archive", self.archive)
         if self.archive and self.start != "textures":

@@ -3,7 +3,7 @@
 The core (`RayWalk`, in cpp/include/dfa/search/ray_walk.hpp) asks for one image at a time whether the label that counts
 is seen there: another than the original one, or the target. All that it reads of a degree is whether it is below 1. So
 the degree is 1 where that label is not seen, 0 where it is seen within the ball, which is a success, and in between,
-the distance, where it is seen beyond the ball, which never is one.
+by how far the image lies beyond, where it is seen outside of the ball, which never is one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dfa.search.label_walk import Questions
 from dfa.types import Degrees, Image, Images, Indices
 
 _LEVELS: Final = 256
-"""Grey levels: a distance over them is below 1."""
+"""Grey levels: no image lies so many beyond a ball."""
 
 
 class Rays(Questions):
@@ -48,7 +48,7 @@ class Rays(Questions):
         del self._originals[index]
 
     def rank(self, degrees: Degrees, candidates: Images, indices: Indices) -> Degrees:
-        """Return 0 for a success, 1 where the label that counts is not seen, else the distance over 256.
+        """Return 0 for a success, 1 where the label that counts is not seen, else the grey levels beyond, over 256.
 
         Args:
             degrees: float64, (n,): of the objective, 0 exactly where the label that counts is seen.
@@ -59,6 +59,6 @@ class Rays(Questions):
         for row in np.flatnonzero(degrees == 0.0).tolist():
             index = int(indices[row])
             distances = np.abs(candidates[row].astype(np.int16) - self._originals[index])
-            is_beyond = bool((distances > self._epsilon(index)).any())
-            ranked[row] = float(distances.max()) / _LEVELS if is_beyond else 0.0
+            beyond = int((distances - self._epsilon(index).astype(np.int16)).max())
+            ranked[row] = max(beyond, 0) / _LEVELS
         return ranked

@@ -6,7 +6,9 @@ from dfa.space.ball import BoundBall, LinfBall
 from dfa.space.base import BoundSpace, Space
 from dfa.space.boxes import (
     CoreSpace,
+    Frame,
     Lighting,
+    Patch,
     Pixels,
     Rectangle,
     Shift,
@@ -22,8 +24,10 @@ __all__ = [
     "BoundSpace",
     "CoreSpace",
     "Custom",
+    "Frame",
     "Lighting",
     "LinfBall",
+    "Patch",
     "Pixels",
     "Rectangle",
     "Shift",

@@ -13,7 +13,7 @@ from dfa import _core
 from dfa.checks import as_array, refuse_masked
 from dfa.errors import InvalidInputError
 from dfa.search.racos import Racos
-from dfa.space.base import Array, BoundSpace, Limits, Space
+from dfa.space.base import Array, BoundSpace, Limits, Space, require_own_moves
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,8 @@ class LinfBall(Space):
         return Racos()
 
     def check_optimizer(self, optimizer: Racos) -> None:
-        """Take any."""
+        """Take any but a space's own moves."""
+        require_own_moves(self, optimizer)
 
 
 class BoundBall(BoundSpace):

@@ -30,9 +30,11 @@ class Space(ABC):
 
     Attributes:
         form: What originals are.
+        moves_itself: Whether an optimizer may leave to the space what a candidate changes: `shape="own"`.
     """
 
     form: ClassVar[Form] = Form.IMAGES
+    moves_itself: ClassVar[bool] = False
 
     @abstractmethod
     def bind(self, num_images: int, shape: tuple[int, ...]) -> BoundSpace:
@@ -56,8 +58,9 @@ class Space(ABC):
         Raises:
             InvalidInputError: It makes none.
         """
+        require_own_moves(self, optimizer)
         # An archive needs textured starts, so it is refused with them.
-        if optimizer.shape != "scattered" or optimizer.start != "uniform":
+        if optimizer.shape == "window" or optimizer.start != "uniform":
             raise InvalidInputError(
                 f"windows, stripes, textures and an archive lie on an image's pixels, which the integers of "
                 f"{type(self).__name__} do not; its optimizer must have shape='scattered', start='uniform' and "
@@ -123,3 +126,16 @@ class BoundSpace(ABC):
             x: Its vector; empty of a ball, whose images tell it.
         """
         return {}
+
+
+def require_own_moves(space: Space, optimizer: Racos) -> None:
+    """Refuse an optimizer that leaves its moves to a space which has none.
+
+    Raises:
+        InvalidInputError: It does.
+    """
+    if optimizer.shape == "own" and not space.moves_itself:
+        raise InvalidInputError(
+            f"shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and "
+            f"{type(space).__name__} does not; leave the optimizer out, or take another shape"
+        )

@@ -48,6 +48,18 @@ def small_box(
     )
 
 
+def own_moves(share: float, halvings: tuple[int, ...]) -> Racos:
+    """Return an optimizer that moves the best vector so far as the space itself says, one move at a time.
+
+    Args:
+        share: Of what there is to move, how much one move draws anew at first, in (0, 1].
+        halvings: Numbers of answered candidates at which that share halves.
+    """
+    return replace(
+        small_box(samples=1, positives=1, region="none"), shape="own", window_share=share, window_halvings=halvings
+    )
+
+
 @dataclass(frozen=True)
 class CoreSpace(Space, ABC):
     """A space of the core. What a subclass need not say has a default here.
@@ -133,14 +145,24 @@ class BoundCoreSpace(BoundSpace):
 class Pixels(CoreSpace):
     """Few pixels, each replaced by one of any colour. Reports `pixels`, how many of them differ: L0 in pixels.
 
+    The search for several draws only colours whose channels are 0 or 255, which is where models break first, and no
+    colour that the image has there already. `optimizer=dfa.Pixels(1).optimizer()` draws any.
+
     Attributes:
         number: Of pixels, 1..10,000.
 
+    Examples:
+        `dfa.run(oracle, images, space=dfa.Pixels(5))`; at the command line `--space pixels:number=5`.
+
     Source:
-        Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks (2019).
+        Su, Vargas and Sakurai, One pixel attack for fooling deep neural networks (2019). Several pixels: Croce,
+        Andriushchenko, Singh, Flammarion and Hein, Sparse-RS (2022), from which it differs in that colours are new, and
+        that every second pixel goes beside another.
     """
 
     number: int = 1
+
+    moves_itself: ClassVar[bool] = True
 
     def optimizer(self) -> Racos:
         """Return the best optimizer measured in this space.
@@ -150,7 +172,62 @@ class Pixels(CoreSpace):
         """
         if is_integer(self.number) and self.number == 1:
             return replace(small_box(coordinates=3), starts=100, restart_after=512, rest_ratio=0.8)
-        return small_box()
+        return own_moves(0.3, (20, 50, 200, 500))
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the number of pixels that differ."""
+        return {"pixels": int(changed(original, shown).sum())}
+
+
+@dataclass(frozen=True)
+class Patch(CoreSpace):
+    """A square of any content, anywhere in the image. Reports `pixels`, how many of them differ.
+
+    Attributes:
+        size: Pixels to a side, 1..min(H, W).
+
+    Examples:
+        `dfa.run(oracle, images, space=dfa.Patch(8))`; at the command line `--space patch:size=8`.
+
+    Source:
+        Croce, Andriushchenko, Singh, Flammarion and Hein, Sparse-RS: a versatile framework for query-efficient sparse
+        black-box adversarial attacks (2022), of patches for one image.
+    """
+
+    size: int = 8
+
+    moves_itself: ClassVar[bool] = True
+
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space; its contents are of corners of the colour cube."""
+        return own_moves(0.3, (20, 50, 200, 500, 1_000, 2_000, 4_000))
+
+    def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
+        """Return the number of pixels that differ."""
+        return {"pixels": int(changed(original, shown).sum())}
+
+
+@dataclass(frozen=True)
+class Frame(CoreSpace):
+    """A border of any content around the image. Reports `pixels`, how many of them differ.
+
+    Attributes:
+        width: Pixels of it at each edge, 1..min(H, W) / 2.
+
+    Examples:
+        `dfa.run(oracle, images, space=dfa.Frame(2))`; at the command line `--space frame:width=2`.
+
+    Source:
+        Croce et al., Sparse-RS (2022), of frames for one image.
+    """
+
+    width: int = 2
+
+    moves_itself: ClassVar[bool] = True
+
+    def optimizer(self) -> Racos:
+        """Return the best optimizer measured in this space; its contents are of corners of the colour cube."""
+        return own_moves(0.3, (20, 50, 200, 500, 1_000, 2_000, 4_000))
 
     def measure(self, original: Array, shown: Array, x: NDArray[np.int16]) -> dict[str, float]:
         """Return the number of pixels that differ."""

@@ -48,22 +48,46 @@ def changed(original: Image, shown: Image) -> NDArray[np.bool_]:
     return differs
 
 
+def _extent(differs: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the height and width of the smallest rectangle around what differs; (0, 0) where nothing does."""
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    return (int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1) if rows.size else (0, 0)
+
+
+def _too_large(height: int, width: int, most: str) -> str:
+    return f"what differs takes {height} x {width} pixels, where {most} may"
+
+
 def _pixels(settings: Settings, index: int, original: Image, shown: Image, distances: Mapping[str, float]) -> str:
     """No more pixels differ than may."""
     found = int(changed(original, shown).sum())
     return "" if found <= settings["number"] else f"{found} pixels differ, where {settings['number']} may"
 
 
+def _patch(settings: Settings, index: int, original: Image, shown: Image, distances: Mapping[str, float]) -> str:
+    """What differs fits into the square."""
+    height, width = _extent(changed(original, shown))
+    size = settings["size"]
+    return "" if max(height, width) <= size else _too_large(height, width, f"{size} x {size}")
+
+
+def _frame(settings: Settings, index: int, original: Image, shown: Image, distances: Mapping[str, float]) -> str:
+    """Nothing differs within the border."""
+    width = settings["width"]
+    if width < 1:
+        raise ValueError(f"width is {width}")
+    found = int(changed(original, shown)[width:-width, width:-width].sum())
+    return f"{found} pixels differ within the frame of {width} pixels, where none may" if found else ""
+
+
 def _rectangle(settings: Settings, index: int, original: Image, shown: Image, distances: Mapping[str, float]) -> str:
     """What differs has one colour and fits into the rectangle."""
     differs = changed(original, shown)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
-    if not rows.size:
+    height, width = _extent(differs)
+    if not height:
         return ""
-    height, width = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
     if height > settings["height"] or width > settings["width"]:
-        most = f"{settings['height']} x {settings['width']}"
-        return f"what differs takes {height} x {width} pixels, where {most} may"
+        return _too_large(height, width, f"{settings['height']} x {settings['width']}")
     colours = np.unique(shown[differs], axis=0)
     if len(colours) > 1:
         return f"it has {len(colours)} colours, where one may be"
@@ -120,6 +144,8 @@ def _tiled(settings: Settings, index: int, original: Image, shown: Image, distan
 
 CHECKS: Final[Mapping[str, Callable[[Settings, int, Image, Image, Mapping[str, float]], str]]] = {
     "Pixels": _pixels,
+    "Patch": _patch,
+    "Frame": _frame,
     "Rectangle": _rectangle,
     "TinyRectangles": _tiny_rectangles,
     "Lighting": _lighting,

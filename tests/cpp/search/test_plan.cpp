@@ -93,3 +93,20 @@ TEST_CASE("an outlook, a texture or a patience that cannot be is refused") {
   plan.starts[1].texture = dfa::kNumTexturedStarts;
   check_refused(plan, "saved state holds a texture that there is not");
 }
+
+TEST_CASE("a search on rays asks the first twelve textures, whatever its plan says") {
+  dfa::Config config = textured_configs().front();
+  config.shape = dfa::Shape::kRay;
+  config.improvements = 0.0;
+  config.placements = 1;
+  config.starts = 12;
+  dfa::Stream stream = support::numbers(1);
+  const dfa::Space space = support::random_ball(kShape.size(), 20, config.domain, stream);
+  dfa::Plan plan = dfa::plan_alone(dfa::kNumTexturedStarts);
+  plan.patience = 0.0;
+  dfa::Racos search(config, kShape, space, 9, 3, plan);
+  for (int i = 0; i < 20; ++i) {
+    run_iteration(search);
+  }
+  CHECK(search.lesson().trials.size() == 12);
+}

@@ -39,7 +39,7 @@ struct Scene {
   }
 
   dfa::ProposalContext context(std::uint32_t side) const {
-    return {config, shape, space, twin.population, differences, gains, coverage, side};
+    return {config, shape, space, twin.population, differences, gains, coverage, side, 1.0, nullptr};
   }
 
   dfa::Config config;
@@ -276,8 +276,8 @@ TEST_CASE("a candidate equal to any positive is drawn again, and given up on whe
   roomy.start({{0, {0}}, {1, {1}}, {2, {0}}});
   for (std::uint32_t i = 0; i < 100; ++i) {  // of 3 values 2 are taken: all 16 attempts fail once in 656 times
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, space, roomy.population, none, dfa::Gains(), dfa::Coverage(shape), 0}, stream,
-                       scratch, proposal);
+    dfa::draw_proposal({config, shape, space, roomy.population, none, dfa::Gains(), dfa::Coverage(shape), 0, 1.0},
+                       stream, scratch, proposal);
     CHECK(proposal.edits[0].value == -1);
   }
 
@@ -285,7 +285,7 @@ TEST_CASE("a candidate equal to any positive is drawn again, and given up on whe
   Twin full(config, space);
   full.start({{0, {0}}, {1, {1}}, {2, {-1}}, {3, {0}}});
   dfa::Stream stream = support::numbers(0);
-  dfa::draw_proposal({config, shape, space, full.population, none, dfa::Gains(), dfa::Coverage(shape), 0}, stream,
+  dfa::draw_proposal({config, shape, space, full.population, none, dfa::Gains(), dfa::Coverage(shape), 0, 1.0}, stream,
                      scratch, proposal);
   dfa::Stream same = support::numbers(0);
   std::uint32_t parent = 0;
@@ -319,8 +319,8 @@ TEST_CASE("a window without a free coordinate is no candidate") {
   int num_empty = 0;
   for (std::uint32_t i = 0; i < 100; ++i) {
     dfa::Stream stream = support::numbers(i);
-    dfa::draw_proposal({config, shape, space, twin.population, none, dfa::Gains(), dfa::Coverage(shape), 5}, stream,
-                       scratch, proposal);
+    dfa::draw_proposal({config, shape, space, twin.population, none, dfa::Gains(), dfa::Coverage(shape), 5, 1.0},
+                       stream, scratch, proposal);
     num_empty += proposal.edits.empty() ? 1 : 0;
   }
   CHECK(num_empty == 0);  // a window of a quarter of the image misses it 16 times in a row once in 100 or more

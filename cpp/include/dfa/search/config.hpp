@@ -25,8 +25,9 @@ enum class Shape : std::uint8_t {
   kScattered,  ///< a uniform set of distinct coordinates
   kWindow,     ///< one square window of the image, all channels
   kRay,        ///< all of them: the image lies on a ray, at any distance, and only whether its label counts matters
+  kOwn,        ///< what the space itself moves together, and starts with: OwnMoves
 };
-constexpr std::array<const char*, 3> names_of(Shape) { return {"scattered", "window", "ray"}; }
+constexpr std::array<const char*, 4> names_of(Shape) { return {"scattered", "window", "ray", "own"}; }
 
 /// Which values the changed coordinates take within their bounds.
 enum class Values : std::uint8_t {
@@ -59,7 +60,7 @@ struct Config {
   Start start = Start::kUniform;
   Domain domain = Domain::kBall;
   Ties ties = Ties::kOlder;
-  double window_share = 0.1;                   ///< share of the image's area that the first windows cover
+  double window_share = 0.1;                   ///< share of the area that the first windows, or own moves, cover
   std::vector<std::uint64_t> window_halvings;  ///< numbers of candidates after the starts at which it halves
   std::uint32_t placements = 1;                ///< places drawn for a window, of which the least covered one is taken
   std::uint32_t starts =

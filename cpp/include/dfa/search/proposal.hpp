@@ -50,13 +50,15 @@ struct ProposalContext {
   const Gains& gains;                                       ///< for Values::kTextures
   const Coverage& coverage;                                 ///< for Shape::kWindow
   std::uint32_t window_side;                                ///< likewise
+  double window_share;                                      ///< for Shape::kOwn
   const Signs* prior;                                       ///< what the caller says of rank 0; null: nothing
 };
 
 /// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.
 void sample_distinct(std::uint32_t size, std::uint32_t n, Stream& stream, Scratch& scratch);
 
-/// Draws a whole start (line 1): uniform within the bounds, or for any other kind of start stripes.
+/// Draws a whole start (line 1): as the space itself does, uniform within the bounds, or for any other kind of start
+/// stripes.
 void draw_start(const Config& config, const ImageShape& shape, const Space& space, Stream& stream, DenseVector& whole);
 
 /// Sets the textured start of this number, 0..kNumTexturedStarts-1: a rectangle that is the whole image.
@@ -81,6 +83,8 @@ void render_proposal(const Space& space, const Population& population, Proposal&
 void assemble(const DenseVector& whole, std::vector<std::int16_t>& x);
 void assemble_proposal(const Population& population, Proposal& proposal, std::vector<std::int16_t>& x);
 
+/// Share of the area that a window, or a space's own move, covers after `told` candidates.
+double window_share(const Config& config, std::uint64_t told);
 /// Side of the square window after `told` candidates.
 std::uint32_t window_side(const Config& config, const ImageShape& shape, std::uint64_t told);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dfa/base/image.hpp"
+#include "dfa/base/random.hpp"
 
 namespace dfa {
 
@@ -23,11 +24,21 @@ std::int16_t interval_end(std::int64_t value);
 /// Writes the image that x stands for. Called by several threads at a time.
 using Renderer = std::function<void(const std::uint8_t* original, const std::int16_t* x, std::uint8_t* image)>;
 
+/// How a space draws its vectors itself, where what an image changes by is several integers together: a pixel is a
+/// place and a colour. Both are called by several threads at a time.
+struct OwnMoves {
+  /// Draws a whole vector.
+  std::function<void(const std::uint8_t* original, std::int16_t* x, Stream& stream)> start;
+  /// Draws a part of one anew, a share in (0, 1] of what can be, and one thing at the least.
+  std::function<void(const std::uint8_t* original, std::int16_t* x, double share, Stream& stream)> move;
+};
+
 /// What the file of a space says: an interval for every integer of x, and how x becomes an image.
 struct SpaceDefinition {
   std::vector<std::int16_t> low;
   std::vector<std::int16_t> high;
   Renderer render;
+  OwnMoves moves;                   ///< empty where the space has none
   bool takes_any_interval = false;  ///< whether a caller may set others than lie within these
 };
 
@@ -55,6 +66,9 @@ class Box {
     render_(original, x, image);
   }
 
+  /// How the space draws its vectors itself; null where it does not, or where its intervals are a caller's.
+  const OwnMoves* moves() const { return moves_.move ? &moves_ : nullptr; }
+
   template <typename Self, typename State>
   static void describe(Self& self, State& state) {
     state.field(self.kind_);
@@ -74,6 +88,7 @@ class Box {
   std::vector<std::int16_t> low_;
   std::vector<std::int16_t> high_;
   Renderer render_;
+  OwnMoves moves_;
   std::vector<std::uint32_t> free_;
   std::int32_t largest_ = 0;
 };

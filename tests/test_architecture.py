@@ -55,6 +55,7 @@ KNOW_THE_CORE = {
     "space.ball",
     "space.boxes",
     "space.custom",
+    "engine.guidance",
     "engine.window",
     "engine.plan",
     "engine.thread_choice",

@@ -90,7 +90,7 @@ def test_the_core_is_the_reference(settings: Settings, is_restored: bool) -> Non
         search.tell(degrees)
         best = [(member.degree, member.birth, list(member.vector)) for member in search.population[:1]]
         assert population_of(batch, slot)[:1] == best
-    assert {0, 1 + len(tuning.WINDOW_TEXTURES)} < fillings  # the prior's and others
+    assert {0, 1 + len(tuning.WINDOW_TEXTURES)} <= fillings  # drawn ones and the prior's
     if settings.restart_after < 100:
         assert search.descents > 1
 

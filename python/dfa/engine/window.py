@@ -22,19 +22,17 @@ from numpy.typing import NDArray
 
 from dfa import _core
 from dfa.engine.feed import Feed, Job
+from dfa.engine.guidance import ask_prior, first_signs
 from dfa.engine.jury import Claim
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
-from dfa.oracle.priors import Prior, raised
-from dfa.oracle.priors import start as first_signs
 from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.label_walk import Steps
-from dfa.space import BoundBall
 from dfa.types import Classes, Degrees, Image, Indices
 
 _MOST_FLIGHTS: Final = 2
@@ -144,10 +142,9 @@ class Window:
     def send(self) -> None:
         """Propose a batch, and send it."""
         questions = self._plan.questions
-        if self._plan.prior is not None:
-            with self._stopwatch.timing("propose"):
-                self._ask_prior(self._plan.prior)
         with self._stopwatch.timing("propose"):
+            if self._plan.prior is not None:
+                ask_prior(self._plan.prior, self._places, self.jobs)
             rows = self._buffers[-1]
             indices, goals = self._places.propose(rows)
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
@@ -287,36 +284,17 @@ class Window:
         return bool(self._free) if self._curriculum is None else self._curriculum.has_room()
 
     def _admit(self, job: Job) -> None:
-        space, start = self._plan.space, None
-        if self._plan.prior is not None:
-            assert isinstance(space, BoundBall)
-            start = first_signs(self._plan.prior, job.image, job.goal, space.epsilon(job.index))
-        lessons = self._lessons(job, None if start is None else start.view(np.uint8))
+        space, optimizer = self._plan.space, self._plan.optimizer
+        start = first_signs(self._plan, job)
+        lessons = None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
+        if self._curriculum is not None:
+            lessons = self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)
         slot = self._batch.add(space.base(job.image), job.draft.id, space.limits(job.index), lessons)
         deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
         place = heapq.heappop(self._free)
         self._places.admit(place, slot, job.index, job.goal, deadline)
         self.jobs[place] = job
         self._plan.questions.begin(job.index, job.image)
-
-    def _lessons(self, job: Job, start: NDArray[np.uint8] | None) -> _core.Plan | None:
-        """Return what a search begins with: what others taught, and the start of a prior."""
-        if self._curriculum is not None:
-            return self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)
-        optimizer = self._plan.optimizer
-        return None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
-
-    def _ask_prior(self, prior: Prior) -> None:
-        """Ask the prior about all images whose best candidate is another than when it was last asked."""
-        places = self._places.wanting_prior()
-        if not places:
-            return
-        images = np.stack([self._places.best(place) for place in places])
-        originals = np.stack([self.jobs[place].image for place in places])
-        goals = np.array([self.jobs[place].goal for place in places], dtype=np.int64)
-        signs = raised(prior.checked_directions(images, goals), images, originals)
-        for place, of_place in zip(places, signs, strict=True):
-            self._places.give_prior(place, of_place.view(np.uint8))
 
     def _originals(self, indices: Indices) -> NDArray[Any]:
         """Return the images that rows belong to, (n, ...)."""

@@ -51,7 +51,7 @@ struct ProposalContext {
   const Coverage& coverage;                                 ///< for Shape::kWindow
   std::uint32_t window_side;                                ///< likewise
   double window_share;                                      ///< for Shape::kOwn
-  const Signs* prior;                                       ///< what the caller says of rank 0; null: nothing
+  const Signs* prior = nullptr;                             ///< what the caller says of rank 0; null: nothing
 };
 
 /// Draws n distinct indices of 0..size-1 (Floyd): n draws whatever n is, and no array of that size but one of bits.

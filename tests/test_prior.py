@@ -72,7 +72,7 @@ def test_the_core_is_the_reference(settings: Settings, is_restored: bool) -> Non
     batch = _core.Batch(config_of(settings), image.shape, 1, 1)
     slot = batch.add(image, 0, 40, _core.Plan.alone(settings.starts or 2, first))
     fillings = set()
-    for iteration in range(80):
+    for iteration in range(50):
         assert batch.wants_prior(slot) == search.wants_prior
         if search.wants_prior:
             with pytest.raises(RuntimeError, match="before the prior was given"):

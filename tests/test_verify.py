@@ -236,6 +236,19 @@ def test_images_without_a_png_are_verified_from_their_arrays(tmp_path):
     assert "must be uint8 of shape (H, W, C), got uint16" in str(dfa.verify(tmp_path, classifier))
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_run_with_a_prior_or_at_rest_holds(tmp_path, keep):
+    kept = {"store": tmp_path} if keep else {}
+    prior = lambda images, goals: np.ones(images.shape)  # noqa: E731
+    result = dfa.run(
+        CLASSIFIER, IMAGES, epsilon=1, max_queries=90, give_up_after=20, prior=prior, progress=False, **kept
+    )
+    assert result.summary().at_rest > 0
+    if not keep:
+        result.save(tmp_path)
+    assert dfa.verify(tmp_path, CLASSIFIER).holds
+
+
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(dfa.StoreError, match="must be a saved result"):
         dfa.verify(tmp_path, CLASSIFIER)

@@ -382,7 +382,7 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
 
 
 def test_windows_that_hurt_are_turned_over_as_by_the_reference() -> None:
-    """A linear degree, which the archive learns to be odd of the searches before."""
+    """A degree whose logarithm is linear, so that the archive learns from the first searches that it is odd."""
     size = (9, 8, 3)
     image = photo(size)
     core, reference = _core.Archive(image.size), Archive()
@@ -393,9 +393,9 @@ def test_windows_that_hurt_are_turned_over_as_by_the_reference() -> None:
         slopes[number::2] += 2
 
         def degree(candidate: Images, slopes: NDArray[np.int64] = slopes) -> float:
-            return float(1e5 + (slopes * (candidate.astype(np.int64) - image)).sum())
+            return float(1e3 * np.exp((slopes * (candidate.astype(np.int64) - image)).sum() / 1500))
 
-        plans = core.plan(0, 1e5), reference.plan(0, 1e5)
+        plans = core.plan(0, 1e3), reference.plan(0, 1e3)
         batch = _core.Batch(config_of(settings), size, 1, 1)
         slot = batch.add(image, number, 10, plans[0])
         search = Racos(image, 10, settings, seed=1, image_id=number, plan=plans[1])

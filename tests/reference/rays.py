@@ -32,6 +32,14 @@ def vector_at(radii: Sequence[int], asked: Asked) -> tuple[int, ...]:
     return tuple(change if is_up else -change for change, is_up in zip(changes, signs, strict=True))
 
 
+@dataclass
+class Nearest:
+    """The best direction so far, and the reach at which the label was seen there; None where it was seen nowhere."""
+
+    signs: Signs
+    reach: int | None = None
+
+
 def tiles(shape: tuple[int, int, int], level: int) -> list[list[int]]:
     """The coordinates of each tile: all channels of a rectangle, 2 to the power of `level` of them if that can be."""
     height, width, channels = shape
@@ -56,9 +64,12 @@ def blocks(shape: tuple[int, int, int], level: int) -> list[list[int]]:
     return [by_channel[first : first + size] for first in range(0, len(by_channel), size)]
 
 
-def parts_after_starts(shape: tuple[int, int, int]) -> Iterator[list[int]]:
+def parts_after_starts(shape: tuple[int, int, int], best: Nearest) -> Iterator[list[int]]:
     """What is turned over one after another where the walk begins with the starts."""
-    for kind, level in tuning.ROUNDS_AFTER_STARTS:
+    for number, (kind, level) in enumerate(tuning.ROUNDS_AFTER_STARTS):
+        is_near = best.reach is not None and best.reach - WHOLE <= WHOLE // tuning.NEAR
+        if number >= tuning.ROUNDS_IF_FAR and not is_near:
+            break
         yield from {"tiles": tiles, "blocks": blocks}[kind](shape, level)
 
 
@@ -78,20 +89,13 @@ def parts_at_last(shape: tuple[int, int, int]) -> Iterator[list[int]]:
                 break
 
 
-@dataclass
-class Nearest:
-    """The best direction so far, and the reach at which the label was seen there; None where it was seen nowhere."""
-
-    signs: Signs
-    reach: int | None = None
-
-
 def walk(shape: tuple[int, int, int], radii: Sequence[int], starts: Sequence[Signs]) -> Generator[Asked, bool, None]:
     """Yield what is asked, and be sent whether the label that counts is seen there."""
     # The starts were asked at the ends of the ball before.
-    first = yield from descend(radii, Nearest(starts[0]), starts, parts_after_starts(shape), were_asked=True)
-    plain = (True,) * len(radii)
-    second = yield from descend(radii, Nearest(plain), [plain], parts_after_plain_signs(shape), were_asked=False)
+    first = Nearest(starts[0])
+    yield from descend(radii, first, starts, parts_after_starts(shape, first), were_asked=True)
+    second = Nearest((True,) * len(radii))
+    yield from descend(radii, second, [second.signs], parts_after_plain_signs(shape), were_asked=False)
     far = math.inf
     is_first_kept = first.reach is not None and first.reach <= (far if second.reach is None else second.reach)
     yield from descend(radii, first if is_first_kept else second, [], parts_at_last(shape), were_asked=False)
@@ -99,7 +103,7 @@ def walk(shape: tuple[int, int, int], radii: Sequence[int], starts: Sequence[Sig
 
 def descend(
     radii: Sequence[int], best: Nearest, starts: Sequence[Signs], parts: Iterable[list[int]], *, were_asked: bool
-) -> Generator[Asked, bool, Nearest]:
+) -> Generator[Asked, bool, None]:
     """Look along the starts, and then along the best direction with each of the parts turned over."""
     largest = max(radii)
     far = -(-255 * WHOLE // largest)
@@ -138,4 +142,3 @@ def descend(
             else:
                 low, stride = asked, None
         best.signs, best.reach = direction, nearest
-    return best

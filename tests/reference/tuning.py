@@ -95,9 +95,11 @@ ROUNDS_AFTER_STARTS = [
     *(("blocks", level) for level in (1, 2, 3)),
     ("tiles", 5),
     *(("blocks", level) for level in (4, 5)),
-    *((kind, level) for level in (6, 7) for kind in ("tiles", "blocks")),
+    *((kind, level) for level in (6, 7, 8, 9) for kind in ("tiles", "blocks")),
 ]
 """What is turned over after the starts, by its kind, in 2 to the power of how many parts."""
+ROUNDS_IF_FAR, NEAR = 14, 16
+"""Of them, those that come also where the label is seen beyond the ball by more than what part of it."""
 PLAIN_ROUNDS = 9
 """The same after plain signs, in blocks: up to so many."""
 LEVEL_AGAIN = 4

@@ -22,8 +22,12 @@ constexpr std::uint32_t kLeast = 32;
 // What is turned over after the starts: tiles first, from halves to sixteenths, where the label is not near at all.
 constexpr Parting tiles(std::uint32_t level) { return {false, level}; }
 constexpr Parting blocks(std::uint32_t level) { return {true, level}; }
-constexpr std::array kRoundsAfterStarts{tiles(1), tiles(2),  tiles(3),  tiles(4), blocks(1), blocks(2), blocks(3),
-                                        tiles(5), blocks(4), blocks(5), tiles(6), blocks(6), tiles(7),  blocks(7)};
+constexpr std::array kRoundsAfterStarts{tiles(1),  tiles(2),  tiles(3),  tiles(4),  blocks(1), blocks(2),
+                                        blocks(3), tiles(5),  blocks(4), blocks(5), tiles(6),  blocks(6),
+                                        tiles(7),  blocks(7), tiles(8),  blocks(8), tiles(9),  blocks(9)};
+// The last of them only where the label is seen beyond the ball by no more than this part of it.
+constexpr std::uint32_t kRoundsIfFar = 14;
+constexpr std::uint32_t kNear = 16;
 // And after the plain signs: blocks.
 constexpr std::uint32_t kPlainRounds = 9;
 // Then tiles and blocks in turn, from this level to the smallest, and again.
@@ -142,7 +146,8 @@ Signs RayWalk::start(const RayContext& context, std::uint32_t which) const {
 
 std::uint32_t RayWalk::num_rounds(const ImageShape& shape) const {
   if (descent_ == Descent::kStarts) {
-    return static_cast<std::uint32_t>(kRoundsAfterStarts.size());
+    const bool is_near = nearest_ != 0 && nearest_ - kWhole <= kWhole / kNear;
+    return is_near ? static_cast<std::uint32_t>(kRoundsAfterStarts.size()) : kRoundsIfFar;
   }
   if (descent_ == Descent::kPlain) {
     return kPlainRounds;

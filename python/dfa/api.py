@@ -125,11 +125,13 @@ def run(
         prior: A surrogate, for whoever has one: a torch module (from images / 255 to logits), a Keras model, or what
             `dfa.as_oracle` made of one, of the same classes; or a function from uint8 images (n, H, W, C) and goals
             (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients
-            (n, H, W, C): above 0 where a value should rise. A model's are those of the goal's log-odds. It gives a
-            first start for each image and one more filling of windows, the signs at the best candidate so far, and is
-            asked once for each candidate that improves, never for one that is only tried. What it is worth is learned
-            from the oracle's answers, so one that knows nothing costs little. With a prior the run is no longer without
-            knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone.
+            (n, H, W, C): above 0 where a value should rise. A model's are those of the goal's log-odds, averaged over
+            shifted copies of the image. It gives a first start for each image, by a dozen steps within the ball on the
+            surrogate alone, and one more way to move: part of all coordinates take the signs that six steps from the
+            best candidate so far end with. It is asked at each step for each candidate that improves, never for one
+            that is only tried. What it is worth is learned from the oracle's answers, so one that knows nothing is soon
+            left alone. With a prior the run is no longer without knowledge: its config and summary say so. An
+            L-infinity ball only, and no oracle of labels alone.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -157,7 +159,8 @@ def run(
     Source:
         Paper, section 4. Differences: see `Racos` for the default optimizer; a tie does not count as success: another
         class must be strictly above the original one, the target above all others. `prior`: the idea of GFCS (Lord et
-        al., ICLR 2022), in windows of signs; a random combination of outputs, where the gradient fails, is not taken.
+        al., ICLR 2022), by several steps and in signs; a random combination of outputs, where the gradient fails, is
+        not taken.
     """
     plan = make_plan(
         oracle,

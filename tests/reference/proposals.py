@@ -171,7 +171,7 @@ def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
 
 def window_share(settings: Settings, told: int) -> float:
     """The share of the area that a window, or a space's own move, covers once `told` candidates have been told."""
-    return settings.window_share / 2 ** sum(told >= halving for halving in settings.window_halvings)
+    return settings.window_share / float(2 ** sum(told >= halving for halving in settings.window_halvings))
 
 
 def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> int:
@@ -181,9 +181,14 @@ def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> i
     return min(max(side, 1), height, width)
 
 
-def prior_side(side: int, shape: tuple[int, int, int]) -> int:
-    """The side of a window that takes a prior's signs, where others have that side."""
-    return min(tuning.PRIOR_SIDES * side, shape[0], shape[1])
+def draw_taking(stream: Stream, count: int) -> list[bool]:
+    """Which of so many coordinates take a prior's signs: each with the same chance, a half to the power of 1, 2, ..."""
+    halvings = 1 + stream.below(tuning.MOST_HALVINGS)
+    taking: list[bool] = []
+    while len(taking) < count:
+        words = [stream.next() for _ in range(halvings)]
+        taking += [all(word >> bit & 1 for word in words) for bit in range(32)]
+    return taking[:count]
 
 
 def inside(space: Space, top: int, left: int, side: int) -> list[int]:
@@ -241,23 +246,21 @@ def draw_candidate(
     if settings.shape == "window":  # line 15: Y
         side = window_side(settings, space.shape, told)
         if prior is not None and (gains or Gains()).draw_is_prior(stream):
-            filling, side = PRIOR, prior_side(side, space.shape)
+            taking = draw_taking(stream, len(parent))
+            both = zip(taking, prior, parent, upper, strict=True)
+            raised = [said if takes else value == high for takes, said, value, high in both]
+            moved = tuple(upper[p] if raised[p] else lower[p] for p in range(len(parent)))
+            return Proposal(moved, rank, space.free, PRIOR)
         top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
         _, width, channels = space.shape
-        if filling == PRIOR:
-            assert prior is not None
-            turned = {p for p in subset if not prior[p]}
-            channel_sides = [1] * channels
-        elif settings.values == "textures":
+        if settings.values == "textures":
             filling = (gains or Gains()).draw(stream)
-        if filling == PRIOR:
-            pass
-        elif filling != PLAIN:
+        if filling != PLAIN:
             channel_sides = [stream.below(2)] * channels
         elif settings.values != "uniform":
             channel_sides = [stream.below(2) for _ in range(channels)]
-        if filling not in (PLAIN, PRIOR):
+        if filling != PLAIN:
             high = weave(tuning.WINDOW_TEXTURES[filling - 1], top, left, side, side)
             for p in subset:
                 row, column = p // channels // width, p // channels % width

@@ -26,8 +26,8 @@ WINDOW_TEXTURES = [(weave, period) for period in (1, 2, 4) for weave in ("checks
 
 PLAIN_PRIOR = 4.0
 """By how much plain windows outweigh all others together before anything is known."""
-PRIOR_SIDES = 2
-"""Sides of a drawn window that a window of a prior has."""
+MOST_HALVINGS = 3
+"""A prior's signs are taken by one in 2 to the power of at most so many coordinates."""
 SMOOTHING = 2.0
 """Candidates of average gain that every filling is credited with."""
 FADING = 0.98

@@ -56,6 +56,9 @@ void Coverage::visit(std::uint32_t top, std::uint32_t left, std::uint32_t side, 
 }
 
 void Coverage::add(std::uint32_t top, std::uint32_t left, std::uint32_t side) {
+  if (side == 0) {
+    return;
+  }
   visit(top, left, side, [this](std::size_t cell, double common, double all) { cells_[cell] += common / all; });
 }
 

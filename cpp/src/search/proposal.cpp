@@ -15,9 +15,10 @@ namespace {
 
 constexpr int kMaxAttempts = 16;
 
-// Sides of a drawn window that one of a prior has. What signs per coordinate bring grows with their number, where one
-// sign for a whole window is the more likely to be wrong the larger it is.
-constexpr std::uint32_t kPriorSides = 2;
+// A caller's signs are taken by one half of all coordinates, one quarter, or so on, down to one in two to the power of
+// this. What each of them brings is little, and adds up over the whole image.
+constexpr std::uint32_t kMostHalvings = 3;
+constexpr std::uint32_t kWordBits = 32;
 
 #ifdef DFA_HAS_SSE2
 
@@ -128,15 +129,37 @@ void place_window(const ProposalContext& context, Stream& stream, Proposal& prop
   }
 }
 
+// Coordinates all over the image take the caller's signs, the others stay as their parent has them.
+void draw_prior(const ProposalContext& context, Stream& stream, Proposal& proposal) {
+  proposal.filling = Gains::kPrior;
+  proposal.top = 0;
+  proposal.left = 0;
+  proposal.side = 0;
+  Rectangle& rectangle = proposal.rectangle;
+  place(context.shape, 0, 0, context.shape.height, context.shape.width, rectangle);
+  take(*context.prior, rectangle);
+  const std::uint32_t num_halvings = 1 + stream.below(kMostHalvings);
+  const Member& parent = context.population[proposal.parent];
+  std::uint32_t taking = 0;
+  for (std::uint32_t p = 0; p < rectangle.picks_high.size(); ++p) {
+    if (p % kWordBits == 0) {
+      taking = stream.next();
+      for (std::uint32_t i = 1; i < num_halvings; ++i) {
+        taking &= stream.next();
+      }
+    }
+    if (((taking >> (p % kWordBits)) & 1U) == 0) {
+      const bool is_high = context.population.value(parent, p) == context.space.bounds(p).high;
+      rectangle.picks_high[p] = is_high ? 0xff : 0;
+    }
+  }
+}
+
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   Rectangle& rectangle = proposal.rectangle;
   proposal.side = context.window_side;
   if (context.prior != nullptr && context.gains.draw_is_prior(stream)) {
-    proposal.side = std::min({kPriorSides * context.window_side, context.shape.height, context.shape.width});
-    place_window(context, stream, proposal);
-    place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
-    proposal.filling = Gains::kPrior;
-    take(*context.prior, rectangle);
+    draw_prior(context, stream, proposal);
     return;
   }
   place_window(context, stream, proposal);

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dfa import _core
 from dfa.engine.feed import Job
 from dfa.engine.plan import Plan
-from dfa.oracle.priors import Prior, raised, start
+from dfa.oracle.priors import FROM_BEST, START, follow
 from dfa.space import BoundBall
 
 
@@ -23,26 +23,35 @@ def first_signs(plan: Plan, job: Job) -> NDArray[np.uint8] | None:
     if plan.prior is None:
         return None
     assert isinstance(plan.space, BoundBall)
-    return start(plan.prior, job.image, job.goal, plan.space.epsilon(job.index)).view(np.uint8)
+    image, goals = job.image[np.newaxis], np.array([job.goal], dtype=np.int64)
+    signs = follow(plan.prior, image, image, goals, plan.space.epsilon(job.index)[np.newaxis], START)
+    of_image: NDArray[np.uint8] = signs[0].view(np.uint8)
+    return of_image
 
 
-def ask_prior(prior: Prior, places: _core.Places, jobs: Mapping[int, Job]) -> None:
-    """Ask a prior about all images whose best candidate is another than when it was last asked.
+def ask_prior(plan: Plan, places: _core.Places, jobs: Mapping[int, Job]) -> None:
+    """Ask a run's prior, if it has one, about all images whose best candidate is not the one it was last asked about.
 
     Args:
-        prior: Asked about all of them in one call.
+        plan: Its prior is asked about all of them in one call per step.
         places: Told.
         jobs: By place.
 
     Raises:
         PriorError: The prior failed.
     """
+    if plan.prior is None:
+        return
     wanting = places.wanting_prior()
     if not wanting:
         return
+    assert isinstance(plan.space, BoundBall)
+    space = plan.space
     images = np.stack([places.best(place) for place in wanting])
     originals = np.stack([jobs[place].image for place in wanting])
     goals = np.array([jobs[place].goal for place in wanting], dtype=np.int64)
-    signs = raised(prior.checked_directions(images, goals), images, originals)
+    # Each broadcast to an image: one image's may be a number, another's an array.
+    epsilons = np.stack([np.broadcast_to(space.epsilon(jobs[place].index), images.shape[1:]) for place in wanting])
+    signs = follow(plan.prior, images, originals, goals, epsilons, FROM_BEST)
     for place, of_place in zip(wanting, signs, strict=True):
         places.give_prior(place, of_place.view(np.uint8))

@@ -143,8 +143,7 @@ class Window:
         """Propose a batch, and send it."""
         questions = self._plan.questions
         with self._stopwatch.timing("propose"):
-            if self._plan.prior is not None:
-                ask_prior(self._plan.prior, self._places, self.jobs)
+            ask_prior(self._plan, self._places, self.jobs)
             rows = self._buffers[-1]
             indices, goals = self._places.propose(rows)
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))

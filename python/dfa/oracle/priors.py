@@ -6,8 +6,10 @@ search takes it for a hint: what it says is tried, and its worth is learned from
 
 from __future__ import annotations
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -23,12 +25,35 @@ from dfa.oracle.raw import array_of, on_host
 from dfa.types import Classes, Images
 
 Directions = NDArray[np.float32]
-"""float32, (n, H, W, C): above 0 where a value should rise, below 0 where it should fall, 0 where it matters not."""
+"""float32, (n, H, W, C): above 0 where a value should rise, below 0 where it should fall, 0 where it matters not.
 
-_STEPS: Final = 10
-_DECAY: Final = 1.0
-_STEP_SHARE: Final = 0.25
-"""Steps of a start, what each leaves of the momentum, and its size in epsilons."""
+Of each image the mean absolute value is 1, or 0.
+"""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """How far one goes on the surrogate alone.
+
+    Attributes:
+        steps: How many.
+        size: Of each, in epsilons.
+    """
+
+    steps: int
+    size: float
+
+
+START: Final = Walk(12, 0.25)
+FROM_BEST: Final = Walk(6, 0.4)
+"""For a start, and from a candidate: enough to cross the ball and back in part."""
+
+_COPIES: Final = 4
+"""Shifted copies of an image whose gradients are averaged."""
+_ROWS_PER_SHIFT: Final = 20
+"""By one pixel more for so many rows a copy may be shifted, in each of four directions."""
+_ROWS_OF_SMOOTHING: Final = 160
+"""Rows of an image whose gradients are smoothed by a standard deviation of a pixel."""
 
 
 class Prior(ABC):
@@ -44,7 +69,7 @@ class Prior(ABC):
 
     @abstractmethod
     def directions(self, images: Images, goals: Classes) -> Any:
-        """Return where each image should go, (n, H, W, C): numbers, of which only the signs count.
+        """Return where each image should go, (n, H, W, C): signs, or gradients of any scale.
 
         Args:
             images: uint8, (n, H, W, C).
@@ -70,10 +95,16 @@ class Prior(ABC):
         wanted = f"the prior {self.name!r} must return signs or gradients of shape {images.shape}"
         if given.shape != images.shape or given.dtype.kind not in "fiub":
             raise PriorError(f"{wanted}, one per value of each image; got {given.dtype} of shape {given.shape}")
-        values: Directions = np.sign(given.astype(np.float64) if given.dtype.kind in "ub" else given).astype(np.float32)
+        values = given.astype(np.float64)
         if np.isnan(values).any():
             raise PriorError(f"{wanted}, without NaN; got {int(np.isnan(values).sum())} of them")
-        return values
+        if np.isinf(values).any():
+            raise PriorError(f"{wanted}, all finite; got {int(np.isinf(values).sum())} infinite ones")
+        sizes = np.abs(values).max(axis=(1, 2, 3), keepdims=True)
+        values = np.divide(values, sizes, out=np.zeros_like(values), where=sizes > 0.0)  # no sum overflows
+        sizes = np.abs(values).mean(axis=(1, 2, 3), keepdims=True)
+        scaled: Directions = np.divide(values, sizes, out=values, where=sizes > 0.0).astype(np.float32)
+        return scaled
 
 
 class FunctionPrior(Prior):
@@ -98,6 +129,12 @@ class ModelPrior(Prior):
 
     That is what the default degree measures of the oracle. Of a batch a framework gives other last bits than of one
     image, and signs would depend on who else is asked.
+
+    What holds of one network alone is fine and fragile. So gradients are averaged over shifted copies of an image (by
+    up to a twentieth of its shorter side, drawn anew for every image) and, of images of more than 80 rows, smoothed.
+
+    Source:
+        TI-FGSM (Dong et al., CVPR 2019) smooths as much for the same reason, and there instead of shifting.
     """
 
     kind = "model"
@@ -124,7 +161,20 @@ class ModelPrior(Prior):
     def directions(self, images: Images, goals: Classes) -> Any:
         """Return the gradients, each of its image alone."""
         pairs = zip(images, goals.tolist(), strict=True)
-        return self._sign * np.concatenate([self._gradient(image[np.newaxis], goal) for image, goal in pairs])
+        return self._sign * np.stack([self._averaged(image, goal) for image, goal in pairs])
+
+    def _averaged(self, image: NDArray[np.uint8], goal: int) -> NDArray[Any]:
+        side = min(image.shape[:2])
+        reach = side // _ROWS_PER_SHIFT
+        if reach == 0:
+            found: NDArray[Any] = self._gradient(image[np.newaxis], goal)[0]
+            return found
+        random = np.random.default_rng(zlib.crc32(image.tobytes()))
+        shifts = random.integers(-reach, reach + 1, size=(_COPIES, 2)).tolist()
+        copies = np.stack([np.roll(image, shift, (0, 1)) for shift in shifts])
+        given = self._gradient(copies, goal).astype(np.float64)
+        back = [np.roll(each, (-down, -right), (0, 1)) for each, (down, right) in zip(given, shifts, strict=True)]
+        return smoothed(np.mean(back, axis=0), round(2 * (side / _ROWS_OF_SMOOTHING) ** 2))
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of it, in plain JSON types."""
@@ -155,33 +205,45 @@ def as_prior(given: Any, *, is_targeted: bool) -> Prior | None:
     )
 
 
-def raised(directions: Directions, now: Images, originals: Images) -> NDArray[np.bool_]:
-    """Return which values should be at the upper end of their bounds; where there is no direction, as it is now."""
-    return np.where(directions == 0.0, now > originals, directions > 0.0)
+def smoothed(values: NDArray[np.float64], times: int) -> NDArray[np.float64]:
+    """Return values, (H, W, C), each the mean of itself and its neighbours with weights 1, 2, 1 both ways, so often."""
+    for _ in range(times):
+        for axis in (0, 1):
+            wide = np.moveaxis(
+                np.pad(values, [(1, 1) if axis == each else (0, 0) for each in range(3)], "edge"), axis, 0
+            )
+            values = np.moveaxis((wide[:-2] + 2.0 * wide[1:-1] + wide[2:]) / 4.0, 0, axis)
+    return values
 
 
-def start(prior: Prior, original: NDArray[np.uint8], goal: int, epsilon: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return the signs of a perturbation that a few steps on the surrogate alone lead to.
+def follow(
+    prior: Prior, images: Images, originals: Images, goals: Classes, epsilons: Images, walk: Walk
+) -> NDArray[np.bool_]:
+    """Return which values a few steps on the surrogate alone leave above the original, (n, H, W, C).
 
     Args:
-        prior: The surrogate.
-        original: uint8, (H, W, C).
-        goal: As of `Prior.directions`.
-        epsilon: uint8, () or (H, W, C).
+        prior: The surrogate, asked about all images in one call per step.
+        images: uint8, (n, H, W, C): where to go from.
+        originals: uint8, (n, H, W, C): the centres of the balls.
+        goals: As of `Prior.directions`.
+        epsilons: uint8, broadcast to (n, H, W, C).
+        walk: The steps.
 
     Raises:
         PriorError: The surrogate failed.
 
     Source:
-        MI-FGSM (Dong et al., CVPR 2018), in whole grey levels; and since starts lie at the ends of the bounds, only the
-        signs of what it finds are used.
+        MI-FGSM (Dong et al., CVPR 2018), in whole grey levels, and, as the search stays at the ends of the bounds, for
+        the signs of what it finds alone. GFCS (Lord et al., ICLR 2022) takes one gradient at the best candidate; its
+        signs alone hardly carry over to another network, where those of several steps do.
     """
-    levels = epsilon.astype(np.int16)
-    low, high = np.maximum(original - levels, 0), np.minimum(original + levels, 255)
-    step = np.maximum(1, np.rint(_STEP_SHARE * levels)).astype(np.int16)
-    now, momentum = original.astype(np.int16), np.zeros(original.shape, np.float32)
-    goals = np.array([goal], np.int64)
-    for _ in range(_STEPS):
-        momentum = _DECAY * momentum + prior.checked_directions(now.astype(np.uint8)[np.newaxis], goals)[0]
+    levels = epsilons.astype(np.int16)
+    centres = originals.astype(np.int16)
+    low, high = np.maximum(centres - levels, 0), np.minimum(centres + levels, 255)
+    step = np.maximum(1, np.rint(walk.size * levels)).astype(np.int16)
+    now, momentum = images.astype(np.int16), np.zeros(images.shape, np.float32)
+    for _ in range(walk.steps):
+        momentum += prior.checked_directions(now.astype(np.uint8), goals)
         now = np.clip(now + step * np.sign(momentum).astype(np.int16), low, high)
-    return np.where(now == original, momentum > 0.0, now > original)
+    is_raised: NDArray[np.bool_] = np.where(now == centres, momentum > 0.0, now > centres)
+    return is_raised

@@ -24,7 +24,7 @@ struct Proposal {
   std::size_t filling = Gains::kPlain;  ///< of the rectangle
   std::uint32_t top = 0;                ///< of the window
   std::uint32_t left = 0;
-  std::uint32_t side = 0;
+  std::uint32_t side = 0;  ///< 0: it lies nowhere in particular
 };
 
 /// Memory that one thread reuses from candidate to candidate.

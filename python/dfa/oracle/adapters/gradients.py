@@ -1,4 +1,4 @@
-"""Gradients of a class's log-odds with respect to the grey levels of one image, where a framework knows them."""
+"""Gradients of a class's log-odds with respect to the grey levels of images, where a framework knows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dfa.oracle.adapters.torch_modules import import_torch, scores_in
 from dfa.oracle.base import ScoreKind
 
 Gradient = Callable[[NDArray[np.uint8], int], NDArray[Any]]
-"""From uint8 (1, H, W, C) and a class to the gradient of its log-odds, (1, H, W, C)."""
+"""From uint8 (n, H, W, C) and a class to the gradient of its log-odds in each image, (n, H, W, C)."""
 
 _TINY = 1e-30
 """Added to probabilities before their logarithm is taken."""
@@ -51,7 +51,7 @@ def torch_gradients(oracle: TorchOracle) -> Gradient:
             scores = scores_in(torch, oracle._module(values.to(oracle._dtype)), oracle._output, oracle.name).float()
             logits = (scores + _TINY).log() if oracle.returns is ScoreKind.PROBABILITIES else scores
             others = torch.cat([logits[:, :goal], logits[:, goal + 1 :]], dim=1)
-            odds = logits[0, goal] - torch.logsumexp(others[0], 0)
+            odds = (logits[:, goal] - torch.logsumexp(others, 1)).sum()
         # Not backward(), which would leave gradients in the module.
         found: NDArray[Any] = torch.autograd.grad(odds, levels)[0].cpu().numpy()
         return found
@@ -88,7 +88,7 @@ def keras_gradients(oracle: KerasOracle) -> Gradient:
         def by_torch(image: NDArray[np.uint8], goal: int) -> NDArray[Any]:
             levels = ops.cast(ops.convert_to_tensor(image), "float32").requires_grad_(True)
             with torch.enable_grad():
-                value = odds(levels, ops.convert_to_tensor(goal))[0]
+                value = ops.sum(odds(levels, ops.convert_to_tensor(goal)))
             found: NDArray[Any] = torch.autograd.grad(value, levels)[0].cpu().numpy()
             return found
 

@@ -101,8 +101,8 @@ def test_a_tile_is_of_all_channels_and_a_block_is_rows_of_one() -> None:
     ("seed", "level"), [(5, 24.0), (6, 23.0), (5, 25.0), (5, 26.0), (7, 24.0), (7, 20.0), (5, 1e9)]
 )
 def test_all_descents_are_the_reference(seed: int, level: float) -> None:
-    """From the starts, beyond the ball by 0.042 and 0.071 of it and more; from plain signs, which come nearer, less near
-    and as near; and from the nearer of both; a label that is seen in the ball, and one that is seen nowhere."""
+    """From the starts, beyond the ball by 0.042 and 0.071 of it and more; from plain signs, which come nearer, less
+    near and as near; and from the nearer of both; a label that is seen in the ball, and one that is seen nowhere."""
     image = photo((5, 6, 3))
     degree = Labels(image, 8, seed, level)
     search = follow(image, 8, RAYS, degree, 1_300, image_id=3)

@@ -259,7 +259,7 @@ def _check_prior(oracle: Oracle, space: Space, optimizer: Racos) -> None:
         )
     if optimizer.values != "textures" or optimizer.positives != 1:
         raise InvalidInputError(
-            "a prior is one more filling of windows, whose worth is learned: the optimizer must have values='textures' "
+            "a prior is one more move among windows, whose worth is learned: the optimizer must have values='textures' "
             f"and positives=1, got {optimizer.values!r} and {optimizer.positives}"
         )
 

@@ -87,6 +87,8 @@ CONFIGS: list[dict[str, Any]] = [
     WINDOWS,
     WINDOWS | {"improvements": 1.0},
     WINDOWS | {"improvements": 64.0, "values": "extremes", "positives": 2, "domain": "ball"},
+    WINDOWS | {"prior": True},
+    WINDOWS | {"prior": True, "improvements": 1.0},
 ]
 
 
@@ -168,6 +170,8 @@ class Fuzzer:
         self.states: dict[str, bytes] = {"": b""}
         self._last_state = b""
         self._batch_of: dict[_core.Places, _core.Batch] = {}
+        self.made: set[str] = set()
+        """Calls that were not refused."""
 
     def step(self) -> Call | None:
         """Make one call, and keep what it returned; return what was called unless it was refused."""
@@ -186,6 +190,7 @@ class Fuzzer:
         self._keep(returned, values)
         if isinstance(returned, bytes):
             self._last_state = self.states[str(call)] = returned
+        self.made.add(str(call))
         return call
 
     def round(self) -> None:
@@ -235,6 +240,9 @@ class Fuzzer:
 
     def _round_of_batch(self, batch: _core.Batch) -> None:
         slot = self._random.randrange(3)
+        if batch.wants_prior(slot) and self._random.random() < 0.7:
+            batch.give_prior(slot, self._raised())
+            self.made.add("Batch.give_prior(slot, raised)")
         number = batch.iteration_size(slot)
         slots, candidates = np.full(number, slot), np.arange(number)
         for shape in SHAPES:
@@ -248,15 +256,22 @@ class Fuzzer:
             for place in range(3):
                 with contextlib.suppress(*REFUSALS):
                     places.dismiss(place)
+            places.load(self._last_state, 0.0)
+            self.made.add("Places.load(state, now)")
             return
         place = self._random.randrange(2)
         with contextlib.suppress(*REFUSALS):
             places.admit(place, self._add(self._batch_of[places]), place, 3, float("inf"))
+        for wanting in places.wanting_prior():
+            if self._random.random() < 0.7:
+                with contextlib.suppress(*REFUSALS):
+                    places.give_prior(wanting, self._raised())
+                    self.made.add("Places.give_prior(place, raised)")
         for shape in SHAPES:
             images = np.zeros((8, *shape), np.uint8)
             with contextlib.suppress(ValueError):
                 indices, _ = places.propose(images)
-                for done in places.tell(self._some_degrees(len(indices)), images, 0.5, 0.0):
+                for done in places.tell(self._some_degrees(len(indices)), 0.5, 0.0):
                     places.dismiss(done)
 
     def _round_of_lattices(self, lattice: _core.LatticeBatch) -> None:
@@ -290,7 +305,7 @@ class Fuzzer:
     def _arguments(self, call: Call) -> dict[str, Any]:
         """Values for all arguments: right ones, or all but one, or any."""
         if call.name == "Config":
-            right: dict[str, Any] = dict(self._random.choice(CONFIGS))
+            right: dict[str, Any] = {"prior": False} | self._random.choice(CONFIGS)
         elif call.name == "Box" and "low" in call.names:
             low = np.arange(12, dtype=np.int16) - 5
             right = {"kind": "values", "shape": (1, 12, 2), "parameters": {}, "low": low, "high": low + np.int16(2)}
@@ -343,6 +358,12 @@ class Fuzzer:
         return odd()
 
     # Right values, one function for each argument that is more than one of a list.
+    def _prior(self) -> Any:
+        """A flag of a configuration, or the start that a prior gives."""
+        return self._random.choice([False, False, True, None, self._raised()])
+
+    def _raised(self) -> np.ndarray:
+        return self._numbers.integers(0, 2, self._random.choice(SHAPES), dtype=np.uint8)
 
     def _config(self) -> Any:
         return self._one_of(_core.Config)
@@ -438,6 +459,7 @@ VALUES: dict[str, list[Any]] = {
     "seconds": [0.5, -1.0],
     "now": [0.0, 9.0],
     "scale": [1.0, 1e-9, 700.0],
+    "num_starts": [0, 3, 12, 40],
     "num_coordinates": [SIZE, SIZE, 0, 7, 2**31 - 1],
     "capacity": [1, 3],
     "batch_size": [1, 3, 8, 2**31 - 1],

@@ -64,7 +64,7 @@ def test_every_setting_has_its_flag_with_its_own_default_and_words(capsys):
     for name in ("max_queries", "max_seconds", "give_up_after", "batch_size", "seed", "threads"):
         assert options[f"--{name.replace('_', '-')}"].default == inspect.signature(dfa.run).parameters[name].default
     assert "Budget per image" in options["--max-queries"].help
-    assert list(options["--shape"].type.choices) == ["scattered", "window"]
+    assert list(options["--shape"].type.choices) == ["scattered", "window", "ray", "own"]
 
 
 @pytest.mark.parametrize("name", dfa.objectives.NAMED)

@@ -153,7 +153,9 @@ def test_what_docstrings_say_otherwise_they_still_say(python, words):
 
 def test_messages_name_no_none_either():
     # What commands make themselves cannot be wrong.
-    unreachable = ("space must", "optimizer must", "layout must", "names must", "labels must", "class_names must")
+    unreachable = tuple(
+        f"{name} must" for name in ("space", "optimizer", "layout", "names", "labels", "class_names", "prior")
+    )
     texts = [text for text in messages() if "None" in text and not text.startswith(unreachable)]
     said = [in_options(text, app.commands["attack"]) for text in texts]
     assert [text for text in said if re.search(r"must be None|unless None", text)] == []

@@ -33,13 +33,13 @@ def test_calls_of_any_kind_do_no_more_than_raise_an_error(seed: int, fuzzed: int
 
 
 def test_every_call_is_made_and_comes_to_its_end() -> None:
-    made: set[str] = set()
     fuzzer = Fuzzer(0)
     for _ in range(20_000):
-        if (call := fuzzer.step()) is not None:
-            made.add(str(call))
+        fuzzer.step()
         fuzzer.round()
-    assert {str(call) for call in CALLS} - made == set()
+    # What a search seldom waits for; test_prior.py gives it.
+    seldom = {"Batch.give_prior(slot, raised)", "Places.give_prior(place, raised)"}
+    assert {str(call) for call in CALLS} - fuzzer.made <= seldom
 
 
 # Saved states, sealed again after the damage, so that no checksum finds it
@@ -115,7 +115,7 @@ def test_a_plan_whose_degrees_cannot_be_compared_is_refused(scale: float) -> Non
     state = kind.save(kind.make())
     contents = bytearray(state[damage.HEAD : -damage.SEAL])
     end = contents.index((5).to_bytes(8, "little") + b"gains")
-    assert struct.unpack("<d", contents[end - 8 : end]) == (1.0,)
-    contents[end - 8 : end] = struct.pack("<d", scale)
+    assert struct.unpack("<2d", contents[end - 16 : end]) == (1.0, float("inf"))  # and the patience
+    contents[end - 16 : end - 8] = struct.pack("<d", scale)
     with pytest.raises(ValueError, match="a scale that cannot be"):
         kind.load(damage.sealed(bytes(contents), state))

@@ -39,6 +39,8 @@ BATCH: dict[str, Callable[[_core.Batch], Any]] = {
     "save_all": lambda batch: batch.save_all(),
     "load_all": lambda batch: batch.load_all(b""),
     "threads": lambda batch: batch.threads,
+    "wants_prior": lambda batch: batch.wants_prior(NONE),
+    "give_prior": lambda batch: batch.give_prior(NONE, IMAGE),
 }
 CURRICULUM: dict[str, Callable[[_core.Curriculum], Any]] = {
     "now": lambda curriculum: curriculum.now,
@@ -55,9 +57,14 @@ PLACES: dict[str, Callable[[_core.Places], Any]] = {
     "tell": lambda places: places.tell(np.zeros(ROWS + 1), 0.0, 0.0),
     "save": lambda places: places.save(0.0),
     "load": lambda places: places.load(b"", 0.0),
+    "wanting_prior": lambda places: places.wanting_prior(),
+    "give_prior": lambda places: places.give_prior(NONE, IMAGE),
 } | {
     name: lambda places, name=name: getattr(places, name)(NONE)  # type: ignore[misc]
-    for name in ("row", "iteration", "spent", "slot", "answered", "seconds", "trace", "hit", "hit_vector")
+    for name in (
+        *("row", "iteration", "spent", "slot", "answered", "seconds", "trace", "hit", "hit_vector", "best"),
+        "is_at_rest",
+    )
 }
 LATTICE: dict[str, Callable[[_core.LatticeBatch], Any]] = {
     "add": lambda lattice: lattice.add(np.zeros(1), np.zeros(1, np.uint8), [], []),

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import dfa
 from core_driver import DEFAULT, Epsilon, Images, ask, config_of, population_of, radius_of, rows_of, tell
@@ -378,6 +379,41 @@ def test_an_archive_taught_by_searches_plans_as_the_reference(case: int) -> None
         if number % 7 == 6:
             core = _core.Archive.load(core.save())
     assert len(core) > 5
+
+
+def test_windows_that_hurt_are_turned_over_as_by_the_reference() -> None:
+    """A degree whose logarithm is linear, so that the archive learns from the first searches that it is odd."""
+    size = (9, 8, 3)
+    image = photo(size)
+    core, reference = _core.Archive(image.size), Archive()
+    settings = replace(DEFAULT, improvements=4.0, restart_after=60, rest_ratio=0.7)
+    turns: list[int] = []
+    for number in range(6):
+        slopes = np.random.default_rng(number).integers(-9, 10, size)
+        slopes[number::2] += 2
+
+        def degree(candidate: Images, slopes: NDArray[np.int64] = slopes) -> float:
+            return float(1e3 * np.exp((slopes * (candidate.astype(np.int64) - image)).sum() / 1500))
+
+        plans = core.plan(0, 1e3), reference.plan(0, 1e3)
+        batch = _core.Batch(config_of(settings), size, 1, 1)
+        slot = batch.add(image, number, 10, plans[0])
+        search = Racos(image, 10, settings, seed=1, image_id=number, plan=plans[1])
+        for iteration in range(40):
+            rows = rows_of(batch, slot)
+            expected = search.ask()
+            assert np.array_equal(ask(batch, rows, size), expected), f"images of iteration {iteration}"
+            degrees = [degree(each) for each in expected]
+            tell(batch, rows, degrees)
+            search.tell(degrees)
+            if iteration % 7 == 6:  # what was put together is part of the state
+                slot = batch.load(batch.save(slot))
+        turns += search.turns if plans[1].bond < 0 else []
+        assert plans[1].bond < 0 or sum(search.turns) == 0
+        core.learn(0, batch.lesson(slot))
+        reference.learn(0, search.lesson)
+    assert sum(each > 0 for each in turns) > 25
+    assert max(turns) > 1
 
 
 def follow_to_hit(

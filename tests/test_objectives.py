@@ -219,9 +219,10 @@ def test_measure_takes_lists_and_small_floats():
     [
         ([0.1], r"one degree per image, shape \(2,\); it gave shape \(1,\)"),
         ([[0.1], [0.2]], r"it gave shape \(2, 1\)"),
-        ([0.1, np.nan], r"finite degrees >= 0 .* it gave nan in row 1"),
+        ([0.1, np.nan], r"finite degrees >= 0, .* it gave nan in row 1"),
         ([np.inf, 0.1], r"it gave inf in row 0"),
         ([0.1, -1e-9], r"it gave -1e-09 in row 1"),
+        ([2.0**63, 0.1], r"below 2\^63 .* it gave 9\.22\S* in row 0"),
         ([True, False], r"real numbers; it gave dtype bool"),
         (["a", "b"], r"real numbers; it gave dtype <U1"),
         ([1j, 0], r"real numbers; it gave dtype complex128"),

@@ -206,7 +206,8 @@ def test_results_tell_of_it(tmp_path: Path) -> None:
     ("others", "message"),
     [
         ({"space": dfa.Shift()}, "needs the space dfa.LinfBall, got Shift"),
-        ({"optimizer": dfa.Racos.paper()}, "values='textures' and positives=1, got 'uniform' and 2"),
+        ({"optimizer": dfa.Racos.paper()}, "positives=1, got 'scattered', 'uniform' and 2"),
+        ({"optimizer": dfa.Racos(shape="ray")}, "positives=1, got 'ray'"),
     ],
 )
 def test_what_cannot_be_is_refused(others: dict[str, Any], message: str) -> None:

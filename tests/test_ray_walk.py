@@ -11,7 +11,7 @@ import pytest
 
 from core_driver import DEFAULT, Epsilon, Images
 from reference.racos import Racos
-from reference.rays import WHOLE, dither, tiles, vector_at
+from reference.rays import WHOLE, blocks, dither, tiles, vector_at
 from test_differential import follow, make_epsilon, photo
 
 RAYS = replace(DEFAULT, shape="ray")
@@ -82,11 +82,16 @@ def test_any_few_neighbours_are_rounded_at_thresholds_far_apart() -> None:
 
 
 @pytest.mark.parametrize("shape", [(28, 28, 1), (9, 14, 3), (1, 7, 2), (1, 1, 3)], ids=str)
-def test_the_tiles_of_a_level_are_the_whole_image(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("parts", [tiles, blocks])
+def test_the_parts_of_a_level_are_the_whole_image(shape: tuple[int, int, int], parts: Any) -> None:
     size = int(np.prod(shape))
-    each = tiles(shape, [1] * size)
-    for _ in range(12):
-        covered: list[int] = []
-        while len(covered) < size:
-            covered += next(each)
-        assert sorted(covered) == list(range(size))
+    for level in range(12):
+        each = parts(shape, level)
+        assert sorted(itertools.chain.from_iterable(each)) == list(range(size))
+        assert len(each) <= 2**level
+    assert len(each) == (size if parts is blocks else size // shape[2])
+
+
+def test_a_tile_is_of_all_channels_and_a_block_is_rows_of_one() -> None:
+    assert tiles((4, 4, 3), 2)[1] == [6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23]
+    assert blocks((4, 4, 2), 2)[1] == [16, 18, 20, 22, 24, 26, 28, 30]

@@ -252,7 +252,7 @@ def test_a_journal_that_cannot_grow_ends_the_run_and_loses_nothing(tmp_path, mon
 
     def small(folder):
         journal = open_journal(folder)
-        journal.execute("PRAGMA max_page_count = 12")
+        journal.execute("PRAGMA max_page_count = 14")
         return journal
 
     oracle = Recorder(CLASSIFIER)

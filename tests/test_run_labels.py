@@ -51,7 +51,7 @@ def test_by_labels_candidates_go_one_at_a_time_unless_told_otherwise(oracle, opt
         ("window", dfa.LinfBall(8), 3, {}),
         ("window", dfa.LinfBall(8), None, {"optimizer": STEPS}),
         ("scattered", dfa.LinfBall(8), None, {"optimizer": dfa.Racos.paper()}),
-        ("scattered", dfa.Pixels(2), None, {}),
+        ("own", dfa.Pixels(2), None, {}),
     ],
 )
 def test_rays_lie_in_a_ball_and_lead_from_an_image(shape, space, targets, settings):

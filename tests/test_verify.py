@@ -119,10 +119,10 @@ def test_an_image_that_is_still_its_original_is_found(run):
 
 def test_an_oracle_that_depends_on_the_batch_is_found(run):
     def other_alone(images):
-        return np.roll(CLASSIFIER(images), 1, axis=1) if len(images) == 1 else CLASSIFIER(images)
+        return np.roll(CLASSIFIER(images), 3, axis=1) if len(images) == 1 else CLASSIFIER(images)
 
     def other_together(images):
-        return CLASSIFIER(images) if len(images) == 1 else np.roll(CLASSIFIER(images), 1, axis=1)
+        return CLASSIFIER(images) if len(images) == 1 else np.roll(CLASSIFIER(images), 3, axis=1)
 
     assert broken(dfa.verify(run, other_alone)) == {"alone"}
     assert "batch" in broken(dfa.verify(run, other_together))
@@ -234,6 +234,19 @@ def test_images_without_a_png_are_verified_from_their_arrays(tmp_path):
     row = first_success(tmp_path)
     np.save(tmp_path / row["file"], np.zeros(shape, dtype=np.uint16))
     assert "must be uint8 of shape (H, W, C), got uint16" in str(dfa.verify(tmp_path, classifier))
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_run_with_a_prior_or_at_rest_holds(tmp_path, keep):
+    kept = {"store": tmp_path} if keep else {}
+    prior = lambda images, goals: np.ones(images.shape)  # noqa: E731
+    result = dfa.run(
+        CLASSIFIER, IMAGES, epsilon=1, max_queries=90, give_up_after=20, prior=prior, progress=False, **kept
+    )
+    assert result.summary().at_rest > 0
+    if not keep:
+        result.save(tmp_path)
+    assert dfa.verify(tmp_path, CLASSIFIER).holds
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):

@@ -37,6 +37,8 @@ class Plan:
     """The clean image's degree."""
     patience: float = math.inf
     """Standard deviations by which a start may come out better than its forecast."""
+    bond: float = 0.0
+    """What the two turns of a texture have in common, over all of them; below 0 windows that hurt are turned over."""
 
 
 def plan_alone(num_starts: int, prior: Signs | None = None) -> Plan:
@@ -148,6 +150,15 @@ class Archive:
         partners = own.partners + other.partners + tuning.TRUST_IN_BOND * tuning.VARIANCE
         return Outlook(root, variance, min(max(shared / partners, 0.0), 1.0))
 
+    def _bond(self) -> float:
+        shared = tuning.TRUST_IN_BOND * tuning.VARIANCE * tuning.BOND
+        partners = tuning.TRUST_IN_BOND * tuning.VARIANCE
+        for texture in range(self.num_textures):
+            own = self._surprises(texture)
+            shared += own.shared
+            partners += own.partners
+        return shared / partners
+
     def plan(self, goal: int, scale: float, prior: Signs | None = None) -> Plan:
         """What a search for this goal begins with; first of all with a prior's start, unless those were no good."""
         ranked: list[tuple[float, Start]] = []
@@ -179,7 +190,7 @@ class Archive:
             rate, ratio, _ = _held_back(self._ratios(PRIOR), (tuning.PRIOR_RATE, tuning.PRIOR_RATIO, 0.0))
             if rate > worthwhile or ratio < tuning.WORTH_STARTING * (sum_ratios / self.num_textures):
                 starts.insert(0, Start(PRIOR, None, prior, rate, Outlook(root_left(ratio))))
-        return Plan(starts, self._gains.shared(), scale, patience)
+        return Plan(starts, self._gains.shared(), scale, patience, self._bond())
 
     def learn(self, goal: int, lesson: Lesson) -> None:
         """Take the lesson of a search for this goal."""

@@ -171,7 +171,7 @@ def draw_subset(stream: Stream, n: int, size: int) -> list[int]:
 
 def window_share(settings: Settings, told: int) -> float:
     """The share of the area that a window, or a space's own move, covers once `told` candidates have been told."""
-    return settings.window_share / 2 ** sum(told >= halving for halving in settings.window_halvings)
+    return settings.window_share / float(2 ** sum(told >= halving for halving in settings.window_halvings))
 
 
 def window_side(settings: Settings, shape: tuple[int, int, int], told: int) -> int:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import tuning
 from .archive import Lesson, Plan, ask_the_first, plan_alone
 from .coverage import Coverage
+from .gains import PLAIN
 from .moves import Moves
 from .opening import Opening
 from .philox import Stream
@@ -115,7 +116,9 @@ class Racos:
         self._prior: tuple[int, tuple[bool, ...]] | None = None
         """The birth of the member that a prior was last given of, and its signs."""
         self.merges: list[int] = []
-        """How many improvements each of those was made of, so far."""
+        """How many improvements each of those was made of, so far, where there was one."""
+        self.turns: list[int] = []
+        """How many windows turned over each of them holds, so far."""
         if settings.shape == "ray":
             # Not their bounds, which need not be symmetric.
             self._radii = [int(value) for value in np.broadcast_to(epsilon, image.shape).ravel()]
@@ -314,11 +317,20 @@ class Racos:
         return taken
 
     def _merge(self, proposals: list[Proposal | None], degrees: list[float], parents: Sequence[Member]) -> None:
-        """Apply all windows to the best member's parent that improved on it, the best of them last."""
+        """Apply all windows to the best member's parent that improved on it, the best of them last.
+
+        Before them, or to the best member where none did, those that hurt, turned over, where the plan has it so.
+        """
+        turned = self._turned(proposals, degrees, parents)
         self.merged = None
         best = self._population[0]
         of_best = proposals[best.birth - self._births] if best.birth >= self._births else None
-        if self.settings.improvements == 0 or of_best is None:
+        if self.settings.improvements == 0:
+            return
+        if of_best is None:
+            if best.birth < self._births and self._overlaid(best.vector, turned) != best.vector:
+                self.merged = self._overlaid(best.vector, turned)
+                self.turns.append(len(turned))
             return
         parent = parents[of_best.parent]
         improved = [
@@ -327,13 +339,39 @@ class Racos:
             if proposal is not None and proposal.parent == of_best.parent and degree < parent.degree
         ]
         improved.sort(key=lambda item: -item[0])
-        merged = list(parent.vector)
+        merged = list(self._overlaid(parent.vector, turned))
         for proposal in [*(each for _, each in improved), of_best]:
             for p in proposal.changed:
                 merged[p] = proposal.vector[p]
         if tuple(merged) != best.vector:
             self.merged = tuple(merged)
             self.merges.append(len(improved))
+            self.turns.append(len(turned))
+
+    def _overlaid(self, vector: Vector, turned: list[Proposal]) -> Vector:
+        """A vector in which windows are the other way round, the last on top."""
+        result = list(vector)
+        for proposal in turned:
+            for p in proposal.changed:
+                is_high = proposal.vector[p] == self.space.upper[p]
+                result[p] = self.space.lower[p] if is_high else self.space.upper[p]
+        return tuple(result)
+
+    def _turned(
+        self, proposals: list[Proposal | None], degrees: list[float], parents: Sequence[Member]
+    ) -> list[Proposal]:
+        """The plain windows that raised the degree by no less than they change it on average, the worst last."""
+        if self.plan.bond >= 0 or self.settings.improvements == 0 or self.settings.values != "textures":
+            return []
+        rises = []
+        for i, (proposal, degree) in enumerate(zip(proposals, degrees, strict=True)):
+            if proposal is not None and proposal.filling == PLAIN and not (i == 0 and self.merged is not None):
+                rises.append((degree - parents[proposal.parent].degree, proposal))
+        changes = 0.0
+        for rise, _ in rises:
+            changes += abs(rise)
+        hurt = [item for item in rises if item[0] > 0 and item[0] >= changes / len(rises)]
+        return [proposal for _, proposal in sorted(hurt, key=lambda item: item[0])]
 
     def _restart_if_at_rest(self, best: float) -> None:
         """Begin anew where the second half of a descent's candidates has brought next to nothing."""

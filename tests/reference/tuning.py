@@ -90,7 +90,17 @@ PRECISION = 5
 """To what part of it a bisection goes."""
 PARTS_OF_A_LEVEL = 32
 """Of a grey level, the part that is the least of either."""
-FIRST_LEVEL = 1
-"""Of the tiles: halves."""
+ROUNDS_AFTER_STARTS = [
+    *(("tiles", level) for level in (1, 2, 3, 4)),
+    *(("blocks", level) for level in (1, 2, 3)),
+    ("tiles", 5),
+    *(("blocks", level) for level in (4, 5)),
+    *((kind, level) for level in (6, 7, 8, 9) for kind in ("tiles", "blocks")),
+]
+"""What is turned over after the starts, by its kind, in 2 to the power of how many parts."""
+ROUNDS_IF_FAR, NEAR = 14, 16
+"""Of them, those that come also where the label is seen beyond the ball by more than what part of it."""
+PLAIN_ROUNDS = 9
+"""The same after plain signs, in blocks: up to so many."""
 LEVEL_AGAIN = 4
-"""Of those that come after the smallest."""
+"""The first when tiles and blocks are turned over in turn."""

@@ -83,6 +83,16 @@ Outlook Archive::outlook(std::size_t entry, double root) const {
   return outlook;
 }
 
+double Archive::bond() const {
+  double shared = kTrustedBonds * kVariance * kBond;
+  double partners = kTrustedBonds * kVariance;
+  for (std::size_t i = 0; i < kNumTexturedStarts; ++i) {
+    shared += entries_[i].surprises.shared;
+    partners += entries_[i].surprises.partners;
+  }
+  return shared / partners;
+}
+
 Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs> prior) const {
   if (!(std::isfinite(scale) && scale > 0.0)) {
     throw std::invalid_argument("scale must be a finite number above 0, got " + std::to_string(scale));
@@ -137,6 +147,7 @@ Plan Archive::plan(std::int64_t goal, double scale, std::shared_ptr<const Signs>
     // deviations falls about as fast as this rises.
     plan.patience = std::sqrt(std::sqrt(1.0 / worthwhile));
   }
+  plan.bond = bond();
   if (prior) {
     PlannedStart start = prior_start(std::move(prior));
     start.rate = (prior_.successes + start.rate) / (prior_.trials + 1.0);

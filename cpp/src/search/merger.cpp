@@ -1,6 +1,7 @@
 #include "dfa/search/merger.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 namespace dfa {
@@ -20,20 +21,48 @@ Edits edits_on(const Family& family, const Space& space, const Proposal& proposa
 
 }  // namespace
 
-void Merger::gather(const Space& space, const Population& population, const Proposal& best,
-                    std::vector<Improvement>& improvements) {
+std::vector<Proposal> Merger::turned_over(const std::vector<Effect>& effects) {
+  double changes = 0.0;
+  for (const Effect& effect : effects) {
+    changes += std::abs(effect.rise);
+  }
+  std::vector<Effect> hurt;
+  for (const Effect& effect : effects) {
+    if (effect.rise > 0.0 && effect.rise >= changes / static_cast<double>(effects.size())) {
+      hurt.push_back(effect);
+    }
+  }
+  std::stable_sort(hurt.begin(), hurt.end(), [](const Effect& a, const Effect& b) { return a.rise < b.rise; });
+  std::vector<Proposal> turned;
+  for (const Effect& effect : hurt) {
+    turned.push_back(*effect.proposal);
+    for (std::uint8_t& pick : turned.back().rectangle.picks_high) {
+      pick = static_cast<std::uint8_t>(~pick);
+    }
+  }
+  return turned;
+}
+
+void Merger::gather(const Space& space, const Population& population, const std::vector<Proposal>& turned,
+                    const Proposal* best, std::vector<Improvement>& improvements) {
   edits_.clear();
+  const Family& family = population.family(population[0]);  // whose base is the best member
+  for (const Proposal& proposal : turned) {
+    edits_ = overlay(edits_, edits_on(family, space, proposal));
+  }
+  if (best == nullptr) {
+    return;
+  }
   // Of equals the later one lies on top.
   std::stable_sort(improvements.begin(), improvements.end(),
                    [](const Improvement& a, const Improvement& b) { return a.degree > b.degree; });
-  const Family& family = population.family(population[0]);  // whose base is the best member
   for (const Improvement& improvement : improvements) {
-    if (improvement.proposal != &best && improvement.proposal->parent == best.parent) {
+    if (improvement.proposal != best && improvement.proposal->parent == best->parent) {
       edits_ = overlay(edits_, edits_on(family, space, *improvement.proposal));
     }
   }
   if (!edits_.empty()) {
-    edits_ = overlay(edits_, edits_on(family, space, best));
+    edits_ = overlay(edits_, edits_on(family, space, *best));
   }
 }
 

@@ -306,6 +306,7 @@ void Racos::advance(Scratch& scratch) {
     return;
   }
   learn_from_candidates(scratch);
+  const std::vector<Proposal> turned = turned_windows();
   std::vector<Arrival>& arrivals = scratch.arrivals;
   arrivals.clear();
   const std::uint64_t birth = first_birth();
@@ -328,7 +329,7 @@ void Racos::advance(Scratch& scratch) {
   }
   population_.merge(space_, arrivals);
   learn_from_hit(birth);
-  merge_improvements(birth);
+  merge_improvements(birth, turned);
   ++iteration_;
   first_birth_ += candidates_.size();
   restart_if_at_rest();
@@ -423,19 +424,38 @@ void Racos::learn_from_window(const Candidate& candidate) {
   }
 }
 
-void Racos::merge_improvements(std::uint64_t first) {
+// Called with the parents still in place. Textured windows are left out: turned over they help less.
+std::vector<Proposal> Racos::turned_windows() const {
+  if (plan_.bond >= 0.0 || config_.improvements == 0.0 || config_.values != Values::kTextures || is_start(0)) {
+    return {};
+  }
+  std::vector<Merger::Effect> effects;
+  for (std::uint32_t i = 0; i < candidates_.size(); ++i) {
+    const Proposal& proposal = candidates_[i].proposal;
+    if (!is_merger(i) && proposal.filling == Gains::kPlain) {
+      effects.push_back({candidates_[i].degree - population_[proposal.parent].degree, &proposal});
+    }
+  }
+  return Merger::turned_over(effects);
+}
+
+void Racos::merge_improvements(std::uint64_t first, const std::vector<Proposal>& turned) {
   merger_.clear();
-  const std::uint64_t best = population_[0].birth;
-  if (config_.improvements == 0.0 || is_start(0) || best < first) {
+  if (config_.improvements == 0.0 || is_start(0)) {
     return;
   }
   std::vector<Merger::Improvement> improvements;
+  const std::uint64_t best = population_[0].birth;
+  if (best < first) {
+    merger_.gather(space_, population_, turned, nullptr, improvements);
+    return;
+  }
   for (const Candidate& candidate : candidates_) {
     if (candidate.has_improved) {
       improvements.push_back({candidate.degree, &candidate.proposal});
     }
   }
-  merger_.gather(space_, population_, candidates_[best - first].proposal, improvements);
+  merger_.gather(space_, population_, turned, &candidates_[best - first].proposal, improvements);
 }
 
 // Called with the best member in place and the iteration not yet over.

@@ -257,10 +257,11 @@ def _check_prior(oracle: Oracle, space: Space, optimizer: Racos) -> None:
         raise InvalidInputError(
             f"a prior needs an oracle that shows more than labels, and {oracle.name!r} does not; leave prior out"
         )
-    if optimizer.values != "textures" or optimizer.positives != 1:
+    if optimizer.shape != "window" or optimizer.values != "textures" or optimizer.positives != 1:
         raise InvalidInputError(
-            "a prior is one more move among windows, whose worth is learned: the optimizer must have values='textures' "
-            f"and positives=1, got {optimizer.values!r} and {optimizer.positives}"
+            "a prior is one more filling of windows, whose worth is learned: the optimizer must have shape='window', "
+            f"values='textures' and positives=1, got {optimizer.shape!r}, {optimizer.values!r} and "
+            f"{optimizer.positives}"
         )
 
 

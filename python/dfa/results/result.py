@@ -22,7 +22,7 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.refuted import tell_refuted, warn_of_refuted
-from dfa.results.summary import Summary, distance_names, summarise
+from dfa.results.summary import Summary, distance_names, name_of_prior, summarise
 from dfa.results.whole import whole
 from dfa.types import ImageSequence
 
@@ -133,7 +133,7 @@ class Result:
             wall=self.profile.wall,
             calls=self.profile.batches,
             refuted=self.refuted,
-            prior=_name_of_prior(self.config.get("prior")),
+            prior=name_of_prior(self.config),
         )
 
     def adversarial(self, originals: ImageSequence | NDArray[Any] | None = None) -> NDArray[Any]:
@@ -262,9 +262,3 @@ _PANDAS_TYPES: Final = {
     "float | None": "float64",
     "tuple[tuple[int, float], ...]": "object",
 }
-
-
-def _name_of_prior(described: Any) -> str | None:
-    """Return the name of a run's prior, of whatever a config says of it."""
-    name = described.get("name") if isinstance(described, dict) else None
-    return name if isinstance(name, str) else None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -168,6 +169,13 @@ class Summary:
             return []
         told = f"{self.refuted:,} of {self.verified:,} refuted, read back from the files and asked again"
         return [("TSR of the files", f"{_percent(self.TSR_of_files)}: {told}")]
+
+
+def name_of_prior(config: Mapping[str, Any]) -> str | None:
+    """Return the name of a run's prior, of whatever its config says of it; None where it had none."""
+    described = config.get("prior")
+    name = described.get("name") if isinstance(described, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def summarise(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from dfa.errors import InvalidInputError
 from dfa.results.class_names import class_name, name_columns
 from dfa.results.record import read_record
-from dfa.results.summary import summarise
+from dfa.results.summary import name_of_prior, summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
 from dfa.runs.saved_run import SavedRun, is_refuted
@@ -36,6 +36,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 wall=run.profile.get("wall", 0.0),
                 calls=run.profile.get("batches", 0),
                 refuted=[row["index"] for row in rows if is_refuted(row)],
+                prior=name_of_prior(run.config),
             )
         )
     except (InvalidInputError, TypeError, ValueError) as error:

@@ -40,6 +40,9 @@ from dfa.types import Classes, DegreeFunction, Degrees, Indices, Scores
 SMALLEST_DEGREE: Final[float] = float(np.finfo(np.float64).tiny)
 """The smallest positive normal double: the degree of an image that is not adversarial by a tie only."""
 
+_LARGEST_DEGREE: Final = 2.0**63
+"""A degree of so much or more is refused: run folders hold numbers of 64 bits."""
+
 _BEYOND_SHOWN: Final = 709.0
 """More than any degree of this module where all classes are shown."""
 
@@ -367,10 +370,10 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
         classes: int64, (B,), 0..K-1.
 
     Returns:
-        float64, (B,), finite, >= 0.
+        float64, (B,), in [0, 2^63).
 
     Raises:
-        ObjectiveError: If the function raises, or does not give one finite, non-negative real number per
+        ObjectiveError: If the function raises, or does not give one non-negative real number below 2^63 per
             image.
     """
     name = getattr(function, "__qualname__", type(function).__qualname__)
@@ -395,10 +398,10 @@ def measure(function: DegreeFunction, scores: Scores, classes: Classes) -> Degre
         raise ObjectiveError(f"the degree function {name} must give real numbers; it gave dtype {answer.dtype}")
     degrees: Degrees = answer.astype(np.float64, copy=False)
     # Two reductions and no temporary; a NaN makes the first comparison false.
-    if degrees.size and not (degrees.min() >= 0.0 and degrees.max() < np.inf):
-        row = int(np.argmax(~(np.isfinite(degrees) & (degrees >= 0.0))))
+    if degrees.size and not (degrees.min() >= 0.0 and degrees.max() < _LARGEST_DEGREE):
+        row = int(np.argmax(~((degrees >= 0.0) & (degrees < _LARGEST_DEGREE))))
         raise ObjectiveError(
-            f"the degree function {name} must give finite degrees >= 0 (0 where the image is adversarial); "
+            f"the degree function {name} must give finite degrees >= 0, below 2^63 (0 where the image is adversarial); "
             f"it gave {degrees[row]} in row {row}"
         )
     return degrees

@@ -206,6 +206,7 @@ class Racos:
             more than the degree (`benchmarks/NOTES.md` says in what, and what each changes); the rest here is as
             printed.
         """
+        require_flag("targeted", targeted)
         return cls(
             samples=10 if targeted else 3,
             positives=2,

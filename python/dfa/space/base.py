@@ -61,9 +61,10 @@ class Space(ABC):
         require_own_moves(self, optimizer)
         # An archive needs textured starts, so it is refused with them.
         if optimizer.shape == "window" or optimizer.start != "uniform":
+            shape = "own" if self.moves_itself else "scattered"
             raise InvalidInputError(
                 f"windows, stripes, textures and an archive lie on an image's pixels, which the integers of "
-                f"{type(self).__name__} do not; its optimizer must have shape='scattered', start='uniform' and "
+                f"{type(self).__name__} do not; its optimizer must have shape={shape!r}, start='uniform' and "
                 f"archive=False, got {optimizer.shape!r}, {optimizer.start!r} and {optimizer.archive}; leave it out, "
                 "or change space.optimizer() with dataclasses.replace"
             )

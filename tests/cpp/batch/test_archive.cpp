@@ -203,6 +203,7 @@ TEST_CASE("a plan says what each of its starts is expected to leave, and how far
   CHECK(outlook(0).bond == doctest::Approx((0.06 + 0.3 * 0.16) / (0.08 + 0.16)));
   CHECK(outlook(6).bond == outlook(0).bond);
   CHECK(outlook(1).bond == unknown.bond);
+  CHECK(plan.bond == outlook(0).bond);  // no other texture was tried both ways
   CHECK(plan.patience == doctest::Approx(3.0));
 }
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -57,7 +58,7 @@ struct Scene {
       improvements.push_back({degree, &proposal});
     }
     dfa::Merger merger;
-    merger.gather(space, population, best, improvements);
+    merger.gather(space, population, {}, &best, improvements);
     return merger;
   }
 
@@ -86,6 +87,39 @@ TEST_CASE("what improved is put together, the better on top and the best above a
   for (const dfa::Edit& edit : merger.edits()) {
     CHECK(edit.coordinate >= kShape.channels);  // the best member has its own window
   }
+}
+
+TEST_CASE("windows that raised the degree by no less than the mean change are turned over, the worst last") {
+  const std::vector<dfa::Proposal> windows{window(0, 0, 1, true), window(1, 0, 1, false), window(2, 0, 1, true),
+                                           window(3, 0, 1, true)};
+  const auto turned = dfa::Merger::turned_over(
+      {{8.0, &windows[0]}, {5.0, &windows[1]}, {-4.0, &windows[2]}, {3.0, &windows[3]}});  // 5 on average
+  REQUIRE(turned.size() == 2);
+  CHECK(turned[0].rectangle.first == windows[1].rectangle.first);
+  CHECK(turned[0].rectangle.picks_high == std::vector<std::uint8_t>(kShape.channels, 0xff));
+  CHECK(turned[1].rectangle.first == windows[0].rectangle.first);
+  CHECK(turned[1].rectangle.picks_high == std::vector<std::uint8_t>(kShape.channels, 0));
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  CHECK(dfa::Merger::turned_over({{0.0, &windows[0]}}).empty());
+  CHECK(dfa::Merger::turned_over({{nan, &windows[0]}, {1.0, &windows[1]}}).empty());
+  CHECK(dfa::Merger::turned_over({}).empty());
+}
+
+TEST_CASE("windows turned over lie below all improvements, and are asked alone where there is none") {
+  Scene scene;
+  const std::vector<dfa::Proposal> turned{window(0, 0, 2, true), window(0, 1, 2, false)};
+  std::vector<dfa::Merger::Improvement> improvements;
+  dfa::Merger merger;
+  merger.gather(scene.space, scene.population, turned, nullptr, improvements);
+  CHECK(scene.value(merger, 0, 0) == 5);
+  CHECK(scene.value(merger, 0, 1) == -5);  // of both, the last
+  const dfa::Proposal best = window(0, 0, 1, false);
+  scene.population.merge(scene.space, {{1.0, 50, nullptr, 0, &best.edits, &best.rectangle}});
+  improvements.push_back({1.0, &best});
+  merger.gather(scene.space, scene.population, turned, &best, improvements);
+  CHECK(scene.value(merger, 0, 0) == -5);
+  CHECK(scene.value(merger, 1, 0) == 5);
+  CHECK(scene.value(merger, 0, 1) == -5);
 }
 
 TEST_CASE("of equals the later one lies on top") {

@@ -72,7 +72,7 @@ TEST_CASE("where degrees say little perturbations and the first twelve textures 
   CHECK(std::isinf(plan.patience));
 }
 
-TEST_CASE("an outlook, a texture or a patience that cannot be is refused") {
+TEST_CASE("an outlook, a texture, a patience or a bond that cannot be is refused") {
   const auto check_refused = [](const dfa::Plan& plan, const char* message) {
     dfa::Plan other;
     CHECK_THROWS_WITH_AS(states::copy(plan, other), message, std::invalid_argument);
@@ -89,6 +89,9 @@ TEST_CASE("an outlook, a texture or a patience that cannot be is refused") {
   dfa::Plan plan = dfa::plan_alone(2);
   plan.patience = nan;
   check_refused(plan, "saved state holds a patience that cannot be");
+  plan = dfa::plan_alone(2);
+  plan.bond = nan;
+  check_refused(plan, "saved state holds a bond that cannot be");
   plan = dfa::plan_alone(2);
   plan.starts[1].texture = dfa::kNumTexturedStarts;
   check_refused(plan, "saved state holds a texture that there is not");

@@ -81,7 +81,11 @@ TEST_CASE("a walk that cannot be is not read") {
   const std::uint32_t whole = dfa::RayWalk::kWhole;
   struct Fields {
     dfa::Signs signs;
-    std::uint32_t nearest, num_starts, level, tile;
+    std::uint32_t nearest;
+    dfa::Signs other_signs;
+    std::uint32_t other_nearest;
+    std::uint8_t descent;
+    std::uint32_t num_starts, round, part;
     std::uint8_t stage;
     std::uint32_t low, stride;
   };
@@ -89,9 +93,12 @@ TEST_CASE("a walk that cannot be is not read") {
     dfa::StateWriter out;
     out.field(fields.signs);
     out.field(fields.nearest);
+    out.field(fields.other_signs);
+    out.field(fields.other_nearest);
+    out.field(fields.descent);
     out.field(fields.num_starts);
-    out.field(fields.level);
-    out.field(fields.tile);
+    out.field(fields.round);
+    out.field(fields.part);
     out.field(fields.stage);
     out.field(fields.low);
     out.field(fields.stride);
@@ -102,23 +109,40 @@ TEST_CASE("a walk that cannot be is not read") {
     walk.check(context);
   };
   const dfa::Signs one(dfa::num_words(kShape.size()), 5);
-  const Fields sound{one, 2 * whole, 12, 2, 3, 2, whole, 0};
+  const Fields sound{one, 2 * whole, {}, 0, 0, 12, 1, 3, 2, whole, 0};
   read(sound);
-  read({{}, 0, 0, 0, 0, 0, 0, 0});
-  const auto refused = [&](auto change) {
-    Fields fields = sound;
+  const Fields looking{one, 2 * whole, {}, 0, 0, 12, 1, 3, 0, 0, 0};
+  read(looking);
+  read({{}, 0, {}, 0, 0, 0, 0, 0, 0, 0, 0});
+  const Fields plain{one, 2 * whole, one, 3 * whole, 1, 1, 1, 3, 0, 0, 0};
+  read(plain);
+  read({{}, 0, one, 3 * whole, 1, 0, 0, 0, 0, 0, 0});
+  const Fields nearer{one, 2 * whole, {}, 0, 2, 0, 1, 3, 0, 0, 0};
+  read(nearer);
+  const auto refused = [&](Fields fields, auto change) {
     change(fields);
     CHECK_THROWS_AS(read(fields), std::invalid_argument);
   };
-  refused([](Fields& fields) { fields.signs.clear(); });
-  refused([](Fields& fields) { fields.signs.push_back(0); });
-  refused([&](Fields& fields) { fields.nearest = whole - 1; });
-  refused([&](Fields& fields) { fields.nearest = 13 * whole; });
-  refused([](Fields& fields) { fields.num_starts = 13; });
-  refused([](Fields& fields) { fields.level = 63; });
-  refused([](Fields& fields) { fields.tile = 4; });
-  refused([&](Fields& fields) { fields.low = whole - 1; });
-  refused([](Fields& fields) { fields.low = fields.nearest; });
-  refused([](Fields& fields) { fields.stage = 0; });
-  refused([](Fields& fields) { fields.stride = 1U << 30U; });
+  for (const Fields& fields : {sound, looking, plain, nearer}) {
+    refused(fields, [](Fields& changed) { changed.signs.clear(); });
+    refused(fields, [](Fields& changed) { changed.signs.push_back(0); });
+    refused(fields, [&](Fields& changed) { changed.nearest = whole - 1; });
+    refused(fields, [&](Fields& changed) { changed.nearest = 13 * whole; });
+    refused(fields, [](Fields& changed) { ++changed.num_starts; });
+    refused(fields, [](Fields& changed) { changed.round = 20; });
+    refused(fields, [](Fields& changed) { changed.part = 700; });
+    refused(fields, [&](Fields& changed) { changed.other_nearest = whole - 1; });
+    refused(fields, [](Fields& changed) { changed.other_signs.push_back(0); });
+    refused(fields, [&](Fields& changed) { changed.low = whole - 1; });
+    refused(fields, [](Fields& changed) { changed.low = changed.nearest; });
+    refused(fields, [](Fields& changed) { changed.stride = 1U << 30U; });
+  }
+  // Only where the label was seen does it come nearer; and only before the first start is nothing known.
+  refused(sound, [](Fields& changed) { changed.stage = 0; });
+  refused(sound, [](Fields& changed) { changed.nearest = changed.low = 0; });
+  const Fields first{{}, 0, {}, 0, 0, 0, 0, 0, 0, 0, 0};
+  refused(first, [&](Fields& changed) { changed.nearest = whole; });
+  refused(first, [](Fields& changed) { changed.num_starts = 12; });
+  refused(first, [](Fields& changed) { changed.round = 1; });
+  refused(first, [](Fields& changed) { changed.part = 1; });
 }

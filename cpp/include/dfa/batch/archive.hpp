@@ -92,6 +92,8 @@ class Archive {
   };
 
   Outlook outlook(std::size_t entry, double root) const;
+  /// What the two turns of a texture have in common, over all textures.
+  double bond() const;
   Expected expect(const Entry& entry, std::int64_t goal) const;
   void forget_worst();
   void check_entries() const;

@@ -70,6 +70,9 @@ struct Plan {
   /// A start is asked while its forecast, less so many standard deviations, is below the best that was answered.
   /// Infinite where nothing is known: all are asked, in their order.
   double patience = std::numeric_limits<double>::infinity();
+  /// Share that a texture's other turn shares of its surprise, over all textures and images so far. Below 0, what hurts
+  /// one way round helps the other way round: windows that hurt are turned over. 0 where nothing is known.
+  double bond = 0.0;
 
   /// Has perturbations and the first 12 textured starts asked, in their order, whatever is forecast of them: for whom
   /// degrees say no more than whether a start succeeded, so that nothing follows from one for another.
@@ -83,6 +86,8 @@ struct Plan {
     state.require(std::isfinite(self.scale) && self.scale > 0.0, "a scale that cannot be");
     state.field(self.patience);
     state.require(self.patience >= 0.0, "a patience that cannot be");
+    state.field(self.bond);
+    state.require(std::isfinite(self.bond), "a bond that cannot be");
   }
 };
 

@@ -164,7 +164,9 @@ class Racos {
   /// Whether this iteration is part of what the search teaches others.
   bool is_teaching() const;
   /// Called with the best member in place, and the candidates that brought it still there.
-  void merge_improvements(std::uint64_t first_birth_of_iteration);
+  void merge_improvements(std::uint64_t first_birth_of_iteration, const std::vector<Proposal>& turned);
+  /// Plain windows of this iteration that hurt, turned over, where that is likely to help.
+  std::vector<Proposal> turned_windows() const;
   void restart_if_at_rest();
   void render(std::uint32_t candidate, Scratch& scratch, std::uint8_t* image);
   void assemble(Candidate& candidate, std::vector<std::int16_t>& x) const;

@@ -1,4 +1,4 @@
-"""A prior: signs that a surrogate gives, as a start and as a filling of windows."""
+"""A prior: signs that a surrogate gives, as a start and for coordinates all over the image."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_right_prior_breaks_at_the_first_query_and_another_costs_little() -> N
 
 
 @pytest.mark.parametrize("prior", [useless, lambda images, goals: np.zeros(images.shape)])
-def test_windows_take_its_signs_where_the_start_fails(prior: Any) -> None:
+def test_candidates_take_its_signs_where_the_start_fails(prior: Any) -> None:
     """Only the gradient at what was found so far is right: the start is of no use."""
 
     def late(images: Any, goals: Any) -> Any:
@@ -304,6 +304,33 @@ def test_a_torch_module_gives_the_gradient_of_its_log_odds() -> None:
             certain = abs(gradient) > 1e-3
             assert np.array_equal(np.sign(directions[certain]), sign * np.sign(gradient)[certain])
     assert not any(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_gradients_are_averaged_over_shifted_copies() -> None:
+    """Of two classes and a linear model the log-odds have the same gradient everywhere, which shifts move."""
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((1, 90, 92)).astype(np.float32)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(weights.size, 2, bias=False)).eval()
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor(np.stack([0 * weights.ravel(), weights.ravel()])))
+    seen: list[Any] = []
+    module.register_forward_pre_hook(lambda _, inputs: seen.append(np.rint(inputs[0].detach().numpy() * 255)))
+    prior = as_prior(module, is_targeted=True)
+    assert prior is not None
+    image = random.integers(0, 256, (1, 90, 92, 1), dtype=np.uint8)
+    given = prior.checked_directions(image, np.array([1]))[0, :, :, 0]
+    assert len(seen[-1]) == 4
+    reach = range(-4, 5)
+    shifts = [(down, right) for down in reach for right in reach]
+    moved = {np.roll(image[0, :, :, 0], shift, (0, 1)).tobytes(): shift for shift in shifts}
+    used = [moved[copy[0].astype(np.uint8).tobytes()] for copy in seen[-1]]
+    assert len(set(used)) > 1
+    mean = np.mean([np.roll(weights[0], (-down, -right), (0, 1)) for down, right in used], axis=0)
+    expected = smoothed(mean[:, :, None].astype(np.float64), 1)[:, :, 0]
+    np.testing.assert_allclose(given, expected / abs(expected).mean(), atol=1e-4)
+    both = prior.checked_directions(np.concatenate([255 - image, image]), np.array([0, 1]))
+    assert np.array_equal(both[1, :, :, 0], given)
 
 
 # Keras 3 on NumPy 2: its variables do not know the keyword copy.

@@ -94,7 +94,8 @@ def run(
             prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
-        max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
+        max_seconds: Wall-clock limit per image, from when its search begins, looked at after every iteration. Searches
+            that begin together wait for one another's first answers of a prior, which counts.
         give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
             degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
             have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that

@@ -102,7 +102,8 @@ def run(
             had been spent. What would have fallen later is lost, so it is for robust models, where most images are
             asked in vain; 1,000 is what was measured, with scores. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
-        seed: 0..2**64 - 1.
+        seed: 0..2**64 - 1. Where labels alone are answered and there is no target, the default optimizer draws nothing
+            in a ball, and all seeds give the same.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
             slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.
         progress: Show a progress bar where the error stream is a terminal; or a function that is called with each

@@ -233,6 +233,8 @@ def test_what_is_no_prior_is_refused(given: Any) -> None:
     [
         (lambda images, goals: np.zeros(3), r"signs or gradients of shape \(1, 9, 8, 3\).*got float64 of shape \(3,\)"),
         (lambda images, goals: np.full(images.shape, np.nan), "without NaN"),
+        (lambda images, goals: np.ones(images.shape, np.uint8), "got uint8, which knows no sign: return booleans"),
+        (lambda images, goals: goals.sort(), "failed: ValueError: .*read-only"),
         (lambda images, goals: 1 / 0, "failed: ZeroDivisionError"),
     ],
 )
@@ -240,6 +242,12 @@ def test_a_prior_that_fails_ends_the_run_with_what_was_found(answer: Any, messag
     with pytest.raises(dfa.PriorError, match=message) as caught:
         attack(answer)
     assert len(caught.value.result.records) == len(PICTURES)
+
+
+def test_booleans_say_up_or_down() -> None:
+    prior = FunctionPrior(lambda images, goals: towards(images, goals) > 0)
+    given = prior.checked_directions(PICTURES[:2], np.array([1, 3]))
+    assert np.array_equal(given, np.sign(towards(None, np.array([1, 3]))))
 
 
 def test_no_direction_leaves_a_value_where_it_is() -> None:

@@ -69,7 +69,7 @@ class Prior(ABC):
 
     @abstractmethod
     def directions(self, images: Images, goals: Classes) -> Any:
-        """Return where each image should go, (n, H, W, C): signs, or gradients of any scale.
+        """Return where each image should go, (n, H, W, C): signs, gradients of any scale, or booleans (True: up).
 
         Args:
             images: uint8, (n, H, W, C).
@@ -95,7 +95,13 @@ class Prior(ABC):
         wanted = f"the prior {self.name!r} must return signs or gradients of shape {images.shape}"
         if given.shape != images.shape or given.dtype.kind not in "fiub":
             raise PriorError(f"{wanted}, one per value of each image; got {given.dtype} of shape {given.shape}")
-        values = given.astype(np.float64)
+        if given.dtype.kind == "u":
+            raise PriorError(
+                f"{wanted}, below 0 where a value should fall; got {given.dtype}, which knows no sign: return booleans "
+                "(True where it should rise, False where it should fall), signed integers or floats"
+            )
+        # Of booleans False is a direction too, and not none.
+        values = np.where(given, 1.0, -1.0) if given.dtype.kind == "b" else given.astype(np.float64)
         if np.isnan(values).any():
             raise PriorError(f"{wanted}, without NaN; got {int(np.isnan(values).sum())} of them")
         if np.isinf(values).any():
@@ -119,8 +125,8 @@ class FunctionPrior(Prior):
 
     def directions(self, images: Images, goals: Classes) -> Any:
         """Return what the function does."""
-        images = images.view()
-        images.flags.writeable = False
+        images, goals = images.view(), goals.view()
+        images.flags.writeable = goals.flags.writeable = False
         return self._function(images, goals)
 
 

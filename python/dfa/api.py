@@ -94,14 +94,16 @@ def run(
             prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
             alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
-        max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
+        max_seconds: Wall-clock limit per image, from when its search begins, looked at after every iteration. Searches
+            that begin together wait for one another's first answers of a prior, which counts.
         give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
             degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
             have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
             had been spent. What would have fallen later is lost, so it is for robust models, where most images are
             asked in vain; 1,000 is what was measured, with scores. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
-        seed: 0..2**64 - 1.
+        seed: 0..2**64 - 1. Where labels alone are answered and there is no target, the default optimizer draws nothing
+            in a ball, and all seeds give the same.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
             slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.
         progress: Show a progress bar where the error stream is a terminal; or a function that is called with each

@@ -102,27 +102,38 @@ class Config:
 
 @dataclass(frozen=True)
 class Command:
-    """An attack in words, as far as they are shown again.
+    """An attack in words, as they are shown again: the fields of the command line's `Request`, which says what each is.
 
-    Attributes:
-        model: MODEL.
-        images: IMAGES.
-        preset: Of the optimizer.
-        channels: Of image files.
-        folder: What relative words are relative to.
-        settings: Of `dfa.run`.
-        optimizer: Fields that differ from the preset.
-        epsilon: In words.
+    One that has a flag has the flag's default here.
     """
 
     model: str
     images: str
-    preset: str
-    channels: str
     folder: str
     settings: dict[str, Any]
     optimizer: dict[str, Any]
+    labels: str | None = None
+    target: str | None = None
     epsilon: str | None = None
+    space: str | None = None
+    objective: str | None = None
+    preset: str = "default"
+    returns: str | None = None
+    shows: str | None = None
+    k: int | None = None
+    num_classes: int | None = None
+    class_names: str | None = None
+    class_offset: int = 0
+    preprocess: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    value_range: str | None = None
+    model_layout: str | None = None
+    device: str | None = None
+    channels: str = "auto"
+    size: str | None = None
+    image_layout: str | None = None
+    confirmations: str | None = None
 
 
 @dataclass(frozen=True)

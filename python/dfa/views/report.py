@@ -10,8 +10,6 @@ import base64
 import io
 import json
 import math
-import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,14 +27,14 @@ from dfa.results.record import Record, Status
 from dfa.results.refuted import listed
 from dfa.results.result import Result
 from dfa.results.summary import Summary
-from dfa.runs.documents import Command, RunDocument, parse_command
+from dfa.runs.documents import RunDocument
 from dfa.runs.folder import write_text
 from dfa.runs.saved_run import holds_run, read_run_json, shape_of
-from dfa.search.confirmation import Confirmation
 from dfa.space import read_space
 from dfa.types import Image
 from dfa.views.charts import PALETTE, calls_chart, class_chart, success_chart, time_chart, to_svg
 from dfa.views.pictures import amplified_difference
+from dfa.views.reproduction import reproduction, shell_word, space_words
 
 DEFAULT_GALLERY: Final = 240
 """Images that the gallery of a run shows, unless told otherwise."""
@@ -131,7 +129,7 @@ class _View:
             factor=factor,
             num_shown=len(pictures),
             charts=_charts(name, key, result),
-            command=_reproduction(result, about),
+            command=reproduction(result, about),
             about=about,
         )
 
@@ -173,14 +171,14 @@ class _View:
     @property
     def verification(self) -> str:
         """Return the command that checks the files."""
-        return f"dfa verify {_shell_word(str(self.folder))} --model MODEL"
+        return f"dfa verify {shell_word(str(self.folder))} --model MODEL"
 
     @property
     def space(self) -> str:
         """Say where the search went."""
         epsilon, space = self.config.get("epsilon"), self.config.get("space")
         if space:
-            return str(space["kind"]) if read_space(space) is None else _space_words(space)
+            return str(space["kind"]) if read_space(space) is None else space_words(space)
         return f"epsilon {epsilon if isinstance(epsilon, int | float) else 'per image or coordinate'} grey levels"
 
     @property
@@ -364,86 +362,6 @@ def _flat(where: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{where}.{name}" if where else str(name), each)
     else:
         yield where, value
-
-
-def _reproduction(result: Result, about: RunDocument | None) -> str:
-    """Return the command, or the lines of Python, that do the same again."""
-    command = None if about is None else about.command
-    if command:
-        given = _command(command)
-        words = ["--epsilon", given.epsilon] if given.epsilon else []
-        single = ("labels", "target", "objective", "returns", "preprocess", "size", "class_names", "image_layout")
-        named = {name: command.get(name) for name in single}
-        named["preset"] = given.preset if given.preset != "default" else None
-        named["channels"] = given.channels if given.channels != "auto" else None
-        for name, value in {**named, **given.settings, **given.optimizer}.items():
-            if value is not None:
-                text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-                words += [f"--{name.replace('_', '-')}", text]
-        what = [given.model, given.images]
-        # A word that begins with a dash would be an option.
-        words = [*words, "--", *what] if any(word.startswith("-") for word in what) else [*what, *words]
-        return f"cd {_shell_word(given.folder)}\n{' '.join(map(_shell_word, ['dfa', 'attack', *words]))}"
-    config = result.config
-    optimizer = config.get("optimizer") or {}
-    given_fields = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in optimizer.items()
-        if not isinstance(value, dict)
-    }
-    # The folder's words may be anybody's, and what stands here may be run.
-    fields = ", ".join(
-        f"{name}={value!r}" if name.isidentifier() else f"**{ {name: value}!r}" for name, value in given_fields.items()
-    )
-    targets = config.get("targets")
-    goal = f"dfa.rank({targets['j']!r})" if isinstance(targets, dict) and "j" in targets else repr(targets)
-    epsilon, space = config.get("epsilon"), config.get("space")
-    lines = [
-        "import dfa",
-        "result = dfa.run(",
-        "    oracle, images,  # as they were",
-        f"    targets={goal if len(goal) < 80 else '...'},",
-        f"    space={_space_words(space)},"
-        if space
-        else f"    epsilon={epsilon if isinstance(epsilon, int) else '...'},",
-        f"    objective={config.get('objective')!r},",
-        f"    optimizer=dfa.Racos({fields}),",
-    ]
-    confirmation = Confirmation.parse(config.get("confirmations", 1))
-    if confirmation.is_repeated:
-        lines.append(f"    confirmations=dfa.{confirmation!r},")
-    limits = ["max_queries", "max_seconds"]
-    if config.get("give_up_after") is not None:
-        limits.append("give_up_after")
-    lines += [f"    {name}={config.get(name)!r}," for name in (*limits, "batch_size", "seed")]
-    return "\n".join([*lines, ")"])
-
-
-def _command(command: object) -> Command:
-    try:
-        return parse_command(command)
-    except ValueError as error:
-        raise StoreError(f"run.json must keep the words of `dfa attack`, and does not: {error}") from error
-
-
-def _space_words(space: Mapping[str, Any]) -> str:
-    """Return how a search space is written in Python; of a user's, its name."""
-    read, kind = read_space(space), str(space["kind"])
-    if read is None:
-        return f"dfa.{kind}(...)" if kind.isidentifier() else "..."
-    return f"dfa.{read!r}".replace("LinfBall", "dfa.LinfBall")
-
-
-def _shell_word(word: str) -> str:
-    """Return a word as a shell takes it, on one line whatever is in it."""
-    if word.isprintable():
-        return shlex.quote(word)
-    try:
-        raw = os.fsencode(word)
-    except UnicodeEncodeError:
-        raw = word.encode(errors="backslashreplace")
-    kept = set(range(32, 127)) - set(b"\\'")
-    return f"$'{''.join(chr(each) if each in kept else f'{chr(92)}x{each:02x}' for each in raw)}'"
 
 
 def _percent(rate: float) -> str:

@@ -44,7 +44,7 @@ from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says
         (["model.py:classify", "photos", "--space", "pixels", "--epsilon", "8"], "the space 'pixels' is none; leave"),
         (
             ["model.py:classify", "photos", "--space", "pixels", "--shape", "window"],
-            "its optimizer must have --shape scattered",
+            "its optimizer must have --shape own",
         ),
         (["model.py:label", "photos", "--returns", "label"], "--num-classes must be an integer of 2 or more"),
         (

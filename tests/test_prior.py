@@ -341,6 +341,26 @@ def test_gradients_are_averaged_over_shifted_copies() -> None:
     assert np.array_equal(both[1, :, :, 0], given)
 
 
+@pytest.mark.parametrize("number", [3, 7])
+def test_a_torch_module_of_other_classes_is_refused(number: int) -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(WEIGHTS[0].size, number))
+    message = f"the prior 'Sequential' answers {number} classes, the oracle 4; pass a model of the same classes"
+    with pytest.raises(dfa.PriorError, match=message):
+        attack(module.eval(), targets=None)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("number", [3, 7])
+def test_a_keras_model_of_other_classes_is_refused(number: int) -> None:
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "jax":
+        pytest.skip("no gradients on this backend")
+    model = keras.Sequential([keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(number)])
+    with pytest.raises(dfa.PriorError, match=f"answers {number} classes, the oracle 4"):
+        attack(dfa.as_oracle(model, returns="logits"), targets=None)
+
+
 # Keras 3 on NumPy 2: its variables do not know the keyword copy.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_a_keras_model_gives_it_likewise() -> None:

@@ -76,6 +76,13 @@ class Prior(ABC):
             goals: int64, (n,): targets, or in an untargeted run the original classes, from which images should go away.
         """
 
+    def expect(self, num_classes: int) -> None:  # noqa: B027 -- optional
+        """Take note of how many classes the oracle knows.
+
+        Raises:
+            PriorError: The surrogate knows another number.
+        """
+
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of it, in plain JSON types; a run is resumed with a prior of the same."""
         return {"kind": self.kind, "name": self.name}
@@ -154,8 +161,9 @@ class ModelPrior(Prior):
         self.name = oracle.name
         self._oracle = oracle
         self._sign = 1.0 if is_targeted else -1.0
+        self._num_classes: int | None = None
         if isinstance(oracle, TorchOracle):
-            self._gradient = torch_gradients(oracle)
+            self._gradient = torch_gradients(oracle, self._check)
         elif isinstance(oracle, KerasOracle):
             self._gradient = keras_gradients(oracle)
         else:
@@ -181,6 +189,23 @@ class ModelPrior(Prior):
         given = self._gradient(copies, goal).astype(np.float64)
         back = [np.roll(each, (-down, -right), (0, 1)) for each, (down, right) in zip(given, shifts, strict=True)]
         return smoothed(np.mean(back, axis=0), round(2 * (side / _ROWS_OF_SMOOTHING) ** 2))
+
+    def expect(self, num_classes: int) -> None:
+        """Take note of how many classes the oracle knows.
+
+        Raises:
+            PriorError: The model declares another number; of one that declares none its first answer tells.
+        """
+        self._num_classes = num_classes
+        if self._oracle.num_classes is not None:
+            self._check(self._oracle.num_classes)
+
+    def _check(self, answered: int) -> None:
+        if self._num_classes not in (None, answered):
+            raise PriorError(
+                f"a prior must be of the oracle's classes: the prior {self.name!r} answers {answered} classes, the "
+                f"oracle {self._num_classes}; pass a model of the same classes, or a function of images and goals"
+            )
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of it, in plain JSON types."""

@@ -38,6 +38,7 @@ ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "fi
     "api": "face",
     "testing": "face",
     "demo": "cli",
+    "__main__": "cli",
 }
 
 # Doors that lead up, opened when they are called: methods of plain data that users look for on it.

@@ -134,11 +134,12 @@ def test_without_the_extra_dfa_still_says_what_it_is(monkeypatch, capsys, packag
     assert package in err
 
 
-def test_the_command_is_installed():
+@pytest.mark.parametrize("module", ["dfa", "dfa.cli"])
+def test_the_command_is_installed(module):
     (entry,) = [each for each in importlib.metadata.entry_points(group="console_scripts") if each.name == "dfa"]
     assert entry.value == "dfa.cli.main:main"
     done = subprocess.run(
-        [sys.executable, "-m", "dfa.cli", "attack", "--nonsense"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", module, "attack", "--nonsense"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "No such option" in done.stderr

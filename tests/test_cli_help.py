@@ -13,6 +13,7 @@ pytest.importorskip("rich")
 
 import dfa
 from command_line import dfa_says
+from dfa import _core
 from dfa.cli.commands.app import app
 from dfa.cli.commands.flags import Flag, written
 from dfa.cli.commands.options import IN_WORDS, optimizer_settings, run_settings
@@ -160,3 +161,17 @@ def test_messages_name_no_none_either():
     said = [in_options(text, app.commands["attack"]) for text in texts]
     assert [text for text in said if re.search(r"must be None|unless None", text)] == []
     assert len([text for text in texts if re.search(r"must be None|unless None", text)]) >= 3
+
+
+def test_help_says_what_depends_on_the_target(capsys):
+    told = " ".join(page(capsys, "attack").split())
+    assert "towards a target its degree is paper-code" in told
+    assert "one query a candidate" in told
+    assert "a candidate takes two, itself and a step beyond it" in told
+    assert "by labels alone it has not been measured" in told
+
+
+def test_help_counts_the_textures_as_the_core_does(capsys):
+    told = " ".join(page(capsys, "attack").split())
+    assert re.findall(r"(\d+) (?:coarse and fine rows|textures)", told) == [str(_core.NUM_TEXTURED_STARTS)] * 2
+    assert "With an archive it is not a fixed number" in told

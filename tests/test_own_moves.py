@@ -69,9 +69,16 @@ def test_own_moves_are_of_the_spaces_that_have_some(space: Any) -> None:
             _core.Batch(config_of(made), SIZE, 0, 1).add(picture(), 0, refused)
 
 
+def test_own_moves_are_refused_by_their_true_reason_first() -> None:
+    with pytest.raises(dfa.InvalidInputError, match=r"shape='own' is for spaces .* not for a ball.* and 'textures'"):
+        dfa.Racos(shape="own")
+    with pytest.raises(dfa.InvalidInputError, match=r"shape='own' is for spaces .* not for a ball"):
+        dfa.Racos(shape="own", improvements=1.0)
+
+
 @pytest.mark.parametrize("changes", [{"region": "ordered"}, {"start": "stripes"}])
 def test_own_moves_have_no_region_and_their_own_start(changes: dict[str, Any]) -> None:
-    with pytest.raises(dfa.InvalidInputError, match="shape='own' needs region='none' and start='uniform'"):
+    with pytest.raises(dfa.InvalidInputError, match="needs region='none', start='uniform' and values="):
         replace(dfa.Pixels(5).optimizer(), **changes)
     with pytest.raises(ValueError, match="own moves need a uniform start and no region"):
         config_of(replace(Settings(samples=1, positives=1, region="none", shape="own"), **changes))

@@ -238,10 +238,11 @@ def test_what_is_no_prior_is_refused(given: Any) -> None:
         (lambda images, goals: 1 / 0, "failed: ZeroDivisionError"),
     ],
 )
-def test_a_prior_that_fails_ends_the_run_with_what_was_found(answer: Any, message: str) -> None:
+def test_a_prior_that_fails_ends_the_run_with_what_was_found(answer: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(dfa.PriorError, match=message) as caught:
-        attack(answer)
+        attack(answer, store=tmp_path / "run")
     assert len(caught.value.result.records) == len(PICTURES)
+    assert len(dfa.Result.load(tmp_path / "run").records) == len(PICTURES)
 
 
 def test_booleans_say_up_or_down() -> None:

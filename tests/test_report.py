@@ -99,6 +99,9 @@ def test_it_says_what_the_run_found(run, page):
     assert f"<b>{100 * summary.TSR:.1f} %</b>" in html
     assert f"of {summary.attacked} attacked images fell" in html
     assert f"<b>{summary.queries_sent:,}</b>" in html
+    for figure in (summary.queries_mean, summary.queries_median, summary.queries_p90):
+        assert f"<b>{figure:,.1f}</b>" in html
+    assert f"{summary.queries_mean_with_failures:,.1f} with failures at their budget" in html
     assert cells(html, 1) == [status.value for status in result.status]
     assert cells(html, 6) == [str(queries) for queries in result.queries]
     assert len(re.findall("<figure>", html)) == summary.verified
@@ -125,6 +128,7 @@ def test_it_says_how_many_were_given_up_at_rest(page, tmp_path):
     assert result.summary().at_rest > 0
     html = write_report(tmp_path / "run", tmp_path / "report.html").read_text()
     assert f"<b>{result.summary().at_rest}</b><span>given up at rest: not broken by" in html
+    assert f"by {result.summary().queries_at_rest:,.1f} queries (mean)" in html
     assert "give_up_after=24," in html
 
 

@@ -349,6 +349,10 @@ def test_a_bad_class_of_the_last_image_shows_at_the_first_batch():
         ({"give_up_after": 1}, r"give_up_after \(unless None\) must be an integer of at least 2, got 1"),
         ({"give_up_after": 2.5}, r"give_up_after \(unless None\) must be an integer of at least 2, got 2\.5"),
         ({"give_up_after": 2**32}, r"give_up_after \(unless None\) must be an integer in 2\.\.4294967295"),
+        (
+            {"give_up_after": 101, "max_queries": 100},
+            "give_up_after must be at most max_queries, 100, which ends an image before it, got 101; lower it",
+        ),
         ({"batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"batch_size": 2.0}, r"batch_size must be an integer of at least 1, got 2\.0"),
         ({"batch_size": None}, "batch_size must be an integer of at least 1, got None"),

@@ -274,6 +274,7 @@ def test_a_mask_keeps_pixels_as_they_are() -> None:
         (dfa.Tiled(dfa.LinfBall(3), 10), r"factor must be in 1\.\.9, got 10"),
         (dfa.Tiled(dfa.LinfBall(np.ones(SIZE, int)), 2), "one epsilon for a whole image"),
         (dfa.Patch(8), r"size must be in 1\.\.7, got 8"),
+        (dfa.Patch(2**40), r"Patch: size must be at most 2,147,483,647, either way, got 1099511627776"),
         (dfa.Frame(4), r"width must be in 1\.\.3, got 4"),
         (dfa.Shift(9, 0), r"rows must be in 0\.\.8, got 9"),
     ],

@@ -91,8 +91,9 @@ def run(
             mean of as many answers. All these are counted in `Result.profile` (`verification` and `clean`), and not
             against `max_queries`.
         max_queries: Budget per image. Counts every image sent to the oracle for it, and is never exceeded; the clean
-            prediction and the confirmation are counted apart, in `Result.profile`. Where the oracle answers with labels
-            alone a candidate takes two queries, itself and a step beyond it; that step may lie beyond epsilon, and is
+            prediction and the confirmation are counted apart, in `Result.profile`. By labels alone an untargeted search
+            of a ball goes along rays, with one query a candidate. Towards targets, in other spaces and with other
+            optimizers a candidate takes two, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
         max_seconds: Wall-clock limit per image, from when its search begins, looked at after every iteration. Searches
             that begin together wait for one another's first answers of a prior, which counts.
@@ -100,7 +101,8 @@ def run(
             degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
             have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
             had been spent. What would have fallen later is lost, so it is for robust models, where most images are
-            asked in vain; 1,000 is what was measured, with scores. None: never, the whole budget is spent.
+            asked in vain; 1,000 is what was measured, with scores; by labels alone it has not been measured. At most
+            `max_queries`. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1. Where labels alone are answered and there is no target, the default optimizer draws nothing
             in a ball, and all seeds give the same.

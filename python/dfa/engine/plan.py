@@ -161,6 +161,11 @@ def make_plan(
         _check_prior(model, space, optimizer)
     if give_up_after is not None:
         give_up_after = require_count("give_up_after (unless None)", give_up_after, 2, 2**32 - 1)
+        if give_up_after > max_queries:
+            raise InvalidInputError(
+                f"give_up_after must be at most max_queries, {max_queries}, which ends an image before it, got "
+                f"{give_up_after}; lower it, or leave it out"
+            )
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,

@@ -58,13 +58,14 @@ class Racos:
             or plain with one choice per channel. Which of them lower the degree is learned while the search goes on.
         region: What the negatives teach (line 13): "ordered" RACOS cuts after which no negative lies inside,
             one cut "per_coordinate" and negative, or "none".
-        start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": 12 coarse and fine
-            rows, columns and checks at the extremes, one after another.
-        starts: How many candidates are drawn as starts before any descends from another; None for s + k.
-            (With an archive: those of 18 textures and of what it adds that are worth asking. What each leaves of the
-            degree is forecast from what it left on other images, from what the starts so far have left of this one
-            beyond what was expected, and from the same texture the other way round; one is asked while it may come out
-            best within so many standard deviations as is the fourth root of the windows that a search takes.)
+        start: The first candidates: "uniform", vertical "stripes" at the extremes, or "textures": of 18 coarse and fine
+            rows, columns and checks at the extremes, the first so many as `starts` says.
+        starts: How many candidates are drawn as starts before any descends from another; None for s + k. (With an
+            archive it is not a fixed number: those of the 18 textures, and of the perturbations that it adds, are asked
+            that may still come out best. What each leaves of the degree is forecast from what it left on other images,
+            from what the starts so far have left of this one beyond what was expected, and from the same texture the
+            other way round. The longer searches take, the more starts are asked: all that may come out best within as
+            many standard deviations as is the fourth root of the windows that a search takes.)
         restart_after: Answered candidates after the starts, at which a descent is first held against half as many, and
             again whenever their number has doubled. Where more than `rest_ratio` of the best degree is left, it has
             come to rest, and the search begins anew: s + k starts (stripes, if the first were textures), large windows.
@@ -148,6 +149,13 @@ class Racos:
         require_count("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
+        if self.shape == "own" and (self.region != "none" or self.start != "uniform" or self.values == "textures"):
+            raise InvalidInputError(
+                "shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and not for a "
+                "ball. It needs region='none', start='uniform' and values='uniform' or 'extremes', got "
+                f"{self.region!r}, {self.start!r} and {self.values!r}; change space.optimizer() with "
+                "dataclasses.replace"
+            )
         if self.improvements is not None and not (
             is_number(self.improvements) and 0 <= self.improvements <= _MOST_IMPROVEMENTS
         ):
@@ -174,13 +182,9 @@ class Racos:
                 f"shape='ray' asks {MOST_STARTS_OF_RAYS} textured starts, so samples + positives must be at most that, "
                 f"got {self.population}"
             )
-        if self.values == "textures" and (self.shape in ("scattered", "own") or self.region != "none"):
+        if self.values == "textures" and (self.shape == "scattered" or self.region != "none"):
             raise InvalidInputError(
                 f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
-            )
-        if self.shape == "own" and (self.region != "none" or self.start != "uniform"):
-            raise InvalidInputError(
-                f"shape='own' needs region='none' and start='uniform', got {self.region!r} and {self.start!r}"
             )
         require_flag("archive", self.archive)
         if self.archive and self.start != "textures":

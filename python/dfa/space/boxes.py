@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
-from dfa.checks import is_integer
+from dfa.checks import MOST, is_integer
 from dfa.errors import InvalidInputError
 from dfa.search.objectives import LOG
 from dfa.search.racos import Racos, Region
@@ -118,6 +118,9 @@ class BoundCoreSpace(BoundSpace):
         for key, value in parameters.items():
             if not is_integer(value):
                 raise InvalidInputError(f"{name}: {key} must be an integer, got {value!r}")
+            if abs(int(value)) > MOST:
+                # The core tells the range that images leave a number, of those that it can hold.
+                raise InvalidInputError(f"{name}: {key} must be at most {MOST:,}, either way, got {value!r}")
         key_of_box = tuple(parameters.items())
         if key_of_box not in self._boxes:
             try:

@@ -234,6 +234,7 @@ def _environment() -> Any:
     )
     environment.filters["percent"] = _percent
     environment.filters["count"] = lambda number: "-" if _is_unknown(number) else f"{number:,.0f}"
+    environment.filters["queries"] = lambda number: "-" if _is_unknown(number) else f"{number:,.1f}"
     environment.filters["number"] = lambda number: "-" if _is_unknown(number) else f"{number:,.4g}"
     return environment
 

@@ -259,5 +259,6 @@ preset_option = flag(
     section=OPTIMIZER,
     type=click.Choice(["default", "paper"]),
     default="default",
-    help="Whose settings these begin with: dfa's, or the paper's.",
+    help="Whose settings these begin with. default: dfa's. paper: Algorithm 1 with Table 5; towards a target its "
+    "degree is paper-code, as its authors' code has it (--objective paper: as printed).",
 )

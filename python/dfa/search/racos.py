@@ -149,52 +149,20 @@ class Racos:
         require_count("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
-        if self.shape == "own" and (self.region != "none" or self.start != "uniform" or self.values == "textures"):
-            raise InvalidInputError(
-                "shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and not for a "
-                "ball. It needs region='none', start='uniform' and values='uniform' or 'extremes', got "
-                f"{self.region!r}, {self.start!r} and {self.values!r}; change space.optimizer() with "
-                "dataclasses.replace"
-            )
         if self.improvements is not None and not (
             is_number(self.improvements) and 0 <= self.improvements <= _MOST_IMPROVEMENTS
         ):
             raise InvalidInputError(
                 f"improvements must be None or in [0, {_MOST_IMPROVEMENTS}], got {self.improvements!r}"
             )
-        if self.improvements and (self.shape in ("scattered", "own") or self.region != "none"):
-            raise InvalidInputError(
-                f"improvements need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
-            )
         if not is_number(self.rest_ratio) or not 0 < self.rest_ratio <= 1:
             raise InvalidInputError(f"rest_ratio must be in (0, 1], got {self.rest_ratio!r}")
-        if self.start == "textures" and (self.starts or self.population) > _core.NUM_TEXTURED_STARTS:
-            raise InvalidInputError(
-                f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
-                f"must be at most that, got {self.starts or self.population}"
-            )
-        if self.shape == "ray" and (self.start != "textures" or self.region != "none"):
-            raise InvalidInputError(
-                f"shape='ray' needs start='textures' and region='none', got {self.start!r} and {self.region!r}"
-            )
-        if self.shape == "ray" and self.population > MOST_STARTS_OF_RAYS:
-            raise InvalidInputError(
-                f"shape='ray' asks {MOST_STARTS_OF_RAYS} textured starts, so samples + positives must be at most that, "
-                f"got {self.population}"
-            )
-        if self.values == "textures" and (self.shape == "scattered" or self.region != "none"):
-            raise InvalidInputError(
-                f"values='textures' need shape='window' and region='none', got {self.shape!r} and {self.region!r}"
-            )
         require_flag("archive", self.archive)
-        if self.archive and self.start != "textures":
-            raise InvalidInputError(
-                f"an archive ranks textured starts: it needs start='textures', got {self.start!r}; or set archive=False"
-            )
         if not isinstance(self.objective, Objective):
             raise InvalidInputError(
                 f"objective must be a dfa.Objective here, got {self.objective!r}; a bare function goes to dfa.run"
             )
+        _require_a_fit(self)
         # NumPy's numbers are taken for what they say, once all are checked.
         for each in fields(self):
             value = getattr(self, each.name)
@@ -289,3 +257,40 @@ class Racos:
 def _require_name(name: str, value: str, known: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in known:
         raise InvalidInputError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+
+
+def _require_a_fit(racos: Racos) -> None:
+    """Check what its parts ask of one another."""
+    if racos.shape == "own" and (racos.region != "none" or racos.start != "uniform" or racos.values == "textures"):
+        raise InvalidInputError(
+            "shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and not for a "
+            "ball. It needs region='none', start='uniform' and values='uniform' or 'extremes', got "
+            f"{racos.region!r}, {racos.start!r} and {racos.values!r}; change space.optimizer() with "
+            "dataclasses.replace"
+        )
+    if racos.improvements and (racos.shape in ("scattered", "own") or racos.region != "none"):
+        raise InvalidInputError(
+            f"improvements need shape='window' and region='none', got {racos.shape!r} and {racos.region!r}"
+        )
+    if racos.start == "textures" and (racos.starts or racos.population) > _core.NUM_TEXTURED_STARTS:
+        raise InvalidInputError(
+            f"there are {_core.NUM_TEXTURED_STARTS} textured starts, so starts (or samples + positives) "
+            f"must be at most that, got {racos.starts or racos.population}"
+        )
+    if racos.shape == "ray" and (racos.start != "textures" or racos.region != "none"):
+        raise InvalidInputError(
+            f"shape='ray' needs start='textures' and region='none', got {racos.start!r} and {racos.region!r}"
+        )
+    if racos.shape == "ray" and racos.population > MOST_STARTS_OF_RAYS:
+        raise InvalidInputError(
+            f"shape='ray' asks {MOST_STARTS_OF_RAYS} textured starts, so samples + positives must be at most that, "
+            f"got {racos.population}"
+        )
+    if racos.values == "textures" and (racos.shape == "scattered" or racos.region != "none"):
+        raise InvalidInputError(
+            f"values='textures' need shape='window' and region='none', got {racos.shape!r} and {racos.region!r}"
+        )
+    if racos.archive and racos.start != "textures":
+        raise InvalidInputError(
+            f"an archive ranks textured starts: it needs start='textures', got {racos.start!r}; or set archive=False"
+        )

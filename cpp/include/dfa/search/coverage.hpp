@@ -19,7 +19,8 @@ class Coverage {
 
   explicit Coverage(const ImageShape& shape);
 
-  /// Counts a square window whose top left pixel is (top, left), where it lies within the image. Of side 0 there is none.
+  /// Counts a square window whose top left pixel is (top, left), where it lies within the image. Of side 0 there is
+  /// none.
   void add(std::uint32_t top, std::uint32_t left, std::uint32_t side);
   /// How often the pixels of such a window have been covered, summed: to compare windows of one size.
   double under(std::uint32_t top, std::uint32_t left, std::uint32_t side) const;

@@ -8,22 +8,27 @@ counted; dfa counts for itself, and its count is compared with the images that i
 
 Every cell (a setting, an attack, a seed) is written to the folder when it is finished, and one that the folder holds
 with the same parameters is not measured again, so a long run may be cut into many; `comparison/files.py` says what
-lies there. The variants of Square Attack compete: per setting, the one with the lowest mean is the best, to which all
-others are compared.
+lies there. All cells of a setting in a folder are of the same images and budget: others need another folder. The
+variants of Square Attack compete: per setting, the one with the lowest mean is the best, to which all others are
+compared.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from comparison.attacks import ATTACKS
-from comparison.cells import Key, Loaded, load, measure, parameters_of
+from comparison.cells import Asked, Key, Loaded, asked_of, load, measure, parameters_of, refuse_mixture
 from comparison.display import draw, print_tables
 from comparison.files import read_cells, write_cell
 from comparison.rows import rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import make_parser, matching, not_negative, positive
+
+_REPORTING = Path("runs") / "benchmarks" / "queries-reporting"
 
 
 def main() -> None:
@@ -35,14 +40,21 @@ def main() -> None:
     parser.add_argument("--images", type=positive, help="per setting, instead of each setting's own number")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--skip", type=not_negative, default=0, help="leave out so many images before those")
-    which.add_argument("--reporting", action="store_true", help="each setting's images that nothing was chosen on")
+    which.add_argument(
+        "--reporting", action="store_true", help=f"each setting's images that nothing was chosen on, into {_REPORTING}"
+    )
     parser.add_argument("--budget", type=positive, help="queries per image, instead of each setting's own")
     parser.add_argument("--within", type=positive, help="summarise what the first so many queries found")
     parser.add_argument("--redo", action="store_true", help="measure again what the folder already holds")
     parser.add_argument("--summarise", action="store_true", help="only print the tables and draw, from the folder")
     arguments = parser.parse_args()
+    if arguments.reporting and arguments.out is parser.get_default("out"):
+        arguments.out = _REPORTING
     settings, attacks = matching(arguments.only, SETTINGS), matching(arguments.attacks, ATTACKS)
     if not arguments.summarise:
+        _refuse_others(settings, attacks)
+        for setting in settings:
+            _refuse_mixed(arguments, setting)
         for setting in settings:
             loaded: Loaded | None = None
             for seed in arguments.seeds:
@@ -60,9 +72,29 @@ def main() -> None:
     summarise(arguments.out, arguments.within)
 
 
+def _refuse_others(settings: Sequence[str], attacks: Sequence[str]) -> None:
+    """Refuse attacks of which none is for one of the settings."""
+    if any(ATTACKS[attack].takes(SETTINGS[setting]) for setting in settings for attack in attacks):
+        return
+    for_these = [name for name, each in ATTACKS.items() if any(each.takes(SETTINGS[setting]) for setting in settings)]
+    raise SystemExit(
+        f"{', '.join(settings)} must be attacked by one of {', '.join(for_these)}; {', '.join(attacks)} does not run "
+        "there. Name others with --attacks, or another setting with --only"
+    )
+
+
+def _refuse_mixed(arguments: argparse.Namespace, setting: str) -> None:
+    """Refuse to measure a setting beside cells of other images or another budget."""
+    held = [Asked.of(cell.parameters) for cell in read_cells(arguments.out, setting).values()]
+    refuse_mixture(arguments.out, setting, [*held, asked_of(SETTINGS[setting], arguments)])
+
+
 def summarise(folder: Path, within: int | None = None) -> None:
     """Print the tables and draw the pictures of a folder, into it; of so many queries an image, no pictures."""
-    tables = {setting: rows_of(read_cells(folder, setting).values(), setting, within) for setting in SETTINGS}
+    cells = {setting: read_cells(folder, setting).values() for setting in SETTINGS}
+    for setting, held in cells.items():
+        refuse_mixture(folder, setting, (Asked.of(cell.parameters) for cell in held))
+    tables = {setting: rows_of(held, setting, within) for setting, held in cells.items()}
     if not any(tables.values()):
         raise SystemExit(f"{folder} holds no results yet; run without --summarise first")
     print_tables(tables)

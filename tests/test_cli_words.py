@@ -44,10 +44,13 @@ from command_line import IMAGES, MODEL, SHAPE, SPACES, attack, dfa_says
         (["model.py:classify", "photos", "--space", "pixels", "--epsilon", "8"], "the space 'pixels' is none; leave"),
         (
             ["model.py:classify", "photos", "--space", "pixels", "--shape", "window"],
-            "its optimizer must have --shape scattered",
+            "its optimizer must have --shape own",
         ),
         (["model.py:label", "photos", "--returns", "label"], "--num-classes must be an integer of 2 or more"),
-        (["model.py:classify", "photos", "--shows", "label"], "--num-classes must be an integer of 2 or more"),
+        (
+            ["model.py:classify", "photos", "--shows", "label"],
+            "does not tell how many classes it has; pass --num-classes",
+        ),
         (["model.py:classify", "photos", "--k", "3"], "goes with --returns top_k"),
         (["no_such_module:classify", "photos"], "cannot import 'no_such_module': ModuleNotFoundError"),
         (["gone.py:classify", "photos"], "cannot read 'gone.py': No such file"),

@@ -115,7 +115,7 @@ def test_a_plan_whose_degrees_cannot_be_compared_is_refused(scale: float) -> Non
     state = kind.save(kind.make())
     contents = bytearray(state[damage.HEAD : -damage.SEAL])
     end = contents.index((5).to_bytes(8, "little") + b"gains")
-    assert struct.unpack("<2d", contents[end - 16 : end]) == (1.0, float("inf"))  # and the patience
-    contents[end - 16 : end - 8] = struct.pack("<d", scale)
+    assert struct.unpack("<3d", contents[end - 24 : end]) == (1.0, float("inf"), 0.0)  # and the patience, and the bond
+    contents[end - 24 : end - 16] = struct.pack("<d", scale)
     with pytest.raises(ValueError, match="a scale that cannot be"):
         kind.load(damage.sealed(bytes(contents), state))

@@ -1,4 +1,4 @@
-"""A prior: signs that a surrogate gives, as a start and as a filling of windows."""
+"""A prior: signs that a surrogate gives, as a start and for coordinates all over the image."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_a_right_prior_breaks_at_the_first_query_and_another_costs_little() -> N
 
 
 @pytest.mark.parametrize("prior", [useless, lambda images, goals: np.zeros(images.shape)])
-def test_windows_take_its_signs_where_the_start_fails(prior: Any) -> None:
+def test_candidates_take_its_signs_where_the_start_fails(prior: Any) -> None:
     """Only the gradient at what was found so far is right: the start is of no use."""
 
     def late(images: Any, goals: Any) -> Any:
@@ -233,6 +233,8 @@ def test_what_is_no_prior_is_refused(given: Any) -> None:
     [
         (lambda images, goals: np.zeros(3), r"signs or gradients of shape \(1, 9, 8, 3\).*got float64 of shape \(3,\)"),
         (lambda images, goals: np.full(images.shape, np.nan), "without NaN"),
+        (lambda images, goals: np.ones(images.shape, np.uint8), "got uint8, which knows no sign: return booleans"),
+        (lambda images, goals: goals.sort(), "failed: ValueError: .*read-only"),
         (lambda images, goals: 1 / 0, "failed: ZeroDivisionError"),
     ],
 )
@@ -241,6 +243,12 @@ def test_a_prior_that_fails_ends_the_run_with_what_was_found(answer: Any, messag
         attack(answer, store=tmp_path / "run")
     assert len(caught.value.result.records) == len(PICTURES)
     assert len(dfa.Result.load(tmp_path / "run").records) == len(PICTURES)
+
+
+def test_booleans_say_up_or_down() -> None:
+    prior = FunctionPrior(lambda images, goals: towards(images, goals) > 0)
+    given = prior.checked_directions(PICTURES[:2], np.array([1, 3]))
+    assert np.array_equal(given, np.sign(towards(None, np.array([1, 3]))))
 
 
 def test_no_direction_leaves_a_value_where_it_is() -> None:
@@ -305,6 +313,53 @@ def test_a_torch_module_gives_the_gradient_of_its_log_odds() -> None:
             certain = abs(gradient) > 1e-3
             assert np.array_equal(np.sign(directions[certain]), sign * np.sign(gradient)[certain])
     assert not any(parameter.grad is not None for parameter in module.parameters())
+
+
+def test_gradients_are_averaged_over_shifted_copies() -> None:
+    """Of two classes and a linear model the log-odds have the same gradient everywhere, which shifts move."""
+    torch = pytest.importorskip("torch")
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((1, 90, 92)).astype(np.float32)
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(weights.size, 2, bias=False)).eval()
+    with torch.no_grad():
+        module[1].weight.copy_(torch.tensor(np.stack([0 * weights.ravel(), weights.ravel()])))
+    seen: list[Any] = []
+    module.register_forward_pre_hook(lambda _, inputs: seen.append(np.rint(inputs[0].detach().numpy() * 255)))
+    prior = as_prior(module, is_targeted=True)
+    assert prior is not None
+    image = random.integers(0, 256, (1, 90, 92, 1), dtype=np.uint8)
+    given = prior.checked_directions(image, np.array([1]))[0, :, :, 0]
+    assert len(seen[-1]) == 4
+    reach = range(-4, 5)
+    shifts = [(down, right) for down in reach for right in reach]
+    moved = {np.roll(image[0, :, :, 0], shift, (0, 1)).tobytes(): shift for shift in shifts}
+    used = [moved[copy[0].astype(np.uint8).tobytes()] for copy in seen[-1]]
+    assert len(set(used)) > 1
+    mean = np.mean([np.roll(weights[0], (-down, -right), (0, 1)) for down, right in used], axis=0)
+    expected = smoothed(mean[:, :, None].astype(np.float64), 1)[:, :, 0]
+    np.testing.assert_allclose(given, expected / abs(expected).mean(), atol=1e-4)
+    both = prior.checked_directions(np.concatenate([255 - image, image]), np.array([0, 1]))
+    assert np.array_equal(both[1, :, :, 0], given)
+
+
+@pytest.mark.parametrize("number", [3, 7])
+def test_a_torch_module_of_other_classes_is_refused(number: int) -> None:
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(WEIGHTS[0].size, number))
+    message = f"the prior 'Sequential' answers {number} classes, the oracle 4; pass a model of the same classes"
+    with pytest.raises(dfa.PriorError, match=message):
+        attack(module.eval(), targets=None)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+@pytest.mark.parametrize("number", [3, 7])
+def test_a_keras_model_of_other_classes_is_refused(number: int) -> None:
+    keras = pytest.importorskip("keras")
+    if keras.backend.backend() == "jax":
+        pytest.skip("no gradients on this backend")
+    model = keras.Sequential([keras.Input(SIZE), keras.layers.Flatten(), keras.layers.Dense(number)])
+    with pytest.raises(dfa.PriorError, match=f"answers {number} classes, the oracle 4"):
+        attack(dfa.as_oracle(model, returns="logits"), targets=None)
 
 
 # Keras 3 on NumPy 2: its variables do not know the keyword copy.

@@ -14,8 +14,8 @@ import dfa
 import queries
 from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack, promising, sparse_rs
 from comparison.cells import Cell, Key, Loaded, load, parameters_of, places_of
-from comparison.display import draw
-from comparison.files import read_cells
+from comparison.display import draw, print_tables
+from comparison.files import read_cells, write_cell
 from comparison.rows import geometric_means, rows_of
 from comparison.settings import SETTINGS
 from harness.arguments import matching
@@ -166,7 +166,7 @@ def small_harness(tmp_path, monkeypatch):
     return run, ran
 
 
-def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harness):
+def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harness, monkeypatch):
     run, ran = small_harness
     arguments = ["--only", "resnet20-eps8", "--attacks", "square-0.1-*", "dfa", "--seeds", "0"]
     first = run(*arguments)
@@ -175,15 +175,74 @@ def test_a_cell_is_measured_once_and_again_when_its_parameters_change(small_harn
     assert len(ran) == 4
     assert len(run(*arguments[:-1], "1")) == 8
     assert len(ran) == 8
-    run(*arguments, "--images", "5")
-    assert len(ran) == 12
-    run(*arguments, "--images", "5", "--skip", "2")
-    assert len(ran) == 16
     run("--summarise")
     run("--summarise", "--within", "100")
-    assert len(ran) == 16
-    run(*arguments, "--images", "5", "--skip", "2", "--redo")
-    assert len(ran) == 20
+    assert len(ran) == 8
+    run(*arguments, "--redo")
+    assert len(ran) == 12
+    another = replace(ATTACKS["dfa"], configuration=lambda setting: "another")
+    monkeypatch.setitem(ATTACKS, "dfa", another)
+    run(*arguments)
+    assert len(ran) == 13
+
+
+@pytest.mark.parametrize("others", [["--images", "5"], ["--skip", "2"], ["--budget", "300"], ["--reporting"]])
+def test_one_table_is_of_the_same_images_and_budget(small_harness, others):
+    run, ran = small_harness
+    arguments = ["--only", "resnet20-eps8", "--attacks", "dfa", "--seeds", "0"]
+    held = run(*arguments)
+    message = r"cells of resnet20-eps8 in .* must be of the same images and budget.*--out, or remove resnet20-eps8\.csv"
+    for seed in "01":
+        with pytest.raises(SystemExit, match=message):
+            run(*arguments[:-1], seed, *others)
+    assert run(*arguments) == held
+    assert len(ran) == 1
+
+
+def test_cells_of_different_images_are_not_summarised_together(small_harness, tmp_path):
+    run, _ = small_harness
+    cells = [cell(name, 0, [5], setting="resnet20-eps8") for name in ("dfa", "nes")]
+    asked = {"skipped": 0, "images": 1, "budget": 1_000}
+    for each, skipped in zip(cells, (0, 200), strict=True):
+        write_cell(tmp_path, argparse.Namespace(), replace(each, parameters=asked | {"skipped": skipped}))
+    with pytest.raises(SystemExit, match=r"got 1 images after 0 skipped, 1,000 queries each; 1 images after 200"):
+        run("--summarise")
+
+
+def test_a_table_names_its_images_and_ends_with_success_at_the_budget(capsys):
+    measured = replace(cell("dfa", 0, [5, 600]), parameters={"skipped": 200, "images": 2, "budget": 700})
+    print_tables({"lenet1-eps64": rows_of([measured], "lenet1-eps64")})
+    title, head, row = capsys.readouterr().out.splitlines()[:3]
+    assert title == "lenet1-eps64: 2 images after 200 skipped, 700 queries each"
+    assert head.split()[:8] == ["lenet1-eps64", "<=", "10", "<=", "100", "<=", "700", "mean"]
+    assert row.split()[1:7] == ["50.0", "%", "50.0", "%", "100.0", "%"]
+    print_tables({"lenet1-eps64": rows_of([measured], "lenet1-eps64", 300)})
+    title, head, row = capsys.readouterr().out.splitlines()[:3]
+    assert title.endswith("700 queries each, of which the first 300 count")
+    assert row.split()[5:7] == ["50.0", "%"]
+
+
+def test_images_for_reporting_go_to_a_folder_of_their_own(small_harness, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for others, folder in (
+        (["--reporting"], "queries-reporting"),
+        ([], "queries"),
+        (["--reporting", "--out", "runs/benchmarks/mine"], "mine"),
+    ):
+        arguments = ["--only", "resnet20-eps8", "--attacks", "dfa", "--seeds", "0", *others]
+        monkeypatch.setattr(sys, "argv", ["queries.py", *arguments])
+        queries.main()
+        (held,) = read_cells(tmp_path / "runs" / "benchmarks" / folder, "resnet20-eps8").values()
+        assert held.parameters["skipped"] == (200 if "--reporting" in others else 0)
+
+
+def test_attacks_that_run_in_none_of_the_settings_are_told(small_harness):
+    run, ran = small_harness
+    with pytest.raises(
+        SystemExit, match=r"lenet1-pixels10 must be attacked by one of dfa, .*; rays does not run there"
+    ):
+        run("--only", "lenet1-pixels10", "--attacks", "rays")
+    assert not ran
 
 
 def test_a_run_that_is_cut_goes_on_after_its_last_cell(small_harness, monkeypatch, tmp_path):

@@ -95,3 +95,45 @@ def test_the_parts_of_a_level_are_the_whole_image(shape: tuple[int, int, int], p
 def test_a_tile_is_of_all_channels_and_a_block_is_rows_of_one() -> None:
     assert tiles((4, 4, 3), 2)[1] == [6, 7, 8, 9, 10, 11, 18, 19, 20, 21, 22, 23]
     assert blocks((4, 4, 2), 2)[1] == [16, 18, 20, 22, 24, 26, 28, 30]
+
+
+@pytest.mark.parametrize(
+    ("seed", "level"), [(5, 24.0), (6, 23.0), (5, 25.0), (5, 26.0), (7, 24.0), (7, 20.0), (5, 1e9)]
+)
+def test_all_descents_are_the_reference(seed: int, level: float) -> None:
+    """From the starts, beyond the ball by 0.042 and 0.071 of it and more; from plain signs, which come nearer, less
+    near and as near; and from the nearer of both; a label that is seen in the ball, and one that is seen nowhere."""
+    image = photo((5, 6, 3))
+    degree = Labels(image, 8, seed, level)
+    search = follow(image, 8, RAYS, degree, 1_300, image_id=3)
+    assert search.iteration > 1_200
+
+
+@dataclass(frozen=True)
+class Brighter:
+    """As labels make it, where one is seen that counts if every value is higher by as much as a ball allows."""
+
+    original: Images
+    epsilon: int
+
+    def __call__(self, image: Images) -> float:
+        """Plain signs alone see it."""
+        changes = image.astype(np.int64) - self.original
+        if changes.min() < self.epsilon:
+            return 1.0
+        return 0.5 if (np.abs(changes) > self.epsilon).any() else 0.0
+
+
+def test_plain_signs_are_asked_at_the_ends_of_the_ball_too() -> None:
+    """No start is asked there twice, but plain signs are not among the starts."""
+    image = np.full((10, 9, 1), 100, dtype=np.uint8)
+    degree = Brighter(image, 8)
+    told: list[float] = []
+
+    def noted(candidate: Images) -> float:
+        told.append(degree(candidate))
+        return told[-1]
+
+    follow(image, 8, RAYS, noted, 470, image_id=3)
+    assert told.count(0.5) > 5
+    assert 0.0 in told

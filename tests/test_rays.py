@@ -83,3 +83,9 @@ def test_the_trace_tells_how_far_beyond_the_ball_the_label_changed():
 def test_rays_need_textured_starts_and_no_region(changes):
     with pytest.raises(InvalidInputError, match="shape='ray' needs start='textures' and region='none'"):
         dfa.Racos(shape="ray", **changes)
+
+
+def test_a_walk_begins_with_its_first_starts_and_no_more():
+    assert dfa.Racos(shape="ray", samples=11).population == 12
+    with pytest.raises(InvalidInputError, match=r"12 textured starts.* must be at most that, got 13"):
+        dfa.Racos(shape="ray", samples=12, starts=None)

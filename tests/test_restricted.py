@@ -63,8 +63,9 @@ def test_an_oracle_of_ones_own_that_does_not_declare_its_classes_is_refused_befo
 def test_only_what_shows_everything_can_be_made_to_show_less():
     with pytest.raises(InvalidInputError, match=r"only an oracle .* can be made to show less.*returns 'top_1'"):
         dfa.label_only(dfa.top_1(CLASSIFIER, num_classes=10))
-    with pytest.raises(InvalidInputError, match="num_classes must be"):
-        dfa.top_1(CLASSIFIER)
+    for shown in (dfa.top_1, dfa.label_only, lambda oracle: dfa.top_k(oracle, 2)):
+        with pytest.raises(InvalidInputError, match=r"num_classes must .* does not tell how .*; pass num_classes=$"):
+            shown(CLASSIFIER)
     with pytest.raises(InvalidInputError, match="knows 10 classes, got 9"):
         dfa.top_1(dfa.as_oracle(CLASSIFIER, num_classes=10), num_classes=9)
 

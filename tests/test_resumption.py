@@ -44,7 +44,7 @@ def test_a_run_that_failed_goes_on(tmp_path, whole, num_calls):
         assert getattr(result.profile, name) == getattr(expected.profile, name)
 
 
-@pytest.mark.parametrize("num_calls", [25, 40, 55, 60, 71, 90, 107, 260, 290])
+@pytest.mark.parametrize("num_calls", [25, 40, 55, 60, 71, 90, 107, 230, 255])
 def test_a_resumed_run_asks_in_the_same_batches(tmp_path, whole, num_calls):
     # So that an oracle whose answers depend on the batch gives the same answers.
     cut_short(tmp_path, num_calls)
@@ -259,7 +259,7 @@ def test_times_go_on_where_they_were(tmp_path, whole):
     profile = attack(CLASSIFIER, tmp_path).profile
     # The clean predictions, the confirmations, and what came after the last checkpoint are no part of it.
     least = 0.001 * (profile.batches - 20 - INTERVAL)
-    assert least > 0.2
+    assert least > 0.15
     assert profile.oracle > least
     assert profile.wait > least / 2
     assert profile.wall >= profile.oracle

@@ -52,6 +52,13 @@ def test_by_labels_candidates_go_one_at_a_time_unless_told_otherwise(oracle, opt
         ("window", dfa.LinfBall(8), None, {"optimizer": STEPS}),
         ("scattered", dfa.LinfBall(8), None, {"optimizer": dfa.Racos.paper()}),
         ("own", dfa.Pixels(2), None, {}),
+        ("window", dfa.LinfBall(8), None, {"optimizer": dfa.Racos(samples=12, starts=None)}),
+        (
+            "window",
+            dfa.LinfBall(8),
+            None,
+            {"optimizer": dfa.Racos(values="uniform", region="ordered", improvements=0.0)},
+        ),
     ],
 )
 def test_rays_lie_in_a_ball_and_lead_from_an_image(shape, space, targets, settings):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import dfa
@@ -46,6 +48,37 @@ class Loaded(NamedTuple):
     problem: Problem
 
 
+class Asked(NamedTuple):
+    """Which images of a setting are attacked, and how often each may be asked: a table is of one such choice."""
+
+    skipped: int
+    images: int
+    budget: int
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, Any]) -> Asked:
+        """Return that of a cell's parameters."""
+        return cls(*(parameters.get(name, 0) for name in cls._fields))
+
+    def __str__(self) -> str:
+        """Return it as text."""
+        return f"{self.images} images after {self.skipped} skipped, {self.budget:,} queries each"
+
+
+def refuse_mixture(folder: Path, setting: str, asked: Iterable[Asked]) -> None:
+    """Refuse cells of other images or another budget beside one another, which one table cannot compare.
+
+    Raises:
+        SystemExit: There are several such choices.
+    """
+    if len(choices := sorted(set(asked))) > 1:
+        raise SystemExit(
+            f"the cells of {setting} in {folder} must be of the same images and budget, to stand in one table; got "
+            f"{'; '.join(map(str, choices))}. Name another folder with --out, or remove {setting}.csv and "
+            f"{setting}.json from this one"
+        )
+
+
 def load(setting: ComparedSetting, arguments: argparse.Namespace) -> Loaded:
     """Load a setting: its images among those that are classified correctly, and their goals."""
     places = places_of(setting, arguments)
@@ -64,18 +97,21 @@ def places_of(setting: ComparedSetting, arguments: argparse.Namespace) -> range:
     return range(arguments.skip, arguments.skip + (arguments.images or setting.number))
 
 
+def asked_of(setting: ComparedSetting, arguments: argparse.Namespace) -> Asked:
+    """Return which images the arguments choose, and the budget."""
+    places = places_of(setting, arguments)
+    return Asked(places.start, len(places), _budget(setting, arguments))
+
+
 def parameters_of(setting: ComparedSetting, attack: Attack, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what makes a cell stand for this measurement."""
-    places = places_of(setting, arguments)
     return {
         "model": setting.model,
         "images_file": setting.images,
         **setting.promise.describe(),
         **({"shows": "labels"} if setting.shows_labels else {}),
         "rank": setting.rank,
-        "skipped": places.start,
-        "images": len(places),
-        "budget": _budget(setting, arguments),
+        **asked_of(setting, arguments)._asdict(),
         "configuration": attack.configuration(setting),
     }
 

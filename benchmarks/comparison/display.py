@@ -19,7 +19,10 @@ def print_tables(tables: dict[str, list[Row]]) -> None:
     for setting, rows in tables.items():
         if not rows:
             continue
-        marks = marks_within(rows[0].budget)
+        first = rows[0]
+        part = f", of which the first {first.budget:,} count" if first.budget < first.asked.budget else ""
+        print(f"{setting}: {first.asked}{part}")
+        marks = marks_within(first.budget)
         headers = [setting, *(f"<= {mark:,}" for mark in marks)]
         headers += ["mean", "per seed", "median", "90 %", "ratio", "seconds", "utilisation", "seeds", "images"]
         print_table(

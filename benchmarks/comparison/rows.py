@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from comparison.cells import Cell
+from comparison.cells import Asked, Cell
 
 _MARKS = (10, 100, 1_000, 2_000, 10_000)
 
@@ -27,6 +27,7 @@ class Row:
         wall: Seconds per seed.
         utilisation: Seconds inside the oracle over all seconds.
         budget: Of every image.
+        asked: Which images they are, and the budget they were measured with.
         ratio: Mean queries over those of the best Square with the same seeds; nan without one.
     """
 
@@ -37,6 +38,7 @@ class Row:
     wall: float
     utilisation: float
     budget: int
+    asked: Asked
     ratio: float = field(default=math.nan)
 
     @classmethod
@@ -55,6 +57,7 @@ class Row:
             wall=sum(each.wall for each in outcomes) / len(outcomes),
             utilisation=sum(each.oracle for each in outcomes) / sum(each.wall for each in outcomes),
             budget=budget,
+            asked=Asked.of(cells[0].parameters),
         )
 
     @property
@@ -129,5 +132,5 @@ def geometric_means(tables: dict[str, list[Row]]) -> dict[str, tuple[float, int]
 
 
 def marks_within(budget: int) -> list[int]:
-    """Return the numbers of queries at which success is told, or the budget alone where it is below them."""
-    return [mark for mark in _MARKS if mark <= budget] or [budget]
+    """Return the numbers of queries at which success is told, the last of them the budget."""
+    return [*(mark for mark in _MARKS if mark < budget), budget]

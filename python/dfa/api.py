@@ -95,7 +95,8 @@ def run(
             of a ball goes along rays, with one query a candidate. Towards targets, in other spaces and with other
             optimizers a candidate takes two, itself and a step beyond it; that step may lie beyond epsilon, and is
             never a success.
-        max_seconds: Wall-clock limit per image, from its first query on, looked at after every iteration.
+        max_seconds: Wall-clock limit per image, from when its search begins, looked at after every iteration. Searches
+            that begin together wait for one another's first answers of a prior, which counts.
         give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
             degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
             have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
@@ -103,7 +104,8 @@ def run(
             asked in vain; 1,000 is what was measured, with scores; by labels alone it has not been measured. At most
             `max_queries`. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
-        seed: 0..2**64 - 1.
+        seed: 0..2**64 - 1. Where labels alone are answered and there is no target, the default optimizer draws nothing
+            in a ball, and all seeds give the same.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
             slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.
         progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
@@ -127,13 +129,15 @@ def run(
         prior: A surrogate, for whoever has one: a torch module (from images / 255 to logits), a Keras model, or what
             `dfa.as_oracle` made of one, of the same classes; or a function from uint8 images (n, H, W, C) and goals
             (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients
-            (n, H, W, C): above 0 where a value should rise. A model's are those of the goal's log-odds, averaged over
-            shifted copies of the image. It gives a first start for each image, by a dozen steps within the ball on the
-            surrogate alone, and one more way to move: part of all coordinates take the signs that six steps from the
-            best candidate so far end with. It is asked at each step for each candidate that improves, never for one
-            that is only tried. What it is worth is learned from the oracle's answers, so one that knows nothing is soon
-            left alone. With a prior the run is no longer without knowledge: its config and summary say so. An
-            L-infinity ball only, and no oracle of labels alone.
+            (n, H, W, C): above 0 where a value should rise, or True, and False where it should fall. A model's are
+            those of the goal's log-odds, averaged over shifted copies of the image. It gives a first start for each
+            image, by a dozen steps within the ball on the surrogate alone, and one more way to move: part of all
+            coordinates take the signs that six steps from the best candidate so far end with. It is asked at each step
+            for each candidate that improves, never for one that is only tried. What it is worth is learned from the
+            oracle's answers, so one that knows nothing is soon left alone. With a prior the run is no longer without
+            knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone. With
+            `resume` a function is known by its name, a model by its parameters: that the function is the one that the
+            run began with is for you to see to.
 
     Returns:
         Records, adversarial images, profile; see `Result`.

@@ -14,14 +14,21 @@ from dfa.oracle.priors import FROM_BEST, START, follow
 from dfa.space import BoundBall
 
 
-def first_signs(plan: Plan, job: Job) -> NDArray[np.uint8] | None:
+def first_signs(plan: Plan, job: Job, num_classes: int | None) -> NDArray[np.uint8] | None:
     """Return the signs of the start that a run's prior gives for an image, uint8 (H, W, C); None without a prior.
 
+    Args:
+        plan: Its prior is asked.
+        job: The image.
+        num_classes: Of the oracle, where it is known.
+
     Raises:
-        PriorError: The prior failed.
+        PriorError: The prior failed, or is of other classes.
     """
     if plan.prior is None:
         return None
+    if num_classes is not None:
+        plan.prior.expect(num_classes)
     assert isinstance(plan.space, BoundBall)
     image, goals = job.image[np.newaxis], np.array([job.goal], dtype=np.int64)
     signs = follow(plan.prior, image, image, goals, plan.space.epsilon(job.index)[np.newaxis], START)

@@ -27,7 +27,7 @@ from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import LabelWalk, Questions
 from dfa.search.objectives import Objective
-from dfa.search.racos import Racos
+from dfa.search.racos import MOST_STARTS_OF_RAYS, Racos
 from dfa.search.rays import Rays
 from dfa.space import BoundSpace, LinfBall, Space
 from dfa.space.ball import BoundBall
@@ -234,7 +234,8 @@ def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
 
 def _by_labels(optimizer: Racos, space: Space, *, is_targeted: bool) -> Racos:
     """Return the optimizer that is used where labels alone are answered."""
-    has_rays = isinstance(space, LinfBall) and optimizer.shape == "window" and optimizer.start == "textures"
+    is_alike = optimizer.shape == "window" and optimizer.start == "textures" and optimizer.region == "none"
+    has_rays = is_alike and optimizer.population <= MOST_STARTS_OF_RAYS and isinstance(space, LinfBall)
     if has_rays and not is_targeted:
         # A target is seldom seen on any ray from the original, however far off.
         return replace(optimizer, shape="ray")

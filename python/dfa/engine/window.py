@@ -284,7 +284,7 @@ class Window:
 
     def _admit(self, job: Job) -> None:
         space, optimizer = self._plan.space, self._plan.optimizer
-        start = first_signs(self._plan, job)
+        start = first_signs(self._plan, job, self._gate.num_classes)
         lessons = None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
         if self._curriculum is not None:
             lessons = self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)

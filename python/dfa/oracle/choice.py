@@ -162,7 +162,7 @@ def top_k(oracle: Any, k: int, *, num_classes: int | None = None) -> RestrictedO
     Args:
         oracle: What `as_oracle` takes, returning probabilities or logits.
         k: 1..K.
-        num_classes: K, where the oracle does not declare it (a Keras model does).
+        num_classes: K, where the oracle does not declare it (a Keras model does, a torch module does not).
 
     Raises:
         InvalidInputError: An argument is not as described.

@@ -69,11 +69,18 @@ class Prior(ABC):
 
     @abstractmethod
     def directions(self, images: Images, goals: Classes) -> Any:
-        """Return where each image should go, (n, H, W, C): signs, or gradients of any scale.
+        """Return where each image should go, (n, H, W, C): signs, gradients of any scale, or booleans (True: up).
 
         Args:
             images: uint8, (n, H, W, C).
             goals: int64, (n,): targets, or in an untargeted run the original classes, from which images should go away.
+        """
+
+    def expect(self, num_classes: int) -> None:  # noqa: B027 -- optional
+        """Take note of how many classes the oracle knows.
+
+        Raises:
+            PriorError: The surrogate knows another number.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -95,7 +102,13 @@ class Prior(ABC):
         wanted = f"the prior {self.name!r} must return signs or gradients of shape {images.shape}"
         if given.shape != images.shape or given.dtype.kind not in "fiub":
             raise PriorError(f"{wanted}, one per value of each image; got {given.dtype} of shape {given.shape}")
-        values = given.astype(np.float64)
+        if given.dtype.kind == "u":
+            raise PriorError(
+                f"{wanted}, below 0 where a value should fall; got {given.dtype}, which knows no sign: return booleans "
+                "(True where it should rise, False where it should fall), signed integers or floats"
+            )
+        # Of booleans False is a direction too, and not none.
+        values = np.where(given, 1.0, -1.0) if given.dtype.kind == "b" else given.astype(np.float64)
         if np.isnan(values).any():
             raise PriorError(f"{wanted}, without NaN; got {int(np.isnan(values).sum())} of them")
         if np.isinf(values).any():
@@ -119,8 +132,8 @@ class FunctionPrior(Prior):
 
     def directions(self, images: Images, goals: Classes) -> Any:
         """Return what the function does."""
-        images = images.view()
-        images.flags.writeable = False
+        images, goals = images.view(), goals.view()
+        images.flags.writeable = goals.flags.writeable = False
         return self._function(images, goals)
 
 
@@ -148,8 +161,9 @@ class ModelPrior(Prior):
         self.name = oracle.name
         self._oracle = oracle
         self._sign = 1.0 if is_targeted else -1.0
+        self._num_classes: int | None = None
         if isinstance(oracle, TorchOracle):
-            self._gradient = torch_gradients(oracle)
+            self._gradient = torch_gradients(oracle, self._check)
         elif isinstance(oracle, KerasOracle):
             self._gradient = keras_gradients(oracle)
         else:
@@ -175,6 +189,23 @@ class ModelPrior(Prior):
         given = self._gradient(copies, goal).astype(np.float64)
         back = [np.roll(each, (-down, -right), (0, 1)) for each, (down, right) in zip(given, shifts, strict=True)]
         return smoothed(np.mean(back, axis=0), round(2 * (side / _ROWS_OF_SMOOTHING) ** 2))
+
+    def expect(self, num_classes: int) -> None:
+        """Take note of how many classes the oracle knows.
+
+        Raises:
+            PriorError: The model declares another number; of one that declares none its first answer tells.
+        """
+        self._num_classes = num_classes
+        if self._oracle.num_classes is not None:
+            self._check(self._oracle.num_classes)
+
+    def _check(self, answered: int) -> None:
+        if self._num_classes not in (None, answered):
+            raise PriorError(
+                f"a prior must be of the oracle's classes: the prior {self.name!r} answers {answered} classes, the "
+                f"oracle {self._num_classes}; pass a model of the same classes, or a function of images and goals"
+            )
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of it, in plain JSON types."""

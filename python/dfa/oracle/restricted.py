@@ -37,6 +37,11 @@ class RestrictedOracle(Oracle):
         known = oracle.num_classes if num_classes is None else num_classes
         if oracle.num_classes not in (None, known):
             raise InvalidInputError(f"the oracle {oracle.name!r} knows {oracle.num_classes} classes, got {num_classes}")
+        if known is None:
+            raise InvalidInputError(
+                f"num_classes must be an integer of 2 or more, since the model {oracle.name!r} does not tell how many "
+                "classes it has; pass num_classes="
+            )
         self.returns = returns
         self.num_classes, self.num_shown = declare_shown(returns, known, k)
         self.kind = oracle.kind  # type: ignore[misc]

@@ -22,6 +22,9 @@ Ties: TypeAlias = Literal["older", "newer"]
 PAPER_SHARE: Final = 600 / (299 * 299 * 3)
 """The share of the coordinates that the paper changes: 600 of 299x299x3, and with it 2 of 28x28."""
 
+MOST_STARTS_OF_RAYS: Final = 12
+"""Textured starts that a walk along rays begins with, all of which it asks."""
+
 _MOST_IMPROVEMENTS: Final = 64
 _MOST_HALVINGS: Final = 64
 """No share of an area is left after more."""
@@ -173,6 +176,11 @@ class Racos:
         if self.shape == "ray" and (self.start != "textures" or self.region != "none"):
             raise InvalidInputError(
                 f"shape='ray' needs start='textures' and region='none', got {self.start!r} and {self.region!r}"
+            )
+        if self.shape == "ray" and self.population > MOST_STARTS_OF_RAYS:
+            raise InvalidInputError(
+                f"shape='ray' asks {MOST_STARTS_OF_RAYS} textured starts, so samples + positives must be at most that, "
+                f"got {self.population}"
             )
         if self.values == "textures" and (self.shape == "scattered" or self.region != "none"):
             raise InvalidInputError(

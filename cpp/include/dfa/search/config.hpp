@@ -68,7 +68,7 @@ struct Config {
   std::uint32_t restart_after = 0;  ///< candidates after the starts at which a descent may first end at rest; 0: never
   double rest_ratio = 0.95;         ///< share of its degree that the second half of a descent at rest has left
   double improvements = 0.0;        ///< wished for per iteration, which decides its windows; 0: always s
-  bool prior = false;               ///< windows may also take signs that the caller gives for their parent
+  bool prior = false;               ///< candidates may also take signs that the caller gives for their parent
 
   std::uint32_t population() const { return samples + positives; }
   std::uint32_t num_starts() const { return starts == 0 ? population() : starts; }

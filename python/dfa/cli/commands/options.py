@@ -158,7 +158,12 @@ def model_options(command: Decorated) -> Decorated:
             "--preprocess", section=MODEL, metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."
         ),
         flag("--k", section=MODEL, type=int, help="How many classes an answer of top_k shows."),
-        flag("--num-classes", section=MODEL, type=int, help="Of a function that answers with top_k, top_1 or label."),
+        flag(
+            "--num-classes",
+            section=MODEL,
+            type=int,
+            help="Of a function that answers with top_k, top_1 or label, or of a model with --shows.",
+        ),
         flag(
             "--device",
             section=MODEL,

@@ -22,8 +22,12 @@ _TINY = 1e-30
 """Added to probabilities before their logarithm is taken."""
 
 
-def torch_gradients(oracle: TorchOracle) -> Gradient:
+def torch_gradients(oracle: TorchOracle, check: Callable[[int], None]) -> Gradient:
     """Return the gradients of a torch module.
+
+    Args:
+        oracle: Of the module.
+        check: Called with how many classes it answers, before one of them is taken.
 
     Raises:
         InvalidInputError: Its input is made by a transform of uint8 tensors, through which none flow.
@@ -49,6 +53,7 @@ def torch_gradients(oracle: TorchOracle) -> Gradient:
             if statistics:
                 values = (values - statistics[0]) / statistics[1]
             scores = scores_in(torch, oracle._module(values.to(oracle._dtype)), oracle._output, oracle.name).float()
+            check(scores.shape[1])
             logits = (scores + _TINY).log() if oracle.returns is ScoreKind.PROBABILITIES else scores
             others = torch.cat([logits[:, :goal], logits[:, goal + 1 :]], dim=1)
             odds = (logits[:, goal] - torch.logsumexp(others, 1)).sum()

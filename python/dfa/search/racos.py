@@ -149,13 +149,7 @@ class Racos:
         require_count("restart_after", self.restart_after, 0)
         if self.restart_after == 1:
             raise InvalidInputError("restart_after must be 0 (never) or at least 2, got 1")
-        if self.shape == "own" and (self.region != "none" or self.start != "uniform" or self.values == "textures"):
-            raise InvalidInputError(
-                "shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and not for a "
-                "ball. It needs region='none', start='uniform' and values='uniform' or 'extremes', got "
-                f"{self.region!r}, {self.start!r} and {self.values!r}; change space.optimizer() with "
-                "dataclasses.replace"
-            )
+        _require_own_moves(self)
         if self.improvements is not None and not (
             is_number(self.improvements) and 0 <= self.improvements <= _MOST_IMPROVEMENTS
         ):
@@ -283,6 +277,16 @@ class Racos:
             rest_ratio=self.rest_ratio,
             improvements=self.improvements_wanted,
             prior=prior,
+        )
+
+
+def _require_own_moves(racos: Racos) -> None:
+    if racos.shape == "own" and (racos.region != "none" or racos.start != "uniform" or racos.values == "textures"):
+        raise InvalidInputError(
+            "shape='own' is for spaces that move their integers themselves, as dfa.Pixels does, and not for a "
+            "ball. It needs region='none', start='uniform' and values='uniform' or 'extremes', got "
+            f"{racos.region!r}, {racos.start!r} and {racos.values!r}; change space.optimizer() with "
+            "dataclasses.replace"
         )
 
 

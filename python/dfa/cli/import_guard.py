@@ -48,7 +48,7 @@ def _refuse_to_begin(run: Path) -> None:
         if _lies_in(path, run):
             raise InvalidInputError(
                 f"nothing is loaded from inside a run folder, and {what} lies in {one_line(run)}: {one_line(path)}; "
-                "run the command from another folder, as dfa and not as python -m dfa.cli"
+                "run the command from another folder, as dfa and not as python -m dfa"
             )
 
 

@@ -18,7 +18,8 @@ void Plan::ask_the_first() {
 Plan plan_alone(std::size_t num_starts) {
   Plan plan;
   for (std::uint32_t i = 0; i < num_starts; ++i) {
-    plan.starts.push_back({i, i % kNumTexturedStarts, nullptr, PlannedStart::kTextureRate, Outlook()});
+    plan.starts.push_back(
+        {i, i % static_cast<std::uint32_t>(kNumTexturedStarts), nullptr, PlannedStart::kTextureRate, Outlook()});
   }
   return plan;
 }

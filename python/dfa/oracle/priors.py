@@ -109,6 +109,8 @@ class Prior(ABC):
             )
         # Of booleans False is a direction too, and not none.
         values = np.where(given, 1.0, -1.0) if given.dtype.kind == "b" else given.astype(np.float64)
+        # In one order, since sums below go by the order in memory, which may depend on who else is asked.
+        values = np.ascontiguousarray(values)
         if np.isnan(values).any():
             raise PriorError(f"{wanted}, without NaN; got {int(np.isnan(values).sum())} of them")
         if np.isinf(values).any():

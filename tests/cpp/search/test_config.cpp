@@ -69,12 +69,12 @@ TEST_CASE("a field that makes no sense is named") {
                          c.start = dfa::Start::kTextures;
                          c.starts = dfa::kNumTexturedStarts + 1;
                        }),
-                       "there are 12 textured starts, got starts of 13", std::invalid_argument);
+                       "there are 18 textured starts, got starts of 19", std::invalid_argument);
   CHECK_THROWS_WITH_AS(refused([](Config& c) {
                          c.start = dfa::Start::kTextures;
                          c.samples = dfa::kNumTexturedStarts;
                        }),
-                       "there are 12 textured starts, got starts of 14", std::invalid_argument);
+                       "there are 18 textured starts, got starts of 20", std::invalid_argument);
   for (const dfa::Shape shape : {dfa::Shape::kScattered, dfa::Shape::kWindow}) {
     CHECK_THROWS_WITH_AS(refused([shape](Config& c) {
                            c.values = dfa::Values::kTextures;

@@ -249,8 +249,8 @@ TEST_CASE("parts of a state that do not fit together are refused") {
   const auto box = std::make_shared<const dfa::Box>("shift", kShape, dfa::Parameters{{"rows", 1}, {"columns", 1}});
   const std::string boxed = with_part(window, "search", "space", packed(dfa::Space(Image(kShape.size()), box)));
   CHECK_THROWS_WITH_AS(dfa::Racos::load(windows, kShape, boxed),
-                       "windows, stripes and textures lie on an image; the space shift needs scattered coordinates, a "
-                       "uniform start, and images of its shape",
+                       "windows, stripes and textures lie on an image; the space shift needs scattered coordinates or "
+                       "its own moves, a uniform start, and images of its shape",
                        std::invalid_argument);
 }
 

@@ -33,6 +33,8 @@ const std::vector<Case> kCases = {
     {"lighting", {{"brightness", 255}, {"contrast", 63}, {"gamma", 7}}},
     {"tiled", {{"epsilon", 255}, {"factor", 3}}},
     {"shift", {{"rows", 4}, {"columns", 3}}},
+    {"patch", {{"size", 2}}},
+    {"frame", {{"width", 1}}},
 };
 
 std::shared_ptr<const dfa::Box> box_of(const Case& each) {
@@ -208,6 +210,6 @@ TEST_CASE("all files of spaces are known, each once") {
   for (const dfa::SpaceKind& kind : dfa::space_kinds()) {
     CHECK(names.insert(kind.name).second);
   }
-  CHECK(names ==
-        std::set<std::string>{"lighting", "pixels", "rectangle", "shift", "tiled", "tiny_rectangles", "values"});
+  CHECK(names == std::set<std::string>{"frame", "lighting", "patch", "pixels", "rectangle", "shift", "tiled",
+                                       "tiny_rectangles", "values"});
 }

@@ -200,8 +200,11 @@ class Fuzzer:
             return
         with contextlib.suppress(*REFUSALS):
             if isinstance(each, _core.Batch):
-                if self._random.random() < 0.2:
+                chance = self._random.random()
+                if chance < 0.2:
                     return self._clear(each)
+                if chance < 0.21:
+                    return self._begin_with_a_prior()
                 if len(each) < 4:
                     self._add(each)
                 self._round_of_batch(each)
@@ -231,12 +234,24 @@ class Fuzzer:
                 return batch.add(self._original().reshape(shape), 5, limits, self._plan())
         return 0
 
+    def _begin_with_a_prior(self) -> None:
+        """Keep a batch that asks for a prior, and places of it: few configurations do."""
+        config = _core.Config(**self._random.choice(CONFIGS) | {"prior": True})
+        batch = _core.Batch(config, self._random.choice(SHAPES), 0, 1)
+        self._keep(batch, {})
+        self._keep(_core.Places(batch, None, 3, 8, 1000, None), {"batch": batch})
+
     def _clear(self, batch: _core.Batch) -> None:
-        """Remove all searches, even where places know of them, and keep what they were."""
+        """Remove all searches, or all but one, even where places know of them, and keep what they were."""
         self._last_state = self.states["Batch.save_all()"] = batch.save_all()
+        states = []
         for slot in range(20):
             with contextlib.suppress(*REFUSALS):
+                states.append(batch.save(slot))
                 batch.remove(slot)
+        for state in states[: self._random.randrange(2)]:
+            batch.load(state)
+            self.made.add("Batch.load(state)")
 
     def _round_of_batch(self, batch: _core.Batch) -> None:
         slot = self._random.randrange(3)

@@ -242,15 +242,19 @@ class Fuzzer:
         self._keep(_core.Places(batch, None, 3, 8, 1000, None), {"batch": batch})
 
     def _clear(self, batch: _core.Batch) -> None:
-        """Remove all searches, or all but one, even where places know of them, and keep what they were."""
+        """Remove all searches, even where places know of them, and keep what they were; load all, one or none again."""
         self._last_state = self.states["Batch.save_all()"] = batch.save_all()
         states = []
         for slot in range(20):
             with contextlib.suppress(*REFUSALS):
                 states.append(batch.save(slot))
                 batch.remove(slot)
-        for state in states[: self._random.randrange(2)]:
-            batch.load(state)
+        again = self._random.randrange(4)
+        if again == 0:
+            batch.load_all(self._last_state)
+            self.made.add("Batch.load_all(state)")
+        elif again == 1 and states:
+            batch.load(states[0])
             self.made.add("Batch.load(state)")
 
     def _round_of_batch(self, batch: _core.Batch) -> None:
@@ -264,6 +268,7 @@ class Fuzzer:
             with contextlib.suppress(ValueError):
                 batch.ask(slots, candidates, np.zeros((number, *shape), np.uint8))
         batch.tell(slots, candidates, self._some_degrees(number))
+        self.made.add("Batch.tell(slots, candidates, degrees)")
 
     def _round_of_places(self, places: _core.Places) -> None:
         if self._random.random() < 0.2:

@@ -1,5 +1,6 @@
 # make demo   attack a real classifier: pictures and figures in runs/demo
 # make test   everything that continuous integration runs
+# make docs   the documentation, in build/docs/index.html
 # make format make the sources look as `make test` wants them
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml README.md -type
 CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
 PRESETS := tests sanitized serial
 
-.PHONY: demo test lint types cpp-tests fuzz python-tests format clean
+.PHONY: demo docs test lint types cpp-tests fuzz python-tests format clean
 
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m dfa.demo --out runs/demo
@@ -57,6 +58,9 @@ python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
 	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
+docs: $(VENV)/docs-installed
+	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/docs
+
 format: $(VENV)/tools-installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -78,6 +82,11 @@ $(VENV)/demo-installed: $(VENV)/created $(SOURCES)
 $(VENV)/tools-installed: $(VENV)/created pyproject.toml
 	$(BIN)/python -m pip install --quiet --group test --group backends --group attacks
 	$(BIN)/python -m pip install --quiet --no-deps 'torchattacks>=3.5'
+	touch $@
+
+$(VENV)/docs-installed: $(VENV)/created $(SOURCES)
+	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m pip install --quiet '.[demo,cli,report]'
 	touch $@
 
 # The wheel is tested, not the tree.

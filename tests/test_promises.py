@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-PAGE = (HERE.parent / "docs" / "promises.md").read_text(encoding="utf-8")
+PAGE = (HERE.parent / "docs" / "reference" / "promises.md").read_text(encoding="utf-8")
 NAMED = re.findall(r"`(test_\w+\.py)(?:::(test_\w+))?`", PAGE)
 
 

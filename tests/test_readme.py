@@ -38,7 +38,7 @@ def test_the_readme_has_no_blank_to_fill_in() -> None:
     assert "@@" not in README.read_text()
 
 
-@pytest.mark.parametrize("page", [README, README.parent / "docs" / "models.md"], ids=["README", "models"])
+@pytest.mark.parametrize("page", [README, README.parent / "docs" / "guides" / "models.md"], ids=["README", "models"])
 def test_the_five_lines_of_a_torch_user_run(page: Path, data: Path, tmp_path: Path, monkeypatch) -> None:
     networks = pytest.importorskip("torch_networks", reason="torch is not installed", exc_type=ImportError)
     (lines,) = (
@@ -58,7 +58,7 @@ def test_the_way_back_into_a_pipeline_of_torch(data: Path) -> None:
     networks = pytest.importorskip("torch_networks", reason="torch is not installed", exc_type=ImportError)
     import torch
 
-    page = (README.parent / "docs" / "models.md").read_text()
+    page = (README.parent / "docs" / "guides" / "models.md").read_text()
     (lines,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "adversarial()" in block)
     with np.load(data / "cifar10_correct500.npz") as file:
         images, labels = file["images"][:8], file["labels"][:8]

@@ -1,0 +1,87 @@
+"""The documentation's pages: what they show runs, and they are short and say whom they are for.
+
+The Python of tutorials is run by `make docs`, whose output they hold. That of the other pages is run here, in order, in
+the names that `tests/pages/FOLDER_PAGE.py` prepares (`names(folder)`, which may skip); its commands are read by the
+command line's own parser.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+MOST_LINES = 250
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = re.findall(r"^(`{3,})(\S*)[^\n]*\n(.*?)^\1$", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    return [text for _, language, text in found if language in languages]
+
+
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python", "py", "pycon")]
+WITH_COMMANDS = [page for page in PAGES if blocks(page, "console", "bash", "sh", "shell")]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
+def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: Path) -> None:
+    assert not blocks(page, "py", "pycon"), "blocks are python"
+    assert "tutorials" not in page.parts, "a tutorial's Python stands in {code-cell}s, which `make docs` runs"
+    relative = page.relative_to(DOCS if DOCS in page.parents else ROOT).with_suffix("")
+    prepared = importlib.import_module("pages." + "_".join(relative.parts).replace("-", "_"))
+    monkeypatch.chdir(tmp_path)
+    names = prepared.names(data)
+    for number, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{name_of(page)}, block {number}", "exec"), names)
+    if hasattr(prepared, "check"):
+        prepared.check(names)
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
+def test_every_command_is_one(page: Path) -> None:
+    """Of `dfa COMMAND ...` every option and argument is taken; that it does what is said of it others hold."""
+    pytest.importorskip("click")
+    from dfa.cli.commands.app import app
+
+    for block in blocks(page, "console", "bash", "sh", "shell"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+            if words[:1] != ["dfa"]:
+                continue
+            name, *rest = words[1:]
+            with app.make_context("dfa", [], resilient_parsing=True) as context:
+                command = app.get_command(context, name)
+                assert command is not None, line
+                parser = command.make_parser(context)
+                parser.ignore_unknown_options = False
+                parser.parse_args(rest)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if DOCS in page.parents], ids=name_of)
+def test_a_page_says_at_once_whom_it_is_for_and_is_short(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if text.startswith("---\n"):
+        text = text.split("---\n", 2)[2].lstrip()
+    title, first = text.split("\n\n", 2)[:2]
+    assert title.startswith("# ")
+    assert page.name == "index.md" or re.match(r"(For|This page is for) ", first), first
+    assert "reference" in page.parts or len(page.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_pages_link_to_files_that_are_there() -> None:
+    missing = []
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists():
+                missing.append(f"{name_of(page)}: {link}")
+    assert missing == []

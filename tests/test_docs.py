@@ -39,8 +39,8 @@ def test_every_block_of_python_runs(page: Path, tmp_path: Path, monkeypatch: pyt
     assert "tutorials" not in page.parts, "a tutorial's Python stands in {code-cell}s, which `make docs` runs"
     relative = page.relative_to(DOCS if DOCS in page.parents else ROOT).with_suffix("")
     prepared = importlib.import_module("pages." + "_".join(relative.parts).replace("-", "_"))
+    names = prepared.names(data.resolve())
     monkeypatch.chdir(tmp_path)
-    names = prepared.names(data)
     for number, block in enumerate(blocks(page, "python")):
         exec(compile(block, f"{name_of(page)}, block {number}", "exec"), names)
     if hasattr(prepared, "check"):

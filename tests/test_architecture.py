@@ -37,6 +37,7 @@ ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "fi
     "": "face",
     "api": "face",
     "testing": "face",
+    "selftest": "face",
     "demo": "cli",
     "__main__": "cli",
 }
@@ -51,6 +52,7 @@ DOORS = {
 }
 
 KNOW_THE_CORE = {
+    "selftest",
     "search.racos",
     "space.base",
     "space.ball",

@@ -163,7 +163,7 @@ class Loop:
         try:
             self._checkpoints.keep_answers()
         except StoreError as store_error:
-            # Not add_note, which Python 3.10 does not have.
+            # Not add_note: the command line prints the error alone.
             error.args = (f"{error}; what it did answer could not be kept either: {store_error}",)
 
     def partial_result(self, reason: str) -> Result:

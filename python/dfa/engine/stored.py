@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dfa.engine.file_answers import FileAnswers
@@ -35,7 +35,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         Interrupted: Likewise.
     """
     about = {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": storage.command,
         "config": plan.config,
         "model": {"fingerprint": plan.oracle.fingerprint()},
@@ -118,5 +118,5 @@ def _save_partial(error: BaseException, store: Store) -> None:
     except StoreError as store_error:
         if isinstance(error, StoreError):
             return  # it has said so
-        # Not add_note, which Python 3.10 does not have.
+        # Not add_note: the command line prints the error alone.
         error.args = (f"{error}; the partial result could not be saved either: {store_error}",)

@@ -9,6 +9,7 @@ told are ratios of sums over all parts. Where the machine is shared, trust that 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def main() -> None:
         for name, number in counts.items():
             for start in range(0, number, size):
                 rows = slice(start, min(start + size, number))
-                batch = vectors[rows] * np.float32(255) if name == "vectors" else originals[rows]
+                batch: Any = vectors[rows] * np.float32(255) if name == "vectors" else originals[rows]
                 started, began = time.perf_counter(), time.process_time()
                 oracle.scores(batch)
                 seconds += time.perf_counter() - started

@@ -136,8 +136,8 @@ def run(
             for each candidate that improves, never for one that is only tried. What it is worth is learned from the
             oracle's answers, so one that knows nothing is soon left alone. With a prior the run is no longer without
             knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone. With
-            `resume` a function is known by its name, a model by its parameters: that the function is the one that the
-            run began with is for you to see to.
+            `resume` a model is known by its parameters, a function by its name and its module alone: that it says what
+            it said when the run began is for you to see to.
 
     Returns:
         Records, adversarial images, profile; see `Result`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from core_driver import DEFAULT, ask, config_of, population_of, rows_of, tell
 from core_trajectories import degrees_of, picture
 from dfa import _core
 from dfa.oracle.priors import FROM_BEST, START, FunctionPrior, Walk, as_prior, follow, smoothed
+from dfa.results.profile import read_profile
 from dfa.views.report import write_report
 from reference import tuning
 from reference.archive import PRIOR, Archive, plan_alone
@@ -423,3 +426,29 @@ def test_a_function_is_known_by_its_name_and_module(tmp_path: Path) -> None:
     with patch.object(useless, "__module__", "elsewhere"), pytest.raises(dfa.StoreError, match="elsewhere"):
         attack(useless, store=tmp_path / "run", resume=True)
     attack(useless, store=tmp_path / "run", resume=True)
+
+
+def test_its_time_is_told_apart(tmp_path: Path) -> None:
+    seconds: list[float] = []
+
+    def slow(images: Any, goals: Any) -> Any:
+        started = time.perf_counter()
+        time.sleep(0.001)
+        signs = useless(images, goals)
+        seconds.append(time.perf_counter() - started)
+        return signs
+
+    result = attack(slow)
+    profile = result.profile
+    assert len(seconds) > START.steps * len(PICTURES)
+    assert profile.prior >= sum(seconds)
+    parts = profile.prior + profile.propose + profile.wait + profile.score + profile.update + profile.other
+    assert parts == pytest.approx(profile.wall)
+    assert profile.other >= 0
+    assert attack(None).profile.prior == 0.0
+    result.save(tmp_path)
+    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert document["profile"]["prior"] == profile.prior == dfa.Result.load(tmp_path).profile.prior
+    assert ">prior " in write_report(tmp_path).read_text(encoding="utf-8")
+    older = {name: value for name, value in document["profile"].items() if name != "prior"}
+    assert read_profile(older) == replace(profile, prior=0.0)

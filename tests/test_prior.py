@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from core_driver import DEFAULT, ask, config_of, population_of, rows_of, tell
 from core_trajectories import degrees_of, picture
 from dfa import _core
 from dfa.oracle.priors import FROM_BEST, START, FunctionPrior, Walk, as_prior, follow, smoothed
+from dfa.results.profile import read_profile
 from dfa.views.report import write_report
 from reference import tuning
 from reference.archive import PRIOR, Archive, plan_alone
@@ -194,7 +199,7 @@ def test_results_tell_of_it(tmp_path: Path) -> None:
     result = attack(useless)
     result.save(tmp_path / "run")
     assert "<b>useless</b><span>the prior" in write_report(tmp_path / "run").read_text(encoding="utf-8")
-    assert result.config["prior"] == {"kind": "function", "name": "useless"}
+    assert result.config["prior"] == {"kind": "function", "name": "useless", "module": __name__}
     assert "with a prior" in str(result.summary())
     assert "useless" in str(result.summary())
     without = attack(None)
@@ -379,3 +384,71 @@ def test_a_keras_model_gives_it_likewise() -> None:
     certain = abs(gradient) > 1e-3
     assert np.array_equal(np.sign(given[certain]), np.sign(gradient)[certain])
     assert prior.describe()["fingerprint"]
+
+
+@pytest.mark.parametrize("is_made_in_it", [False, True])
+def test_a_torch_module_gives_it_in_inference_mode(is_made_in_it: bool) -> None:
+    torch = pytest.importorskip("torch")
+
+    def module() -> Any:
+        torch.manual_seed(0)
+        layers = torch.nn.Flatten(), torch.nn.Linear(3 * SIZE[0] * SIZE[1], 4), torch.nn.ReLU(), torch.nn.Linear(4, 4)
+        return torch.nn.Sequential(*layers).eval()
+
+    def directions(surrogate: Any) -> Any:
+        prior = as_prior(dfa.as_oracle(surrogate, mean=0.5, std=0.2), is_targeted=True)
+        assert prior is not None
+        return prior.checked_directions(PICTURES[:2], np.array([1, 3]))
+
+    outside = module()
+    with torch.inference_mode():
+        given = directions(module() if is_made_in_it else outside)
+        result = attack(outside, targets=None)
+    assert np.array_equal(given, directions(outside))
+    assert given.any()
+    assert found(result) == found(attack(outside, targets=None))
+
+
+def test_a_function_may_answer_in_bfloat16() -> None:
+    torch = pytest.importorskip("torch")
+    values = torch.tensor(WEIGHTS[:2]).bfloat16()
+    given = FunctionPrior(lambda images, goals: values).checked_directions(PICTURES[:2], np.array([0, 1]))
+    assert np.array_equal(
+        given, FunctionPrior(lambda images, goals: values.float()).checked_directions(PICTURES[:2], np.array([0, 1]))
+    )
+    with pytest.raises(dfa.PriorError, match=r"got float64 of shape \(1, 9, 8, 3\)"):
+        FunctionPrior(lambda images, goals: values[:1]).checked_directions(PICTURES[:2], np.array([0, 1]))
+
+
+def test_a_function_is_known_by_its_name_and_module(tmp_path: Path) -> None:
+    assert FunctionPrior(partial(useless)).describe()["module"] == __name__
+    attack(useless, store=tmp_path / "run")
+    with patch.object(useless, "__module__", "elsewhere"), pytest.raises(dfa.StoreError, match="elsewhere"):
+        attack(useless, store=tmp_path / "run", resume=True)
+    attack(useless, store=tmp_path / "run", resume=True)
+
+
+def test_its_time_is_told_apart(tmp_path: Path) -> None:
+    seconds: list[float] = []
+
+    def slow(images: Any, goals: Any) -> Any:
+        started = time.perf_counter()
+        time.sleep(0.001)
+        signs = useless(images, goals)
+        seconds.append(time.perf_counter() - started)
+        return signs
+
+    result = attack(slow)
+    profile = result.profile
+    assert len(seconds) > START.steps * len(PICTURES)
+    assert profile.prior >= sum(seconds)
+    parts = profile.prior + profile.propose + profile.wait + profile.score + profile.update + profile.other
+    assert parts == pytest.approx(profile.wall)
+    assert profile.other >= 0
+    assert attack(None).profile.prior == 0.0
+    result.save(tmp_path)
+    document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert document["profile"]["prior"] == profile.prior == dfa.Result.load(tmp_path).profile.prior
+    assert ">prior " in write_report(tmp_path).read_text(encoding="utf-8")
+    older = {name: value for name, value in document["profile"].items() if name != "prior"}
+    assert read_profile(older) == replace(profile, prior=0.0)

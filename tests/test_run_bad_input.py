@@ -347,6 +347,11 @@ def test_a_bad_class_of_the_last_image_shows_at_the_first_batch():
         ({"max_seconds": "1"}, "max_seconds must be None or a number above 0, got '1'"),
         ({"max_seconds": True}, "max_seconds must be None or a number above 0, got True"),
         ({"give_up_after": 1}, r"give_up_after \(unless None\) must be an integer of at least 2, got 1"),
+        ({"give_up_after": 3}, "give_up_after must be at least 4, twice what the first iteration asks.* got 3; raise"),
+        (
+            {"give_up_after": 9, "optimizer": dfa.Racos.paper()},
+            "give_up_after must be at least 10, twice what the first iteration asks.* got 9; raise",
+        ),
         ({"give_up_after": 2.5}, r"give_up_after \(unless None\) must be an integer of at least 2, got 2\.5"),
         ({"give_up_after": 2**32}, r"give_up_after \(unless None\) must be an integer in 2\.\.4294967295"),
         (

@@ -35,7 +35,7 @@ def test_every_part_adds_up_and_has_its_spans_however_it_ends(clock):
         fail()
     with watch.oracle_at_work("attack"):
         clock.now += 6
-    assert watch.seconds == {"propose": 6.0, "wait": 5.0, "score": 3.0, "update": 0.0}
+    assert watch.seconds == {"prior": 0.0, "propose": 6.0, "wait": 5.0, "score": 3.0, "update": 0.0}
     assert watch.spans.entries == [
         ("propose", "dfa", 1.0, 2.0),
         ("score", "dfa", 3.0, 3.0),
@@ -84,4 +84,4 @@ def test_the_time_between_a_kill_and_its_resumption_is_nobodys(clock):
     assert resumed.lap() == 2.0
     with resumed.timing("score"):
         clock.now += 1
-    assert resumed.seconds == {"propose": 0.0, "wait": 0.0, "score": 8.0, "update": 0.0}
+    assert resumed.seconds == {"prior": 0.0, "propose": 0.0, "wait": 0.0, "score": 8.0, "update": 0.0}

@@ -98,11 +98,12 @@ def run(
         max_seconds: Wall-clock limit per image, from when its search begins, looked at after every iteration. Searches
             that begin together wait for one another's first answers of a prior, which counts.
         give_up_after: Queries after which an image is given up where nothing moves: where more than 0.9 of its best
-            degree is left that half as many queries had reached. It is looked at then, and again whenever the queries
-            have doubled. Its record says "at rest", and means with failures count it at the whole budget, as if that
-            had been spent. What would have fallen later is lost, so it is for robust models, where most images are
-            asked in vain; 1,000 is what was measured, with scores; by labels alone it has not been measured. At most
-            `max_queries`. None: never, the whole budget is spent.
+            degree is left that half as many queries had reached. That is looked at when an iteration ends with so many
+            queries or more, and again whenever they have doubled. Its record says "at rest", and means with failures
+            count it at the whole budget, as if that had been spent. What would have fallen later is lost, so it is for
+            robust models, where most images are asked in vain; 1,000 is what was measured, with scores; by labels alone
+            it has not been measured. At most `max_queries`, and at least twice what the first iteration asks, which is
+            s + k candidates. None: never, the whole budget is spent.
         batch_size: The most images per call of the oracle. As many go as are ready, which few images do not fill.
         seed: 0..2**64 - 1. Where labels alone are answered and there is no target, the default optimizer draws nothing
             in a ball, and all seeds give the same.
@@ -136,8 +137,8 @@ def run(
             for each candidate that improves, never for one that is only tried. What it is worth is learned from the
             oracle's answers, so one that knows nothing is soon left alone. With a prior the run is no longer without
             knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone. With
-            `resume` a function is known by its name, a model by its parameters: that the function is the one that the
-            run began with is for you to see to.
+            `resume` a model is known by its parameters, a function by its name and its module alone: that it says what
+            it said when the run began is for you to see to.
 
     Returns:
         Records, adversarial images, profile; see `Result`.

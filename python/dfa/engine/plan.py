@@ -166,6 +166,13 @@ def make_plan(
                 f"give_up_after must be at most max_queries, {max_queries}, which ends an image before it, got "
                 f"{give_up_after}; lower it, or leave it out"
             )
+        least = 2 * questions.queries_per_image * optimizer.population
+        if give_up_after < least:
+            raise InvalidInputError(
+                f"give_up_after must be at least {least}, twice what the first iteration asks, so that there is a "
+                f"degree of half as many queries to hold the best against, got {give_up_after}; raise it, or leave it "
+                "out"
+            )
     numbers: dict[str, Any] = {
         "max_queries": int(max_queries),
         "max_seconds": max_seconds,

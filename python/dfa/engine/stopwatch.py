@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from dfa.results.profile import CallsOverTime, Spans
 
-Part: TypeAlias = Literal["propose", "wait", "score", "update"]
+Part: TypeAlias = Literal["prior", "propose", "wait", "score", "update"]
 
 _PARTS: Final[tuple[Part, ...]] = get_args(Part)
 
@@ -78,7 +78,7 @@ class Stopwatch:
 
     def load(self, document: Mapping[str, Any]) -> None:
         """Go on from what `save` returned."""
-        self.seconds = {part: document["seconds"][part] for part in _PARTS}
+        self.seconds = {part: document["seconds"].get(part, 0.0) for part in _PARTS}
         self.calls_over_time = CallsOverTime.read(document["calls_over_time"])
         self._started = time.perf_counter() - document["wall"]
         self._last_answer = time.perf_counter()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from dfa.runs.saved_run import check_alike, holds_nothing_paid, holds_run, journ
 from dfa.runs.saving import complete_run
 from dfa.runs.storage import Storage
 from dfa.runs.store import Store, check_images
+from dfa.types import Image
 
 
 def attack_stored(plan: Plan, storage: Storage) -> Result:
@@ -49,7 +51,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         check_images(folder, rows.digests)
         result = load(folder)
         check_ended(folder, rows.digests, plan, result.records)
-        return replace(result, oracle=plan.oracle)
+        return replace(result, oracle=plan.oracle, originals=_ReadBack(result, plan.inputs.load))
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:
         if is_there:
@@ -73,6 +75,23 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     if interrupts.came:
         raise Interrupted("interrupted when the run had ended; its `result` is in this error", result=result)
     return result
+
+
+@dataclass(frozen=True)
+class _ReadBack:
+    """The originals of a run that has ended: of what was broken those in its files, others from the run's images."""
+
+    result: Result
+    load: Callable[[int], Image]
+
+    def __len__(self) -> int:
+        return len(self.result.records)
+
+    def __getitem__(self, index: int, /) -> Image:
+        kept = self.result.originals
+        if kept is None or self.result.images[index] is None:
+            return self.load(index)
+        return kept[index]
 
 
 def _attack(plan: Plan, store: Store) -> Result:

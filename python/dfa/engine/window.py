@@ -142,8 +142,10 @@ class Window:
     def send(self) -> None:
         """Propose a batch, and send it."""
         questions = self._plan.questions
+        if self._plan.prior is not None:
+            with self._stopwatch.timing("prior"):
+                ask_prior(self._plan.prior, self._plan.space, self._places, self.jobs)
         with self._stopwatch.timing("propose"):
-            ask_prior(self._plan, self._places, self.jobs)
             rows = self._buffers[-1]
             indices, goals = self._places.propose(rows)
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
@@ -284,7 +286,10 @@ class Window:
 
     def _admit(self, job: Job) -> None:
         space, optimizer = self._plan.space, self._plan.optimizer
-        start = first_signs(self._plan, job, self._gate.num_classes)
+        start = None
+        if self._plan.prior is not None:
+            with self._stopwatch.timing("prior"):
+                start = first_signs(self._plan.prior, space, job, self._gate.num_classes)
         lessons = None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
         if self._curriculum is not None:
             lessons = self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)

@@ -6,6 +6,7 @@ search takes it for a hint: what it says is tried, and its worth is learned from
 
 from __future__ import annotations
 
+import functools
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.torch import TorchOracle
 from dfa.oracle.base import Oracle, descends_from, name_of
 from dfa.oracle.choice import as_oracle
-from dfa.oracle.raw import array_of, on_host
+from dfa.oracle.raw import BFLOAT16, array_of, real
 from dfa.types import Classes, Images
 
 Directions = NDArray[np.float32]
@@ -94,12 +95,14 @@ class Prior(ABC):
             PriorError: The surrogate failed, or what it returned is no such array.
         """
         try:
-            given = array_of(on_host(self.directions(images, goals)))
+            given = array_of(self.directions(images, goals))
         except PriorError:
             raise
         except Exception as error:  # a user's function may raise anything
             raise PriorError(f"the prior {self.name!r} failed: {told(error)}") from error
         wanted = f"the prior {self.name!r} must return signs or gradients of shape {images.shape}"
+        if given.dtype == BFLOAT16:
+            given = np.asarray(real(given))
         if given.shape != images.shape or given.dtype.kind not in "fiub":
             raise PriorError(f"{wanted}, one per value of each image; got {given.dtype} of shape {given.shape}")
         if given.dtype.kind == "u":
@@ -137,6 +140,13 @@ class FunctionPrior(Prior):
         images, goals = images.view(), goals.view()
         images.flags.writeable = goals.flags.writeable = False
         return self._function(images, goals)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a record should keep of it: name and module. What the function does is not looked at."""
+        function: Any = self._function
+        while isinstance(function, functools.partial):
+            function = function.func
+        return super().describe() | {"module": getattr(function, "__module__", None)}
 
 
 class ModelPrior(Prior):

@@ -102,7 +102,7 @@ def _in_pairs(numbers: list[int]) -> list[int]:
 class Profile:
     """Where a run's time went. All times are in seconds.
 
-    The main thread's time is `propose + wait + score + update + other = wall`. The oracle works beside it in
+    The main thread's time is `prior + propose + wait + score + update + other = wall`. The oracle works beside it in
     a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`. (A torch module on a
     CPU is asked in the main thread, and its attack queries are part of `wait`.)
 
@@ -112,6 +112,7 @@ class Profile:
 
     Attributes:
         wall: From the start of the run to its end.
+        prior: Asking the prior (`dfa.run`); 0 without one.
         propose: The core writing candidates.
         oracle: Inside the oracle, for attack queries.
         wait: The main thread waiting for an answer.
@@ -146,6 +147,7 @@ class Profile:
     resent: int = 0
     spans: Spans = field(default_factory=Spans, repr=False, compare=False)
     calls_over_time: CallsOverTime = field(default_factory=CallsOverTime, repr=False)
+    prior: float = 0.0
 
     @property
     def occupancy(self) -> float:
@@ -199,15 +201,20 @@ TOTALS: Final = tuple(
 _TYPES: Final = {name: kind for name, kind in typing.get_type_hints(Profile).items() if name in TOTALS}
 
 
+_read_totals: Final = fields_reader(_TYPES)
+
+
 def read_profile(document: Mapping[str, Any]) -> Profile:
     """Return the profile that results.json keeps; empty for an empty document, as of a run that has not ended.
+
+    Without a time of the prior, it is of a version that had none, or that counted it elsewhere.
 
     Raises:
         ValueError: It keeps none.
     """
     if not document:
         return Profile()
-    totals = fields_reader(_TYPES)(document)
+    totals = _read_totals({"prior": 0.0, **document})
     for name, value in totals.items():
         # What is left of the time is a difference of clocks.
         if value < 0 and name != "other":

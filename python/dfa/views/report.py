@@ -259,7 +259,8 @@ def _charts(name: str, key: str, result: Result) -> dict[str, str]:
         )
     profile = result.profile
     if profile.wall:
-        parts = {part: getattr(profile, part) for part in ("wait", "propose", "score", "update", "other")}
+        names = ("wait", *(["prior"] if profile.prior else []), "propose", "score", "update", "other")
+        parts = {part: getattr(profile, part) for part in names}
         charts["time"] = to_svg(
             time_chart({part: max(0.0, each) for part, each in parts.items()}), f"{name}: time split", f"{key}-time"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from dfa.errors import InvalidInputError
 from dfa.oracle.adapters.keras import KerasOracle
 from dfa.oracle.adapters.torch import TorchOracle
-from dfa.oracle.adapters.torch_modules import import_torch, scores_in
+from dfa.oracle.adapters.torch_modules import import_torch, scores_in, tensors_of
 from dfa.oracle.base import ScoreKind
 
 Gradient = Callable[[NDArray[np.uint8], int], NDArray[Any]]
@@ -39,29 +40,37 @@ def torch_gradients(oracle: TorchOracle, check: Callable[[int], None]) -> Gradie
             "module that takes images / 255 and does the rest itself"
         )
     device, is_first = oracle._device, oracle._layout == "NCHW"
-    statistics = [
-        torch.tensor(given, dtype=torch.float32, device=device).reshape((-1, 1, 1) if is_first else (-1,))
-        for given in (oracle._mean, oracle._std)
-        if given is not None
-    ]
+    # A caller may be in inference mode, and of what is made in it nothing can be differentiated.
+    with torch.inference_mode(False):
+        module = _differentiable(oracle._module)
+        statistics = [
+            torch.tensor(given, dtype=torch.float32, device=device).reshape((-1, 1, 1) if is_first else (-1,))
+            for given in (oracle._mean, oracle._std)
+            if given is not None
+        ]
 
     def gradient(image: NDArray[np.uint8], goal: int) -> NDArray[Any]:
-        levels = torch.tensor(image, dtype=torch.float32, device=device, requires_grad=True)
-        with torch.enable_grad():
+        with torch.inference_mode(False), torch.enable_grad():
+            levels = torch.tensor(image, dtype=torch.float32, device=device, requires_grad=True)
             values = levels / 255
             values = values.permute(0, 3, 1, 2) if is_first else values
             if statistics:
                 values = (values - statistics[0]) / statistics[1]
-            scores = scores_in(torch, oracle._module(values.to(oracle._dtype)), oracle._output, oracle.name).float()
+            scores = scores_in(torch, module(values.to(oracle._dtype)), oracle._output, oracle.name).float()
             check(scores.shape[1])
             logits = (scores + _TINY).log() if oracle.returns is ScoreKind.PROBABILITIES else scores
             others = torch.cat([logits[:, :goal], logits[:, goal + 1 :]], dim=1)
             odds = (logits[:, goal] - torch.logsumexp(others, 1)).sum()
-        # Not backward(), which would leave gradients in the module.
-        found: NDArray[Any] = torch.autograd.grad(odds, levels)[0].cpu().numpy()
+            # Not backward(), which would leave gradients in the module.
+            found: NDArray[Any] = torch.autograd.grad(odds, levels)[0].cpu().numpy()
         return found
 
     return gradient
+
+
+def _differentiable(module: Any) -> Any:
+    """Return a module, or a copy of one that was made in inference mode, through whose parameters no gradients flow."""
+    return copy.deepcopy(module) if any(each.is_inference() for _, each in tensors_of(module)) else module
 
 
 def keras_gradients(oracle: KerasOracle) -> Gradient:
@@ -91,10 +100,10 @@ def keras_gradients(oracle: KerasOracle) -> Gradient:
         torch: Any = importlib.import_module("torch")
 
         def by_torch(image: NDArray[np.uint8], goal: int) -> NDArray[Any]:
-            levels = ops.cast(ops.convert_to_tensor(image), "float32").requires_grad_(True)
-            with torch.enable_grad():
+            with torch.inference_mode(False), torch.enable_grad():
+                levels = ops.cast(ops.convert_to_tensor(image), "float32").requires_grad_(True)
                 value = ops.sum(odds(levels, ops.convert_to_tensor(goal)))
-            found: NDArray[Any] = torch.autograd.grad(value, levels)[0].cpu().numpy()
+                found: NDArray[Any] = torch.autograd.grad(value, levels)[0].cpu().numpy()
             return found
 
         return by_torch

@@ -2,8 +2,9 @@
 
 Surrogates: `other`, for MobileNetV1-160 MobileNetV2-224 and the other way round, behind a differentiable resizing, and
 for ResNet-20 a net of five convolutions that was trained, on 200 images that no row has, on what ResNet-20 answers of
-shifted, mirrored, mixed and perturbed views of them; `noise`, signs without meaning, which a random number generator
-gives anew for every image; `self`, the attacked model, as a check.
+shifted, mirrored, mixed and perturbed views of them; `random`, the surrogate of `other` with the weights that it began
+its training with, or drawn anew by its layers' initializers; `noise`, signs without meaning, which a random number
+generator gives anew for every image; `self`, the attacked model, as a check.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ _OTHERS = {
     "mobilenetv1-targeted": "mobilenet_v2_224.keras",
     "mobilenetv2-targeted": "mobilenet_v1_160.keras",
 }
-PRIORS = ("none", "other", "noise", "self")
+PRIORS = ("none", "other", "random", "noise", "self")
 _HEADERS = ("", "prior", "seed", "broken", "mean, failures at budget", "median", "at the first query", "of without")
 
 
@@ -68,10 +69,16 @@ def make_prior(name: str, kind: str, subject: Subject, arguments: argparse.Names
     if kind == "self":
         return subject.model
     if name not in _OTHERS:
-        return small_net(name, arguments.data)
+        net = small_net()
+        if kind == "other":
+            train(net, name, arguments.data)
+        return net.eval()
     import keras  # type: ignore[import-untyped]
 
     model = load_model(arguments.data, _OTHERS[name])
+    if kind == "random":
+        keras.utils.set_random_seed(0)
+        model = keras.models.clone_model(model)
     height, width = model.input_shape[1:3]
     return keras.Sequential([keras.Input(subject.images.shape[1:]), keras.layers.Resizing(height, width), model])
 
@@ -95,13 +102,23 @@ def views(images: Images, number: int) -> Images:
     return whole
 
 
-def small_net(name: str, data: Path, *, number: int = 12_000, epochs: int = 4) -> Any:
-    """Return a small net of torch, trained on the answers of the setting's model on 200 images; from the same seeds."""
+def small_net() -> Any:
+    """Return a small net of torch, of ten classes, that knows nothing yet; always the same one."""
     import torch
     from torch import nn
 
     def block(inputs: int, outputs: int, stride: int) -> list[Any]:
         return [nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    torch.manual_seed(0)
+    layers = [*block(3, 24, 1), *block(24, 32, 2), *block(32, 48, 1), *block(48, 64, 2), *block(64, 64, 1)]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def train(net: Any, name: str, data: Path, *, number: int = 12_000, epochs: int = 4) -> None:
+    """Train a net of torch on the answers of the setting's model on 200 images, always in the same order."""
+    import torch
+    from torch import nn
 
     subject = load_setting(SETTINGS[name], data, 200)
     given = views(subject.images, number)
@@ -110,9 +127,6 @@ def small_net(name: str, data: Path, *, number: int = 12_000, epochs: int = 4) -
     logits = torch.tensor(np.log(answers + 1e-9), dtype=torch.float32).clamp(min=-12)
     logits = logits - logits.mean(1, keepdim=True)
     inputs = torch.tensor(given).permute(0, 3, 1, 2).contiguous()
-    torch.manual_seed(0)
-    layers = [*block(3, 24, 1), *block(24, 32, 2), *block(32, 48, 1), *block(48, 64, 2), *block(64, 64, 1)]
-    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, epochs * (number // 128) + 1)
     for _ in range(epochs):
@@ -129,7 +143,6 @@ def small_net(name: str, data: Path, *, number: int = 12_000, epochs: int = 4) -
             loss.backward()
             optimizer.step()
             rate.step()
-    return net.eval()
 
 
 def measure(name: str, kind: str, subject: Subject, prior: Any, seed: int, arguments: argparse.Namespace) -> Any:

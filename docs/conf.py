@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+from pathlib import Path
+
+# Where the pages that are run find what draws their pictures.
+os.environ["PYTHONPATH"] = str(Path(__file__).parent / "_scripts")
 
 project = "dfa"
 author = "The dfa developers"

@@ -181,11 +181,12 @@ def rest() -> None:
     """Show all candidates of a search that finds nothing and begins anew."""
     budget = 1_500
 
-    def fails(index: int) -> Search | None:
-        tried = search(index, epsilon=16, max_queries=budget)
-        return None if tried.record.found else tried
+    def begins_anew(index: int) -> Search | None:
+        tried = search(index, epsilon=8, max_queries=budget)
+        settled = tried.degrees[300:500]
+        return tried if len(settled) and tried.degrees[500:].max(initial=0.0) > 1.1 * settled.max() else None
 
-    _, tried = first(fails)
+    _, tried = first(begins_anew)
     figure, axis = plt.subplots(figsize=(6, 2.4))
     axis.plot(np.arange(1, len(tried.degrees) + 1), tried.degrees, ".", markersize=2)
     axis.set(xlabel="query", ylabel="degree", ylim=(0, None))

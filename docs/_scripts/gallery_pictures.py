@@ -7,11 +7,11 @@ from lenet import images, labels, model, show
 
 import dfa
 
-NUM_ATTACKED = 30
+NUM_ATTACKED = 20
 NUM_SHOWN = 4
 
 
-def attack(space: dfa.Space, *, max_queries: int = 500) -> None:
+def attack(space: dfa.Space, *, max_queries: int = 300) -> None:
     """Attack digits in a space; draw the first that were broken, and say how many there are.
 
     Args:
@@ -25,7 +25,7 @@ def attack(space: dfa.Space, *, max_queries: int = 500) -> None:
     # One of its class each: digits of one class look alike.
     shown = list({record.class_before: record for record in broken}.values())[:NUM_SHOWN]
     lines = max((len(record.distances or {}) for record in shown), default=0)
-    figure, axes = plt.subplots(1, 2 * NUM_SHOWN, figsize=(7.6, 1.2 + 0.2 * lines), squeeze=False)
+    figure, axes = plt.subplots(1, 2 * NUM_SHOWN, figsize=(7.6, 1.2 + 0.25 * lines), squeeze=False)
     for axis in axes.flat:
         axis.axis("off")
     for i, record in enumerate(shown):

@@ -16,7 +16,7 @@ logging.getLogger("tensorflow").setLevel(logging.ERROR)
 plt.rcParams |= {"figure.dpi": 110, "font.size": 8, "axes.spines.top": False, "axes.spines.right": False}
 
 _digits = load_digits(Recipe())
-_model = train(Recipe(epochs=10), _digits)
+_model = train(Recipe(epochs=8), _digits)
 images, labels = _digits.test_images[:100], _digits.test_labels[:100]
 
 

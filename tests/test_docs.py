@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import dfa
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -87,3 +89,12 @@ def test_pages_link_to_files_that_are_there() -> None:
             if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists():
                 missing.append(f"{name_of(page)}: {link}")
     assert missing == []
+
+
+def test_the_gallery_shows_every_space() -> None:
+    cells = "".join(blocks(DOCS / "guides" / "gallery-of-spaces.md", "{code-cell}"))
+    shown = set(re.findall(r"^attack\(dfa\.(\w+)\(", cells, re.MULTILINE))
+    public = {name: getattr(dfa, name) for name in dfa.__all__}
+    assert shown == {
+        name for name, each in public.items() if isinstance(each, type) and issubclass(each, dfa.Space)
+    } - {"Space"}

@@ -3,6 +3,15 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+from pathlib import Path
+
+# Where the pages that are run find what draws their pictures.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent / "_scripts"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+# A progress bar would need widgets, and says so with the path of whoever builds the site.
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
 project = "dfa"
 author = "The dfa developers"

@@ -152,6 +152,9 @@ def test_the_picture_for_newcomers_shows_these_rooms_in_this_order():
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
     pictured = re.findall(r"^ {4}python/dfa/(\w+) +(?:what|how|which)", text, re.MULTILINE)
     assert pictured == [room for room in ROOMS if room not in ("ground", "face")]
+    diagram = (ROOT / "docs" / "_static" / "rooms.svg").read_text(encoding="utf-8")
+    drawn = re.findall(r'<text x="30"[^>]*>(\w+)<', diagram)
+    assert drawn[: len(ROOMS)] == ROOMS[::-1]
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import dfa
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -81,7 +83,18 @@ def test_a_page_says_at_once_whom_it_is_for_and_is_short(page: Path) -> None:
 def test_pages_link_to_files_that_are_there() -> None:
     missing = []
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        # In C++, `[=](const ...)` is no link.
+        prose = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
             if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists():
                 missing.append(f"{name_of(page)}: {link}")
     assert missing == []
+
+
+def test_the_gallery_shows_every_space() -> None:
+    cells = "".join(blocks(DOCS / "guides" / "gallery-of-spaces.md", "{code-cell}"))
+    shown = set(re.findall(r"^attack\(dfa\.(\w+)\(", cells, re.MULTILINE))
+    public = {name: getattr(dfa, name) for name in dfa.__all__}
+    assert shown == {
+        name for name, each in public.items() if isinstance(each, type) and issubclass(each, dfa.Space)
+    } - {"Space"}

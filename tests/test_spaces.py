@@ -480,7 +480,7 @@ def test_the_breast_cancer_example() -> None:
 
 def test_the_page_shows_a_space_as_it_is() -> None:
     root = Path(__file__).parents[1]
-    page = (root / ".github" / "CONTRIBUTING.md").read_text()
+    page = (root / "docs" / "how" / "6-your-own-space.md").read_text()
     assert (root / "cpp" / "src" / "space" / "kinds" / "shift.cpp").read_text() in page
     assert "class Shift(CoreSpace):" in page
     source = (root / "python" / "dfa" / "space" / "boxes.py").read_text()

@@ -37,6 +37,8 @@ autodoc_class_signature = "mixed"
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+# Docstrings hold code between single backticks.
+default_role = "literal"
 
 templates_path = ["_templates"]
 html_theme = "furo"

@@ -48,6 +48,8 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 # Docstrings hold code between single backticks.
 default_role = "literal"
+# Settings are quoted, and copied.
+smartquotes = False
 
 templates_path = ["_templates"]
 html_theme = "furo"

@@ -49,7 +49,7 @@ napoleon_use_ivar = True
 # Docstrings hold code between single backticks.
 default_role = "literal"
 # Settings are quoted, and copied.
-smartquotes = False
+smartquotes_action = "D"
 
 templates_path = ["_templates"]
 html_theme = "furo"

@@ -13,6 +13,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 # A progress bar would need widgets, and says so with the path of whoever builds the site.
 os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
+from sphinx.util.inspect import TypeAliasForwardRef
+
 project = "dfa"
 author = "The dfa developers"
 project_copyright = author
@@ -43,9 +45,20 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+# As the code has them, and not the unions that they stand for.
+_ALIASES = ("ArrayLike", "Classes", "DegreeFunction", "Degrees", "Image", "Images", "Indices", "Preprocess", "Scores")
+autodoc_type_aliases = {name: name for name in _ALIASES}
+# In a union Sphinx shows the object that stands for the name.
+TypeAliasForwardRef.__repr__ = lambda self: self.name
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
+# Docstrings hold code between single backticks.
+default_role = "literal"
+# Settings are quoted, and copied.
+smartquotes_action = "D"
 
 templates_path = ["_templates"]
 html_theme = "furo"

@@ -209,6 +209,16 @@ def test_torchattacks_normalization_and_targets(capsys):
         dfa.audit_attack(attack, ORACLE, IMAGES, LABELS, targets=TARGETS)
 
 
+def test_an_attack_that_cannot_show_itself_is_audited_all_the_same():
+    class Endless(library("art.attacks.evasion").FastGradientMethod):  # as ART's own SquareAttack
+        def __repr__(self):
+            return repr(self)
+
+    attack = Endless(art_classifier(), eps=20 / 255)
+    report = dfa.audit_attack(attack, ORACLE, IMAGES, LABELS)
+    assert report.config["attack"].endswith("Endless")
+
+
 def test_other_objects_are_refused():
     with pytest.raises(InvalidInputError, match="must be a Foolbox, ART"):
         dfa.audit_attack(object(), ORACLE, IMAGES, LABELS)

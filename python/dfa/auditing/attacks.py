@@ -108,8 +108,16 @@ def audit_attack(
     )
     report.vectors = vectors
     report.seconds["attack"] = seconds
-    report.config["attack"] = repr(attack)
+    report.config["attack"] = _shown(attack)
     return report
+
+
+def _shown(attack: Any) -> str:
+    """Return what an attack shows of itself, or its class where that fails, as of ART's SquareAttack."""
+    try:
+        return repr(attack)
+    except Exception:
+        return type(attack).__qualname__
 
 
 class _Adapter(ABC):

@@ -45,12 +45,14 @@ def audit(
     A vector is asked about in its own space, and the oracle takes images; so there are two models, which are one
     classifier: g, of vectors, and f = g o T, of images.
 
-    | you have | pass |
-    |---|---|
-    | g, such as the torch module that was attacked | `oracle=None, vector_oracle=g`: f is g behind the normalizer |
-    | both, f being what is deployed | `oracle=f, vector_oracle=g` |
-    | a Keras model of 0..255, its normalizer inside | `oracle=f` alone: g is f on levels that are not rounded |
-    | f alone, and what the attack says of itself | `oracle=f, claimed=success` (bool, (N,)) |
+    ==============================================  ==============================================================
+    you have                                        pass
+    ==============================================  ==============================================================
+    g, such as the torch module that was attacked   `oracle=None, vector_oracle=g`: f is g behind the normalizer
+    both, f being what is deployed                  `oracle=f, vector_oracle=g`
+    a Keras model of 0..255, its normalizer inside  `oracle=f` alone: g is f on levels that are not rounded
+    f alone, and what the attack says of itself     `oracle=f, claimed=success` (bool, (N,))
+    ==============================================  ==============================================================
 
     An image counts (N_a) if the oracle classifies the original as labelled, and not as the target. SR is the share of
     those that are adversarial as vectors, TSR the share that are so as vectors and still are in the file that the codec

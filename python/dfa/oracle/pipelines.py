@@ -2,12 +2,14 @@
 
 A step is any function from a uint8 batch (n, H, W, C) to another, so a step of your own is a function. These are ready:
 
-| step | what it does | source |
-|---|---|---|
-| `Jpeg(quality)` | writes and reads a JPEG (Pillow) | Guo et al., ICLR 2018 |
-| `BitDepth(bits)` | leaves 2**bits grey levels | Xu et al., NDSS 2018 |
-| `Median(size)` | median filter, each channel by itself | Xu et al., NDSS 2018 |
-| `RandomResizePad(smallest, seed)` | shrinks and pads at random: a randomised defence | Xie et al., ICLR 2018 |
+=================================  ================================================  =====================
+step                               what it does                                      source
+=================================  ================================================  =====================
+`Jpeg(quality)`                    writes and reads a JPEG (Pillow)                  Guo et al., ICLR 2018
+`BitDepth(bits)`                   leaves 2**bits grey levels                        Xu et al., NDSS 2018
+`Median(size)`                     median filter, each channel by itself             Xu et al., NDSS 2018
+`RandomResizePad(smallest, seed)`  shrinks and pads at random: a randomised defence  Xie et al., ICLR 2018
+=================================  ================================================  =====================
 
 `Pipeline(steps, model)` is an oracle like any other: an image sent to it is a query, whatever the steps make of it.
 `Vote(models)` is an ensemble as one oracle.

@@ -7,12 +7,14 @@ adversarial, positive elsewhere, always finite. The optimizer sees nothing but t
 An image is adversarial where another class stands strictly above the original one, or the target strictly above all
 others. A tie is no success, whichever ids the classes have: 8-bit models tie often.
 
-| objective | untargeted | targeted at c | when |
-|---|---|---|---|
-| `PAPER` | top1 - top2 | top1 - P(c) | the paper as printed; ties where P(c) is tiny |
-| `PAPER_CODE` | 1 - top2 | 1 - P(c) | the paper as run: its authors' published code |
-| `LOG` | log top1 - log top2 | log top1 - log P(c) | ranks candidates even where P(c) is 1e-30 |
-| `ODDS` | log top1 - log top2 | log(1 - P(c)) - log P(c) | the default: every class stands in the way |
+============  ===================  ========================  =============================================
+objective     untargeted           targeted at c             when
+============  ===================  ========================  =============================================
+`PAPER`       top1 - top2          top1 - P(c)               the paper as printed; ties where P(c) is tiny
+`PAPER_CODE`  1 - top2             1 - P(c)                  the paper as run: its authors' published code
+`LOG`         log top1 - log top2  log top1 - log P(c)       ranks candidates even where P(c) is 1e-30
+`ODDS`        log top1 - log top2  log(1 - P(c)) - log P(c)  the default: every class stands in the way
+============  ===================  ========================  =============================================
 
 Where an oracle shows only the likeliest classes, the scores of the others are what is known of them: an even share of
 what is missing from 1, and less than any that is shown. `Objective.seen_through` makes of these degrees what such

@@ -46,7 +46,8 @@ class Racos:
             tile of the image turned over at a time, tiles halving. A ball is searched so by labels alone, where
             "window" is asked for and `start` is "textures"; all settings but the starts' and `archive` are idle then.
             What a space moves together is its "own", such as place and colour of a pixel (`dfa.Pixels`).
-        coordinates: |Y| of scattered changes: a number of coordinates, or a share of them, in (0, 1).
+        coordinates: The size of the paper's Y, for scattered changes: a number of coordinates, or a share of them, in
+            (0, 1).
         window_share: Share of the image's area that a window covers at first, or of the pixels that a move of the
             space's own draws anew, in (0, 1].
         window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
@@ -177,7 +178,8 @@ class Racos:
         Args:
             targeted: s = 10 as in the paper's targeted attacks, instead of 3; and the degree by which its targeted
                 figures are reached, `dfa.objectives.PAPER_CODE`, instead of the printed `PAPER`, by which they are not.
-            coordinates: |Y|. The default is 2 at 28x28 and 600 at 299x299x3; the paper also takes 600 at
+            coordinates: The size of the paper's Y. The default is 2 at 28x28 and 600 at 299x299x3; the paper also takes
+                600 at
                 224x224x3, and 200 against the HGD defence.
 
         Source:

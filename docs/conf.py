@@ -29,8 +29,6 @@ nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True
-# A warning in a notebook is one of the build, and so an error.
-nb_output_stderr = "warn"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

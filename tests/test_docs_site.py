@@ -44,6 +44,12 @@ def test_a_page_loads_nothing_from_elsewhere(page: Path) -> None:
     assert (elsewhere, missing) == ([], [])
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(SITE).as_posix())
+def test_no_output_holds_a_warning(page: Path) -> None:
+    errors = re.findall(r'<div class="output stderr.*?</pre>', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert [each for each in errors if "Warning" in each] == []
+
+
 def test_styles_load_nothing_from_elsewhere() -> None:
     found = [
         (style.name, each)

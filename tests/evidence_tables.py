@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
@@ -109,7 +108,7 @@ def earlier(folder: str, *settings: str) -> Iterator[str]:
         _, p, loss = square["attack"].split("-")
         dfa, alone = rows["dfa"], rows["dfa-alone"]
         ratio = f"{dfa['ratio_to_best_square']:.2f}"
-        cells = [_SETTINGS[setting], str(dfa["images"]), queries_of(dfa), queries_of(alone)]
+        cells = [_SETTINGS[setting], f"{dfa['images']:,}", queries_of(dfa), queries_of(alone)]
         yield f"| {' | '.join(cells)} | {queries_of(square)}, {p}, {loss} | {ratio} |"
 
 
@@ -133,10 +132,7 @@ def labels() -> Iterator[str]:
         ("MobileNetV1-160, 10", "mobilenetv1-eps10-labels"),
     ):
         rows = summary("queries-reporting", setting)
-        cells = [
-            f"{number(rows[attack]['mean'])} ({median(rows[attack]['median'])}), {share(rows[attack]['success']['2000'])}"
-            for attack in ("dfa", "rays")
-        ]
+        cells = [f"{queries_of(row)}, {share(row['success']['2000'])}" for row in (rows["dfa"], rows["rays"])]
         ratio = f"{rows['dfa']['mean'] / rows['rays']['mean']:.2f}"
         yield f"| {model} | {rows['dfa']['images']} | {cells[0]} | {cells[1]} | {ratio} |"
 
@@ -211,7 +207,7 @@ def priors() -> Iterator[str]:
         for prior in ("other", "noise"):
             found = [row["queries_mean_with_failures"] for row in rows if row["prior"] == prior]
             if found:
-                with_, plain = float(np.mean(found)), float(np.mean(without))
+                with_, plain = fmean(found), fmean(without)
                 cells = [name, str(rows[0]["images"]), str(len(found)), prior, number(with_), number(plain)]
                 yield f"| {' | '.join(cells)} | {with_ / plain:.2f} |"
 

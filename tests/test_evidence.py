@@ -1,0 +1,53 @@
+"""The main tables of `docs/evidence` say what the files of `benchmarks/results` say, and nothing else."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+
+from evidence_tables import RESULTS, TABLES, beside_square
+
+EVIDENCE = Path(__file__).parents[1] / "docs" / "evidence"
+
+pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="benchmarks/results is not part of an sdist")
+
+
+def tables_of(page: str) -> list[list[str]]:
+    """Return the rows of a page's tables, without their two lines of header."""
+    text = (EVIDENCE / f"{page}.md").read_text(encoding="utf-8")
+    return [block.strip().splitlines()[2:] for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(
+    ("page", "place"), [(page, place) for page, all_ in TABLES.items() for place in range(len(all_))]
+)
+def test_a_table_says_what_its_file_says(page: str, place: int) -> None:
+    """The whole table: a row that is left out fails like one that is another."""
+    made = list(TABLES[page][place]())
+    assert len(made) > 1
+    assert made in tables_of(page), f"`python tests/evidence_tables.py` prints table {place} of {page} as it should be"
+
+
+def test_the_mean_ratios_to_square_are_those_of_the_table() -> None:
+    ratios = [float(row.rsplit("|", 2)[1]) for row in beside_square()]
+    means = [f"{math.exp(sum(map(math.log, some)) / len(some)):.2f}" for some in (ratios[:6], ratios[6:])]
+    page = (EVIDENCE / "queries.md").read_text(encoding="utf-8")
+    assert f"{means[0]} over the first six rows and {means[1]}\nover the last four" in page
+    index = (EVIDENCE / "index.md").read_text(encoding="utf-8")
+    assert f"| {means[0]} of Square's (geometric mean)" in index
+    assert f"| {means[1]} of Square's |" in index
+
+
+def test_every_file_that_a_page_names_is_there() -> None:
+    named = {
+        name
+        for page in EVIDENCE.glob("*.md")
+        for name in re.findall(
+            r"`(?:benchmarks/results/)?([\w-]+(?:/[\w-]+)?\.json)`", page.read_text(encoding="utf-8")
+        )
+    }
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not (RESULTS / name).is_file()] == []

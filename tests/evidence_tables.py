@@ -204,7 +204,7 @@ def priors() -> Iterator[str]:
     for file, name in (("prior-resnet20", "ResNet-20, 8, 4th"), ("prior-mobilenetv1", "MobileNetV1-160, 10, 11th")):
         rows = results(file)["results"]
         without = [row["queries_mean_with_failures"] for row in rows if row["prior"] == "none"]
-        for prior in ("other", "noise"):
+        for prior in ("other", "random", "noise"):
             found = [row["queries_mean_with_failures"] for row in rows if row["prior"] == prior]
             if found:
                 with_, plain = fmean(found), fmean(without)

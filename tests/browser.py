@@ -36,7 +36,14 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def open(
-        self, path: Path, *, width: int = 1200, height: int = 900, dark: bool = False, scripts: bool = True
+        self,
+        path: Path,
+        *,
+        query: str = "",
+        width: int = 1200,
+        height: int = 900,
+        dark: bool = False,
+        scripts: bool = True,
     ) -> None:
         """Show a page, and wait until it has loaded."""
         self.requests, self.complaints, self._has_loaded = [], [], False
@@ -46,7 +53,7 @@ class Browser:
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=path.resolve().as_uri() + query)
         deadline = time.monotonic() + 120
         while not self._has_loaded:
             self._receive(deadline)

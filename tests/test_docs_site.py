@@ -80,12 +80,7 @@ def test_a_page_works_on_a_phone_and_in_the_dark(chromium: Browser, page: Path) 
 
 @in_a_browser
 def test_the_search_finds_a_page(chromium: Browser) -> None:
-    chromium.open(SITE / "search.html")
-    script = """(async () => {
-        document.querySelector("input[name=q]");
-        location.search = "?q=epsilon";
-    })()"""
-    chromium.evaluate(script)
+    chromium.open(SITE / "search.html", query="?q=epsilon")
     found = """new Promise(resolve => {
         const look = () => document.querySelectorAll("#search-results li a").length || 0;
         const wait = setInterval(() => { if (look() > 2) { clearInterval(wait); resolve(look()); } }, 100);

@@ -15,6 +15,7 @@ from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import InvalidInputError, OracleError
+from dfa.oracle.answers import told_probability
 from dfa.oracle.gate import Purpose
 from dfa.originals import Form
 from dfa.results.record import Record, Status
@@ -185,7 +186,7 @@ class Feed:
             draft = replace(
                 drafts[row],
                 class_before=class_before,
-                probability_before=float(scores[row, class_before]),
+                probability_before=told_probability(self._plan.oracle, scores[row, class_before]),
                 target=None if goals is None else int(goals[row]),
             )
             if draft.label is not None and draft.label != class_before:

@@ -24,16 +24,8 @@ _TOLERANCE: Final = 0.05
 
 
 def probes(records: Iterable[Record], *, most: int = NUM_PROBES) -> list[Record]:
-    """Return the first records whose original was asked about, as many as are asked about again.
-
-    Raises:
-        ValueError: One has a class and no probability.
-    """
-    asked = [record for record in records if record.class_before is not None][:most]
-    for record in asked:
-        if record.probability_before is None:
-            raise ValueError(f"image {record.index} has a class and no probability")
-    return asked
+    """Return the first records whose original was asked about, as many as are asked about again."""
+    return [record for record in records if record.class_before is not None][:most]
 
 
 def refuse_another_oracle(records: Sequence[Record], scores: Scores) -> None:
@@ -49,8 +41,11 @@ def refuse_another_oracle(records: Sequence[Record], scores: Scores) -> None:
     """
     differ = []
     for record, row, found in zip(records, scores, predicted(scores).tolist(), strict=True):
-        before = record.probability_before or 0.0
-        if found != record.class_before or abs(row[found] - before) > _TOLERANCE:
+        before = record.probability_before
+        # Where labels alone are told there is none.
+        if before is None and found != record.class_before:
+            differ.append(f"image {record.index} was of class {record.class_before}, and is of class {found}")
+        if before is not None and (found != record.class_before or abs(row[found] - before) > _TOLERANCE):
             differ.append(
                 f"image {record.index} was of class {record.class_before} with probability {before:.3g}, and is of "
                 f"class {found} with {row[found]:.3g}"

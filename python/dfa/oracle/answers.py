@@ -367,6 +367,11 @@ def reader_of(oracle: Oracle) -> Reader:
     return _READERS[kind](oracle)
 
 
+def told_probability(oracle: Oracle, probability: float) -> float | None:
+    """Return the probability of a class that an oracle answered with; None if it told a label, and no number."""
+    return None if oracle.returns is ScoreKind.LABEL else float(probability)
+
+
 def _softmax(logits: Scores) -> Scores:
     """Return the softmax of each row, overwriting `logits`; no exponent is above 0, so none overflows."""
     # Two finite logits may lie further apart than doubles reach; the lower one's probability is 0 all the

@@ -22,6 +22,7 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.refuted import tell_refuted, warn_of_refuted
+from dfa.results.setting import setting_words
 from dfa.results.summary import Summary, distance_names, name_of_prior, summarise
 from dfa.results.whole import whole
 from dfa.types import ImageSequence
@@ -134,6 +135,7 @@ class Result:
             calls=self.profile.batches,
             refuted=self.refuted,
             prior=name_of_prior(self.config),
+            setting=setting_words(self.config),
         )
 
     def adversarial(self, originals: ImageSequence | NDArray[Any] | None = None) -> NDArray[Any]:

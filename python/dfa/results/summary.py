@@ -59,6 +59,7 @@ class Summary:
         labelled: Images with a label that were asked about and whose attack, if there was one, has ended.
         right: Of these, those that the model got right before the attack.
         clean_accuracy: Their share; nan without labels.
+        setting: Space, its bounds and the goal, in words; empty where nothing tells them.
         robust_accuracy: Share of `labelled` that the model still gets right, of those that were right before; nan
             without labels and in a targeted run, which leaves other classes alone.
 
@@ -97,6 +98,7 @@ class Summary:
     right: int = 0
     clean_accuracy: float = math.nan
     robust_accuracy: float = math.nan
+    setting: str = ""
 
     @property
     def TSR_of_files(self) -> float:  # noqa: N802 -- the paper's name
@@ -108,6 +110,7 @@ class Summary:
         calls = f", {counted(self.calls, 'call')} of {self.queries_sent / self.calls:,.1f} images" if self.calls else ""
         budget = "" if self.max_queries is None else f" of {self.max_queries:,}"
         rows = [
+            *([("attack", self.setting)] if self.setting else []),
             ("images", f"{self.total:,}, {self.attacked:,} attacked"),
             (
                 "not attacked",
@@ -186,6 +189,7 @@ def summarise(
     calls: int = 0,
     refuted: Container[int] = (),
     prior: str | None = None,
+    setting: str = "",
 ) -> Summary:
     """Condense records into the paper's figures.
 
@@ -196,6 +200,7 @@ def summarise(
         calls: Calls of the oracle for attack queries.
         refuted: The images, by index, whose files are refuted.
         prior: The surrogate that the run was given, by name.
+        setting: Space and goal in words.
     """
     records = list(records)
     attacked = [record for record in records if record.status in (Status.SUCCESS, Status.FAILURE)]
@@ -262,6 +267,7 @@ def summarise(
         right=len(right),
         clean_accuracy=ratio(len(right), len(labelled)),
         robust_accuracy=math.nan if is_targeted else ratio(withstood, len(labelled)),
+        setting=setting,
     )
 
 

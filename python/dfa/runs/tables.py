@@ -11,6 +11,7 @@ from typing import Any, Final
 from dfa.errors import InvalidInputError
 from dfa.results.class_names import class_name, name_columns
 from dfa.results.record import read_record
+from dfa.results.setting import setting_words
 from dfa.results.summary import name_of_prior, summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
@@ -37,6 +38,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 calls=run.profile.get("batches", 0),
                 refuted=[row["index"] for row in rows if is_refuted(row)],
                 prior=name_of_prior(run.config),
+                setting=setting_words(run.config),
             )
         )
     except (InvalidInputError, TypeError, ValueError) as error:

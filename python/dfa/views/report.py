@@ -26,6 +26,7 @@ from dfa.results.rates import wilson
 from dfa.results.record import Record, Status
 from dfa.results.refuted import listed
 from dfa.results.result import Result
+from dfa.results.setting import goal_words
 from dfa.results.summary import Summary
 from dfa.runs.documents import RunDocument
 from dfa.runs.folder import write_text
@@ -149,12 +150,7 @@ class _View:
     @property
     def goal(self) -> str:
         """Say what the attack aimed at."""
-        targets = self.config.get("targets")
-        if targets is None:
-            return "untargeted"
-        if isinstance(targets, dict) and "j" in targets:
-            return f"targeted at the {targets['j']}th likeliest class"
-        return "targeted"
+        return goal_words(self.config.get("targets"))
 
     @property
     def model(self) -> str:

@@ -11,7 +11,6 @@ from typing import Any, Final
 from dfa.errors import InvalidInputError
 from dfa.results.class_names import class_name, name_columns
 from dfa.results.record import read_record
-from dfa.results.setting import setting_words
 from dfa.results.summary import name_of_prior, summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
@@ -38,13 +37,16 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 calls=run.profile.get("batches", 0),
                 refuted=[row["index"] for row in rows if is_refuted(row)],
                 prior=name_of_prior(run.config),
-                setting=setting_words(run.config),
             )
         )
     except (InvalidInputError, TypeError, ValueError) as error:
         yield f"no summary can be made of the records: {error}"
     else:
-        yield from _differences("the summary", summary, document.get("summary"))
+        # Words about settings, which are made anew whenever a result is read.
+        told = document.get("summary")
+        if isinstance(told, dict):
+            summary["setting"] = told.get("setting", "")
+        yield from _differences("the summary", summary, told)
     yield from _differences("what saving saw", _saved(rows), document.get("saved"))
     yield from _table_differences(run, rows)
 

@@ -51,7 +51,9 @@ def devices() -> list[str]:
     if program is None:
         return []
     try:
-        listed = subprocess.run([program, "--list-gpus"], capture_output=True, text=True, timeout=20, check=True)
+        listed = subprocess.run(
+            [program, "--list-gpus"], capture_output=True, text=True, errors="replace", timeout=20, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return []
     # Without what tells one device from all others.

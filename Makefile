@@ -37,7 +37,9 @@ types: $(VENV)/wheel-installed
 cpp-tests: $(VENV)/tools-installed
 	@tests/system_packages.sh --has doctest || { echo "make cpp-tests: skipped, doctest's header is missing"; exit 0; }; \
 	set -e; export PATH="$(BIN):$$PATH"; for preset in $(PRESETS); do \
-	  cmake --preset $$preset && cmake --build --preset $$preset && ctest --preset $$preset; done
+	  cmake --preset $$preset $${DFA_DOCTEST_DIR:+-DDFA_DOCTEST_DIR="$$DFA_DOCTEST_DIR"}; \
+	  cmake --build --preset $$preset; \
+	  ctest --preset $$preset; done
 
 # The extension under the sanitizers, whose libraries Python must load before it; none is known of compilers but GCC.
 # What they say of a crash is no test's output, so none is captured. What leaks is Python's own.

@@ -15,7 +15,8 @@ MESSAGE = "must leave the batch that it is given as it is, and has changed it; l
 
 
 def by_torch(batch, change):
-    torch = pytest.importorskip("torch")
+    import torch
+
     change(torch.from_numpy(batch).numpy())
 
 
@@ -62,6 +63,9 @@ class Changing:
 # From the first batch on, and only once candidates are asked.
 @pytest.mark.parametrize("after", [0, 100])
 def test_a_batch_that_was_changed_ends_the_run(way, change, confirmations, after):
+    if way is by_torch:
+        # Within the oracle, a skip would be the oracle's failure.
+        pytest.importorskip("torch")
     oracle = Changing(way, change, after)
     with pytest.raises(dfa.OracleError, match=MESSAGE) as caught:
         dfa.run(

@@ -35,11 +35,16 @@ class IntoOneBuffer:
 
 
 def of_torch(buffer):
-    return pytest.importorskip("torch").from_numpy(buffer)
+    import torch
+
+    return torch.from_numpy(buffer)
 
 
 @pytest.mark.parametrize("as_view", [lambda buffer: buffer, of_torch])
 def test_a_function_of_one_image_may_answer_into_one_buffer(as_view):
+    if as_view is of_torch:
+        # Within the oracle, a skip would be the oracle's failure.
+        pytest.importorskip("torch")
     expected = dfa.run(CLASSIFIER, IMAGES, **SETTINGS)
     same(dfa.run(dfa.OneByOne(IntoOneBuffer(as_view)), IMAGES, **SETTINGS), expected)
 

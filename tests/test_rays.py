@@ -89,3 +89,29 @@ def test_a_walk_begins_with_its_first_starts_and_no_more():
     assert dfa.Racos(shape="ray", samples=11).population == 12
     with pytest.raises(InvalidInputError, match=r"12 textured starts.* must be at most that, got 13"):
         dfa.Racos(shape="ray", samples=12, starts=None)
+
+
+def test_starts_count_up_to_twelve_without_an_archive_and_not_at_all_with_one():
+    def queries(archive, starts):
+        optimizer = dfa.Racos(archive=archive, starts=starts)
+        return attack(of_labels(), optimizer=optimizer, max_queries=200).queries.tolist()
+
+    assert queries(False, 12) == queries(False, 18)
+    assert queries(False, 2) == queries(False, None)
+    assert len({tuple(queries(False, starts)) for starts in (2, 6, 12)}) == 3
+    assert queries(True, 2) == queries(True, 12) == queries(True, 18)
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_other_settings_are_idle_along_rays(archive):
+    def queries(**settings):
+        optimizer = dfa.Racos(archive=archive, **settings)
+        return attack(of_labels(), optimizer=optimizer, max_queries=200).queries.tolist()
+
+    windows = {"window_share": 0.5, "window_halvings": (), "placements": 1, "values": "uniform", "coordinates": 5}
+    others = {"restart_after": 0, "rest_ratio": 0.5, "domain": "ball", "ties": "older"}
+    usual = queries()
+    assert queries(**windows, **others) == usual
+    assert queries(max_iterations=20) != usual
+    for settings in ({"samples": 3}, {"positives": 3}, {"improvements": 2.0}):
+        assert (queries(**settings) == usual) is not archive

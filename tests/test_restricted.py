@@ -8,6 +8,7 @@ import pytest
 import dfa
 from dfa.errors import InvalidInputError
 from dfa.oracle import Oracle, ScoreKind
+from dfa.oracle.answers import is_told, reader_of
 from oracles import never
 from outcomes import timeless
 from shown import attack, label, of_labels
@@ -135,3 +136,48 @@ def test_a_class_of_which_nothing_is_shown_costs_nothing_but_queries():
     result = attack(dfa.top_1(never, num_classes=2), IMAGES[:4], max_queries=40)
     assert not result.success.any()
     assert result.queries_sent.tolist() == [40] * 4
+
+
+def test_the_likeliest_class_has_the_probability_that_was_shown():
+    result = attack(dfa.top_1(CLASSIFIER, num_classes=10), epsilon=40, max_queries=600)
+    assert result.success.any()
+    for record, original, image in zip(result.records, IMAGES, result.images, strict=True):
+        assert record.probability_before == CLASSIFIER(original[None]).max()
+        if record.verified:
+            assert record.probability_after == CLASSIFIER(image[None]).max()
+
+
+@pytest.mark.parametrize("of", [1, 2])
+def test_a_class_that_one_of_several_answers_hides_has_no_probability(of):
+    """Every second call has another likeliest class."""
+    calls = 0
+
+    def wavering(images):
+        nonlocal calls
+        calls += 1
+        labels = np.full(len(images), calls % 2)
+        return labels, np.full(len(images), 0.6)
+
+    oracle = dfa.as_oracle(wavering, returns="top_1", num_classes=10)
+    result = attack(oracle, IMAGES[:1], confirmations=dfa.Confirmation(1, of=of), max_queries=40)
+    (record,) = result.records
+    assert record.found
+    assert None not in (record.class_before, record.class_after)
+    assert [record.probability_before, record.probability_after] == [0.6 if of == 1 else None] * 2
+
+
+@pytest.mark.parametrize(
+    ("oracle", "told"),
+    [
+        (dfa.as_oracle(CLASSIFIER), [True, True, True]),
+        (dfa.top_k(CLASSIFIER, 10, num_classes=10), [True, True, True]),
+        (dfa.top_k(CLASSIFIER, 2, num_classes=10), [True, True, False]),
+        (dfa.top_1(CLASSIFIER, num_classes=10), [True, False, False]),
+        (dfa.label_only(CLASSIFIER, num_classes=10), [False, False, False]),
+    ],
+)
+def test_what_an_oracle_shows_is_told_and_nothing_else(oracle, told):
+    reader = reader_of(oracle)
+    scores = reader.scores(reader.arrays(oracle.scores(IMAGES[:1])), np.zeros(1, dtype=np.int64))
+    likeliest = np.argsort(-CLASSIFIER(IMAGES[:1])[0], kind="stable")[:3]
+    assert [is_told(oracle, scores, int(number)) for number in likeliest] == told

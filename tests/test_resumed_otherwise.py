@@ -12,9 +12,9 @@ import pytest
 import dfa
 from dfa.oracle import Oracle
 from dfa.runs.saved_run import read_run
-from oracles import LazyImages, LinearClassifier, Recorder
+from oracles import LazyImages, LinearClassifier, Recorder, Until, raising
 from small_problem import CLASSIFIER, IMAGES, SHAPE
-from stored_runs import assert_same, attack, cut_short, run_whole
+from stored_runs import SETTINGS, assert_same, attack, cut_short, run_whole
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +131,27 @@ def test_an_oracle_of_the_same_classes_and_other_probabilities_is_refused(tmp_pa
     cut_short(tmp_path, 60)
     with pytest.raises(dfa.StoreError, match=r"image \d+ was of class (\d) .*, and is of class \1 with"):
         attack(surer, tmp_path)
+
+
+def test_by_labels_alone_the_classes_are_compared(tmp_path):
+    """Of a run that was cut short and of one that has ended; those before 0.3.0 recorded a probability all the same."""
+
+    def of(classifier):
+        return dfa.label_only(classifier, num_classes=10)
+
+    with pytest.raises(dfa.OracleError):
+        attack(of(Until(40, CLASSIFIER, raising(OSError("off")))), tmp_path)
+    message = r"answers otherwise: image \d+ was of class \d, and is of class \d; pass"
+    with pytest.raises(dfa.StoreError, match=message):
+        attack(of(LinearClassifier(SHAPE, seed=2)), tmp_path)
+    result = attack(of(CLASSIFIER), tmp_path)
+    assert_same(result, dfa.run(of(CLASSIFIER), IMAGES, **SETTINGS))
+    with pytest.raises(dfa.StoreError, match=message):
+        attack(of(LinearClassifier(SHAPE, seed=2)), tmp_path)
+    assert_same(attack(of(CLASSIFIER), tmp_path), result)
+    records = tmp_path / "results.json"
+    records.write_text(records.read_text().replace('"probability_before": null', '"probability_before": 0.999999'))
+    assert {record.probability_before for record in attack(of(CLASSIFIER), tmp_path).records} == {0.999999}
 
 
 def test_an_oracle_of_another_number_of_classes_is_refused(tmp_path):

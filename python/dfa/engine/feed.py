@@ -15,7 +15,7 @@ from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import InvalidInputError, OracleError
-from dfa.oracle.answers import told_probability
+from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
 from dfa.originals import Form
 from dfa.results.record import Record, Status
@@ -173,7 +173,8 @@ class Feed:
         if self._plan.inputs.form is Form.IMAGES:
             self._first_look.see_images(images)
         # What a randomised oracle says on average is what it is attacked for.
-        scores = mean_answer(self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times))
+        answers = self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times)
+        scores = mean_answer(answers)
         check_label_range(self._plan.labels, scores.shape[1])
         check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
         goals = resolve_targets(self._plan.targets, scores, indices)
@@ -183,10 +184,11 @@ class Feed:
         else:
             degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
         for row, class_before in enumerate(classes.tolist()):
+            told = is_told(self._plan.oracle, answers[row], class_before)
             draft = replace(
                 drafts[row],
                 class_before=class_before,
-                probability_before=told_probability(self._plan.oracle, scores[row, class_before]),
+                probability_before=float(scores[row, class_before]) if told else None,
                 target=None if goals is None else int(goals[row]),
             )
             if draft.label is not None and draft.label != class_before:

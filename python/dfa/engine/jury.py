@@ -13,7 +13,7 @@ from dfa.engine.ledger import Ledger, distances
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import SpaceError
-from dfa.oracle.answers import told_probability
+from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
         agreeing: How often it found the image adversarial.
         number: How often it was asked.
         class_after: Its class: among adversarial answers, if any, the most frequent one.
-        probability_after: The mean probability of that class; None where labels alone are told.
+        probability_after: The mean probability of that class; None where an answer does not show it.
     """
 
     agreeing: int
@@ -218,8 +218,9 @@ class Jury:
         agrees = (classes == goal) == self._plan.is_targeted
         counts = np.bincount(classes[agrees] if agrees.any() else classes)
         class_after = int(counts.argmax())
-        probability_after = told_probability(self._plan.oracle, mean_answer(scores[np.newaxis, :, class_after])[0])
-        return Verdict(int(agrees.sum()), len(classes), class_after, probability_after)
+        told = is_told(self._plan.oracle, scores, class_after)
+        mean = float(mean_answer(scores[np.newaxis, :, class_after])[0]) if told else None
+        return Verdict(int(agrees.sum()), len(classes), class_after, mean)
 
     def _settle(self, claim: Claim, verdict: Verdict) -> None:
         draft, picture = claim.draft, claim.picture

@@ -1,7 +1,7 @@
 """What an oracle's answers hold: checked, and made into one row of scores per image, whatever they show.
 
-Everything behind the gate sees float64 (B, K), so nothing there asks what kind of oracle it was. What an answer does
-not show is filled in with what is known of it:
+Everything behind the gate sees float64 (B, K), so no search asks what kind of oracle it was. What an answer does not
+show is filled in with what is known of it, and `is_told` keeps it out of records:
 
 | answer | row |
 |---|---|
@@ -367,9 +367,21 @@ def reader_of(oracle: Oracle) -> Reader:
     return _READERS[kind](oracle)
 
 
-def told_probability(oracle: Oracle, probability: float) -> float | None:
-    """Return the probability of a class that an oracle answered with; None if it told a label, and no number."""
-    return None if oracle.returns is ScoreKind.LABEL else float(probability)
+def is_told(oracle: Oracle, scores: Scores, number: int) -> bool:
+    """Tell whether answers showed the probability of a class, which otherwise stands in their rows as a guess.
+
+    Args:
+        oracle: What answered.
+        scores: float64, (n, K), n of 1 or more: what its reader made of answers about one image.
+        number: The class, 0..K-1.
+
+    Returns:
+        Whether each of the answers did.
+    """
+    if oracle.shows_all:
+        return True
+    # Of a few that are shown, all lie above those that are hidden.
+    return oracle.shows_distance and bool((scores[:, number] > scores.min(axis=1)).all())
 
 
 def _softmax(logits: Scores) -> Scores:

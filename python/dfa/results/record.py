@@ -46,9 +46,9 @@ class Record:
         target: The target class, or None in an untargeted run.
         class_before: Class of the original image, None if it was never asked.
         class_after: Class of the adversarial image, None if there is none.
-        probability_before: Probability of `class_before` on the original image, 0..1; None where the oracle answers
-            with labels alone.
-        probability_after: Probability of `class_after` on the adversarial image, 0..1, or None likewise.
+        probability_before: Probability of `class_before` on the original image, 0..1; None where the oracle does not
+            show it, as one of labels alone.
+        probability_after: Probability of `class_after` on the adversarial image, 0..1; None likewise.
         found: The search claims an adversarial image, or claimed one that was not confirmed.
         verified: The uint8 image, queried on its own, was adversarial, as often as the run's `confirmations` ask for.
             True exactly for a success.

@@ -44,8 +44,10 @@ class Racos:
             square "window". Or it lies on a "ray" from the original, in the ball or beyond, and only whether its label
             counts is looked at: the shortest ray on which it does is kept, first of the textured starts, then with one
             tile of the image turned over at a time, tiles halving. A ball is searched so by labels alone, where
-            "window" is asked for and `start` is "textures". Its starts are the first twelve textures, whatever `starts`
-            says; all other settings but `archive` are idle then.
+            "window" is asked for and `start` is "textures". With an archive its starts are then the first twelve
+            textures, whatever `starts` says, and `samples`, `positives` and `improvements` change no more than when
+            images learn from one another. Without one these three are idle, and of the twelve the first `starts` are
+            asked (None: s + k). All other settings but `max_iterations` are idle.
             What a space moves together is its "own", such as place and colour of a pixel (`dfa.Pixels`).
         coordinates: The size of the paper's Y, for scattered changes: a number of coordinates, or a share of them, in
             (0, 1).

@@ -44,7 +44,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
     else:
         # Words about settings, which are made anew whenever a result is read.
         told = document.get("summary")
-        if isinstance(told, dict):
+        if isinstance(told, dict) and isinstance(summary, dict):
             summary["setting"] = told.get("setting", "")
         yield from _differences("the summary", summary, told)
     yield from _differences("what saving saw", _saved(rows), document.get("saved"))

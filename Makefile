@@ -96,7 +96,8 @@ $(VENV)/tools-installed: $(VENV)/created pyproject.toml
 $(VENV)/docs-installed: $(VENV)/created $(SOURCES)
 	$(BIN)/python -m pip install --quiet --group docs
 	# The wheel that is tested does as well, where `make test` has made it.
-	$(MAKE) --question $(VENV)/wheel-installed || $(BIN)/python -m pip install --quiet '.[demo,cli,report]'
+	{ test -e $(VENV)/wheel-installed && test -z "$$(find $(SOURCES) -newer $(VENV)/wheel-installed)"; } || \
+	  $(BIN)/python -m pip install --quiet '.[demo,cli,report]'
 	touch $@
 
 # The wheel is tested, not the tree.

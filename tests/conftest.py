@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 pytest.register_assert_rewrite(
     *(path.stem for path in Path(__file__).parent.glob("*.py") if not path.stem.startswith(("test_", "conftest")))
 )
+
+if sys.platform == "win32":
+    # Of what only POSIX has: signals between processes, forks, pipes with names.
+    collect_ignore = ["test_cli_ends.py", "test_kills.py", "test_run_interrupts.py"]
+    collect_ignore += [
+        "test_files.py",
+        "test_hostile_folder.py",
+        "test_hostile_mutations.py",
+        "test_verify_settings.py",
+    ]
 
 DEFAULT_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -2,7 +2,8 @@
 # What `make test` needs of the system, and pip does not have: doctest's header and a Chromium.
 #   --install      install what is missing, where this user may do so without a password; never fails
 #   --has NAME     tell whether doctest or chromium is there
-#   --check        name what is missing with the command that installs it, and fail without doctest
+#   --check        name what is missing and the one command that installs it; fail without doctest, whose tests are
+#                  the core's, and not without a browser, which looks at pages alone
 set -u
 
 has() {
@@ -41,6 +42,19 @@ command_for() {
   fi
 }
 
+# One command for all that is missing ("doctest chromium"), as this user must give it.
+command_for_all() {
+  all=
+  # Words, not a word.
+  # shellcheck disable=SC2086
+  for package in $1; do
+    words=$(command_for "$package")
+    test -z "$words" && return
+    all="$all${all:+ && }$(test "$(id -u)" = 0 || test "${words#brew}" != "$words" || printf 'sudo ')$words"
+  done
+  echo "$all"
+}
+
 as_root() {
   if command -v brew >/dev/null && ! command -v apt-get >/dev/null || test "$(id -u)" = 0; then
     "$@"
@@ -70,13 +84,16 @@ case $1 in
     exit 0
     ;;
   --check)
-    status=0
+    status=0 missing=
     for package in doctest chromium; do
       has "$package" && continue
-      words=$(command_for "$package")
-      echo "make test: not everything was tested, $package is missing: ${words:-install it with the system's package manager}" >&2
+      missing="$missing${missing:+ }$package"
       test "$package" = doctest && status=1
     done
+    test -z "$missing" && exit 0
+    echo "make test: not everything was tested, this is missing: $missing" >&2
+    words=$(command_for_all "$missing")
+    echo "make test: ${words:-install it with the system's package manager}" >&2
     exit $status
     ;;
 esac

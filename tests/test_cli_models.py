@@ -209,6 +209,8 @@ def test_how_the_model_is_asked_is_part_of_the_run(here, capsys, script, monkeyp
         True,
     )
     assert first.endswith("; the run was begun with --mean 0.5,0.25,0.125 --std 0.5,0.25,0.5")
+    # And where a table of findings has come between, so that nobody misses it.
+    assert "which may be all that is wrong: see the first line" in " ".join(out.splitlines()[-3:])
 
 
 def test_other_commands_ask_a_torch_model_too(here, capsys, script):

@@ -80,6 +80,13 @@ def test_a_page_says_at_once_whom_it_is_for_and_is_short(page: Path) -> None:
     assert "reference" in page.parts or len(page.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
+def test_the_first_pages_are_among_those_that_are_run() -> None:
+    for name in ("README.md", "docs/index.md", "docs/guides/models.md", "docs/guides/coming-from.md"):
+        assert ROOT / name in WITH_PYTHON
+    assert ROOT / "README.md" in WITH_COMMANDS
+    assert len(re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))) >= 10
+
+
 def test_pages_link_to_files_that_are_there() -> None:
     missing = []
     for page in PAGES:

@@ -47,7 +47,7 @@ class Racos:
             "window" is asked for and `start` is "textures". With an archive its starts are then the first twelve
             textures, whatever `starts` says, and `samples`, `positives` and `improvements` change no more than when
             images learn from one another. Without one these three are idle, and of the twelve the first `starts` are
-            asked (None: s + k). All other settings but `max_iterations` are idle.
+            asked, or s + k where it says nothing. All other settings but `max_iterations` are idle.
             What a space moves together is its "own", such as place and colour of a pixel (`dfa.Pixels`).
         coordinates: The size of the paper's Y, for scattered changes: a number of coordinates, or a share of them, in
             (0, 1).

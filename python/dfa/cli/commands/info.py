@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 from typing import Final
@@ -56,8 +57,16 @@ def devices() -> list[str]:
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    # Without what tells one device from all others.
-    return [line.partition(" (UUID")[0] for line in listed.stdout.splitlines() if line.strip()]
+    # Without the name that a device has alone in the world.
+    lines = [line.partition(" (UUID")[0].strip().rstrip(":") for line in listed.stdout.splitlines()]
+    return [line for line in lines if line.startswith(("GPU ", "MIG "))]
+
+
+def _number(word: str | None) -> str:
+    """Return a variable that should hold numbers; whatever else it holds may be private."""
+    if word is None:
+        return "not set"
+    return word if re.fullmatch(r"[\d, ]{1,40}", word) else "set, to no number"
 
 
 @click.command()
@@ -70,7 +79,7 @@ def info(as_json: bool) -> int:
     told = {
         **build(),
         "cores": str(usable_cores()),
-        "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "not set"),
+        "OMP_NUM_THREADS": _number(os.environ.get("OMP_NUM_THREADS")),
         "devices": devices(),
         "packages": versions(),
     }

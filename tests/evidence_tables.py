@@ -80,13 +80,23 @@ def beside_square() -> Iterator[str]:
         rows = summary("queries-default", setting)
         if len(rows) < 2:
             continue
-        dfa, square = rows["dfa"], _best_square(rows)
+        dfa, alone, square = rows["dfa"], rows["dfa-alone"], _best_square(rows)
         _, p, loss = square["attack"].split("-")
-        ratio = f"{dfa['ratio_to_best_square']:.2f}"
-        seeds = f"{len(dfa['seeds'])}, {len(square['seeds'])}"
-        yield (
-            f"| {name} | {dfa['images']} | {seeds} | {queries_of(dfa)} | {queries_of(square)}, {p}, {loss} | {ratio} |"
-        )
+        seeds = ", ".join(str(len(each["seeds"])) for each in (dfa, alone, square))
+        cells = [name, str(dfa["images"]), seeds, queries_of(dfa), queries_of(alone)]
+        yield f"| {' | '.join(cells)} | {queries_of(square)}, {p}, {loss} | {_ratio(dfa)} | {_ratio(alone)} |"
+
+
+def readme() -> Iterator[str]:
+    """Yield the README's table: the same, without seeds and Square's setting; of another kind of model in italics."""
+    for row in beside_square():
+        name, images, _, dfa, alone, square, ratio, _ = (cell.strip() for cell in row.strip("|").split("|"))
+        shown = f"*{name}*" if name.startswith(("SqueezeNet", "MobileNetV2")) else name
+        yield f"| {' | '.join([shown, images, dfa, alone, square.partition(',')[0], ratio])} |"
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    return f"{row['ratio_to_best_square']:.2f}"
 
 
 def before_and_now() -> Iterator[str]:
@@ -279,6 +289,8 @@ TABLES = {
 
 
 if __name__ == "__main__":
+    print("README")
+    print("\n".join(readme()), end="\n\n")
     for page, makers in TABLES.items():
         for place, make in enumerate(makers):
             print(f"{page}, table {place}")

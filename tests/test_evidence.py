@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from evidence_tables import RESULTS, TABLES, beside_square
+from evidence_tables import RESULTS, TABLES, beside_square, readme
 
-EVIDENCE = Path(__file__).parents[1] / "docs" / "evidence"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+EVIDENCE = ROOT / "docs" / "evidence"
 
 pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="benchmarks/results is not part of an sdist")
 
@@ -31,14 +33,30 @@ def test_a_table_says_what_its_file_says(page: str, place: int) -> None:
     assert made in tables_of(page), f"`python tests/evidence_tables.py` prints table {place} of {page} as it should be"
 
 
+def mean_ratios(place: int) -> list[str]:
+    """Return the geometric means of a column of ratios: of known models, and of those of another kind."""
+    ratios = [float(row.strip("|").split("|")[place]) for row in beside_square()]
+    return [f"{math.exp(sum(map(math.log, some)) / len(some)):.2f}" for some in (ratios[:6], ratios[6:])]
+
+
 def test_the_mean_ratios_to_square_are_those_of_the_table() -> None:
-    ratios = [float(row.rsplit("|", 2)[1]) for row in beside_square()]
-    means = [f"{math.exp(sum(map(math.log, some)) / len(some)):.2f}" for some in (ratios[:6], ratios[6:])]
-    page = (EVIDENCE / "queries.md").read_text(encoding="utf-8")
-    assert f"{means[0]} over the first six rows and {means[1]}\nover the last four" in page
+    means, alone = mean_ratios(-2), mean_ratios(-1)
+    page = " ".join((EVIDENCE / "queries.md").read_text(encoding="utf-8").split())
+    assert f"{means[0]} over the first six rows and {means[1]} over the last four" in page
+    assert f"with independent images {alone[0]} and {alone[1]}" in page
     index = (EVIDENCE / "index.md").read_text(encoding="utf-8")
     assert f"| {means[0]} of Square's (geometric mean)" in index
     assert f"| {means[1]} of Square's |" in index
+
+
+def test_the_readme_says_what_the_evidence_says() -> None:
+    text = README.read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if re.match(r"\| .*\| \d+ \|", row)]
+    assert rows == list(readme()), "`python tests/evidence_tables.py` prints the README's rows as they should be"
+    means, alone = mean_ratios(-2), mean_ratios(-1)
+    prose = " ".join(text.split())
+    assert f"{means[0]} of Square's queries (geometric mean), on the others, in italics, {means[1]}" in prose
+    assert f"({alone[0]} and {alone[1]})" in prose
 
 
 def test_every_file_that_a_page_names_is_there() -> None:

@@ -65,6 +65,12 @@ def test_a_config_of_any_kind_is_put_into_words(config):
     assert isinstance(setting_words(config), str)
 
 
+def test_words_of_a_stranger_steer_no_terminal():
+    words = setting_words({"space": {"kind": "\x1b[31mred" + "x" * 500, "a\x1b": 1}})
+    assert words.isprintable()
+    assert len(words) < 120
+
+
 def test_the_eleventh_is_no_first():
     words = [setting_words({"epsilon": 1, "targets": {"j": j}}).split()[-3] for j in (1, 2, 3, 4, 11, 12, 13, 21, 112)]
     assert words == ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "112th"]

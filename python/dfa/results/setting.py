@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from dfa.search.goals import Rank
 
-_MOST: int = 60
+_MOST: Final = 60
 """Characters of a value that somebody else may have written."""
 
 
@@ -36,7 +36,7 @@ def goal_words(targets: Any) -> str:
 def _space_words(config: Mapping[str, Any]) -> str:
     space, epsilon = config.get("space"), config.get("epsilon")
     if isinstance(space, Mapping):
-        fields = [f"{name} {_short(value)}" for name, value in space.items() if name != "kind"]
+        fields = [f"{_short(name)} {_short(value)}" for name, value in space.items() if name != "kind"]
         return ", ".join([_short(space.get("kind")), *fields])
     if epsilon is None:
         return ""
@@ -54,7 +54,7 @@ def _short(value: Any) -> str:
         return str(low) if low == high else f"{low} to {high}"
     if isinstance(value, Mapping):
         return "given per image"
-    return " ".join(str(value).split())[:_MOST]
+    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(str(value).split())[:_MOST])
 
 
 def _ordinal(number: int) -> str:

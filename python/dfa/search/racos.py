@@ -182,8 +182,7 @@ class Racos:
             targeted: s = 10 as in the paper's targeted attacks, instead of 3; and the degree by which its targeted
                 figures are reached, `dfa.objectives.PAPER_CODE`, instead of the printed `PAPER`, by which they are not.
             coordinates: The size of the paper's Y. The default is 2 at 28x28 and 600 at 299x299x3; the paper also takes
-                600 at
-                224x224x3, and 200 against the HGD defence.
+                600 at 224x224x3, and 200 against the HGD defence.
 
         Source:
             Paper, Algorithm 1 and Table 5. Line 13, "refine the search space", is read as the strict cut of

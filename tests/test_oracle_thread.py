@@ -40,11 +40,11 @@ def test_what_waits_is_not_sent_once_the_thread_is_closed():
     oracle = Recorder(under_way)
     thread = thread_of(oracle)
     first, second = (thread.send([IMAGES], INDICES) for _ in range(2))
-    second.add_done_callback(lambda _: waiting_is_cancelled.set())
+    second.future.add_done_callback(lambda _: waiting_is_cancelled.set())
     assert began.wait(timeout=10)
     thread.close()
-    assert second.cancelled()
-    assert len(first.result()) == 1
+    assert second.future.cancelled()
+    assert len(first.future.result()) == 1
     assert len(oracle.batches) == 1
 
 
@@ -60,12 +60,12 @@ def test_what_waits_beside_the_call_under_way_is_not_sent_once_the_thread_is_clo
     counted = Counter()
     thread = thread_of(oracle, lambda purpose, number: counted.update({purpose: number}))
     both = thread.send([IMAGES, IMAGES], INDICES)
-    thread.send([IMAGES], INDICES).add_done_callback(lambda _: waiting_is_cancelled.set())
+    thread.send([IMAGES], INDICES).future.add_done_callback(lambda _: waiting_is_cancelled.set())
     assert counted == {"attack": 15}
     assert began.wait(timeout=10)
     thread.close()
     with pytest.raises(CancelledError):
-        both.result()
+        thread.answers(both)
     assert len(oracle.batches) == 1
     thread.take_back()
     assert counted == {"attack": 5}
@@ -85,7 +85,7 @@ def test_what_waits_behind_a_call_that_failed_is_not_sent():
     # Whichever is looked at first says why.
     for flight in (second, first):
         with pytest.raises(OracleError, match="OSError: off"):
-            flight.result()
+            thread.answers(flight)
     assert len(oracle.batches) == 1
     thread.close()
 
@@ -103,7 +103,7 @@ def test_everything_is_written_down_before_it_is_sent():
         return brightness(images)
 
     thread = thread_of(ask, sending)
-    thread.send([IMAGES[:3], IMAGES[:3]], INDICES[:3]).result()
+    thread.send([IMAGES[:3], IMAGES[:3]], INDICES[:3]).future.result()
     thread.ask(IMAGES, INDICES, Purpose.CLEAN)
     thread.ask_repeatedly(IMAGES[:2], INDICES[:2], Purpose.VERIFICATION, times=3)
     thread.close()
@@ -168,7 +168,7 @@ def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
     may_fail.set()
     for flight in flights:
         with pytest.raises(OracleError):
-            flight.result()
+            thread.answers(flight)
     thread.close()
     for _ in range(2):
         thread.take_back()
@@ -177,4 +177,4 @@ def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
     assert (first.place, second.place) == (1, 3)
     np.testing.assert_array_equal(answer[0], brightness(IMAGES[1:2])[0])
     np.testing.assert_array_equal(known[0], [0.25, 0.75])
-    assert thread.counted() == {"attack": 3}
+    assert thread.settled == {}

@@ -273,15 +273,16 @@ def test_a_run_that_is_not_kept_gives_back_what_it_found():
 
 
 def test_claims_that_were_asked_about_in_vain_are_due_at_once():
-    def fails():
+    def fails(asked):
         raise PartialAnswer([], [])
 
     plan = SimpleNamespace(confirmation=SimpleNamespace(is_repeated=False))
-    oracle = SimpleNamespace(ask_ahead=lambda *_: fails)
+    oracle = SimpleNamespace(ask_ahead=lambda *_: None, scores=fails)
     jury = Jury(plan, oracle, None, None, batch_size=4)
     jury.hear(Claim(SimpleNamespace(index=0), Picture(IMAGES[0], IMAGES[0])))
     while not jury.is_due:
         jury.wait()
+    jury.ask_ahead()
     with pytest.raises(PartialAnswer):
-        jury.ask_ahead()()
+        jury.settle_asked()
     assert jury.is_due

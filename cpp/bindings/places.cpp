@@ -49,12 +49,13 @@ class HeldPlaces : public dfa::Places {
 constexpr std::size_t kMostPlaces = 1U << 20U;
 constexpr std::size_t kMostRows = INT32_MAX;
 
-py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images) {
+py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images, const std::optional<Integer>& most) {
+  const std::size_t most_rows = most ? checked_size(*most, "most", 1, places.batch_size()) : places.batch_size();
   std::uint8_t* data = writeable_images(images, places.batch_size(), places.shape());
   bool is_empty = false;
   {
     const py::gil_scoped_release release;  // the core touches no Python object
-    is_empty = places.propose(data) == 0;
+    is_empty = places.propose(data, most_rows) == 0;
   }
   if (is_empty) {
     return py::make_tuple(Array<std::int64_t>(0), Array<std::int64_t>(0));
@@ -72,21 +73,23 @@ Array<std::uint8_t> best(dfa::Places& places, std::size_t place) {
   return image;
 }
 
-Array<std::uint8_t> row_of(dfa::Places& places, std::size_t row) {
+Array<std::uint8_t> row_of(dfa::Places& places, std::size_t row, std::size_t batch) {
   const dfa::ImageShape& shape = places.shape();
   Array<std::uint8_t> image({shape.height, shape.width, shape.channels});
-  places.write_row(row, image.mutable_data());
+  places.write_row(row, image.mutable_data(), batch);
   return image;
 }
 
-std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees, double seconds, double now) {
-  if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(places.num_rows())) {
-    throw std::invalid_argument("expected one degree per row, (" + std::to_string(places.num_rows()) + ",), got " +
+std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& degrees, double seconds, double now,
+                                     std::size_t batch) {
+  const std::size_t num_rows = places.num_rows(batch);
+  if (degrees.ndim() != 1 || degrees.shape(0) != static_cast<py::ssize_t>(num_rows)) {
+    throw std::invalid_argument("expected one degree per row, (" + std::to_string(num_rows) + ",), got " +
                                 describe(degrees));
   }
   const double* values = degrees.data();
   const py::gil_scoped_release release;  // the core touches no Python object
-  return places.tell(values, seconds, now);
+  return places.tell(values, seconds, now, batch);
 }
 
 std::vector<std::pair<std::uint64_t, double>> trace(dfa::Places& places, std::size_t place) {
@@ -135,9 +138,10 @@ void bind_places(py::module_& module) {
              places.give_prior(place, checked_signs(raised, places.shape()));
            }),
            "place"_a, "raised"_a)
-      .def("propose", exclusive<HeldPlaces>(&propose), "images"_a.noconvert())
-      .def("row", exclusive<HeldPlaces>(&row_of), "row"_a)
-      .def("tell", exclusive<HeldPlaces>(&tell_places), "degrees"_a, "seconds"_a, "now"_a)
+      .def("propose", exclusive<HeldPlaces>(&propose), "images"_a.noconvert(), "most"_a = py::none())
+      .def("may_be_told", exclusive<HeldPlaces>(&dfa::Places::may_be_told), "batch"_a)
+      .def("row", exclusive<HeldPlaces>(&row_of), "row"_a, "batch"_a = 0)
+      .def("tell", exclusive<HeldPlaces>(&tell_places), "degrees"_a, "seconds"_a, "now"_a, "batch"_a = 0)
       .def("save", exclusive<HeldPlaces>(+[](dfa::Places& places, double now) { return py::bytes(places.save(now)); }),
            "now"_a)
       .def("load", exclusive<HeldPlaces>(+[](dfa::Places& places, const py::bytes& state, double now) {

@@ -198,8 +198,8 @@ class Batch:
 class Places:
     """Places for active images: fills batches with candidates of their searches, and books the answers.
 
-    Several batches may be under way, from `propose` to `tell`, and are told in their order; both release the GIL, and
-    until they return the batch and the curriculum are theirs.
+    Several batches may be under way, from `propose` to `tell`, told in any order in which the rows of each place keep
+    theirs. Both release the GIL, and until they return the batch and the curriculum are theirs.
     """
 
     def __init__(
@@ -243,19 +243,32 @@ class Places:
     def give_prior(self, place: int, raised: NDArray[np.uint8]) -> None:
         """Say which coordinates of that image should be raised: those that are not 0."""
 
-    def propose(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Write as many candidates as a batch holds into `images`; return image and goal of each row."""
+    def propose(
+        self, images: NDArray[np.uint8], most: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Write as many candidates into `images` as a batch holds, or `most`; return image and goal of each row."""
 
-    def row(self, row: int) -> NDArray[np.uint8]:
-        """Return a row of the oldest batch under way, written anew: what `propose` wrote has been in others' hands."""
+    def may_be_told(self, batch: int) -> bool:
+        """Tell whether no older batch under way holds candidates of an iteration that come before those of this one.
 
-    def tell(self, degrees: NDArray[np.float64], seconds: float, now: float) -> list[int]:
+        Args:
+            batch: Counted among those under way from the oldest, which is 0 and can always be told.
+        """
+
+    def row(self, row: int, batch: int = 0) -> NDArray[np.uint8]:
+        """Return a row of a batch under way, written anew: what `propose` wrote has been in others' hands."""
+
+    def tell(self, degrees: NDArray[np.float64], seconds: float, now: float, batch: int = 0) -> list[int]:
         """Record a degree per row, and keep images of first hits, written anew; return the places whose searches end.
 
         Args:
-            degrees: float64, one per row of the oldest batch under way; 0 is a hit.
+            degrees: float64, one per row of the batch; 0 is a hit.
             seconds: Added to the place of every row.
             now: The time, in the unit of the deadlines.
+            batch: As of `may_be_told`.
+
+        Raises:
+            RuntimeError: It may not be told yet.
         """
 
     def slot(self, place: int) -> int:

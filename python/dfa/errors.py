@@ -103,6 +103,10 @@ class PartialAnswer(OracleError):  # noqa: N818 -- it carries answers
         super().__init__(message or f"only some rows of a batch were answered{why}")
 
 
+class WorkerLost(OracleError):  # noqa: N818 -- it is no end of a run
+    """A worker that had a batch is gone, and its answer with it; the batch is sent again, which is counted."""
+
+
 class PriorError(DfaError, RuntimeError):
     """The surrogate that a run was given failed, or what it said cannot be used."""
 

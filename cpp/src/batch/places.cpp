@@ -87,7 +87,7 @@ std::vector<std::size_t> Places::wanting_prior() const {
   return wanting;
 }
 
-Places::UnderWay Places::choose() {
+Places::UnderWay Places::choose(std::size_t most) {
   UnderWay chosen;
   const auto add = [&](std::uint64_t which) {
     Place& place = places_[which];
@@ -107,10 +107,10 @@ Places::UnderWay Places::choose() {
       order_.emplace_back(places_[which].tick, which);
     }
   }
-  const auto num_first = static_cast<std::ptrdiff_t>(std::min(order_.size(), batch_size_));
+  const auto num_first = static_cast<std::ptrdiff_t>(std::min(order_.size(), most));
   std::partial_sort(order_.begin(), order_.begin() + num_first, order_.end());
-  for (auto next = order_.begin(); next != order_.end() && chosen.rows.size() < batch_size_; ++next) {
-    while (places_[next->second].asked < places_[next->second].size && chosen.rows.size() < batch_size_) {
+  for (auto next = order_.begin(); next != order_.end() && chosen.rows.size() < most; ++next) {
+    while (places_[next->second].asked < places_[next->second].size && chosen.rows.size() < most) {
       add(next->second);
     }
   }
@@ -120,8 +120,12 @@ Places::UnderWay Places::choose() {
   return chosen;
 }
 
-std::size_t Places::propose(std::uint8_t* images) {
-  UnderWay chosen = choose();
+std::size_t Places::propose(std::uint8_t* images, std::size_t most) {
+  if (most < 1 || most > batch_size_) {
+    throw std::invalid_argument("a batch holds 1 to " + std::to_string(batch_size_) + " rows, got " +
+                                std::to_string(most));
+  }
+  UnderWay chosen = choose(most);
   if (chosen.rows.empty()) {
     return 0;
   }
@@ -138,12 +142,27 @@ void Places::describe_rows(std::int64_t* images, std::int64_t* goals) const {
   }
 }
 
-void Places::write_row(std::size_t row, std::uint8_t* image) {
-  if (row >= num_rows()) {
-    throw std::invalid_argument("row must be one of " + std::to_string(num_rows()) + " that are to be told, got " +
+bool Places::may_be_told(std::size_t which) const {
+  if (which >= under_way_.size()) {
+    return false;
+  }
+  // Rows of a place are together, in their order, so its first tells of all.
+  const UnderWay& batch = under_way_[which];
+  for (std::size_t row = 0; row < batch.rows.size(); ++row) {
+    const bool is_first = row == 0 || batch.places[row] != batch.places[row - 1];
+    if (is_first && batch.rows[row].candidate != places_[batch.places[row]].told) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void Places::write_row(std::size_t row, std::uint8_t* image, std::size_t which) {
+  if (row >= num_rows(which)) {
+    throw std::invalid_argument("row must be one of " + std::to_string(num_rows(which)) + " that are to be told, got " +
                                 std::to_string(row));
   }
-  batch_.ask({under_way_.front().rows[row]}, image);
+  batch_.ask({under_way_[which].rows[row]}, image);
 }
 
 std::vector<Places::Hit> Places::first_hits(const UnderWay& told, const double* degrees) {
@@ -161,11 +180,15 @@ std::vector<Places::Hit> Places::first_hits(const UnderWay& told, const double* 
   return hits;
 }
 
-std::vector<std::size_t> Places::tell(const double* degrees, double seconds, double now) {
+std::vector<std::size_t> Places::tell(const double* degrees, double seconds, double now, std::size_t which) {
   if (under_way_.empty()) {
     return {};
   }
-  const UnderWay& told = under_way_.front();
+  if (!may_be_told(which)) {
+    throw std::logic_error("batch " + std::to_string(which) + " of " + std::to_string(under_way_.size()) +
+                           " under way may not be told yet");
+  }
+  const UnderWay& told = under_way_[which];
   // Telling may end the iteration, and with it the candidates.
   std::vector<Hit> hits = first_hits(told, degrees);
   batch_.tell(told.rows, degrees);
@@ -187,7 +210,7 @@ std::vector<std::size_t> Places::tell(const double* degrees, double seconds, dou
     }
   }
   std::sort(finished.begin(), finished.end());
-  under_way_.pop_front();
+  under_way_.erase(under_way_.begin() + static_cast<std::ptrdiff_t>(which));
   return finished;
 }
 

@@ -122,10 +122,9 @@ class Checkpoints:
         jury, of_jury = self.jury.save()
         gate = self.gate.save()
         # What is not part of the state is asked, and counted, when the run is resumed.
-        counts = Counter(gate["counts"])
-        counts.subtract({name: number for name, number in self.oracle.counted().items() if name in counts})
+        counts = {name: self.oracle.settled[name] for name in gate["counts"]}
         document = {
-            "gate": gate | {"counts": dict(counts)},
+            "gate": gate | {"counts": counts},
             "stopwatch": self.stopwatch.save(),
             "window": window,
             "feed": self.feed.save(),
@@ -150,6 +149,7 @@ class Checkpoints:
         self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
         self._check_oracle(waiting, images)
         self.gate.load(document["gate"])
+        self.oracle.settled = Counter(document["gate"]["counts"])
         for draft in claimed:
             self.gate.restore_sent(draft.index, draft.queries_sent)
         self.stopwatch.load(document["stopwatch"])

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfa.checks import as_text
 from dfa.engine.first_look import FirstLook
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
-from dfa.errors import InvalidInputError, OracleError
+from dfa.errors import InvalidInputError
 from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
 from dfa.originals import Form
@@ -23,7 +24,10 @@ from dfa.runs.folder import plain
 from dfa.search.class_names import check_class_names
 from dfa.search.goals import check_label_range, resolve_targets
 from dfa.search.objectives import measure, predicted
-from dfa.types import Image
+from dfa.types import Image, Indices
+
+_BATCHES_AHEAD: Final = 2
+"""Whose clean answers are under way while others are attacked, where an oracle takes several calls at once."""
 
 
 @dataclass
@@ -51,11 +55,30 @@ class Job:
         return goal_of(self.draft)
 
 
+@dataclass
+class _Look:
+    """Images whose clean answers are under way.
+
+    Attributes:
+        end: Images of the run up to these.
+        drafts: Their records so far.
+        images: The originals.
+        indices: int64, (n,): their places.
+        answers: Waits for the answers, float64, (n, times, K).
+    """
+
+    end: int
+    drafts: list[Record]
+    images: list[Image]
+    indices: Indices
+    answers: Callable[[], NDArray[np.float64]]
+
+
 class Feed:
     """Reads the images of a run in their order, a batch at a time.
 
     Attributes:
-        num_read: Images read so far, or given up.
+        num_read: Images read so far whose clean answers are there, or that were given up.
         ready: Jobs that wait to be begun.
     """
 
@@ -85,21 +108,29 @@ class Feed:
         self._before_sending = before_sending
         self._batch_size = batch_size
         self._first_look = FirstLook(plan.own_classes)
+        self._looks: deque[_Look] = deque()
 
     def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
-        while not self.ready and self.num_read < self._plan.inputs.num_images:
-            self._before_sending(self._batch_size * self._plan.confirmation.of)
-            begun = self.num_read
-            drafts, images = self._read_batch()
-            try:
-                if images:
-                    self._ask_clean(drafts, images)
-            except OracleError:
-                # They are to be read again when the run is resumed.
-                self.num_read = begun
-                raise
+        if self._oracle.calls_at_once > 1 and len(self.ready) < self._batch_size:
+            while len(self._looks) < _BATCHES_AHEAD and self._look_ahead():
+                pass
+        while not self.ready and (self._looks or self._look_ahead()):
+            look = self._looks.popleft()
+            if look.images:
+                self._take(look)
+            self.num_read = look.end
         return bool(self.ready)
+
+    def _look_ahead(self) -> bool:
+        """Read a batch and ask for its clean answers; False where all images are read."""
+        begin = self._looks[-1].end if self._looks else self.num_read
+        if begin == self._plan.inputs.num_images:
+            return False
+        self._before_sending(self._batch_size * self._plan.confirmation.of)
+        end, drafts, images = self._read_batch(begin)
+        self._looks.append(self._ask_clean(end, drafts, images))
+        return True
 
     def ask_again(self, indices: Sequence[int], names: Sequence[int], images: Sequence[Image]) -> None:
         """Let images be searched again that had been settled, and whose adversarial image is lost.
@@ -122,7 +153,7 @@ class Feed:
         for start in range(0, len(drafts), self._batch_size):
             part = slice(start, start + self._batch_size)
             self._before_sending(len(drafts[part]) * self._plan.confirmation.of)
-            self._ask_clean(drafts[part], list(images[part]))
+            self._take(self._ask_clean(self.num_read, drafts[part], list(images[part])))
 
     def leave_unfinished(self, reason: str) -> None:
         """Write down the waiting jobs as they are, since the run is over."""
@@ -146,12 +177,14 @@ class Feed:
         for draft, (_, degree) in zip(drafts, document["ready"], strict=True):
             self.ready.append(Job(draft, images[draft.index], degree))
 
-    def _read_batch(self) -> tuple[list[Record], list[Image]]:
+    def _read_batch(self, begin: int) -> tuple[int, list[Record], list[Image]]:
+        """Return where the next batch begins, and the drafts and images of this one, as far as they can be read."""
         drafts: list[Record] = []
         images: list[Image] = []
-        while len(images) < self._batch_size and self.num_read < self._plan.inputs.num_images:
-            index = self.num_read
-            self.num_read += 1
+        end = begin
+        while len(images) < self._batch_size and end < self._plan.inputs.num_images:
+            index = end
+            end += 1
             label, source = self._plan.label(index), self._plan.inputs.source(index)
             try:
                 image = self._plan.inputs.load(index)
@@ -165,19 +198,26 @@ class Feed:
             images.append(image)
             name = self._plan.ids.name(index, image)
             drafts.append(Record(index=index, id=name, status=Status.UNFINISHED, source=source, label=label))
-        return drafts, images
+        return end, drafts, images
 
-    def _ask_clean(self, drafts: list[Record], images: list[Image]) -> None:
+    def _ask_clean(self, end: int, drafts: list[Record], images: list[Image]) -> _Look:
         indices = np.array([draft.index for draft in drafts], dtype=np.int64)
-        times = self._plan.confirmation.of
+        if not images:
+            return _Look(end, drafts, images, indices, lambda: np.empty((0, 0, 0)))
         if self._plan.inputs.form is Form.IMAGES:
             self._first_look.see_images(images)
         # What a randomised oracle says on average is what it is attacked for.
-        answers = self._oracle.ask_repeatedly(np.stack(images), indices, Purpose.CLEAN, times=times)
+        times = self._plan.confirmation.of
+        answers = self._oracle.ask_repeatedly_ahead(np.stack(images), indices, Purpose.CLEAN, times=times)
+        return _Look(end, drafts, images, indices, answers)
+
+    def _take(self, look: _Look) -> None:
+        """Wait for clean answers, and make jobs of the images, or settle them."""
+        drafts, images, answers = look.drafts, look.images, look.answers()
         scores = mean_answer(answers)
         check_label_range(self._plan.labels, scores.shape[1])
         check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
-        goals = resolve_targets(self._plan.targets, scores, indices)
+        goals = resolve_targets(self._plan.targets, scores, look.indices)
         classes = predicted(scores)
         if not self._plan.optimizer.archive:
             degrees = np.ones(len(classes))  # of no use, and a user's function may be costly

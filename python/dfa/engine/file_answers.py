@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Final
 
 import numpy as np
 
-from dfa.errors import PartialAnswer
+from dfa.errors import PartialAnswer, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
@@ -14,9 +15,11 @@ from dfa.oracle.parts import Part
 from dfa.results.profile import Profile
 from dfa.runs.kept_answers import Sent
 from dfa.runs.store import FILES, Store, digest_of
-from dfa.types import Images
+from dfa.types import Images, Indices
 
 _FILE: Final = "file"
+_MOST_LOSSES: Final = 3
+"""Workers that may be lost over one batch."""
 
 
 class FileAnswers(Oracle):
@@ -60,10 +63,8 @@ class FileAnswers(Oracle):
         indices = np.zeros(len(images), dtype=np.int64)
         known = self._store.answers.take(sent)
         number = len(images) - (0 if known is None else len(known.rows))
-        self._store.sending(FILES, number)
-        self._profile.files += number
         try:
-            answer = self._gate.send(images, indices, Purpose.VERIFICATION, known)
+            answer = self._send(images, indices, known, number)
         except PartialAnswer as error:
             part = Part(error.rows, error.answers)
             self._gate.check(tuple(array.copy() for array in part.answer), indices[part.rows])
@@ -72,3 +73,15 @@ class FileAnswers(Oracle):
             raise
         self._answered += Part(np.arange(len(images)), answer).by_row(sent)
         return answer if len(answer) > 1 else answer[0]
+
+    def _send(self, images: Images, indices: Indices, known: Part | None, number: int) -> Answer:
+        """Send a batch, again where the worker that had it is gone."""
+        for losses in itertools.count(1):
+            self._store.sending(FILES, number)
+            self._profile.files += number
+            try:
+                return self._gate.send(images, indices, Purpose.VERIFICATION, known)
+            except WorkerLost:
+                if losses == _MOST_LOSSES:
+                    raise
+        raise AssertionError

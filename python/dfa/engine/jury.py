@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from dfa.engine.ledger import Ledger, distances
-from dfa.engine.oracle_thread import OracleThread, mean_answer
+from dfa.engine.oracle_thread import Asked, OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import SpaceError
 from dfa.oracle.answers import is_told
@@ -89,6 +89,7 @@ class Jury:
         self._batch_size = batch_size
         self._verdicts: dict[int, Verdict] = {}
         self._turns = 0
+        self._asked: tuple[list[Claim], Asked] | None = None
 
     def doubt(self, degrees: Degrees, hits: Mapping[int, Image], indices: Indices, goals: Classes) -> Degrees:
         """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
@@ -141,36 +142,43 @@ class Jury:
 
         They are when they fill a batch, and otherwise after a few turns: calls are dear, and so is news.
         """
-        return len(self.claims) >= self._batch_size or self._turns >= _MOST_TURNS
+        return self._asked is None and (len(self.claims) >= self._batch_size or self._turns >= _MOST_TURNS)
 
     def wait(self) -> None:
         """Take note that a batch is sent without the claims."""
         self._turns += bool(self.claims)
 
-    def ask_ahead(self) -> Callable[[], None]:
-        """Ask again about a batch of the waiting claims, and return what waits for the answer and settles them.
-
-        Until then the claims count as waiting.
-        """
+    def ask_ahead(self) -> None:
+        """Ask again about a batch of the waiting claims, which count as waiting until they are settled."""
         batch = self.claims[: self._batch_size]
         indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
         images = np.stack([claim.picture.image for claim in batch])
-        answer = self._oracle.ask_ahead(images, indices, Purpose.VERIFICATION)
+        self._asked = batch, self._oracle.ask_ahead(images, indices, Purpose.VERIFICATION)
 
-        def settle() -> None:
-            for claim, row in zip(batch, answer(), strict=True):
-                self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
-            del self.claims[: len(batch)]
-            self._turns = 0
-            self._oracle.forget(Purpose.VERIFICATION)
+    def settle_answered(self) -> None:
+        """Settle the claims that were asked about, if the answer is there."""
+        if self._asked is not None and self._asked[1].future.done():
+            self.settle_asked()
 
-        return settle
+    def settle_asked(self) -> None:
+        """Wait for the answer about the claims that were asked about, if any, and settle them."""
+        if self._asked is None:
+            return
+        batch, asked = self._asked
+        self._asked = None
+        for claim, row in zip(batch, self._oracle.scores(asked), strict=True):
+            self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
+        del self.claims[: len(batch)]
+        self._turns = 0
+        self._oracle.forget(Purpose.VERIFICATION)
 
     def confirm_all(self) -> None:
         """Ask again about all images for which the search claims success, and settle them."""
+        self.settle_asked()
         while self.claims:
             self._before_sending(min(len(self.claims), self._batch_size))
-            self.ask_ahead()()
+            self.ask_ahead()
+            self.settle_asked()
 
     def leave_unconfirmed(self, reason: str) -> None:
         """Write down the waiting claims as they are, since the run is over."""

@@ -90,6 +90,7 @@ class Loop:
             plan.store,
             batch_size=batch_size,
             in_callers_thread=plan.oracle.in_callers_thread,
+            calls_at_once=plan.oracle.calls_at_once,
         )
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
@@ -141,6 +142,7 @@ class Loop:
             self._gate.prepare(self._plan.inputs.shape, self._window.batch_size)
             self._window.send_again()
             while True:
+                self._jury.settle_answered()
                 self._window.refill(self._feed)
                 if self._window.is_worth_sending():
                     self._send()
@@ -186,19 +188,19 @@ class Loop:
 
     def _take_answers(self) -> bool:
         """Wait for a batch, score it, and retire the images whose search ends with it; False if none is under way."""
-        flight = self._window.next_flight()
-        if flight is None:
-            return False
         with self._stopwatch.timing("wait"):
-            answers = flight.answers.result()
+            flight = self._window.next_flight()
+            if flight is None:
+                return False
+            answers = self._oracle.answers(flight.asked)
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             degrees = degrees_of(flight, answers, self._gate, self._plan)
-            hits = self._window.hits(degrees)
+            hits = self._window.hits(flight, degrees)
         if self._plan.confirmation.is_repeated:
             degrees = self._jury.doubt(degrees, hits, flight.indices, flight.goals)
         with self._stopwatch.timing("update"):
-            for place in self._window.tell(degrees, self._stopwatch.lap() / len(degrees)):
+            for place in self._window.tell(flight, degrees, self._stopwatch.lap() / len(degrees)):
                 self._retire(place)
         if self._plan.confirmation.is_repeated:
             self._oracle.forget(Purpose.VERIFICATION)
@@ -223,9 +225,10 @@ class Loop:
             return
         self._save_if_due(number + batch_size)
         # In this order the oracle works on the batch while the claims are settled, which takes a while.
-        settle = self._jury.ask_ahead()
+        self._jury.ask_ahead()
         self._window.send()
-        settle()
+        if self._oracle.calls_at_once == 1:
+            self._jury.settle_asked()
 
     def _draft(self, place: int) -> Record:
         return self._window.draft(place, unconfirmed=self._jury.unconfirmed[self._window.jobs[place].index])
@@ -266,7 +269,7 @@ class Loop:
             clean=counts[Purpose.CLEAN],
             verification=counts[Purpose.VERIFICATION],
             files=files,
-            resent=0 if self._plan.store is None else sent - files - logical,
+            resent=self._gate.sent_again if self._plan.store is None else sent - files - logical,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
         )

@@ -1,25 +1,28 @@
-"""The oracle in a thread of its own, or in the caller's: all that is sent goes this way, noted before and timed."""
+"""The oracle in threads of its own, or in the caller's: all that is sent goes this way, noted before and timed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.engine.stopwatch import Stopwatch
-from dfa.errors import OracleError, PartialAnswer, StoreError
+from dfa.errors import OracleError, PartialAnswer, StoreError, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
 from dfa.runs.kept_answers import KeptAnswers, Sent
 from dfa.runs.store import Store, digest_of
 from dfa.types import Images, Indices, Scores
+
+_MOST_LOSSES: Final = 3
+"""Workers that may be lost over one batch, before the run ends: it may be the batch that they die of."""
 
 
 @dataclass
@@ -35,6 +38,9 @@ class _Question:
         noted_at: When it was noted as a call for attack queries, in seconds of the run.
         is_taken_back: Whether the books no longer count it, since it was never sent.
         part: What is answered, the known rows included.
+        answer: The same, once it is whole.
+        losses: Workers that were lost over it.
+        is_taken: Whether the run has its answer.
     """
 
     images: Images
@@ -45,11 +51,22 @@ class _Question:
     noted_at: float | None = None
     is_taken_back: bool = False
     part: Part | None = None
+    answer: Answer | None = None
+    losses: int = 0
+    is_taken: bool = False
 
     @property
     def number(self) -> int:
         """Images to be sent."""
         return len(self.indices) - (0 if self.known is None else len(self.known.rows))
+
+
+@dataclass
+class Asked:
+    """Batches on their way to the oracle and back, one after another."""
+
+    questions: list[_Question]
+    future: Future[list[Answer]]
 
 
 class _Here(Executor):
@@ -65,16 +82,25 @@ class _Here(Executor):
 
 
 class OracleThread:
-    """Sends images through the gate, one batch after another.
+    """Sends images through the gate: one batch after another, or as many at once as the oracle takes.
 
     Attributes:
+        calls_at_once: Batches that the oracle works on at the same time.
         failure: What the first call that failed raised, after which nothing is sent.
+        settled: Images, by purpose, whose answers are part of the run's state; to be set when that is loaded.
     """
 
     def __init__(
-        self, gate: Gate, stopwatch: Stopwatch, store: Store | None, *, batch_size: int, in_callers_thread: bool
+        self,
+        gate: Gate,
+        stopwatch: Stopwatch,
+        store: Store | None,
+        *,
+        batch_size: int,
+        in_callers_thread: bool,
+        calls_at_once: int = 1,
     ) -> None:
-        """Begin the thread.
+        """Begin the threads.
 
         Args:
             gate: Before the oracle.
@@ -82,26 +108,31 @@ class OracleThread:
             store: Counts what is sent, before it is sent.
             batch_size: The most images of one batch.
             in_callers_thread: Whether no thread is to begin: what is sent is then answered before `send` returns.
+            calls_at_once: Otherwise, how many threads.
         """
+        self.calls_at_once = calls_at_once
         self._gate = gate
         self._stopwatch = stopwatch
         self._store = store
         self._batch_size = batch_size
         self.failure: BaseException | None = None
+        self.settled: Counter[str] = Counter()
         self._kept: KeptAnswers | None = None
         self._open: list[_Question] = []
         self._is_closed = False
         self._executor: Executor = (
-            _Here() if in_callers_thread else ThreadPoolExecutor(max_workers=1, thread_name_prefix="dfa-oracle")
+            _Here()
+            if in_callers_thread
+            else ThreadPoolExecutor(max_workers=calls_at_once, thread_name_prefix="dfa-oracle")
         )
 
     def close(self) -> None:
-        """End the thread. A call under way cannot be stopped; everything after it can."""
+        """End the threads. A call under way cannot be stopped; everything after it can."""
         self._is_closed = True
         self._executor.shutdown(wait=True, cancel_futures=True)
 
-    def send(self, batches: Sequence[Images], indices: Indices) -> Future[list[Answer]]:
-        """Send attack queries, and return at once; the answers are unchecked.
+    def send(self, batches: Sequence[Images], indices: Indices) -> Asked:
+        """Send attack queries, and return at once.
 
         Args:
             batches: uint8, (n, H, W, C) each: candidates, and what is asked besides them.
@@ -110,21 +141,40 @@ class OracleThread:
         questions = self._questions(batches, indices, Purpose.ATTACK)
         for question in questions:
             question.noted_at = self._stopwatch.note_call(len(question.indices))
-        return self._executor.submit(lambda: list(map(self._answer, questions)))
+        return self._submit(questions)
 
-    def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
-        """Ask something that is no attack query, behind the batch that may be under way.
+    def ask_ahead(self, images: Images, indices: Indices, purpose: Purpose) -> Asked:
+        """Send something that is no attack query, behind the batches that may be under way, and return at once."""
+        return self._submit(self._questions([images], indices, purpose))
+
+    def answers(self, asked: Asked) -> list[Answer]:
+        """Wait for what was sent, and return the answers, unchecked. What a lost worker had is sent again.
+
+        Raises:
+            OracleError: The oracle failed.
+        """
+        while True:
+            try:
+                answers = asked.future.result()
+                break
+            except WorkerLost as lost:
+                self._send_again(asked, lost)
+        for question in asked.questions:
+            question.is_taken = True
+        return answers
+
+    def scores(self, asked: Asked) -> Scores:
+        """Wait for the one batch that was sent, and return its scores, float64, (n, K).
 
         Raises:
             OracleError: The oracle failed or its answer cannot be used.
         """
-        return self.ask_ahead(images, indices, purpose)()
+        (answer,) = self.answers(asked)
+        return self._gate.check(answer, asked.questions[0].indices)
 
-    def ask_ahead(self, images: Images, indices: Indices, purpose: Purpose) -> Callable[[], Scores]:
-        """Ask like `ask`, but return at once: what is returned waits for the answer, and raises what `ask` does."""
-        (question,) = self._questions([images], indices, purpose)
-        answer = self._executor.submit(self._answer, question)
-        return lambda: self._gate.check(answer.result(), indices)
+    def ask(self, images: Images, indices: Indices, purpose: Purpose) -> Scores:
+        """Send and wait; arguments and errors as of `ask_ahead` and `scores`."""
+        return self.scores(self.ask_ahead(images, indices, purpose))
 
     def ask_repeatedly(self, images: Images, indices: Indices, purpose: Purpose, *, times: int) -> NDArray[np.float64]:
         """Return so many answers about each image, each from a call of its own: float64, (n, times, K).
@@ -134,29 +184,37 @@ class OracleThread:
         Raises:
             OracleError: The oracle failed or its answer cannot be used.
         """
-        starts = range(0, len(images), self._batch_size)
-        parts = [slice(start, start + self._batch_size) for start in starts]
-        rounds = [
-            np.concatenate([self.ask(images[part], indices[part], purpose) for part in parts]) for _ in range(times)
-        ]
-        return np.stack(rounds, axis=1)
+        rounds = [[self.ask(*part, purpose) for part in self._parts(images, indices)] for _ in range(times)]
+        return np.stack([np.concatenate(each) for each in rounds], axis=1)
 
-    def forget(self, purpose: Purpose, number: int | None = None) -> None:
-        """Take note that the answers to the oldest so many batches of a purpose, or to all, are part of the state."""
-        those = [question for question in self._open if question.purpose is purpose][:number]
-        self._open = [question for question in self._open if not any(question is each for each in those)]
+    def ask_repeatedly_ahead(
+        self, images: Images, indices: Indices, purpose: Purpose, *, times: int
+    ) -> Callable[[], NDArray[np.float64]]:
+        """Return what waits for the answers of `ask_repeatedly`; they are under way where others may be beside them."""
+        if self.calls_at_once == 1:
+            return lambda: self.ask_repeatedly(images, indices, purpose, times=times)
+        rounds = [[self.ask_ahead(*part, purpose) for part in self._parts(images, indices)] for _ in range(times)]
+        return lambda: np.stack([np.concatenate([self.scores(asked) for asked in each]) for each in rounds], axis=1)
+
+    def _parts(self, images: Images, indices: Indices) -> Iterator[tuple[Images, Indices]]:
+        """Yield the batches that images make."""
+        for start in range(0, len(images), self._batch_size):
+            part = slice(start, start + self._batch_size)
+            yield images[part], indices[part]
+
+    def forget(self, purpose: Purpose) -> None:
+        """Take note that the answers of a purpose that the run has are part of its state now."""
+        those = [each for each in self._open if each.purpose is purpose and each.is_taken]
+        self.settled += _sums((question, len(question.indices)) for question in those)
+        self._open = [each for each in self._open if each.purpose is not purpose or not each.is_taken]
 
     def recall(self, kept: KeptAnswers) -> None:
         """Use kept answers from now on, instead of sending the same again."""
         self._kept = kept
         self._open.clear()
 
-    def counted(self) -> Counter[str]:
-        """Return the images, by purpose, that the gate has counted and whose answers are not part of the state."""
-        return _sums((question, len(question.indices)) for question in self._open if question.is_sent)
-
     def take_back(self) -> None:
-        """Take out of the books what was written down and not sent, once the thread is closed.
+        """Take out of the books what was written down and not sent, once the threads are closed.
 
         A store that cannot be written counts too much then, as after a kill.
         """
@@ -171,7 +229,7 @@ class OracleThread:
                     self._store.sending(purpose, -number)
 
     def unused(self) -> list[tuple[Sent, Answer]]:
-        """Return the usable answers that are not part of the state, row by row, once the thread is closed."""
+        """Return the usable answers that are not part of the state, row by row, once the threads are closed."""
         rows: list[tuple[Sent, Answer]] = []
         for question in self._open:
             part = question.part or question.known
@@ -188,10 +246,34 @@ class OracleThread:
         self._open += questions
         return questions
 
+    def _submit(self, questions: list[_Question]) -> Asked:
+        return Asked(questions, self._executor.submit(lambda: [self._answer(question) for question in questions]))
+
+    def _send_again(self, asked: Asked, lost: WorkerLost) -> None:
+        """Send what was not answered once more, since the worker that had it is gone.
+
+        Raises:
+            OracleError: It is gone for the third time.
+        """
+        (question, *_) = [each for each in asked.questions if each.answer is None]
+        question.losses += 1
+        if question.losses == _MOST_LOSSES:
+            ended = OracleError(
+                f"{_MOST_LOSSES} workers were lost over one batch of {len(question.indices)} images, the last so: "
+                f"{lost}; look at what they wrote to the error stream; what was found is kept"
+            )
+            self.failure = self.failure or ended
+            raise ended from lost
+        if self._store is not None:
+            self._store.sending(question.purpose.value, question.number)
+        asked.future = self._submit(asked.questions).future
+
     def _known(self, images: Images, indices: Indices, purpose: Purpose) -> Part | None:
         return self._kept.take(_sent(images, indices, purpose)) if self._kept else None
 
     def _answer(self, question: _Question) -> Answer:
+        if question.answer is not None:
+            return question.answer
         # What waited behind a call that failed would be paid for, and its answer never be looked at.
         # Whoever looks first, at whichever of them, sees why.
         if self.failure is not None:
@@ -200,18 +282,23 @@ class OracleThread:
             raise CancelledError
         try:
             with self._stopwatch.oracle_at_work(question.purpose.value):
-                question.is_sent = True
-                answer = self._gate.send(question.images, question.indices, question.purpose, question.known)
+                is_again, question.is_sent = question.is_sent, True
+                answer = self._gate.send(
+                    question.images, question.indices, question.purpose, question.known, is_again=is_again
+                )
+        except WorkerLost:
+            raise
         except PartialAnswer as error:
             question.part = Part(error.rows, error.answers)
-            self.failure = error
+            self.failure = self.failure or error
             raise
         except BaseException as error:
-            self.failure = error
+            self.failure = self.failure or error
             raise
         if self._store is not None:
             # The gate's check overwrites what it is given.
             question.part = Part(np.arange(len(question.indices)), tuple(array.copy() for array in answer))
+        question.answer = answer
         return answer
 
     def _is_usable(self, part: Part, indices: Indices) -> bool:
@@ -220,6 +307,11 @@ class OracleThread:
         except OracleError:
             return False
         return True
+
+
+def wait_for_any(several: Iterable[Asked]) -> None:
+    """Return when one of several is answered, or has failed."""
+    wait([asked.future for asked in several], return_when=FIRST_COMPLETED)
 
 
 def _sent(images: Images, indices: Indices, purpose: Purpose) -> list[Sent]:

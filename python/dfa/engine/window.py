@@ -1,8 +1,9 @@
 """The images that are searched at the same time, and the batches of their candidates that are under way.
 
 While the oracle answers one batch, the main thread scores, ranks and proposes for the next, so the device need not
-wait. An image whose search ends leaves at once and the next one enters. Which candidates share a batch changes nothing
-in what is found.
+wait. An oracle that takes several calls at once has so many more under way, and what is ready is dealt out among those
+that are idle. An image whose search ends leaves at once and the next one enters. Which candidates share a batch, and
+which batch is answered first, changes nothing in what is found.
 """
 
 from __future__ import annotations
@@ -10,9 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -24,10 +23,9 @@ from dfa import _core
 from dfa.engine.feed import Feed, Job
 from dfa.engine.guidance import ask_prior, first_signs
 from dfa.engine.jury import Claim
-from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.oracle_thread import Asked, OracleThread, wait_for_any
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
-from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
@@ -35,8 +33,8 @@ from dfa.runs.journal import Picture
 from dfa.search.label_walk import Steps
 from dfa.types import Classes, Degrees, Image, Indices
 
-_MOST_FLIGHTS: Final = 2
-"""Batches under way: one that the oracle works on, and one that waits for it."""
+_FLIGHTS_PER_CALL: Final = 2
+"""Batches under way, for each call that the oracle takes at once: one that it works on, and one that waits for it."""
 
 _WORTH_SENDING: Final = 0.5
 """Share of a batch below which it waits for the answers under way, with which it can be filled."""
@@ -55,7 +53,7 @@ class Flight:
         indices: int64, (n,): the image of each row.
         goals: int64, (n,): original classes, or targets.
         steps: What is asked besides.
-        answers: As the gate sent them on, unchecked: of the candidates, and of each of the steps.
+        asked: The candidates, and each of the steps.
     """
 
     rows: NDArray[np.uint8]
@@ -63,7 +61,7 @@ class Flight:
     indices: Indices
     goals: Classes
     steps: Steps
-    answers: Future[list[Answer]]
+    asked: Asked
 
 
 class Window:
@@ -107,9 +105,10 @@ class Window:
         )
         self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
-        self._flights: deque[Flight] = deque()
+        self._flights: list[Flight] = []  # the oldest first
         self._buffers: list[NDArray[np.uint8]] = [
-            np.empty((self.batch_size, *space.row_shape), dtype=np.uint8) for _ in range(_MOST_FLIGHTS)
+            np.empty((self.batch_size, *space.row_shape), dtype=np.uint8)
+            for _ in range(_FLIGHTS_PER_CALL * oracle.calls_at_once)
         ]
         self.batches = 0
         self.rows_sent = 0
@@ -134,10 +133,18 @@ class Window:
     def is_worth_sending(self) -> bool:
         """Tell whether a batch is to be sent before any answers are taken."""
         num_ready = self._places.num_ready
-        if len(self._flights) == _MOST_FLIGHTS or num_ready == 0:
+        if not self._buffers or num_ready == 0:
             return False
-        # A batch that is not full costs a call as well, and waits for the one before it anyway.
-        return not self._flights or num_ready >= _WORTH_SENDING * self.batch_size
+        # A batch that is not full costs a call as well, and waits for those before it anyway.
+        return self._num_idle() > 0 or num_ready >= _WORTH_SENDING * self.batch_size
+
+    def _num_idle(self) -> int:
+        """Return how many calls more the oracle would take at once, none where an answer is there to be taken."""
+        if self._oracle.calls_at_once == 1:
+            return 0 if self._flights else 1
+        if any(flight.asked.future.done() for flight in self._flights):
+            return 0
+        return max(0, self._oracle.calls_at_once - len(self._flights))
 
     def send(self) -> None:
         """Propose a batch, and send it."""
@@ -147,13 +154,15 @@ class Window:
                 ask_prior(self._plan.prior, self._plan.space, self._places, self.jobs)
         with self._stopwatch.timing("propose"):
             rows = self._buffers[-1]
-            indices, goals = self._places.propose(rows)
+            num_idle = max(1, self._num_idle())
+            most = math.ceil(self._places.num_ready / num_idle)
+            indices, goals = self._places.propose(rows, max(1, min(most, self.batch_size)))
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
             steps = questions.steps(candidates, indices)
         # Where the oracle is asked in this thread, the wait is here.
         with self._stopwatch.timing("wait"):
-            answers = self._oracle.send((candidates, *steps.images), indices)
-        self._flights.append(Flight(self._buffers.pop(), candidates, indices, goals, steps, answers))
+            asked = self._oracle.send((candidates, *steps.images), indices)
+        self._flights.append(Flight(self._buffers.pop(), candidates, indices, goals, steps, asked))
         self.batches += questions.queries_per_image
         self.rows_sent += questions.queries_per_image * len(indices)
 
@@ -163,39 +172,47 @@ class Window:
             self.send()
 
     def next_flight(self) -> Flight | None:
-        """Return the batch that is answered next, or None if nothing is under way."""
-        return self._flights[0] if self._flights else None
+        """Wait for a batch that is answered and may be told, or return None if nothing is under way."""
+        if len(self._flights) < 2 or self._oracle.calls_at_once == 1:
+            return self._flights[0] if self._flights else None
+        tellable = [flight for at, flight in enumerate(self._flights) if self._places.may_be_told(at)]
+        wait_for_any(flight.asked for flight in tellable)
+        return next(flight for flight in tellable if flight.asked.future.done())
 
-    def hits(self, degrees: Degrees) -> dict[int, Image]:
-        """Return the hits of the batch that was answered, by row, in memory that the oracle has not had.
+    def hits(self, flight: Flight, degrees: Degrees) -> dict[int, Image]:
+        """Return the hits of a batch that was answered, by row, in memory that the oracle has not had.
 
         Raises:
             OracleError: The oracle has changed its batch.
         """
-        flight = self._flights[0]
+        at = self._place_of(flight)
         hits: dict[int, Image] = {}
         for row in np.flatnonzero(degrees == 0.0).tolist():
-            given = self._places.row(row)[np.newaxis]
+            given = self._places.row(row, at)[np.newaxis]
             shown = self._plan.space.show(given, partial(self._originals, flight.indices[row : row + 1]))
             if not np.array_equal(shown[0], flight.candidates[row]):
                 raise self._gate.changed_batch()
             hits[row] = shown[0]
         return hits
 
-    def tell(self, degrees: Degrees, seconds: float) -> list[int]:
-        """Record the degrees of the batch that was answered, and return the places whose searches end.
+    def tell(self, flight: Flight, degrees: Degrees, seconds: float) -> list[int]:
+        """Record the degrees of a batch that was answered, and return the places whose searches end.
 
         Args:
+            flight: The batch.
             degrees: float64, (n,).
             seconds: That each of its candidates took.
         """
-        flight = self._flights[0]
-        over = self._places.tell(degrees, seconds, time.monotonic())
+        at = self._place_of(flight)
+        over = self._places.tell(degrees, seconds, time.monotonic(), at)
         self._buffers.append(flight.rows)
-        self._flights.popleft()
-        self._oracle.forget(Purpose.ATTACK, self._plan.questions.queries_per_image)
+        del self._flights[at]
+        self._oracle.forget(Purpose.ATTACK)
         self._plan.questions.advance(self._between_iterations())
         return over
+
+    def _place_of(self, flight: Flight) -> int:
+        return next(at for at, each in enumerate(self._flights) if each is flight)
 
     def draft(self, place: int, *, unconfirmed: int) -> Record:
         """Return the record of a search as far as it has got.
@@ -321,7 +338,8 @@ def sizes(plan: Plan) -> tuple[int, int]:
     if optimizer.archive:
         capacity = _core.Curriculum.capacity(plan.space.size)
     else:
-        capacity = _MOST_FLIGHTS * math.ceil(plan.batch_size / optimizer.samples)
+        flights = _FLIGHTS_PER_CALL * plan.oracle.calls_at_once
+        capacity = flights * math.ceil(plan.batch_size / optimizer.samples)
     capacity = min(capacity, num_images)
     if optimizer.improvements_wanted:
         return capacity, plan.batch_size

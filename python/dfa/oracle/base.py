@@ -69,6 +69,8 @@ class Oracle(ABC):
             of the likeliest classes only.
         class_names: What its classes are called, in their order, where the model tells.
         in_callers_thread: Whether a run asks it in the thread that the run was begun in, and not beside it.
+        calls_at_once: How many calls of `scores` a run may make at the same time, each from a thread of its own; what
+            it answers must not depend on which of them comes first.
     """
 
     kind: ClassVar[str] = "custom"
@@ -80,6 +82,7 @@ class Oracle(ABC):
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
     in_callers_thread: bool = False
+    calls_at_once: int = 1
 
     @property
     def rows_per_batch(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Mapping
 from enum import Enum
@@ -49,14 +50,15 @@ class Gate:
     """Asks an oracle, and counts, times and checks every answer.
 
     A query is one image sent to the oracle. It counts from the moment it is sent, whether or not the oracle
-    answers. `ask` is `send` and then `check`. `send` is to be called from one thread at a time; `check` may run
-    beside it in another, so that the oracle need not wait for it.
+    answers. `ask` is `send` and then `check`. `send` may be called from as many threads at a time as the oracle takes
+    calls; `check` may run beside it in another one, so that the oracle need not wait for it.
 
     Attributes:
         sent: int64, (N,): attack queries sent so far per image of the run; only to be read, and set by `restore_sent`.
         counts: Images sent per purpose.
         calls: Batches sent per purpose.
-        seconds: Seconds spent inside the oracle per purpose, its answer brought to the host included.
+        seconds: Seconds spent inside the oracle per purpose, its answer brought to the host included, of all threads.
+        sent_again: Images sent once more, because the worker that had them is gone; in no other count.
         max_queries: The most attack queries per image.
     """
 
@@ -77,7 +79,9 @@ class Gate:
         self.counts: dict[Purpose, int] = dict.fromkeys(Purpose, 0)
         self.calls: dict[Purpose, int] = dict.fromkeys(Purpose, 0)
         self.seconds: dict[Purpose, float] = dict.fromkeys(Purpose, 0.0)
+        self.sent_again = 0
         self.max_queries = max_queries
+        self._books = threading.Lock()
         self._oracle = oracle
         self._reader = reader_of(oracle)
 
@@ -160,7 +164,15 @@ class Gate:
         """
         return self.check(self.send(images, indices, purpose), indices)
 
-    def send(self, images: NDArray[Any], indices: Indices, purpose: Purpose, known: Part | None = None) -> Answer:
+    def send(
+        self,
+        images: NDArray[Any],
+        indices: Indices,
+        purpose: Purpose,
+        known: Part | None = None,
+        *,
+        is_again: bool = False,
+    ) -> Answer:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
 
         Takes and raises what `ask` does, except that an answer that cannot be used is for `check` to refuse.
@@ -170,6 +182,7 @@ class Gate:
             indices: As of `ask`.
             purpose: As of `ask`.
             known: Answers of before, to rows that count as any, but need not be sent again.
+            is_again: The same was sent before, to a worker that is gone.
 
         Raises:
             PartialAnswer: The oracle answered some rows only; it holds these, and those that are known, as arrays.
@@ -183,10 +196,14 @@ class Gate:
             )
         if num_rows == 0:
             return ()
-        if purpose is Purpose.ATTACK:
-            self._spend(indices)
-        self.counts[purpose] += num_rows
-        self.calls[purpose] += 1
+        with self._books:
+            if is_again:
+                self.sent_again += num_rows - (0 if known is None else len(known.rows))
+            else:
+                if purpose is Purpose.ATTACK:
+                    self._spend(indices)
+                self.counts[purpose] += num_rows
+                self.calls[purpose] += 1
         return self._answer(images, purpose) if known is None else self._answer_rest(images, purpose, known)
 
     def check(self, answer: Answer, indices: Indices) -> Scores:
@@ -237,7 +254,8 @@ class Gate:
                 f"{_cure(error, self._oracle)}"
             ) from error
         finally:
-            self.seconds[purpose] += time.perf_counter() - started
+            with self._books:
+                self.seconds[purpose] += time.perf_counter() - started
         self._check_unchanged(given, images)
         return answer
 

@@ -40,7 +40,8 @@ struct Improvement {
 };
 
 /// Places for active images, each with a search of a batch: fills oracle batches with their candidates and books what
-/// is told of them. Several batches of rows may be under way; they are told in the order in which they were proposed.
+/// is told of them. Several batches of rows may be under way, and are told in any order in which each place's rows keep
+/// theirs; so the oldest can always be told.
 class Places {
  public:
   /// Keeps references to `batch`, which holds the searches, and to `curriculum`, which hears what they teach; nullptr
@@ -63,28 +64,33 @@ class Places {
   /// Writes the image that the prior is wanted for.
   void write_best(std::size_t place, std::uint8_t* image) const { batch_.search(slot(place)).write_best(image); }
   void give_prior(std::size_t place, Signs signs) { batch_.give_prior(slot(place), std::move(signs)); }
-  /// Chooses and writes as many candidates as a batch holds, `batch_size` images at most; the number of rows. Those
-  /// that are behind go first, so a batch too small for all places starves none. After load(), what was under way comes
-  /// again, batch by batch.
-  std::size_t propose(std::uint8_t* images);
+  /// Chooses and writes as many candidates as there are, `most` at most, which is 1 to `batch_size`; the number of
+  /// rows. Those that are behind go first, so a batch too small for all places starves none. After load(), what was
+  /// under way comes again, batch by batch, in batches of the sizes that they had.
+  std::size_t propose(std::uint8_t* images, std::size_t most);
+  std::size_t propose(std::uint8_t* images) { return propose(images, batch_size_); }
   /// Batches that were under way when the state was saved, and have not been proposed again.
   std::size_t num_again() const { return again_.size(); }
   /// Image and goal of each row that propose() chose last.
   void describe_rows(std::int64_t* images, std::int64_t* goals) const;
   std::size_t num_proposed() const { return under_way_.empty() ? 0 : under_way_.back().rows.size(); }
-  /// Rows that are to be told next.
-  std::size_t num_rows() const { return under_way_.empty() ? 0 : under_way_.front().rows.size(); }
+  /// Rows of a batch under way, counted from the oldest, which is 0; 0 where there is none.
+  std::size_t num_rows(std::size_t which = 0) const {
+    return which < under_way_.size() ? under_way_[which].rows.size() : 0;
+  }
+  /// Whether a batch under way may be told: no row of an older one comes before one of its own in an iteration.
+  bool may_be_told(std::size_t which) const;
   std::size_t batch_size() const { return batch_size_; }
   const ImageShape& shape() const { return batch_.shape(); }
 
-  /// Writes a row of the oldest batch under way once more, as propose() wrote it. Throws std::invalid_argument if there
-  /// is no such row.
-  void write_row(std::size_t row, std::uint8_t* image);
-  /// Records a degree for each row of the oldest batch under way, and adds `seconds` to its place. All candidates of an
+  /// Writes a row of a batch under way once more, as propose() wrote it. Throws std::invalid_argument if there is no
+  /// such row.
+  void write_row(std::size_t row, std::uint8_t* image, std::size_t which = 0);
+  /// Records a degree for each row of a batch under way, and adds `seconds` to its place. All candidates of an
   /// iteration are told, also after a hit (degree 0), before the next begins. Images of first hits are written anew and
   /// kept: what propose() wrote has been in others' hands. Returns the places, ascending, whose searches end here: by a
-  /// hit, the budget, at rest or by their deadline.
-  std::vector<std::size_t> tell(const double* degrees, double seconds, double now);
+  /// hit, the budget, at rest or by their deadline. Throws std::logic_error if the batch may not be told yet.
+  std::vector<std::size_t> tell(const double* degrees, double seconds, double now, std::size_t which = 0);
 
   /// The exact state of all places, their searches and the curriculum. Of what is under way it says which rows shared a
   /// batch: they are asked again by whoever loads it. Deadlines are kept as time left at `now`.
@@ -168,7 +174,7 @@ class Places {
   void check_again(const std::vector<std::vector<std::uint64_t>>& again, const std::vector<Place>& loaded) const;
   /// The first hits of places that had none, among rows that are about to be told.
   std::vector<Hit> first_hits(const UnderWay& told, const double* degrees);
-  UnderWay choose();
+  UnderWay choose(std::size_t most);
   /// Books that an iteration is complete; whether the search ends with it.
   bool end_iteration(Place& place, double now);
   const Place& checked(std::size_t place) const;

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 from dfa.engine.loop import attack
 from dfa.engine.plan import make_plan
 from dfa.engine.stored import attack_stored
+from dfa.oracle.workers.choice import as_workers
+from dfa.oracle.workers.pool import Workers, asked_by
 from dfa.results.record import Record
 from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.result import Result
@@ -51,6 +53,7 @@ def run(
     names: Sequence[str | os.PathLike[str]] | None = None,
     class_names: Sequence[str] | None = None,
     prior: Any = None,
+    workers: int | Sequence[str] | Workers | None = None,
 ) -> Result:
     """Search an adversarial image for every image, by querying alone.
 
@@ -139,6 +142,13 @@ def run(
             knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone. With
             `resume` a model is known by its parameters, a function by its name and its module alone: that it says what
             it said when the run began is for you to see to.
+        workers: None: the oracle is asked in this process. A number of processes on this machine, a list of their
+            devices (["cuda:0", "cuda:1"]), `dfa.LocalWorkers` or `dfa.RayWorkers`: each has a model of its own, and
+            `oracle` is then a `dfa.factory`, the path of a model's file, or a function of a module that is the oracle
+            itself. What is found is the same, to the bit, for any number of workers, whichever is fast, and whichever
+            is lost: what it had is sent again, and counted (`Profile.resent`), and another takes its place. That needs
+            answers that are the same wherever they come from, which is looked at before the first query, with a little
+            noise that counts as none. A run may be resumed with other workers, or none.
 
     Returns:
         Records, adversarial images, profile; see `Result`.
@@ -169,32 +179,33 @@ def run(
         al., ICLR 2022), by several steps and in signs; a random combination of outputs, where the gradient fails, is
         not taken.
     """
-    plan = make_plan(
-        oracle,
-        images,
-        labels,
-        targets=targets,
-        epsilon=epsilon,
-        space=space,
-        objective=objective,
-        optimizer=optimizer,
-        confirmations=confirmations,
-        max_queries=max_queries,
-        max_seconds=max_seconds,
-        give_up_after=give_up_after,
-        batch_size=batch_size,
-        seed=seed,
-        threads=threads,
-        progress=progress,
-        ids=ids,
-        layout=layout,
-        names=names,
-        class_names=class_names,
-        prior=prior,
-    )
-    most_sent = plan.batch_size * plan.questions.queries_per_image
-    storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
-    result = attack(plan) if storage is None else attack_stored(plan, storage)
+    with asked_by(oracle, as_workers(workers)) as model:
+        plan = make_plan(
+            model,
+            images,
+            labels,
+            targets=targets,
+            epsilon=epsilon,
+            space=space,
+            objective=objective,
+            optimizer=optimizer,
+            confirmations=confirmations,
+            max_queries=max_queries,
+            max_seconds=max_seconds,
+            give_up_after=give_up_after,
+            batch_size=batch_size,
+            seed=seed,
+            threads=threads,
+            progress=progress,
+            ids=ids,
+            layout=layout,
+            names=names,
+            class_names=class_names,
+            prior=prior,
+        )
+        most_sent = plan.batch_size * plan.questions.queries_per_image
+        storage = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most_sent)
+        result = attack(plan) if storage is None else attack_stored(plan, storage)
     if skips := tell_skipped_records(result.records, LIKELY_CAUSES, own_classes=plan.own_classes):
         warn_of_skips(skips, result)
     if result.refuted:

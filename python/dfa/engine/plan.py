@@ -193,6 +193,7 @@ def make_plan(
         **numbers,
         "oracle": model.describe(),
         **({} if checked_prior is None else {"prior": checked_prior.describe()}),
+        **({} if (workers := model.describe_workers()) is None else {"workers": workers}),
         "versions": {"dfa": _core.__version__, "numpy": np.__version__, "python": platform.python_version()},
         "build": _core.build_info(),
     }

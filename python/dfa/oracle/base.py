@@ -138,6 +138,14 @@ class Oracle(ABC):
         other.takes = scalar  # type: ignore[misc]
         return other
 
+    def shares(self) -> list[Any]:
+        """Return what each of its workers has done (`WorkerShare`), where it has workers."""
+        return []
+
+    def describe_workers(self) -> dict[str, Any] | None:
+        """Return what a record should keep of its workers, where it has some."""
+        return None
+
     def fingerprint(self) -> str | None:
         """Return what names the model's parameters, the same in every process, or None where nothing does."""
         return None

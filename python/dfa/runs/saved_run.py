@@ -46,6 +46,7 @@ _MAY_DIFFER: Final = {
     "config.threads",
     "config.versions.numpy",
     "config.versions.python",
+    "config.workers",
     "created",
 }
 """What decides nothing about the results, or is only told."""

@@ -1,0 +1,232 @@
+"""Workers on this machine: a process each, with a model of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import multiprocessing
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.checks import is_integer
+from dfa.errors import InvalidInputError, WorkerLost
+from dfa.oracle.answers import Answer
+from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_packed
+from dfa.oracle.workers.pool import Worker, Workers
+from dfa.types import Images
+
+_MOST: Final = 1024
+_SECONDS: Final = 2.0
+"""That a worker is given to end by itself."""
+_IN_MEMORY: Final = Path("/dev/shm")
+_GUARD: Final = (
+    'a script that starts workers must do so under `if __name__ == "__main__":`, since each of them imports it'
+)
+
+
+@dataclass(frozen=True)
+class LocalWorkers(Workers):
+    """Workers on this machine.
+
+    Attributes:
+        number: How many processes; or the device of each, which its factory is given.
+        mixed: Accept workers whose versions or last bits differ; the result records it.
+    """
+
+    number: int | Sequence[str] = 1
+    mixed: bool = False
+    kind: ClassVar[str] = "local"
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            InvalidInputError: There is no worker, or what is given is neither a number nor devices.
+        """
+        number = self.number
+        if is_integer(number) and 1 <= number <= _MOST:
+            return
+        are_devices = isinstance(number, Sequence) and not isinstance(number, str | bytes)
+        if not are_devices or not number or not all(isinstance(each, str) and each for each in number):  # type: ignore[union-attr]
+            raise InvalidInputError(
+                f"workers must be a number of 1..{_MOST}, a list of devices such as ['cuda:0', 'cuda:1'], or "
+                f"dfa.RayWorkers(...), got {number!r}"
+            )
+
+    @property
+    def devices(self) -> Sequence[str | None]:
+        """What each worker's factory is given as `device`; None: nothing."""
+        return [None] * self.number if isinstance(self.number, int) else list(self.number)
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Callable[[int, bytes], Worker]]:
+        """Yield what starts worker `number` with a packed factory."""
+        yield lambda number, packed: _LocalWorker(packed, self.devices[number])
+
+
+class _Block:
+    """Memory that two processes see: of a file that has a name only until both have it."""
+
+    def __init__(self, memory: mmap.mmap) -> None:
+        self._memory = memory
+
+    @classmethod
+    def made(cls, size: int) -> tuple[_Block, str] | None:
+        """Return a new one and its file, or None where there is no room for it."""
+        folder = _IN_MEMORY if _IN_MEMORY.is_dir() else None
+        try:
+            handle, name = tempfile.mkstemp(prefix="dfa-", dir=folder)
+        except OSError:
+            return None
+        try:
+            # Room that turned out to be missing later would end the process.
+            os.posix_fallocate(handle, 0, size)
+            return cls(mmap.mmap(handle, size)), name
+        except (OSError, ValueError, AttributeError):
+            Path(name).unlink(missing_ok=True)
+            return None
+        finally:
+            os.close(handle)
+
+    @classmethod
+    def of(cls, name: str) -> _Block:
+        """Return the one that another process has made."""
+        with open(name, "r+b") as file:
+            return cls(mmap.mmap(file.fileno(), 0))
+
+    def array(self, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        """Return its first bytes as an array."""
+        return np.ndarray(shape, dtype, buffer=self._memory)
+
+
+class _LocalWorker(Worker):
+    """A process, and the pipe to it."""
+
+    def __init__(self, packed: bytes, device: str | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, packed, device), name=f"dfa-worker-{device or ''}", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._block: _Block | None = None
+
+    def about(self) -> About:
+        """Wait until the model is made, and return what it says of itself."""
+        try:
+            about: About = self._answer()
+        except WorkerLost as error:
+            raise WorkerLost(f"{error}; {_GUARD}") from None
+        return about
+
+    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
+        """Let the model get ready."""
+        ready: Ready = self._ask("prepare", shape, batch_size)
+        return ready
+
+    def scores(self, images: Images) -> Answer:
+        """Ask about a batch."""
+        answer: Answer
+        if self._block is None or images.nbytes > self._block_size:
+            self._share(images.nbytes)
+        if self._block is None:
+            answer = self._ask("scores", np.ascontiguousarray(images))
+        else:
+            np.copyto(self._block.array(images.shape, images.dtype.str), images)
+            answer = self._ask("shared", images.shape, images.dtype.str)
+        return answer
+
+    def _share(self, size: int) -> None:
+        """Make memory for batches that both see, if there is room."""
+        self._block, self._block_size = None, size
+        made = _Block.made(size)
+        if made is None:
+            return
+        block, name = made
+        try:
+            self._ask("share", name)
+        finally:
+            Path(name).unlink(missing_ok=True)
+        self._block = block
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+        self._process.join(_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+    def _ask(self, what: str, *arguments: Any) -> Any:
+        try:
+            self._pipe.send((what, arguments))
+        except OSError as error:
+            raise self._lost() from error
+        return self._answer()
+
+    def _answer(self) -> Any:
+        try:
+            kind, value = self._pipe.recv()
+        except (EOFError, OSError) as error:
+            raise self._lost() from error
+        if kind != "answer":
+            raise_packed(kind, value)
+        return value
+
+    def _lost(self) -> WorkerLost:
+        self._process.join(_SECONDS)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return WorkerLost(f"its process was ended by {_signal(-code)}")
+        return WorkerLost(f"its process has ended, with status {code}; what it wrote to the error stream may say why")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
+    """Answer what comes through the pipe, until its other end is gone."""
+    # Ctrl-C goes to all processes of a terminal; what becomes of the run is for the one that began it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    block: _Block | None = None
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        try:
+            host = Host(packed, device)
+            _reply(pipe, "answer", host.about(os.getpid()))
+        except BaseException as error:  # also what asks the process to exit: the other end is told why
+            _reply(pipe, *packed_error(error))
+            return
+        while True:
+            what, arguments = pipe.recv()
+            try:
+                if what == "share":
+                    block = _Block.of(*arguments)
+                    value: Any = None
+                elif what == "shared":
+                    assert block is not None
+                    value = host.scores(block.array(*arguments))
+                else:
+                    value = getattr(host, what)(*arguments)
+            except BaseException as error:  # likewise
+                _reply(pipe, *packed_error(error))
+            else:
+                _reply(pipe, "answer", value)
+
+
+def _reply(pipe: Connection, kind: str, value: Any) -> None:
+    pipe.send((kind, value))

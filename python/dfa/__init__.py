@@ -59,6 +59,7 @@ from dfa.errors import (
     RefutedFilesWarning,
     SpaceError,
     StoreError,
+    WorkerLost,
 )
 from dfa.oracle import (
     JaxOracle,
@@ -78,6 +79,9 @@ from dfa.oracle import (
     top_k,
 )
 from dfa.oracle.pipelines import Pipeline
+from dfa.oracle.workers.factory import factory
+from dfa.oracle.workers.local import LocalWorkers
+from dfa.oracle.workers.ray import RayWorkers
 from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
@@ -126,6 +130,7 @@ __all__ = [
     "JaxOracle",
     "Lighting",
     "LinfBall",
+    "LocalWorkers",
     "MissingDependencyError",
     "MostSkippedWarning",
     "Normalizer",
@@ -144,6 +149,7 @@ __all__ = [
     "Racos",
     "RandomAnswersWarning",
     "Rank",
+    "RayWorkers",
     "Record",
     "Rectangle",
     "RefutedFilesWarning",
@@ -164,10 +170,12 @@ __all__ = [
     "TorchOracle",
     "VectorOracle",
     "Verification",
+    "WorkerLost",
     "as_oracle",
     "audit",
     "audit_attack",
     "data",
+    "factory",
     "from_timm",
     "from_torchvision",
     "from_transformers",

@@ -28,7 +28,7 @@ _TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 @dataclass(frozen=True)
 class RayWorkers(Workers):
-    """Workers on a Ray cluster (`pip install "dfa-attack[ray]"`): an actor each, with a model of its own.
+    """Workers on a Ray cluster (dfa's extra "ray"): an actor each, with a model of its own.
 
     The search stays in the process that calls `dfa.run`, and batches of candidates travel: so many images a second as
     all workers answer about must pass through its network. dfa, and the module of the factory, must be installed where

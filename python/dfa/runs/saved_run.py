@@ -279,10 +279,12 @@ def _names_in(run: RunDocument) -> list[str] | None:
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
     """Yield, in words, what of run.json is no longer as it was."""
+    if where in _MAY_DIFFER:
+        return
     if isinstance(begun, dict) and isinstance(now, dict):
         for name in sorted({*begun, *now}):
             yield from _differences(f"{where}.{name}" if where else name, begun.get(name), now.get(name))
-    elif begun != now and where not in _MAY_DIFFER:
+    elif begun != now:
         long = isinstance(begun, list) and isinstance(now, list) and _short(begun).endswith("...")
         if long and len(begun) == len(now):
             # The first that differs: what is cut off may be all that does.

@@ -21,6 +21,8 @@ class FreshAnswers(NamedTuple):
     number: int
 
 
+NO_ANSWERS: Final = FreshAnswers(0, 0)
+
 CONFIDENCE: Final = 0.95
 """Of the intervals."""
 

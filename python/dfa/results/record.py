@@ -131,7 +131,8 @@ class Record:
     def confidence_interval(self) -> Interval:
         """Wilson's 95 % interval of `confidence`, as if the answers had not chosen the image.
 
-        The chance that one more answer finds it adversarial may lie below: `Result.fresh` has answers that chose nothing.
+        The chance that one more answer finds it adversarial may lie below; `Result.fresh` has answers that chose
+        nothing.
         """
         return wilson(self.agreeing, self.answers)
 

@@ -15,7 +15,7 @@ from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference, largest
 from dfa.results.class_names import name_columns
-from dfa.results.rates import FreshAnswers, ratio
+from dfa.results.rates import NO_ANSWERS, FreshAnswers, ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
 from dfa.results.summary import distance_names
@@ -58,7 +58,7 @@ class SavedImage:
     file: str
     verified: bool | None = None
     problem: str = ""
-    answers: FreshAnswers = FreshAnswers(0, 0)
+    answers: FreshAnswers = NO_ANSWERS
 
 
 @dataclass(frozen=True)

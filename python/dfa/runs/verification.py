@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dfa.results.rates import FreshAnswers, wilson
+from dfa.results.rates import NO_ANSWERS, FreshAnswers, wilson
 
 PROBABILITY_TOLERANCE: Final = 0.01
 """How far a probability may lie from the recorded one: that of another build of a model does, a little."""
@@ -66,8 +66,8 @@ class Verification:
         queries: Images sent to the oracle for this.
         records: Images of which the folder has a record.
         believed: What the folder alone tells, and was taken from it, in words.
-        fresh: Where answers are repeated, those about the adversarial images. They chose nothing, so their share is what
-            the images are worth on one more answer; those of the records, which chose the images, say more.
+        fresh: Where answers are repeated, those about the adversarial images. They chose nothing, so their share is
+            what the images are worth on one more answer; those of the records, which chose the images, say more.
         asked_otherwise: How the oracle is asked otherwise than that of the run was, such as with another mean. What
             does not hold may then be no fault of the run.
     """
@@ -81,7 +81,7 @@ class Verification:
     records: int = 0
     believed: Mapping[str, str] = field(default_factory=dict)
     asked_otherwise: tuple[str, ...] = ()
-    fresh: FreshAnswers = FreshAnswers(0, 0)
+    fresh: FreshAnswers = NO_ANSWERS
 
     @property
     def holds(self) -> bool:
@@ -106,8 +106,8 @@ class Verification:
             return ""
         low, high = (f"{100 * end:.1f} %" for end in wilson(*self.fresh))
         return (
-            f"{100 * self.fresh.agreeing / self.fresh.number:.1f} % of {self.fresh.number:,} find the images adversarial "
-            f"(95 % interval: {low} to {high})"
+            f"{100 * self.fresh.agreeing / self.fresh.number:.1f} % of {self.fresh.number:,} find the images "
+            f"adversarial (95 % interval: {low} to {high})"
         )
 
     def failed(self, check: str) -> int:

@@ -98,6 +98,27 @@ def test_pages_link_to_files_that_are_there() -> None:
     assert missing == []
 
 
+def test_a_page_that_saves_says_how_to_save_again() -> None:
+    """Who runs a block a second time meets a folder that is there: an error, unless told of `overwrite=True`."""
+    saving = re.compile(r"""\.save\(["']|\bstore=(?:dfa\.Storage\()?["']""")
+    saves = [page for page in PAGES if any(map(saving.search, blocks(page, "python", "{code-cell}")))]
+    assert len(saves) >= 8
+    assert [name_of(page) for page in saves if "overwrite=True" not in page.read_text(encoding="utf-8")] == []
+
+
+def test_what_a_guide_says_of_a_model_that_guesses_is_what_the_tool_says() -> None:
+    words = "usual causes are a wrong normalisation, order of channels (RGB or BGR) or order of classes"
+    pages = [DOCS / "guides" / "models.md", DOCS / "reference" / "errors.md"]
+    for path in [*pages, ROOT / "python" / "dfa" / "engine" / "first_look.py"]:
+        assert words in " ".join(path.read_text(encoding="utf-8").split()), path
+
+
+def test_a_folder_of_classes_has_another_name_than_a_folder_of_images() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"""image_folder\(["']photos/|photos/\S* --labels folders""", text) == [], page
+
+
 def test_the_gallery_shows_every_space() -> None:
     cells = "".join(blocks(DOCS / "guides" / "gallery-of-spaces.md", "{code-cell}"))
     shown = set(re.findall(r"^attack\(dfa\.(\w+)\(", cells, re.MULTILINE))

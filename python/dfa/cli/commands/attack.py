@@ -39,7 +39,7 @@ from dfa.space import core_spaces
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
-  dfa attack model.keras photos/ --labels folders --class-names names.txt   # photos/cat/1.jpg, photos/dog/2.jpg, ...
+  dfa attack model.keras photos-by-class/ --labels folders   # photos-by-class/cat/1.jpg, photos-by-class/dog/2.jpg, ...
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
   dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
   dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std

@@ -326,6 +326,7 @@ def test_confidence_is_told_everywhere(tmp_path):
     assert (loaded.fresh, str(loaded.summary())) == (result.fresh, str(summary))
     html = write_report(tmp_path / "run").read_text()
     assert f"of {summary.fresh_answers} fresh answers, which chose nothing" in html
+    assert f"By fresh answers about their files: {100 * summary.TSR_of_files:.1f} %" in html
     assert f"{record.agreeing} of 5 answers agree ({result.fresh[record.index].agreeing} of 5 fresh ones)" in html
     assert f"of {summary.answers} repeated answers about the successes agree" in html
     assert f"{record.agreeing} of 5 answers agree (" in html

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from dfa.errors import StoreError
+from dfa.results.rates import FreshAnswers
 from dfa.runs import door
 from dfa.runs.documents import (
     MOST_IMAGES,
@@ -94,6 +95,11 @@ def shape_of(config: Mapping[str, Any]) -> tuple[int, ...] | None:
 def is_refuted(row: Mapping[str, Any]) -> bool:
     """Tell whether saving found that the file of a record, as a folder has it, is not what the record says."""
     return row.get("file") is not None and row.get("png_verified") is False
+
+
+def fresh_answers(row: Mapping[str, Any]) -> FreshAnswers:
+    """Return what answers about the file of a record said when it was saved; none where it was not asked about."""
+    return FreshAnswers(row.get("png_agreeing", 0), row.get("png_answers", 0))
 
 
 def holds_run(folder: Path) -> bool:

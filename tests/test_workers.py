@@ -191,7 +191,7 @@ class Killer(threading.Thread):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_that_are_killed_cost_what_they_had_and_no_more(request, tmp_path, seed):
-    number = -(-request.config.getoption("--killed") // 5)
+    number = -(-request.config.getoption("--killed") // 10)
     log, images = tmp_path / "log", random_images(60, worker_models.SHAPE, seed=seed)
     settings = {**SETTINGS, "max_queries": 600, "epsilon": 3}
     expected = dfa.run(worker_models.classify, images, **settings)

@@ -15,6 +15,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -194,15 +195,10 @@ def real_searches(data: Any, *, number: int, epsilon: int) -> list[tuple[int, in
             searches.append((self._places.iteration(place), self._places.answered(place)))
             super().dismiss(place)
 
-    from dfa.engine import loop
-
-    loop.Window, kept = Noting, loop.Window  # type: ignore[misc]
-    try:
+    with mock.patch("dfa.engine.loop.Window", Noting):
         model, images = digits(data, number)
         oracle = dfa.as_oracle(model, returns="logits")
         dfa.run(oracle, images, epsilon=epsilon, max_queries=1_000, progress=False)
-    finally:
-        loop.Window = kept  # type: ignore[misc]
     return searches
 
 

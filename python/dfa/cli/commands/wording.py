@@ -12,6 +12,7 @@ import click
 _RENAMED: Final = {
     "interval": "checkpoint",
     "layout": "image_layout",
+    "mixed": "mixed_workers",
     "providers": "device",
     "store": "out",
     "targets": "target",

@@ -10,6 +10,7 @@ BIN := $(abspath $(VENV))/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml README.md -type f -not -name '*.pyc')
 CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
 PRESETS := tests sanitized serial
+PROMISES := $(addprefix tests/test_,$(addsuffix .py,arguments core_errors gate run_bad_input run_budget saving spaces ties))
 
 .PHONY: demo docs test system-packages lint types cpp-tests fuzz python-tests format clean
 
@@ -66,6 +67,8 @@ endif
 python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
 	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	# What users are promised does not hang on an assert, which `python -O` leaves out.
+	$(BIN)/python -O -m pytest $(PROMISES) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 docs: $(VENV)/docs-installed
 	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/docs

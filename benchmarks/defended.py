@@ -188,7 +188,6 @@ def row_of(name: str, result: dfa.Result) -> dict[str, Any]:
         "found": summary.SR,
         "skipped": summary.skipped,
         "confidence": summary.confidence,
-        "confidence_interval": summary.confidence_interval,
         "unconfirmed": summary.unconfirmed,
         "clean": profile.clean,
         "queries_mean": summary.queries_mean,

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean
+from statistics import median as median_of
 from typing import Any
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
@@ -237,6 +238,60 @@ def core() -> Iterator[str]:
         yield f"| {row['case'].replace('|Y|', 'values')} | {float(f'{speed:.3g}'):,.0f}/s | {shares} |"
 
 
+def devices() -> Iterator[str]:
+    """Yield how full batches are on a simulated device, and the build before in turns with this one."""
+    for file, case, name in (
+        ("devices-lenet1", "LeNet-1 untargeted 1,000", "LeNet-1, untargeted"),
+        ("devices-lenet1", "LeNet-1 targeted 1,000", "LeNet-1, targeted (4th)"),
+        ("devices-lenet1-10000", "LeNet-1 targeted 10,000", "LeNet-1, targeted (4th) ¹"),
+        ("devices", "device untargeted 1,000", "linear, untargeted"),
+        ("devices", "device untargeted 10,000", "linear, untargeted"),
+        ("devices", "device targeted 1,000", "linear, targeted (5th)"),
+        ("devices", "device targeted 10,000", "linear, targeted (5th)"),
+    ):
+        (turns,) = (row["turns"] for row in results(file)["results"] if row["case"] == case)
+        now = {figure: median_of(turn["now"][figure] for turn in turns) for figure in turns[0]["now"]}
+        counts = [f"{now[each]:,.0f}" for each in ("images", "queries", "calls", "rows_per_call")]
+        shares = [f"{now[each]:.2f}" for each in ("utilisation", "utilisation_of_all")]
+        beside = ["", ""]
+        if "beside" in turns[0]:
+            wall, calls = (
+                median_of(turn["beside"][each] / turn["now"][each] for turn in turns) for each in ("wall", "calls")
+            )
+            beside = [f"{wall:.1f}", f"x {calls:.1f}" if calls < 10 else f"x {calls:.0f}"]
+        yield f"| {' | '.join([name, *counts, *shares])} | {' | '.join(beside)} |".replace("|  |  |", "| | |")
+
+
+def spaces() -> Iterator[str]:
+    """Yield other spaces with the region and without; bold is the space's default."""
+    found: dict[tuple[str, str, str], str] = {}
+    for file in ("spaces-lenet1", "spaces-lenet1-tiny", "spaces-resnet20", "spaces-resnet20-pixel-tiny"):
+        for row in results(file)["results"]["spaces"]:
+            # The later file is of the space as it is now.
+            told = f"{row['TSR'] * 100:.1f} %".replace("100.0 %", "100 %")
+            told = "0 %" if row["TSR"] == 0 else f"{told}, {row['queries_mean_with_failures']:.1f}"
+            found[row["model"], row["space"], row["changes"]["region"]] = told
+    for name, of_lenet, of_resnet, default in (
+        ("`Pixels(1)`", "Pixels(1)", "Pixels(1)", "ordered"),
+        ("`Rectangle(8, 8)`", "Rectangle(8, 8)", "Rectangle(8, 8)", "ordered"),
+        ("`TinyRectangles(20, 2)`", "TinyRectangles(20, 2)", "TinyRectangles(20, 2)", "none"),
+        ("`Lighting(128, 48)`, on ResNet-20 `(64, 32)`", "Lighting(128, 48)", "Lighting(64, 32)", "none"),
+        (
+            "`Tiled(LinfBall(64), 4)`, on ResNet-20 `LinfBall(8)`",
+            "Tiled(LinfBall(64), 4)",
+            "Tiled(LinfBall(8), 4)",
+            "none",
+        ),
+        ("`Shift(4, 4)`", "Shift(4, 4)", "Shift(4, 4)", "ordered"),
+    ):
+        cells = [
+            f"**{found[model, space, region]}**" if region == default else found[model, space, region]
+            for model, space in (("lenet1", of_lenet), ("cifar_resnet20", of_resnet))
+            for region in ("ordered", "none")
+        ]
+        yield f"| {name} | {' | '.join(cells)} |"
+
+
 def journal() -> Iterator[str]:
     """Yield what a run's folder costs."""
     for file in ("journal-lenet1", "journal-mobilenet160"):
@@ -281,10 +336,10 @@ TABLES = {
         side_by_side,
     ),
     "information": (shown, labels),
-    "few-pixels": (few_pixels,),
+    "few-pixels": (few_pixels, spaces),
     "prior-and-rest": (priors, at_rest),
     "paper": (papers_setting,),
-    "speed": (core, throughput, adapters, journal),
+    "speed": (core, devices, throughput, adapters, journal),
 }
 
 

@@ -58,6 +58,7 @@ KNOW_THE_CORE = {
     "space.ball",
     "space.boxes",
     "space.custom",
+    "engine.flights",
     "engine.guidance",
     "engine.window",
     "engine.plan",
@@ -88,6 +89,7 @@ OPTIONAL = {
     "torchvision",
     "safetensors",
     "joblib",
+    "ray",
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -116,30 +118,32 @@ def test_three_workers_lost_over_one_batch_end_the_run_with_what_was_found(tmp_p
 
 
 @pytest.mark.parametrize("ends_at", [3, 9, 20, 41, 60])
-def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, ends_at):
+@pytest.mark.parametrize("name", ["default", "paper", "targeted"])
+def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, ends_at):
+    lock = threading.Lock()
     calls = 0
 
     def classify(images):
         nonlocal calls
-        calls += 1
-        if calls > ends_at:
+        with lock:
+            calls += 1
+            is_over = calls > ends_at
+        if is_over:
             raise OSError("off")
         return CLASSIFIER(images)
 
-    expected = attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0))
-    folder = tmp_path / "run"
+    expected = attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0), **RUNS[name])
+    # A checkpoint before every batch, with all the batches under way.
+    storage = dfa.Storage(tmp_path / "run", resume=True, interval=176)
     with pytest.raises(dfa.OracleError):
-        attack(SeveralCalls(classify, 5), store=dfa.Storage(folder, interval=400))
-    for calls_at_once in (1, 4):
-        if calls_at_once == 1:
-            calls = ends_at - 3
-            with pytest.raises(dfa.OracleError):
-                attack(SeveralCalls(classify, 1), store=dfa.Storage(folder, resume=True, interval=400))
-            continue
-        found = attack(SeveralCalls(CLASSIFIER, 4), store=dfa.Storage(folder, resume=True))
-        assert outcomes(found) == outcomes(expected)
-        for count in ("rows_sent", "clean", "verification"):
-            assert getattr(found.profile, count) == getattr(expected.profile, count)
+        attack(SeveralCalls(classify, 5), store=storage, **RUNS[name])
+    calls = ends_at - 3
+    with pytest.raises(dfa.OracleError):
+        attack(SeveralCalls(classify, 1), store=storage, **RUNS[name])
+    found = attack(SeveralCalls(CLASSIFIER, 4), store=storage, **RUNS[name])
+    assert outcomes(found) == outcomes(expected)
+    for count in ("rows_sent", "clean", "verification"):
+        assert getattr(found.profile, count) == getattr(expected.profile, count)
 
 
 def test_the_core_tells_batches_in_any_order_in_which_rows_of_a_place_keep_theirs():

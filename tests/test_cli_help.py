@@ -15,7 +15,7 @@ import dfa
 from command_line import dfa_says
 from dfa import _core
 from dfa.cli.commands.app import app
-from dfa.cli.commands.flags import Flag, written
+from dfa.cli.commands.flags import Flag, LongCommand, written
 from dfa.cli.commands.options import IN_WORDS, optimizer_settings, run_settings
 from dfa.cli.commands.wording import in_options
 from test_cli_wording import messages
@@ -27,8 +27,10 @@ PYTHON = re.compile(
 PAGES = [(), *((name,) for name in app.commands)]
 
 
-def page(capsys, *words):
-    status, out, err = dfa_says(capsys, *words, "--help")
+def page(capsys, *words, option=None):
+    """Return a help page, of a command that has two the one with every option."""
+    is_long = bool(words) and isinstance(app.commands[words[0]], LongCommand)
+    status, out, err = dfa_says(capsys, *words, option or ("--help-all" if is_long else "--help"))
     assert (status, err) == (0, "")
     return out
 
@@ -56,7 +58,7 @@ def test_every_setting_is_told_of(setting):
 
 
 def test_without_docstrings_pages_have_the_flags():
-    code = "from dfa.cli.main import main; raise SystemExit(main(['attack', '--help']))"
+    code = "from dfa.cli.main import main; raise SystemExit(main(['attack', '--help-all']))"
     done = subprocess.run([sys.executable, "-OO", "-c", code], capture_output=True, text=True)
     assert (done.returncode, "--max-queries" in done.stdout, "--samples" in done.stdout) == (0, True, True), done.stderr
 
@@ -82,6 +84,30 @@ def test_everyday_flags_come_first_and_the_optimizers_apart(capsys):
     assert fields <= set(found["The optimizer"])
     assert not fields & {flag for title in found if title != "The optimizer" for flag in found[title]} - {"--shape"}
     assert len(found["Options"]) < 15
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_the_first_page_of_attack_fits_on_a_screen(capsys, monkeypatch, option):
+    monkeypatch.setenv("COLUMNS", "80")
+    told = page(capsys, "attack", option=option)
+    assert len(told.splitlines()) <= 60
+    found = sections(told)
+    assert {"--epsilon", "--labels", "--target", "--max-queries", "--out", "--help-all"} <= set(found["Options"])
+    assert {"--mean", "--std", "--value-range"} <= set(found["The model"])
+    assert found["The optimizer"] == ["--preset"]
+    assert "--epsilon LEVELS" in told
+    assert "[default: 10]" in " ".join(told.split())
+
+
+def test_the_first_page_names_every_option_whole_and_the_whole_page_explains_each(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    every = {option.opts[-1] for option in app.commands["attack"].params if isinstance(option, Flag)}
+    assert len(every) > 50
+    short = set(re.findall(r"(?<![\w-])--[a-z-]+(?![\w-])", page(capsys, "attack", option="--help")))
+    assert every <= short
+    whole = page(capsys, "attack")
+    assert every | {"--help", "--help-all"} == {flag for flags in sections(whole).values() for flag in flags}
+    assert "with one query a candidate" in " ".join(whole.split())
 
 
 @pytest.mark.parametrize("name", ["audit", "bench", "verify"])

@@ -159,7 +159,7 @@ def test_a_pickle_in_the_run_folder_is_never_loaded(here, capsys, model):
 
 
 def test_pages_say_which_pickles_are_meant(capsys):
-    told = " ".join(dfa_says(capsys, "attack", "--help")[1].split())
+    told = " ".join(dfa_says(capsys, "attack", "--help-all")[1].split())
     assert "Read a MODEL that is a .joblib, .pkl or .pickle file" in told
     assert "Pickles of torch are never read." in told
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from dataclasses import replace
 
@@ -309,18 +310,55 @@ def test_confidence_is_told_everywhere(tmp_path):
     successes = [record for record in result.records if record.verified]
     assert summary.answers == 5 * len(successes)
     assert summary.confidence == sum(record.agreeing for record in successes) / summary.answers
-    low, high = summary.confidence_interval
-    assert 0.6 < low < summary.confidence < high < 1
-    assert f"% of {summary.answers} answers (" in str(summary)
+    # The share over answers that chose the images has no interval; the interval is of answers that chose nothing.
+    assert not hasattr(summary, "confidence_interval")
+    assert f"% of {summary.answers} answers (they chose the images, so this flatters)" in str(summary)
+    low, high = summary.fresh_interval
+    assert 0.4 < low < summary.fresh_confidence < high < summary.confidence < 1
+    interval = f"(95 % interval: {100 * low:.1f} % to {100 * high:.1f} %)"
+    assert f"% of {summary.fresh_answers} find these images adversarial {interval}" in str(summary)
     assert "confirmed by" not in str(attack(CLASSIFIER).summary())
     frame = result.to_pandas()
     row = frame[frame.verified].iloc[0]
     record = successes[0]
     assert (row.confidence, row.confidence_low, row.confidence_high) == (record.confidence, *record.confidence_interval)
+    loaded = dfa.Result.load(tmp_path / "run")
+    assert (loaded.fresh, str(loaded.summary())) == (result.fresh, str(summary))
     html = write_report(tmp_path / "run").read_text()
+    assert f"of {summary.fresh_answers} fresh answers, which chose nothing" in html
+    assert f"By fresh answers about their files: {100 * summary.TSR_of_files:.1f} %" in html
+    assert f"{record.agreeing} of 5 answers agree ({result.fresh[record.index].agreeing} of 5 fresh ones)" in html
     assert f"of {summary.answers} repeated answers about the successes agree" in html
     assert f"{record.agreeing} of 5 answers agree (" in html
     assert "confirmations=dfa.Confirmation(needed=4, of=5)" in html
+
+
+def test_the_interval_is_of_answers_that_chose_nothing(tmp_path):
+    """Every other answer is adversarial, whatever the image: one that passed 4 of 5 by luck is worth a half."""
+
+    def every_other(row, number, asked):
+        return turned(row) if hashlib.blake2b(b"%d %d" % (number, asked), digest_size=1).digest()[0] % 2 else row
+
+    oracle = Wavering(lambda row, number, asked: every_other(row, number, asked) if number not in originals else row)
+    originals = {int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=4).digest(), "big") for image in IMAGES}
+    result = attack(oracle, confirmations=dfa.Confirmation(4, of=5), epsilon=2)
+    assert "fresh answers" in str(result.summary())
+    assert math.isnan(result.summary().fresh_confidence)
+    with pytest.warns(dfa.RefutedFilesWarning):
+        result.save(tmp_path / "run")
+    summary = result.summary()
+    assert summary.verified > 10
+    assert summary.confidence >= 0.8
+    assert summary.fresh_answers == 5 * summary.verified
+    assert summary.fresh_interval[0] < 0.5 < summary.fresh_interval[1] < 0.75
+    # Whoever verifies asks anew as well.
+    verification = dfa.verify(tmp_path / "run", oracle)
+    agreeing, number = verification.fresh
+    assert number == 5 * summary.verified
+    assert 0.35 < agreeing / number < 0.65
+    assert f"fresh answers: {100 * agreeing / number:.1f} % of {number} find the images adversarial" in str(
+        verification
+    )
 
 
 @pytest.mark.parametrize(

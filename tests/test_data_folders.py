@@ -78,7 +78,8 @@ def test_every_folder_that_is_no_class_is_told_of(tree):
 
 
 def test_what_is_no_tree_of_classes_is_refused(tree, tmp_path):
-    with pytest.raises(dfa.InvalidInputError, match="has no folder"):
+    told = r"such as cat/cat/1\.png, and has no folder, but 1 image; put each image into .*: dfa\.data\.image_files"
+    with pytest.raises(dfa.InvalidInputError, match=told):
         dfa.data.image_folder(tree / "cat")
     with pytest.raises(dfa.InvalidInputError, match="No such file"):
         dfa.data.image_folder(tmp_path / "nowhere")

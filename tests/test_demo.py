@@ -283,7 +283,7 @@ def test_chatter_is_left_out_and_errors_are_passed_on() -> None:
     text = b"".join(line + b"\n" for line in lines)
     program = (
         "import os, sys\n"
-        "from dfa.cli.demo.chatter import without_chatter\n"
+        "from dfa.cli.chatter import without_chatter\n"
         f"text = {text!r}\n"
         "try:\n"
         "    with without_chatter():\n"

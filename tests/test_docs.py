@@ -92,10 +92,49 @@ def test_pages_link_to_files_that_are_there() -> None:
     for page in PAGES:
         # In C++, `[=](const ...)` is no link.
         prose = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
-        for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", prose):
-            if "://" not in link and not link.startswith("mailto:") and not (page.parent / link).exists():
-                missing.append(f"{name_of(page)}: {link}")
+        for link, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]+))?[^)]*\)", prose):
+            target = page.parent / link if link else page
+            if "://" in link or link.startswith("mailto:"):
+                continue
+            if not target.exists() or (anchor and anchor not in anchors(target)):
+                missing.append(f"{name_of(page)}: {link}#{anchor}")
     assert missing == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what may stand behind `#`: titles, as GitHub and MyST write them, and public names of the reference."""
+    text = re.sub(r"^(`{3,}).*?^\1$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#{1,3} (.+)$", text, re.MULTILINE)
+    words = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+    return {*words, *re.findall(r"^\.\. auto\w+:: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE)}
+
+
+def test_an_anchor_that_is_not_there_would_be_found() -> None:
+    assert "exit-statuses" in anchors(DOCS / "reference" / "errors.md")
+    assert "exit-status" not in anchors(DOCS / "reference" / "errors.md")
+    linked = {anchor for page in PAGES for anchor in re.findall(r"\]\([^)\s]*#([\w.-]+)\)", page.read_text("utf-8"))}
+    assert "exit-statuses" in linked
+
+
+def test_a_page_that_saves_says_how_to_save_again() -> None:
+    """Who runs a block a second time meets a folder that is there: an error, unless told of `overwrite=True`."""
+    saving = re.compile(r"""\.save\(["']|\bstore=(?:dfa\.Storage\()?["']""")
+    saves = [page for page in PAGES if any(map(saving.search, blocks(page, "python", "{code-cell}")))]
+    assert len(saves) >= 8
+    assert [name_of(page) for page in saves if "overwrite=True" not in page.read_text(encoding="utf-8")] == []
+
+
+def test_what_a_guide_says_of_a_model_that_guesses_is_what_the_tool_says() -> None:
+    words = "usual causes are a wrong normalisation, order of channels (RGB or BGR) or order of classes"
+    pages = [DOCS / "guides" / "models.md", DOCS / "reference" / "errors.md"]
+    for path in [*pages, ROOT / "python" / "dfa" / "engine" / "first_look.py"]:
+        assert words in " ".join(path.read_text(encoding="utf-8").split()), path
+
+
+def test_a_folder_of_classes_has_another_name_than_a_folder_of_images() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert re.findall(r"""image_folder\(["']photos/|photos/\S* --labels folders""", text) == [], page
 
 
 def test_the_gallery_shows_every_space() -> None:

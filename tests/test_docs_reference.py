@@ -28,6 +28,16 @@ def test_every_command_is_in_the_reference() -> None:
     from dfa.cli.commands.app import app
 
     page = (REFERENCE / "cli.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## dfa (\w+)\n\n```\{code-cell\}\n.*\n\nshow\(\"(\w+)\"\)$", page, re.MULTILINE) == [
-        (name, name) for name in app.commands
-    ]
+    assert re.findall(
+        r"^## dfa (\w+)\n\n```\{code-cell\}\n.*\n\nshow\(\"(\w+)\"(?:, option=\"--help-all\")?\)$", page, re.MULTILINE
+    ) == [(name, name) for name in app.commands]
+
+
+def test_the_reference_has_the_long_page_of_every_command_that_has_one() -> None:
+    pytest.importorskip("click")
+    from dfa.cli.commands.app import app
+    from dfa.cli.commands.flags import LongCommand
+
+    page = (REFERENCE / "cli.md").read_text(encoding="utf-8")
+    long = [name for name, command in app.commands.items() if isinstance(command, LongCommand)]
+    assert long == re.findall(r'^show\("(\w+)", option="--help-all"\)$', page, re.MULTILINE) == ["attack"]

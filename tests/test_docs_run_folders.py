@@ -55,7 +55,7 @@ def test_every_column_of_the_table_is_told_of(folder: Path) -> None:
     fields = set(dfa.Record.__dataclass_fields__) - {"distances", "trace"}
     others = {name for name in columns if name not in fields and not name.endswith("_name")}
     assert {"label_name", *fields} <= set(columns)
-    assert others == {"file", "png_verified", "png_problem"}
+    assert others == {"file", "png_verified", "png_problem", "png_agreeing", "png_answers"}
     assert others | {"distance_NAME", "label_name"} <= set(told("records.csv"))
 
 

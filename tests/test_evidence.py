@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from evidence_tables import RESULTS, TABLES, beside_square, readme
+from evidence_texts import calls, sentences, table_4, tables_6_to_9
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -31,6 +33,58 @@ def test_a_table_says_what_its_file_says(page: str, place: int) -> None:
     made = list(TABLES[page][place]())
     assert len(made) > 1
     assert made in tables_of(page), f"`python tests/evidence_tables.py` prints table {place} of {page} as it should be"
+
+
+@pytest.mark.parametrize(
+    ("page", "make"),
+    [
+        ("audit", table_4),
+        ("paper", lambda: tables_6_to_9("LeNet-1")),
+        ("paper", lambda: tables_6_to_9("ResNet-20")),
+    ],
+    ids=["table 4", "tables 6 to 9, LeNet-1", "tables 6 to 9, ResNet-20"],
+)
+def test_the_papers_tables_are_those_of_the_file_that_the_benchmark_prints(
+    page: str, make: Callable[[], Iterator[str]]
+) -> None:
+    made = list(make())
+    assert len(made) > 15
+    assert made in tables_of(page)
+
+
+def test_calls_of_the_oracle_are_those_of_the_files() -> None:
+    """Of the columns that a file has; version 0.2's are of a build without one."""
+    page = (EVIDENCE / "queries.md").read_text(encoding="utf-8").split("## Calls of the oracle")[1].split("\n## ")[0]
+    cells = cells_of([line for line in page.splitlines() if line.startswith("| ")][1:])
+    assert [[row[0], row[1], *row[3:6]] for row in cells] == list(calls())
+
+
+def cells_of(rows: list[str]) -> list[list[str]]:
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+SENTENCES = list(sentences()) if RESULTS.is_dir() else []
+
+
+@pytest.mark.parametrize(("page", "sentence"), SENTENCES, ids=[sentence for _, sentence in SENTENCES])
+def test_a_sentence_says_what_its_file_says(page: str, sentence: str) -> None:
+    text = " ".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8").split())
+    assert sentence in text
+
+
+@pytest.mark.parametrize(
+    ("page", "of_guide", "of_evidence", "rows"),
+    [("audit", range(7), (0, 1, 2, 3, 4, 5, 7), 6), ("defended", range(1, 6), range(1, 6), 7)],
+)
+def test_a_guide_says_no_other_figures_than_the_evidence(
+    page: str, of_guide: Iterable[int], of_evidence: Iterable[int], rows: int
+) -> None:
+    """By the places of the columns that both have; a name of a row may be "the same" on one of the pages."""
+    text = (ROOT / "docs" / "guides" / f"{page}.md").read_text(encoding="utf-8").split("## What to expect")[1]
+    ours = cells_of([line for line in text.splitlines() if line.startswith("| ")][1:])
+    assert len(ours) == rows
+    held = [[row[place] for place in of_evidence] for row in cells_of(tables_of(page)[0])]
+    assert [row for row in ours if [row[place] for place in of_guide] not in held] == []
 
 
 def mean_ratios(place: int) -> list[str]:

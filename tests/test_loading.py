@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,17 @@ class TestLoad:
         text = (tmp_path / "results.json").read_text()
         (tmp_path / "results.json").write_text(text.replace('"queries_sent"', '"sent"'))
         with pytest.raises(StoreError, match="must be as it was saved"):
+            Result.load(tmp_path)
+
+    @pytest.mark.parametrize(("agreeing", "answers"), [(6, 5), (-1, 5)])
+    def test_more_answers_that_agree_than_were_asked_for_are_refused(
+        self, tmp_path: Path, agreeing: int, answers: int
+    ) -> None:
+        make_result().save(tmp_path)
+        document = json.loads((tmp_path / "results.json").read_text())
+        document["records"][1] |= {"png_agreeing": agreeing, "png_answers": answers}
+        (tmp_path / "results.json").write_text(json.dumps(document))
+        with pytest.raises(StoreError, match=r"png_agreeing must be 0 to 5 answers"):
             Result.load(tmp_path)
 
     def test_a_lost_image_is_an_error_that_names_it(self, tmp_path: Path) -> None:

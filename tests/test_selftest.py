@@ -29,6 +29,20 @@ def test_the_selftest_holds_here(tmp_path: Path) -> None:
     assert all(line.startswith("ok ") for line in lines)
 
 
+@pytest.mark.parametrize("words", ["-m dfa.selftest", "-m dfa --help"])
+def test_a_reader_that_leaves_early_is_no_fault(words: str, tmp_path: Path) -> None:
+    """As in `python -m dfa.selftest | head -1`."""
+    process = subprocess.Popen(
+        [sys.executable, *words.split()], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert process.wait(60) == 141
+
+
 DEFAULT = "the default with the paper's degree"
 
 

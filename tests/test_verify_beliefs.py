@@ -323,7 +323,7 @@ def test_a_copy_of_another_dtype_is_another(tmp_path):
     [
         ("summary", {"TSR": 0.5}),
         ("summary", {"attacked": 9999}),
-        ("summary", {"confidence_interval": [0.0, 1.0]}),
+        ("summary", {"fresh_interval": [0.0, 1.0]}),
         ("saved", {"verified": 9999}),
         ("saved", {"refuted": 1}),
         ("saved", {"TSR": 0.25}),

@@ -45,8 +45,7 @@ class HeldPlaces : public dfa::Places {
   HeldCurriculum* curriculum_;
 };
 
-// Far above what memory holds of any image, and far below what a size can be.
-constexpr std::size_t kMostPlaces = 1U << 20U;
+// Far below what a size can be.
 constexpr std::size_t kMostRows = INT32_MAX;
 
 py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images, const std::optional<Integer>& most) {
@@ -122,13 +121,15 @@ void bind_places(py::module_& module) {
              budget.queries = max_queries;
              budget.iterations = max_iterations.value_or(budget.iterations);
              budget.give_up_after = give_up_after;
-             return std::make_unique<HeldPlaces>(batch, curriculum, checked_size(capacity, "capacity", 1, kMostPlaces),
+             return std::make_unique<HeldPlaces>(batch, curriculum,
+                                                 checked_size(capacity, "capacity", 1, dfa::kMostPlaces),
                                                  checked_size(batch_size, "batch_size", 1, kMostRows), budget);
            }),
            py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), "batch"_a, "curriculum"_a, "capacity"_a, "batch_size"_a,
            "max_queries"_a, "max_iterations"_a, "give_up_after"_a = 0)
       .def("admit", exclusive<HeldPlaces>(&dfa::Places::admit), "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
       .def("dismiss", exclusive<HeldPlaces>(&dfa::Places::dismiss), "place"_a)
+      .def_property_readonly("capacity", exclusive<HeldPlaces>(&dfa::Places::capacity))
       .def_property_readonly("num_ready", exclusive<HeldPlaces>(&dfa::Places::num_ready))
       .def_property_readonly("num_again", exclusive<HeldPlaces>(&dfa::Places::num_again))
       .def("wanting_prior", exclusive<HeldPlaces>(&dfa::Places::wanting_prior))

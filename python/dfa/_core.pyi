@@ -227,6 +227,10 @@ class Places:
         """Free a place and remove its search."""
 
     @property
+    def capacity(self) -> int:
+        """Number of places."""
+
+    @property
     def num_ready(self) -> int:
         """Candidates that can be asked before anything more is told."""
 

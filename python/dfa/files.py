@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,15 @@ _LARGE: Final = 2**28
 _MOST_TIMES: Final = 200
 """From so many bytes on, an archive's member may not be so many times as large as in the archive. Photographs stay as
 large as they are; zeros become a thousandth."""
+
+
+UNREAD: Final = 141
+"""Exit status where nobody reads the output to its end: what a shell says of a command that SIGPIPE ended."""
+
+
+def let_go_of_output() -> None:
+    """Keep the interpreter from writing to a pipe that nobody reads once more, when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 import dfa
 from dfa import _core
+from dfa.files import UNREAD, let_go_of_output
 
 SHAPE: Final = (12, 12, 3)
 EPSILON: Final = 9
@@ -193,5 +194,15 @@ def main() -> int:
     return int(num_faults > 0)
 
 
+def _until_nobody_reads() -> int:
+    try:
+        status = main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_go_of_output()
+        return UNREAD
+    return status
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_until_nobody_reads())

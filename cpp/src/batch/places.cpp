@@ -268,9 +268,8 @@ void Places::load(const std::string& bytes, double now) {
   in.field(capacity);
   in.field(tick);
   in.field(has_curriculum);
-  if (capacity != places_.size()) {
-    throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, this has " +
-                                std::to_string(places_.size()));
+  if (capacity > kMostPlaces) {
+    throw std::invalid_argument("saved state is of " + std::to_string(capacity) + " places, which are too many");
   }
   if (has_curriculum != (curriculum_ != nullptr)) {
     throw std::invalid_argument("saved places and these differ in whether images learn from one another");
@@ -284,9 +283,9 @@ void Places::load(const std::string& bytes, double now) {
   }
   std::vector<std::vector<std::uint64_t>> again;
   in.field(again);
-  std::vector<Place> loaded(places_.size());
+  std::vector<Place> loaded(std::max(static_cast<std::size_t>(capacity), places_.size()));
   std::vector<std::pair<std::size_t, Racos>> searches;
-  for (std::size_t i = 0; i < loaded.size(); ++i) {
+  for (std::size_t i = 0; i < capacity; ++i) {
     Place& place = loaded[i];
     in.field(place.is_taken);
     if (place.is_taken) {

@@ -3,7 +3,7 @@
 `dfa.run` takes all of them. What is here makes images of files, or takes the labels off:
 
 >>> import dfa
->>> images = dfa.data.image_folder("photos/", class_names=["cat", "dog"])  # doctest: +SKIP
+>>> images = dfa.data.image_folder("photos-by-class/", class_names=["cat", "dog"])  # doctest: +SKIP
 >>> images = dfa.data.as_images(dataset).without_labels()  # doctest: +SKIP
 """
 

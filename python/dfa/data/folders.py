@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfa.checks import require_path
+from dfa.checks import counted, require_path
 from dfa.data.image_files import Channels, ImageFiles, channels_of, open_files
 from dfa.data.image_set import ImageSet, listed
 from dfa.data.paths import MOST_OTHERS, is_image
@@ -98,7 +98,9 @@ def open_folder(
         found = _images_in(folders, top, most)
     if not folders:
         raise InvalidInputError(
-            f"{str(top)!r} must be a folder with a folder of images for each class, and has no folder"
+            f"{str(top)!r} must be a folder with a folder of images for each class, such as {top.name}/cat/1.png, and "
+            f"has no folder, but {counted(len(loose), 'image')}; put each image into the folder of its class, or take "
+            "them without labels: dfa.data.image_files"
         )
     if len(folders) == 1 and names is None:
         raise InvalidInputError(
@@ -113,7 +115,8 @@ def open_folder(
     empty = [folder.name for folder, images in zip(folders, found, strict=True) if not images]
     if empty and (names is None or len(empty) == len(folders)):
         raise InvalidInputError(
-            f"every folder of {str(top)!r} must hold images of a class, and none are in {listed(empty)}"
+            f"every folder of {str(top)!r} must hold images of a class, and none are in {listed(empty)}; put images "
+            "there, or remove such folders"
         )
     ids = range(len(folders)) if names is None else _ids_of(folders, names, top)
     paths = [image for images in found for image in images]

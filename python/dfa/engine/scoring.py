@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dfa.engine.flights import Flight
 from dfa.engine.plan import Plan
-from dfa.engine.window import Flight
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate
 from dfa.search.objectives import true_degrees

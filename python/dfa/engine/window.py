@@ -12,7 +12,7 @@ import heapq
 import math
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -21,47 +21,20 @@ from numpy.typing import NDArray
 
 from dfa import _core
 from dfa.engine.feed import Feed, Job
+from dfa.engine.flights import FLIGHTS_PER_CALL, Flight, Flights
 from dfa.engine.guidance import ask_prior, first_signs
 from dfa.engine.jury import Claim
-from dfa.engine.oracle_thread import Asked, OracleThread, wait_for_any
+from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import AT_REST, Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
-from dfa.search.label_walk import Steps
-from dfa.types import Classes, Degrees, Image, Indices
-
-_FLIGHTS_PER_CALL: Final = 2
-"""Batches under way, for each call that the oracle takes at once: one that it works on, and one that waits for it."""
-
-_WORTH_SENDING: Final = 0.5
-"""Share of a batch below which it waits for the answers under way, with which it can be filled."""
+from dfa.types import Degrees, Image, Indices
 
 _LEAST_SCALE: Final = 1e-9
 """So that degrees can be divided by that of a clean image."""
-
-
-@dataclass
-class Flight:
-    """One batch on its way to the oracle and back.
-
-    Attributes:
-        rows: uint8, (B, ...): the buffer that the core wrote, of which the first n rows count.
-        candidates: As the oracle sees them, (n, ...).
-        indices: int64, (n,): the image of each row.
-        goals: int64, (n,): original classes, or targets.
-        steps: What is asked besides.
-        asked: The candidates, and each of the steps.
-    """
-
-    rows: NDArray[np.uint8]
-    candidates: NDArray[Any]
-    indices: Indices
-    goals: Classes
-    steps: Steps
-    asked: Asked
 
 
 class Window:
@@ -105,18 +78,14 @@ class Window:
         )
         self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
-        self._flights: list[Flight] = []  # the oldest first
-        self._buffers: list[NDArray[np.uint8]] = [
-            np.empty((self.batch_size, *space.row_shape), dtype=np.uint8)
-            for _ in range(_FLIGHTS_PER_CALL * oracle.calls_at_once)
-        ]
+        self._flights = Flights(oracle.calls_at_once, self.batch_size, space.row_shape)
         self.batches = 0
         self.rows_sent = 0
 
     @property
     def rows_under_way(self) -> int:
         """Images sent whose answers have not been taken."""
-        return self._plan.questions.queries_per_image * sum(len(flight.indices) for flight in self._flights)
+        return self._plan.questions.queries_per_image * self._flights.rows
 
     def use_threads(self, number: int) -> None:
         """Let the core take so many threads from now on."""
@@ -132,19 +101,7 @@ class Window:
 
     def is_worth_sending(self) -> bool:
         """Tell whether a batch is to be sent before any answers are taken."""
-        num_ready = self._places.num_ready
-        if not self._buffers or num_ready == 0:
-            return False
-        # A batch that is not full costs a call as well, and waits for those before it anyway.
-        return self._num_idle() > 0 or num_ready >= _WORTH_SENDING * self.batch_size
-
-    def _num_idle(self) -> int:
-        """Return how many calls more the oracle would take at once, none where an answer is there to be taken."""
-        if self._oracle.calls_at_once == 1:
-            return 0 if self._flights else 1
-        if any(flight.asked.future.done() for flight in self._flights):
-            return 0
-        return max(0, self._oracle.calls_at_once - len(self._flights))
+        return self._flights.is_worth_sending(self._places.num_ready)
 
     def send(self) -> None:
         """Propose a batch, and send it."""
@@ -153,16 +110,14 @@ class Window:
             with self._stopwatch.timing("prior"):
                 ask_prior(self._plan.prior, self._plan.space, self._places, self.jobs)
         with self._stopwatch.timing("propose"):
-            rows = self._buffers[-1]
-            num_idle = max(1, self._num_idle())
-            most = math.ceil(self._places.num_ready / num_idle)
-            indices, goals = self._places.propose(rows, max(1, min(most, self.batch_size)))
+            rows = self._flights.buffer
+            indices, goals = self._places.propose(rows, self._flights.most_rows(self._places.num_ready))
             candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
             steps = questions.steps(candidates, indices)
         # Where the oracle is asked in this thread, the wait is here.
         with self._stopwatch.timing("wait"):
             asked = self._oracle.send((candidates, *steps.images), indices)
-        self._flights.append(Flight(self._buffers.pop(), candidates, indices, goals, steps, asked))
+        self._flights.begin(Flight(rows, candidates, indices, goals, steps, asked))
         self.batches += questions.queries_per_image
         self.rows_sent += questions.queries_per_image * len(indices)
 
@@ -173,11 +128,7 @@ class Window:
 
     def next_flight(self) -> Flight | None:
         """Wait for a batch that is answered and may be told, or return None if nothing is under way."""
-        if len(self._flights) < 2 or self._oracle.calls_at_once == 1:
-            return self._flights[0] if self._flights else None
-        tellable = [flight for at, flight in enumerate(self._flights) if self._places.may_be_told(at)]
-        wait_for_any(flight.asked for flight in tellable)
-        return next(flight for flight in tellable if flight.asked.future.done())
+        return self._flights.wait(self._places)
 
     def hits(self, flight: Flight, degrees: Degrees) -> dict[int, Image]:
         """Return the hits of a batch that was answered, by row, in memory that the oracle has not had.
@@ -185,7 +136,7 @@ class Window:
         Raises:
             OracleError: The oracle has changed its batch.
         """
-        at = self._place_of(flight)
+        at = self._flights.number(flight)
         hits: dict[int, Image] = {}
         for row in np.flatnonzero(degrees == 0.0).tolist():
             given = self._places.row(row, at)[np.newaxis]
@@ -203,16 +154,11 @@ class Window:
             degrees: float64, (n,).
             seconds: That each of its candidates took.
         """
-        at = self._place_of(flight)
-        over = self._places.tell(degrees, seconds, time.monotonic(), at)
-        self._buffers.append(flight.rows)
-        del self._flights[at]
+        over = self._places.tell(degrees, seconds, time.monotonic(), self._flights.number(flight))
+        self._flights.end(flight)
         self._oracle.forget(Purpose.ATTACK)
         self._plan.questions.advance(self._between_iterations())
         return over
-
-    def _place_of(self, flight: Flight) -> int:
-        return next(at for at, each in enumerate(self._flights) if each is flight)
 
     def draft(self, place: int, *, unconfirmed: int) -> Record:
         """Return the record of a search as far as it has got.
@@ -296,7 +242,7 @@ class Window:
             self._plan.questions.begin(draft.index, images[draft.index])
             sent = self._places.answered(place) * self._plan.questions.queries_per_image
             self._gate.restore_sent(draft.index, sent)
-        self._free = [place for place in self._free if place not in self.jobs]
+        self._free = [place for place in range(self._places.capacity) if place not in self.jobs]
 
     def _has_room(self) -> bool:
         return bool(self._free) if self._curriculum is None else self._curriculum.has_room()
@@ -338,7 +284,7 @@ def sizes(plan: Plan) -> tuple[int, int]:
     if optimizer.archive:
         capacity = _core.Curriculum.capacity(plan.space.size)
     else:
-        flights = _FLIGHTS_PER_CALL * plan.oracle.calls_at_once
+        flights = FLIGHTS_PER_CALL * plan.oracle.calls_at_once
         capacity = flights * math.ceil(plan.batch_size / optimizer.samples)
     capacity = min(capacity, num_images)
     if optimizer.improvements_wanted:

@@ -4,9 +4,24 @@ from __future__ import annotations
 
 import math
 from statistics import NormalDist
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 Interval: TypeAlias = tuple[float, float]
+
+
+class FreshAnswers(NamedTuple):
+    """Answers about one image that had no part in choosing it.
+
+    Attributes:
+        agreeing: Those that found it adversarial.
+        number: All of them.
+    """
+
+    agreeing: int
+    number: int
+
+
+NO_ANSWERS: Final = FreshAnswers(0, 0)
 
 CONFIDENCE: Final = 0.95
 """Of the intervals."""

@@ -121,12 +121,19 @@ class Record:
 
     @property
     def confidence(self) -> float:
-        """Share of the repeated answers that found the adversarial image adversarial; nan if it was never asked."""
+        """Share of the repeated answers that found the adversarial image adversarial; nan if it was never asked.
+
+        They chose the image: had fewer agreed, the search had gone on. Of a randomised model it is too high.
+        """
         return ratio(self.agreeing, self.answers)
 
     @property
     def confidence_interval(self) -> Interval:
-        """Wilson's 95 % interval of the chance that one more answer would find it adversarial."""
+        """Wilson's 95 % interval of `confidence`, as if the answers had not chosen the image.
+
+        The chance that one more answer finds it adversarial may lie below; `Result.fresh` has answers that chose
+        nothing.
+        """
         return wilson(self.agreeing, self.answers)
 
 

@@ -20,6 +20,7 @@ from dfa.results.class_names import class_name, name_columns
 from dfa.results.dataframe import frame_of
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
+from dfa.results.rates import FreshAnswers
 from dfa.results.record import Record, Status
 from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.setting import setting_words
@@ -48,6 +49,8 @@ class Result:
         originals: The images that were attacked, read again one at a time when `save` measures distances.
         refuted: What is wrong with images, by index, that were read back from their files and asked about by the last
             `save`, by a run that is kept in a folder, or before `load`; empty where all held, or none was looked at.
+        fresh: By index, how many answers found an image adversarial, and how many were asked, when it was read back
+            from its file likewise. They had no part in choosing it, unlike those of its record.
     """
 
     records: list[Record]
@@ -57,6 +60,7 @@ class Result:
     oracle: Oracle | None = None
     originals: ImageSequence | None = None
     refuted: dict[int, str] = field(default_factory=dict)
+    fresh: dict[int, FreshAnswers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse records that are not one per image, in order.
@@ -134,6 +138,7 @@ class Result:
             wall=self.profile.wall,
             calls=self.profile.batches,
             refuted=self.refuted,
+            fresh=self.fresh,
             prior=name_of_prior(self.config),
             setting=setting_words(self.config),
         )

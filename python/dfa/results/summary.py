@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dfa.checks import counted
-from dfa.results.rates import Interval, ratio, wilson
+from dfa.results.rates import FreshAnswers, Interval, ratio, wilson
 from dfa.results.record import Record, Status
 
 
@@ -33,8 +33,8 @@ class Summary:
         TSR: True success rate N_i / N_a.
         GAP: (SR - TSR) / SR.
         confidence: Share of the repeated answers about the successes that found them adversarial. 1 where one answer
-            each is asked for.
-        confidence_interval: Wilson's 95 % interval of it, of all these answers together.
+            each is asked for. These answers chose the successes, so of a randomised model it is too high, and no
+            interval is told of it.
         answers: Repeated answers about the successes.
         unconfirmed: Candidates that were adversarial when first asked and not confirmed, of all attacked images.
         ATC: Average time cost of an adversarial image: mean over successes of `Record.seconds`, the image's
@@ -60,6 +60,11 @@ class Summary:
         right: Of these, those that the model got right before the attack.
         clean_accuracy: Their share; nan without labels.
         setting: Space, its bounds and the goal, in words; empty where nothing tells them.
+        fresh_answers: Answers about the files of successes, asked when they were saved (`Result.fresh`); 0 without.
+        fresh_confidence: Share of these that found the image adversarial. They chose nothing, so this is what the
+            successes are worth on one more answer; nan without.
+        fresh_interval: Wilson's 95 % interval of it, for these images. Where images differ in their chance it is a
+            little too wide.
         robust_accuracy: Share of `labelled` that the model still gets right, of those that were right before; nan
             without labels and in a targeted run, which leaves other classes alone.
 
@@ -77,7 +82,6 @@ class Summary:
     TSR: float
     GAP: float
     confidence: float
-    confidence_interval: Interval
     answers: int
     unconfirmed: int
     ATC: float
@@ -99,6 +103,9 @@ class Summary:
     clean_accuracy: float = math.nan
     robust_accuracy: float = math.nan
     setting: str = ""
+    fresh_answers: int = 0
+    fresh_confidence: float = math.nan
+    fresh_interval: Interval = (math.nan, math.nan)
 
     @property
     def TSR_of_files(self) -> float:  # noqa: N802 -- the paper's name
@@ -134,12 +141,8 @@ class Summary:
             ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s{calls}"),
         ]
         if self.answers > self.verified or self.unconfirmed:
-            low, high = self.confidence_interval
-            told = f"{_percent(self.confidence)} of {self.answers:,} answers ({_percent(low)} to {_percent(high)})"
-            rows.insert(
-                rows.index(("GAP", _percent(self.GAP))) + 1,
-                ("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed"),
-            )
+            place = rows.index(("GAP", _percent(self.GAP))) + 1
+            rows[place:place] = self._rows_of_answers()
         if self.prior is not None:
             rows.append(("with a prior", f"{self.prior}; these queries are not those of an attack without knowledge"))
         if self.distances:
@@ -167,6 +170,17 @@ class Summary:
         )
         return [("given up at rest", f"{told} (mean); counted above at the whole budget")]
 
+    def _rows_of_answers(self) -> list[tuple[str, str]]:
+        told = f"{_percent(self.confidence)} of {self.answers:,} answers (they chose the images, so this flatters)"
+        rows = [("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed")]
+        if self.fresh_answers:
+            low, high = self.fresh_interval
+            told = f"{_percent(self.fresh_confidence)} of {self.fresh_answers:,} find these images adversarial"
+            rows.append(("fresh answers", f"{told} (95 % interval: {_percent(low)} to {_percent(high)})"))
+        elif self.verified:
+            rows.append(("fresh answers", "none yet; saving the result, and `dfa verify`, ask for them"))
+        return rows
+
     def _rows_of_files(self) -> list[tuple[str, str]]:
         if not self.refuted:
             return []
@@ -188,6 +202,7 @@ def summarise(
     wall: float = 0.0,
     calls: int = 0,
     refuted: Container[int] = (),
+    fresh: Mapping[int, FreshAnswers] | None = None,
     prior: str | None = None,
     setting: str = "",
 ) -> Summary:
@@ -199,6 +214,7 @@ def summarise(
         wall: Seconds of the whole run.
         calls: Calls of the oracle for attack queries.
         refuted: The images, by index, whose files are refuted.
+        fresh: By index, what fresh answers about the files said.
         prior: The surrogate that the run was given, by name.
         setting: Space and goal in words.
     """
@@ -210,6 +226,8 @@ def summarise(
     true_success_rate = ratio(len(successes), len(attacked))
     num_answers = sum(record.answers for record in successes)
     num_agreeing = sum(record.agreeing for record in successes)
+    again = [fresh[record.index] for record in successes if record.index in fresh] if fresh else []
+    num_fresh, num_fresh_agreeing = sum(each.number for each in again), sum(each.agreeing for each in again)
     at_rest = [record.queries_sent for record in attacked if record.at_rest]
     queries = np.array([record.queries for record in successes], dtype=np.float64)
     costs = [
@@ -243,7 +261,6 @@ def summarise(
         TSR=true_success_rate,
         GAP=ratio(num_found - len(successes), num_found),
         confidence=ratio(num_agreeing, num_answers),
-        confidence_interval=wilson(num_agreeing, num_answers),
         answers=num_answers,
         unconfirmed=sum(record.unconfirmed for record in attacked),
         ATC=ratio(sum(record.seconds for record in successes), len(successes)),
@@ -268,6 +285,9 @@ def summarise(
         clean_accuracy=ratio(len(right), len(labelled)),
         robust_accuracy=math.nan if is_targeted else ratio(withstood, len(labelled)),
         setting=setting,
+        fresh_answers=num_fresh,
+        fresh_confidence=ratio(num_fresh_agreeing, num_fresh),
+        fresh_interval=wilson(num_fresh_agreeing, num_fresh),
     )
 
 

@@ -179,6 +179,8 @@ class _OnDisk:
     file: str | None
     png_verified: bool | None = None
     png_problem: str = ""
+    png_agreeing: int = 0
+    png_answers: int = 0
 
 
 _read_config: Final = reader(Config)
@@ -262,7 +264,10 @@ def check_record(row: object, place: int, config: Config) -> None:
     index = read_fields(row)["index"]
     if index != place:
         raise ValueError(f"the record at place {place} is of image {index}")
-    file = _read_on_disk(row).file
+    on_disk = _read_on_disk(row)
+    if not 0 <= on_disk.png_agreeing <= on_disk.png_answers:
+        raise MisfitError(f"0 to {on_disk.png_answers} answers", on_disk.png_agreeing, "png_agreeing")
+    file = on_disk.file
     shape = config.shape if config.form is Form.IMAGES else None
     problem = "" if file is None else why_not_image_file(file, place, shape)
     if problem:

@@ -16,7 +16,7 @@ from dfa.runs import door
 from dfa.runs.folder import EPSILON
 from dfa.runs.image_files import original_of, read_image
 from dfa.runs.recorded import kept_epsilon
-from dfa.runs.saved_run import SavedRun, is_refuted, read_run
+from dfa.runs.saved_run import SavedRun, fresh_answers, is_refuted, read_run
 from dfa.types import Image
 
 
@@ -48,6 +48,7 @@ def load(folder: str | Path) -> Result:
             config=saved.config,
             originals=_SavedOriginals(saved, files),
             refuted={index: row.get("png_problem", "") for index, row in saved.rows.items() if is_refuted(row)},
+            fresh={index: answers for index, row in saved.rows.items() if (answers := fresh_answers(row)).number},
         )
     except ValueError as error:
         raise StoreError(

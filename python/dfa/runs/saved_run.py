@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from dfa.errors import StoreError
+from dfa.results.rates import FreshAnswers
 from dfa.runs import door
 from dfa.runs.documents import (
     MOST_IMAGES,
@@ -94,6 +95,11 @@ def shape_of(config: Mapping[str, Any]) -> tuple[int, ...] | None:
 def is_refuted(row: Mapping[str, Any]) -> bool:
     """Tell whether saving found that the file of a record, as a folder has it, is not what the record says."""
     return row.get("file") is not None and row.get("png_verified") is False
+
+
+def fresh_answers(row: Mapping[str, Any]) -> FreshAnswers:
+    """Return what answers about the file of a record said when it was saved; none where it was not asked about."""
+    return FreshAnswers(row.get("png_agreeing", 0), row.get("png_answers", 0))
 
 
 def holds_run(folder: Path) -> bool:
@@ -279,10 +285,12 @@ def _names_in(run: RunDocument) -> list[str] | None:
 
 def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
     """Yield, in words, what of run.json is no longer as it was."""
+    if where in _MAY_DIFFER:
+        return
     if isinstance(begun, dict) and isinstance(now, dict):
         for name in sorted({*begun, *now}):
             yield from _differences(f"{where}.{name}" if where else name, begun.get(name), now.get(name))
-    elif begun != now and where not in _MAY_DIFFER:
+    elif begun != now:
         long = isinstance(begun, list) and isinstance(now, list) and _short(begun).endswith("...")
         if long and len(begun) == len(now):
             # The first that differs: what is cut off may be all that does.

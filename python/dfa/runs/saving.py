@@ -15,7 +15,7 @@ from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Gate, Purpose
 from dfa.originals import Form, difference, largest
 from dfa.results.class_names import name_columns
-from dfa.results.rates import ratio
+from dfa.results.rates import NO_ANSWERS, FreshAnswers, ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
 from dfa.results.summary import distance_names
@@ -38,7 +38,7 @@ from dfa.search.confirmation import Confirmation
 from dfa.search.objectives import found_class, predicted
 from dfa.types import Classes, Image, Indices, Scores
 
-_COLUMNS = (*FIELDS, "file", "png_verified", "png_problem")
+_COLUMNS = (*FIELDS, "file", "png_verified", "png_problem", "png_agreeing", "png_answers")
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ class SavedImage:
         verified: The file, read back, is the image of the run to the byte, lies as far from the original as
             the record says, and the oracle finds it adversarial. None if no oracle could be asked.
         problem: What is wrong where `verified` is not True.
+        answers: What the oracle said of it; none where it was not asked.
     """
 
     index: int
     file: str
     verified: bool | None = None
     problem: str = ""
+    answers: FreshAnswers = NO_ANSWERS
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def _complete(
     saved, failure = _check_files(result, folder, files, oracle)
     report = _report(result, folder, saved)
     result.refuted = dict(report.refuted)
+    result.fresh = {index: image.answers for index, image in saved.items() if image.answers.number}
     rows = [_row(record, saved.get(record.index)) for record in result.records]
     names = distance_names(result.records)
     of_classes = name_columns(result.config)
@@ -271,7 +274,7 @@ def _check_files(
             problem = problems[0] if problems and agreeing < confirmation.needed else ""
             if problem and confirmation.is_repeated:
                 problem = f"adversarial in {agreeing} of {len(found)} answers, of which {confirmation.needed} must be"
-            saved[index] = SavedImage(index, names[index], not problem, problem)
+            saved[index] = SavedImage(index, names[index], not problem, problem, FreshAnswers(agreeing, len(found)))
     return saved, failure
 
 
@@ -310,7 +313,7 @@ def _report(result: Result, folder: Path, saved: Mapping[int, SavedImage]) -> Sa
 def _row(record: Record, image: SavedImage | None) -> dict[str, Plain]:
     """Return what the files say about one image."""
     fields = [plain(getattr(record, name)) for name in FIELDS]
-    on_disk = (None, None, "") if image is None else (image.file, image.verified, image.problem)
+    on_disk = (None, None, "", 0, 0) if image is None else (image.file, image.verified, image.problem, *image.answers)
     return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
 
 

@@ -14,7 +14,7 @@ from dfa.results.record import read_record
 from dfa.results.summary import name_of_prior, summarise
 from dfa.runs import door
 from dfa.runs.folder import RECORDS, plain, read_document
-from dfa.runs.saved_run import SavedRun, is_refuted
+from dfa.runs.saved_run import SavedRun, fresh_answers, is_refuted
 
 _MOST_TABLE: Final = 2**28
 _FREE_TEXT: Final = ("source", "reason", "png_problem")
@@ -36,6 +36,7 @@ def table_contradictions(run: SavedRun) -> Iterator[str]:
                 wall=run.profile.get("wall", 0.0),
                 calls=run.profile.get("batches", 0),
                 refuted=[row["index"] for row in rows if is_refuted(row)],
+                fresh={row["index"]: answers for row in rows if (answers := fresh_answers(row)).number},
                 prior=name_of_prior(run.config),
             )
         )

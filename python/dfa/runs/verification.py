@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.results.rates import NO_ANSWERS, FreshAnswers, wilson
+
 PROBABILITY_TOLERANCE: Final = 0.01
 """How far a probability may lie from the recorded one: that of another build of a model does, a little."""
 
@@ -64,6 +66,8 @@ class Verification:
         queries: Images sent to the oracle for this.
         records: Images of which the folder has a record.
         believed: What the folder alone tells, and was taken from it, in words.
+        fresh: Where answers are repeated, those about the adversarial images. They chose nothing, so their share is
+            what the images are worth on one more answer; those of the records, which chose the images, say more.
         asked_otherwise: How the oracle is asked otherwise than that of the run was, such as with another mean. What
             does not hold may then be no fault of the run.
     """
@@ -77,6 +81,7 @@ class Verification:
     records: int = 0
     believed: Mapping[str, str] = field(default_factory=dict)
     asked_otherwise: tuple[str, ...] = ()
+    fresh: FreshAnswers = NO_ANSWERS
 
     @property
     def holds(self) -> bool:
@@ -93,6 +98,17 @@ class Verification:
         if not self.images:
             return "none to verify, and the records do not contradict one another"
         return "everything holds"
+
+    @property
+    def fresh_share(self) -> str:
+        """What share of the fresh answers finds the images adversarial, in words; empty where answers are single."""
+        if not self.fresh.number:
+            return ""
+        low, high = (f"{100 * end:.1f} %" for end in wilson(*self.fresh))
+        return (
+            f"{100 * self.fresh.agreeing / self.fresh.number:.1f} % of {self.fresh.number:,} find the images "
+            f"adversarial (95 % interval: {low} to {high})"
+        )
 
     def failed(self, check: str) -> int:
         """Return how often a check failed."""
@@ -115,6 +131,7 @@ class Verification:
             "notes": list(self.notes),
             "asked_otherwise": list(self.asked_otherwise),
             "queries": self.queries,
+            "fresh": {**self.fresh._asdict(), "interval": None if not self.fresh.number else list(wilson(*self.fresh))},
         }
 
     def __str__(self) -> str:
@@ -127,4 +144,5 @@ class Verification:
         lines += [f"{each.where}: {each.check}: {each.problem}" for each in self.findings]
         lines += [f"believed of the folder: {name}: {words}" for name, words in self.believed.items()]
         lines += [f"note: {note}" for note in self.notes]
+        lines += [f"fresh answers: {self.fresh_share}"] if self.fresh_share else []
         return "\n".join([*lines, f"{self.images:,} adversarial images in {self.folder}: {self.verdict}"])

@@ -21,6 +21,7 @@ from dfa.errors import InvalidInputError, StoreError
 from dfa.oracle import as_oracle
 from dfa.oracle.base import Oracle
 from dfa.originals import Form
+from dfa.results.rates import FreshAnswers
 from dfa.runs import door
 from dfa.runs.asked import asked_otherwise
 from dfa.runs.believed import believed
@@ -141,6 +142,7 @@ class _Verifier:
     checked: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CHECKS, 0))
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    fresh: list[FreshAnswers] = field(default_factory=list)
 
     def verify(self) -> Verification:
         rows = [self.run.rows[index] for index in sorted(self.run.rows)]
@@ -173,6 +175,7 @@ class _Verifier:
                 has_epsilon=self.epsilon is not None,
                 has_confirmations=self.has_confirmations,
             ),
+            fresh=FreshAnswers(sum(each.agreeing for each in self.fresh), sum(each.number for each in self.fresh)),
             asked_otherwise=asked_otherwise(self.run.config.get("oracle"), self.oracle),
         )
 
@@ -275,6 +278,7 @@ class _Verifier:
             for subject, image in zip(subjects, images, strict=True):
                 (answers,) = questions.ask_repeatedly([image], [subject.index])
                 agreeing = sum(not why_benign(_found(subject, each), **_goal(subject)) for each in answers)
+                self.fresh.append(FreshAnswers(agreeing, len(answers)))
                 needed = self.confirmation.needed
                 problem = f"{agreeing} of {len(answers)} answers find it adversarial, of which {needed} must"
                 self._expect("adversarial", subject.index, problem if agreeing < needed else "")

@@ -19,8 +19,8 @@ class Confirmation:
 
     The answers are fresh, but a search may claim many images and needs only one of them to pass, so the share that
     agrees (`Record.confidence`) flatters, and the more so the more claims failed before (`Record.unconfirmed`). Of 337
-    claims that are right every other time, some pass 9 of 10 by luck. Ask for more answers where claims are many, and
-    ask about the found images once more for a figure that is free of it.
+    claims that are right every other time, some pass 9 of 10 by luck. Ask for more answers where claims are many.
+    Saving asks about the found images once more, and `Summary.fresh_confidence` is free of it.
 
     Attributes:
         needed: Answers that must find the image adversarial, 1..of.

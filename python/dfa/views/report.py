@@ -140,6 +140,11 @@ class _View:
         return listed(self.result.refuted)
 
     @property
+    def files_interval(self) -> tuple[float, float]:
+        """Of `Summary.TSR_of_files`: which images count was decided by answers that did not choose them."""
+        return wilson(self.summary.verified - self.summary.refuted, self.summary.attacked)
+
+    @property
     def has_robust_accuracy(self) -> bool:
         return not math.isnan(self.summary.robust_accuracy)
 

@@ -12,57 +12,18 @@
 #include "dfa/batch/places.hpp"
 #include "states.hpp"
 #include "support.hpp"
+#include "window.hpp"
 
 using states::lengthened;
 using states::packed;
 using states::part;
 using states::patched;
 using states::sealed;
+using windows::budget;
+using windows::kNever;
+using windows::Window;
 
 namespace {
-
-constexpr double kNever = std::numeric_limits<double>::infinity();
-
-struct Window {
-  explicit Window(std::size_t capacity, std::size_t batch_size, const dfa::Budget& budget)
-      : batch(dfa::Config(), {2, 2, 1}, 7, 1),
-        places(batch, nullptr, capacity, batch_size, budget),
-        images(4 * batch_size) {}
-
-  void admit(std::size_t place, std::int64_t image, double deadline = kNever) {
-    const std::size_t slot =
-        batch.add(dfa::Space({9, 99, 199, 250}, 5, dfa::Domain::kBall), static_cast<std::uint32_t>(image));
-    places.admit(place, slot, image, 10 * image, deadline);
-  }
-  // The images of the run that the next batch holds, in order.
-  std::vector<std::int64_t> propose() {
-    std::vector<std::int64_t> of(places.propose(images.data()));
-    if (of.empty()) {
-      return of;
-    }
-    std::vector<std::int64_t> goals(of.size());
-    places.describe_rows(of.data(), goals.data());
-    for (std::size_t row = 0; row < of.size(); ++row) {
-      CHECK(goals[row] == 10 * of[row]);
-    }
-    return of;
-  }
-  std::vector<std::size_t> tell(const std::vector<double>& degrees, double now = 0.0) {
-    REQUIRE(degrees.size() == places.num_rows());
-    return places.tell(degrees.data(), 0.5, now);
-  }
-
-  dfa::Batch batch;
-  dfa::Places places;
-  std::vector<std::uint8_t> images;
-};
-
-dfa::Budget budget(std::uint64_t queries, std::uint64_t iterations = 1000) {
-  dfa::Budget result;
-  result.queries = queries;
-  result.iterations = iterations;
-  return result;
-}
 
 using Images = std::vector<std::int64_t>;
 using Finished = std::vector<std::size_t>;
@@ -412,8 +373,10 @@ TEST_CASE("what is no state of these places is refused and changes nothing") {
   window.tell(std::vector<double>(10, 1.0));
   const std::string state = window.places.save(0.0);
   CHECK_THROWS_AS(window.places.load(state, 0.0), std::logic_error);
-  Window other(3, 100, budget(100));
-  CHECK_THROWS_WITH_AS(other.places.load(state, 0.0), "saved state is of 2 places, this has 3", std::invalid_argument);
+  const std::string crowded =
+      patched(state, states::kHead + packed(std::string("places")).size(), packed(std::uint64_t{dfa::kMostPlaces + 1}));
+  CHECK_THROWS_WITH_AS(Window(2, 100, budget(100)).places.load(crowded, 0.0),
+                       "saved state is of 1048577 places, which are too many", std::invalid_argument);
   Window empty(2, 100, budget(100));
   const auto check_refused = [&empty](const std::string& bytes, const char* message) {
     CHECK_THROWS_WITH_AS(empty.places.load(bytes, 0.0), message, std::invalid_argument);

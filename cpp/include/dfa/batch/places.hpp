@@ -18,6 +18,9 @@ namespace dfa {
 /// begins anew; a search that does is given up, so it is the one of which less is asked.
 constexpr double kRestRatio = 0.9;
 
+/// Places there may be: far above what memory holds of any image.
+constexpr std::size_t kMostPlaces = std::size_t{1} << 20U;
+
 /// What a search may spend.
 struct Budget {
   std::uint64_t queries = 0;  ///< candidates that may be asked, per image
@@ -95,8 +98,8 @@ class Places {
   /// The exact state of all places, their searches and the curriculum. Of what is under way it says which rows shared a
   /// batch: they are asked again by whoever loads it. Deadlines are kept as time left at `now`.
   std::string save(double now) const;
-  /// Fills free places, of the same number, with what save() described. Throws std::invalid_argument on other bytes;
-  /// nothing changes then.
+  /// Fills free places with what save() described, and has more of them where more were saved. Throws
+  /// std::invalid_argument on other bytes; nothing changes then.
   void load(const std::string& bytes, double now);
 
   std::uint64_t iteration(std::size_t place) const { return checked(place).iteration; }

@@ -27,6 +27,7 @@ from dfa.cli.commands.wording import in_options
 from dfa.cli.fault import tell_fault
 from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
+from dfa.files import let_go_of_output
 
 _QUOTES: Final = "A glob goes in quotes, such as 'photos/*.png'; without them the shell puts files in its place"
 
@@ -95,8 +96,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except DfaError as error:
         return _fail(USAGE, in_options(str(error), command), wants_json)
     except BrokenPipeError:
-        # Nobody reads on; the interpreter must not try again when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go_of_output()
         return UNREAD
     except (Exception, SystemExit) as error:
         return _fail(FAULT, tell_fault(error, arguments), wants_json)

@@ -7,12 +7,12 @@ import itertools
 import re
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 import dfa
-from dfa.cli.commands.flags import OPTIMIZER, RUN, Command, flag
+from dfa.cli.commands.flags import OPTIMIZER, RUN, LongCommand, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -34,17 +34,21 @@ from dfa.cli.request import Request
 from dfa.cli.sources.at_workers import WORKER_WORDS, parse_workers
 from dfa.space import core_spaces
 
-
-@click.command(
-    cls=Command,
-    epilog=f"""\b
+_EXAMPLES: Final = """\b
 Examples:
   dfa attack model.keras photos/ --epsilon 8
   dfa attack model.keras photos/ --labels labels.csv --size 224x224
-  dfa attack model.keras photos/ --labels folders --class-names names.txt   # photos/cat/1.jpg, photos/dog/2.jpg, ...
-  dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
   dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
   dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std
+"""
+
+
+@click.command(
+    cls=LongCommand,
+    short_epilog=f"{_EXAMPLES}\n{EXIT_STATUS}",
+    epilog=f"""{_EXAMPLES}\
+  dfa attack model.keras photos-by-class/ --labels folders   # photos-by-class/cat/1.jpg, photos-by-class/dog/2.jpg, ...
+  dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
   dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack timm:resnet50 photos/ --workers cuda:0,cuda:1 # a model on each; --ray ADDRESS --workers 8, on a cluster
@@ -65,14 +69,14 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @flag(
     "--space",
     metavar="WORD",
-    help="Search elsewhere than in the ball of epsilon: KIND or KIND:FIELD=N,..., a space of dfa with its fields "
+    help="Search elsewhere than in the ball of epsilon. KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
 @flag(
     "--labels",
     metavar="FILE",
-    help="Class ids, or the word folders where IMAGES has a folder for each class; an image that the model gets wrong "
-    "is then skipped.",
+    help="A table of class ids, or the word folders where IMAGES has a folder for each class. An image that the model "
+    "gets wrong is then skipped.",
 )
 @target_option
 @class_names_option
@@ -87,6 +91,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @flag(
     "--confirmations",
     section=RUN,
+    is_common=True,
     metavar="K/N",
     help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
 )

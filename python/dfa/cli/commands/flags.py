@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -35,12 +37,14 @@ class Flag(click.Option):
 
     Attributes:
         section: Its title.
+        is_common: Whether a short page tells of it too.
     """
 
-    def __init__(self, *words: Any, section: str = EVERYDAY, **attributes: Any) -> None:
-        """Take what `click.Option` takes."""
+    def __init__(self, *words: Any, section: str = EVERYDAY, is_common: bool | None = None, **attributes: Any) -> None:
+        """Take what `click.Option` takes; everyday options are common unless they are said not to be."""
         super().__init__(*words, **attributes)
         self.section = section
+        self.is_common = section == EVERYDAY if is_common is None else is_common
         self.metavar = self.metavar or _KINDS.get(self.type.name)
 
 
@@ -49,14 +53,93 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, a section after another."""
-        sections: dict[str, list[tuple[str, str]]] = {title: [] for title in _SECTIONS}
-        for each in self.get_params(ctx):
-            record = each.get_help_record(ctx) if isinstance(each, click.Option) else None
-            if record is not None:
-                sections[each.section if isinstance(each, Flag) else EVERYDAY].append(record)
-        for title in (title for title in _SECTIONS if sections[title]):
+        for title, options in self.sections(ctx).items():
             with formatter.section(title):
-                formatter.write_dl(sections[title])
+                formatter.write_dl(_records(options, ctx))
+
+    def sections(self, ctx: click.Context) -> dict[str, list[click.Option]]:
+        """Return the options by the titles of their sections, in the order of the page."""
+        sections: dict[str, list[click.Option]] = {title: [] for title in _SECTIONS}
+        for each in self.get_params(ctx):
+            if isinstance(each, click.Option):
+                sections[each.section if isinstance(each, Flag) else EVERYDAY].append(each)
+        return {title: options for title, options in sections.items() if options}
+
+
+class LongCommand(Command):
+    """A command with more options than a screen has lines: `--help` tells of the common ones, `--help-all` of all.
+
+    A short page has the names of the others, the first sentence of each text, and its own examples.
+    """
+
+    def __init__(self, *words: Any, short_epilog: str, **attributes: Any) -> None:
+        """Take what `click.Command` takes, and the end of the short page."""
+        super().__init__(*words, **attributes)
+        self._short_epilog = short_epilog
+        self._help_all = click.Option(
+            ["--help-all"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=self._print_all,
+            help="Tell of every option, in full, and exit.",
+        )
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options and arguments, `--help-all` last."""
+        return [*super().get_params(ctx), self._help_all]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the common options, and the names of the others."""
+        if _TELLS_ALL in ctx.meta:
+            super().format_options(ctx, formatter)
+            return
+        for title, options in self.sections(ctx).items():
+            common = [each for each in options if not isinstance(each, Flag) or each.is_common]
+            others = ", ".join(each.opts[-1] for each in options if each not in common)
+            with formatter.section(title):
+                formatter.write_dl([(words, _begun(text)) for words, text in _records(common, ctx)])
+                if others:
+                    formatter.write(_wrapped(f"and {others}", formatter))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the end of the page."""
+        whole = self.epilog
+        if _TELLS_ALL not in ctx.meta:
+            self.epilog = self._short_epilog
+        try:
+            super().format_epilog(ctx, formatter)
+        finally:
+            self.epilog = whole
+
+    def _print_all(self, ctx: click.Context, option: click.Parameter, is_given: bool) -> None:
+        if is_given and not ctx.resilient_parsing:
+            ctx.meta[_TELLS_ALL] = True
+            click.echo(self.get_help(ctx), color=ctx.color)
+            ctx.exit()
+
+
+_TELLS_ALL: Final = "dfa.cli.help_all"
+"""Of a context that prints the whole page."""
+
+
+def _records(options: Sequence[click.Option], ctx: click.Context) -> list[tuple[str, str]]:
+    return [record for each in options if (record := each.get_help_record(ctx)) is not None]
+
+
+def _begun(text: str) -> str:
+    """Return the first sentence of a help text, and its default."""
+    told, mark, default = text.partition("  [default: ")
+    return re.split(r"(?<=\.) ", told)[0] + mark + default
+
+
+def _wrapped(text: str, formatter: click.HelpFormatter) -> str:
+    """Return indented lines of which none ends within a word: flags are copied."""
+    indent = " " * formatter.current_indent
+    lines = textwrap.fill(
+        text, formatter.width, initial_indent=indent, subsequent_indent=f"{indent}    ", break_on_hyphens=False
+    )
+    return f"{lines}\n"
 
 
 def flag(*words: str, section: str = EVERYDAY, **attributes: Any) -> Callable[[Decorated], Decorated]:

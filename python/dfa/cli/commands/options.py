@@ -180,14 +180,22 @@ def model_options(command: Decorated) -> Decorated:
         flag(
             "--value-range",
             section=MODEL,
+            is_common=True,
             metavar="LOW,HIGH",
             help="Of an .onnx file, instead of --mean and --std, or of an estimator of scikit-learn: what black and "
             "white become, such as 0,255 where it takes pixels as they are, or 0,1 or -1,1.",
         ),
-        flag("--std", section=MODEL, metavar="N,N,...", help="What is left is divided by this, as torch users say it."),
+        flag(
+            "--std",
+            section=MODEL,
+            is_common=True,
+            metavar="N,N,...",
+            help="What is left is divided by this.",
+        ),
         flag(
             "--mean",
             section=MODEL,
+            is_common=True,
             metavar="N,N,...",
             help="Of a torch or ONNX model: subtracted from pixels / 255; one number, or one per channel, such as "
             "0.485,0.456,0.406.",
@@ -212,7 +220,13 @@ def model_options(command: Decorated) -> Decorated:
 def image_options(command: Decorated) -> Decorated:
     """Give a command the flags that say how image files become arrays."""
     for option in (
-        flag("--size", section=IMAGES, metavar="HxW", help="Resize image files once, before anything else (bicubic)."),
+        flag(
+            "--size",
+            section=IMAGES,
+            is_common=True,
+            metavar="HxW",
+            help="Resize image files once, before anything else (bicubic).",
+        ),
         flag(
             "--channels",
             section=IMAGES,
@@ -268,7 +282,7 @@ trust_option = flag(
 class_names_option = flag(
     "--class-names",
     metavar="FILE",
-    help="What the model's classes are called, one a line; tables and targets may then hold names, and reports do.",
+    help="What the model's classes are called, one a line. Tables and targets may then hold names, and reports do.",
 )
 image_layout_option = flag(
     "--image-layout",
@@ -292,6 +306,7 @@ target_option = flag(
 preset_option = flag(
     "--preset",
     section=OPTIMIZER,
+    is_common=True,
     type=click.Choice(["default", "paper"]),
     default="default",
     help="Whose settings these begin with. default: dfa's. paper: Algorithm 1 with Table 5; towards a target its "

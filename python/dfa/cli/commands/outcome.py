@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from dfa import files
 from dfa.runs.folder import plain
 
 DONE: Final = 0
@@ -17,7 +18,7 @@ FOLDER: Final = 4
 MISSING: Final = 5
 FAULT: Final = 70
 INTERRUPTED: Final = 130
-UNREAD: Final = 141
+UNREAD: Final = files.UNREAD
 """Nobody reads what is printed; as of other programs in a pipe."""
 
 LIKELY_CAUSES: Final = (

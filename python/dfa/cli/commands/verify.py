@@ -110,6 +110,8 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         screen.say(f"believed of the folder: {name}: {told}")
     for note in verification.notes:
         screen.say(f"note: {note}")
+    if verification.fresh_share:
+        screen.say(f"fresh answers: {verification.fresh_share}")
     if verification.asked_otherwise and verification.findings:
         screen.say("the model was asked otherwise than in the run, which may be all that is wrong: see the first line")
     style = "green" if verification.holds else "bold red"

@@ -25,6 +25,7 @@ _PHRASES: Final = (
     ("dfa.Affine(layout='NCHW')", "--layout NCHW"),
     ("normalizer=...", "--range and --layout"),
     (" (what was to be saved is still in memory, and can be saved again)", ""),
+    ("take them without labels: dfa.data.image_files", "leave out --labels folders"),
     ("leave labels and names out with dfa.data.as_images(images).without_labels()", "leave out --labels folders"),
     ("resume=True", "dfa resume RUN"),
     ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from PIL import Image as Pillow
 
-from dfa.cli.demo.chatter import without_chatter
+from dfa.cli.chatter import without_chatter
 from dfa.errors import MissingDependencyError
 from dfa.extras import how_to_install
 from dfa.search.objectives import predicted

@@ -19,6 +19,7 @@ from dfa.cli.demo.contact_sheet import choose_examples, draw_contact_sheet
 from dfa.cli.demo.table import format_table
 from dfa.cli.text import printable
 from dfa.errors import DfaError
+from dfa.files import UNREAD, let_go_of_output
 from dfa.results.result import Result
 from dfa.runs.folder import check_folder, write_json
 from dfa.runs.saving import SaveReport
@@ -174,4 +175,7 @@ def main(arguments: Sequence[str] | None = None, recipe: Recipe = _RECIPE) -> in
     except KeyboardInterrupt:
         print("dfa demo: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        let_go_of_output()
+        return UNREAD
     return 0

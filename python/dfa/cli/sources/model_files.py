@@ -6,6 +6,7 @@ import importlib
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.cli.chatter import without_chatter
 from dfa.errors import InvalidInputError, MissingDependencyError, told
 from dfa.extras import how_to_install
 from dfa.oracle.adapters import torch_files
@@ -29,7 +30,10 @@ def load_keras(path: Path) -> Any:
     """
     from dfa.oracle.adapters.keras import import_keras
 
-    keras = import_keras()
+    with without_chatter():
+        keras = import_keras()
+        # The devices announce themselves at the first operation.
+        keras.ops.ones(1)
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises many kinds, also of custom layers

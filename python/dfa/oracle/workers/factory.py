@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,14 +48,22 @@ class Factory:
             named["device"] = device
         return as_oracle(self.function(*self.arguments, **named))
 
+    @staticmethod
+    def unpacked(packed: bytes) -> Factory:
+        """Return what `packed` sent, having looked for modules where the sender does, too."""
+        folders, content = pickle.loads(packed)
+        sys.path += [folder for folder in folders if folder not in sys.path]
+        made: Factory = pickle.loads(content)
+        return made
+
     def packed(self) -> bytes:
-        """Return what travels to a worker.
+        """Return what travels to a worker: itself, and where this process finds modules.
 
         Raises:
             InvalidInputError: It cannot travel.
         """
         try:
-            return pickle.dumps(self)
+            return pickle.dumps((sys.path, pickle.dumps(self)))
         except Exception as error:  # whatever an object's own pickling raises
             raise InvalidInputError(
                 f"{name_of(self.function)} and its arguments must be such that another process can be given them, and "

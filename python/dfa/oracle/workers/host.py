@@ -86,8 +86,7 @@ class Host:
             packed: Of a `Factory`.
             device: Given to it.
         """
-        made: Factory = pickle.loads(packed)
-        self._oracle: Oracle = made.make(device)
+        self._oracle: Oracle = Factory.unpacked(packed).make(device)
         self._reader: Reader = reader_of(self._oracle)
 
     def about(self, process: int) -> About:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from dfa.oracle.base import Oracle
 from dfa.oracle.workers.factory import Factory, as_factory
 from dfa.oracle.workers.host import About, Ready
 from dfa.types import Images
+
+_MOST_STARTS: Final = 3
+"""Of a worker in a lost one's place, that are lost themselves before they are ready."""
 
 
 @dataclass(frozen=True)
@@ -237,12 +240,23 @@ class PoolOracle(Oracle):
             thread.join()
         self._prepared = tuple(shape), batch_size
         slots = [slot for slot in self._slots if slot.worker is not None]
-        readies = self._all(self._prepare, slots)
+        readies = self._all(self._prepared_once, slots)
         self._first = readies[0]
         for category, words in readies[0].warnings:
             warnings.warn(words, category, stacklevel=2)
         for slot, ready in zip(slots, readies, strict=True):
             self._refuse_otherwise(slot, ready)
+
+    def _prepared_once(self, slot: _Slot) -> Ready:
+        """Prepare a worker, or one in its place where it is lost."""
+        try:
+            return self._prepare(slot)
+        except WorkerLost:
+            slot.count(lost=1)
+            assert slot.worker is not None
+            slot.worker.stop()
+            self._refuse_other(slot, self._begin(slot), self._about)
+            return self._prepare(slot)
 
     def _prepare(self, slot: _Slot) -> Ready:
         assert slot.worker is not None
@@ -306,11 +320,13 @@ class PoolOracle(Oracle):
     def _replace(self, slot: _Slot) -> None:
         """Start another worker in a lost one's place; beside the run, which goes on with the others."""
         try:
-            assert slot.worker is not None
-            slot.worker.stop()
-            self._refuse_other(slot, self._begin(slot), self._about)
-            if self._prepared is not None:
-                self._refuse_otherwise(slot, self._prepare(slot))
+            for start in range(_MOST_STARTS):
+                try:
+                    self._start_again(slot)
+                    break
+                except WorkerLost:
+                    if start == _MOST_STARTS - 1:
+                        raise
         except Exception as error:
             with self._lock:
                 self._num_alive -= 1
@@ -322,7 +338,15 @@ class PoolOracle(Oracle):
             if not self._is_closed:
                 self._idle.put(slot)
                 return
+        assert slot.worker is not None
         slot.worker.stop()
+
+    def _start_again(self, slot: _Slot) -> None:
+        assert slot.worker is not None
+        slot.worker.stop()
+        self._refuse_other(slot, self._begin(slot), self._about)
+        if self._prepared is not None:
+            self._refuse_otherwise(slot, self._prepare(slot))
 
     def close(self) -> None:
         """End all workers. Asked again, it has one more."""

@@ -8,10 +8,12 @@ import logging
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -23,12 +25,14 @@ from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_pack
 from dfa.oracle.workers.pool import Worker, Workers
 from dfa.types import Images
 
-_TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+_SECONDS: Final = 10.0
+"""That somebody at an address has to answer."""
+_TOKEN: Final = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
 @dataclass(frozen=True)
 class RayWorkers(Workers):
-    """Workers on a Ray cluster (`pip install "dfa-attack[ray]"`): an actor each, with a model of its own.
+    """Workers on a Ray cluster (dfa's extra "ray"): an actor each, with a model of its own.
 
     The search stays in the process that calls `dfa.run`, and batches of candidates travel: so many images a second as
     all workers answer about must pass through its network. dfa, and the module of the factory, must be installed where
@@ -112,6 +116,7 @@ class RayWorkers(Workers):
             else:
                 begun = {"address": self.address, "log_to_driver": False, "logging_level": logging.ERROR}
             try:
+                _refuse_nobody(self.address)
                 with _quiet():
                     ray.init(**begun)
             except Exception as error:  # of many kinds, by what is wrong with an address
@@ -119,6 +124,18 @@ class RayWorkers(Workers):
                 raise OracleError(f"{where} cannot be had: {type(error).__name__}: {error}") from error
             stack.callback(ray.shutdown)
             yield
+
+
+def _refuse_nobody(address: str | None) -> None:
+    """Refuse an address where nobody listens, for which Ray would wait for many minutes.
+
+    Raises:
+        OSError: Nobody does.
+    """
+    parts = urlsplit(address if address and "://" in address else f"ray://{address or ''}")
+    # Others are words of Ray's own.
+    if parts.hostname is not None and parts.port is not None:
+        socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS).close()
 
 
 @functools.cache

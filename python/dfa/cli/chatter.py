@@ -23,6 +23,9 @@ def without_chatter() -> Iterator[None]:
 
     By file descriptor, because it is C++ that writes there.
     """
+    if sys.stderr is None:  # closed, as by `2>&-`: there is nothing to hold back
+        yield
+        return
     sys.stderr.flush()
     original = os.dup(2)
     with tempfile.TemporaryFile() as held:

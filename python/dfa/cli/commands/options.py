@@ -252,7 +252,7 @@ def worker_options(command: Decorated) -> Decorated:
         flag(
             "--gpus-per-worker",
             section=RUN,
-            type=click.FloatRange(0),
+            type=float,
             help="With --ray: GPUs of each worker, or a part of one; --device cuda has the model put there.  "
             "[default: 0]",
         ),

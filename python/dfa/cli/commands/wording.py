@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 _RENAMED: Final = {
+    "gpus": "gpus_per_worker",
     "interval": "checkpoint",
     "layout": "image_layout",
     "mixed": "mixed_workers",

@@ -47,6 +47,12 @@ def slow(images):
         wait_here(1)
     return exact(images)
 
+class Grey:
+    input_shape = (None, 8, 7, 1)
+    __call__ = staticmethod(exact)
+
+grey = Grey()
+
 def stuck(images):
     if len(images) != 4:
         wait_here(60)
@@ -60,6 +66,16 @@ def failing(images):
     return exact(images)
 """
 )
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+if __name__ == "__main__":
+    from dfa.cli.main import main
+    sys.exit(main())
+elif os.environ.get("AT") == "start":
+    Path(f"reached-{os.getpid()}").write_text("")
+    time.sleep(1)
+"""
 FAST = ("--max-queries", "60", "--batch-size", "32", "--epsilon", "12")
 
 
@@ -81,10 +97,18 @@ def alone(here, capsys):
     return found_in("alone")
 
 
-def begin(here, *words, **environment):
+@pytest.fixture
+def script(tmp_path_factory):
+    """What an installed command is: a script that workers read as well, where one may meet them."""
+    script = tmp_path_factory.mktemp("bin") / "dfa"
+    script.write_text(SCRIPT)
+    return script
+
+
+def begin(script, *words, **environment):
     """Begin a command in a session of its own, as a terminal does."""
     return subprocess.Popen(
-        [sys.executable, "-m", "dfa.cli", *map(str, words)],
+        [sys.executable, script, *map(str, words)],
         env={**os.environ, **environment},
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -111,6 +135,11 @@ def test_a_run_is_the_same_with_workers(here, capsys, alone, model):
     # Who was asked is no part of what a run is.
     assert "workers" not in json.loads((here / "run" / "run.json").read_text())["command"]
     assert dfa_says(capsys, "verify", "run", "--trust")[0] == 0
+
+
+def test_files_become_what_the_workers_model_takes(here, capsys):
+    assert dfa_says(capsys, "attack", "model.py:grey", "photos", *FAST, "--out", "run", "--workers", 1)[0] == 0
+    assert dfa.Result.load("run").config["shape"] == [8, 7, 1]
 
 
 def test_a_run_goes_on_with_other_workers_or_none(here, capsys, alone):
@@ -206,9 +235,7 @@ def test_workers_import_nothing_from_the_run_folder(here, capsys):
     assert not (here / "mark").exists()
 
 
-def test_workers_take_no_module_of_the_current_folder_for_one_from_elsewhere(here, tmp_path_factory):
-    script = tmp_path_factory.mktemp("bin") / "dfa"
-    script.write_text("import sys\nfrom dfa.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n")
+def test_workers_take_no_module_of_the_current_folder_for_one_from_elsewhere(here, script):
     for name in ("runpy", "pickle", "json"):
         (here / f"{name}.py").write_text("open('mark', 'w')")
     (here / "model.py").write_text(f"{MODEL}\nassert 'PYTHONSAFEPATH' not in os.environ\n")
@@ -225,16 +252,15 @@ def test_workers_take_no_module_of_the_current_folder_for_one_from_elsewhere(her
         ("attack", "interrupted; go on with: dfa resume run"),
     ],
 )
-def test_an_interrupt_ends_a_run_with_workers_at_once(here, capsys, alone, moment, message):
-    process = begin(here, "attack", "model.py:slow", "photos", *FAST, "--out", "run", "--workers", "2", AT=moment)
-    if moment == "start":
-        # Workers that are still being started are what a terminal's Ctrl-C meets as well.
-        while process.poll() is None and len(psutil.Process(process.pid).children()) < 3:
-            time.sleep(0.001)
-    else:
-        wait_for_workers(here, process, 2)
+def test_an_interrupt_ends_a_run_with_workers_at_once(here, capsys, script, alone, moment, message):
+    process = begin(script, "attack", "model.py:slow", "photos", *FAST, "--out", "run", "--workers", "2", AT=moment)
+    wait_for_workers(here, process, 2)
     workers = psutil.Process(process.pid).children()
-    os.killpg(process.pid, signal.SIGINT)
+    # A terminal sends it to all, and workers may hear of it first.
+    for worker in workers:
+        worker.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
     assert process.returncode == 130, err
     assert message in err
@@ -246,12 +272,14 @@ def test_an_interrupt_ends_a_run_with_workers_at_once(here, capsys, alone, momen
         assert found_in("run") == alone
 
 
-def test_a_killed_command_leaves_no_worker_not_even_in_the_middle_of_a_call(here):
-    process = begin(here, "attack", "model.py:stuck", "photos", "--batch-size", 5, "--out", "run", "--workers", "2")
+def test_a_killed_command_leaves_no_worker_not_even_in_the_middle_of_a_call(here, script):
+    process = begin(script, "attack", "model.py:stuck", "photos", "--batch-size", 5, "--out", "run", "--workers", "2")
     workers = wait_for_workers(here, process, 2)
     assert len(workers) == 2
     process.kill()
-    process.communicate()
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
     _, alive = psutil.wait_procs(workers, timeout=10)
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 

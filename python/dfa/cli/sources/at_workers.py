@@ -179,7 +179,10 @@ def made_oracle(
     is_heard = multiprocessing.current_process().name in ("MainProcess", "dfa-worker-0")
     with contextlib.nullcontext() if is_heard else _silence():
         oracle, channels = open_oracle(
-            model, **{**settings, "device": device or settings["device"]}, trust_pickle=trust_pickle
+            model,
+            **{**settings, "device": device or settings["device"]},
+            trust_pickle=trust_pickle,
+            moves_modules=device is not None,
         )
     oracle.num_channels = channels
     return oracle

@@ -119,6 +119,7 @@ def open_oracle(
     k: int | None,
     shows: str | None,
     trust_pickle: bool = False,
+    moves_modules: bool = False,
 ) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells.
 
@@ -136,6 +137,7 @@ def open_oracle(
         k: How many classes are shown.
         shows: What of its answers is shown; None for all.
         trust_pickle: The user lets the code of a pickle run.
+        moves_modules: Whether a torch module of the user's is put on the device too.
 
     Raises:
         InvalidInputError: The model cannot be opened, or these do not go together.
@@ -165,7 +167,7 @@ def open_oracle(
         loaded, weights = load_model(model, device=device, trust_pickle=trust_pickle), None
     if kind == "object":
         _refuse_maker(model, loaded)
-        loaded = _on(loaded, device) if descends_from(loaded, "torch", "Module") else loaded
+        loaded = _on(loaded, device) if moves_modules and descends_from(loaded, "torch", "Module") else loaded
     if preprocess is not None:
         given["preprocess"] = load_object(preprocess)
     if "model_layout" in given:

@@ -46,7 +46,7 @@ def test_what_is_found_does_not_depend_on_how_many_calls_are_made_at_once(name):
         oracle = SeveralCalls(CLASSIFIER, calls_at_once, seed=calls_at_once)
         found = attack(oracle, **RUNS[name])
         assert outcomes(found) == outcomes(expected)
-        assert oracle.most == calls_at_once
+        assert 1 < oracle.most <= calls_at_once
         for count in ("rows_sent", "clean", "verification", "resent"):
             assert getattr(found.profile, count) == getattr(expected.profile, count)
         assert oracle.rows == found.profile.rows_sent + found.profile.clean + found.profile.verification
@@ -59,7 +59,7 @@ def test_by_labels_alone_nothing_depends_on_it_either(settings):
     oracle = SeveralCalls(CLASSIFIER, 3)
     found = attack(dfa.label_only(oracle, num_classes=10), **settings)
     assert outcomes(found) == outcomes(expected)
-    assert oracle.most == 3
+    assert 1 < oracle.most <= 3
 
 
 def test_what_is_ready_is_dealt_out_among_the_idle():

@@ -68,6 +68,7 @@ class Oracle(ABC):
         num_shown: k of `ScoreKind.TOP_K`, 1 of `ScoreKind.TOP_1`; None of those that do not show the probabilities
             of the likeliest classes only.
         class_names: What its classes are called, in their order, where the model tells.
+        num_channels: C of the images that it takes, where that is known.
         in_callers_thread: Whether a run asks it in the thread that the run was begun in, and not beside it.
         calls_at_once: How many calls of `scores` a run may make at the same time, each from a thread of its own; what
             it answers must not depend on which of them comes first.
@@ -81,6 +82,7 @@ class Oracle(ABC):
     num_classes: int | None = None
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
+    num_channels: int | None = None
     in_callers_thread: bool = False
     calls_at_once: int = 1
 

@@ -8,8 +8,10 @@ import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -24,7 +26,7 @@ from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_pack
 from dfa.oracle.workers.pool import Worker, Workers
 from dfa.types import Images
 
-_MOST: Final = 1024
+MOST_WORKERS: Final = 1024
 _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
 _IN_MEMORY: Final = Path("/dev/shm")
@@ -53,12 +55,12 @@ class LocalWorkers(Workers):
             InvalidInputError: There is no worker, or what is given is neither a number nor devices.
         """
         number = self.number
-        if is_integer(number) and 1 <= number <= _MOST:
+        if is_integer(number) and 1 <= number <= MOST_WORKERS:
             return
         are_devices = isinstance(number, Sequence) and not isinstance(number, str | bytes)
         if not are_devices or not number or not all(isinstance(each, str) and each for each in number):  # type: ignore[union-attr]
             raise InvalidInputError(
-                f"workers must be a number of 1..{_MOST}, a list of devices such as ['cuda:0', 'cuda:1'], or "
+                f"workers must be a number of 1..{MOST_WORKERS}, a list of devices such as ['cuda:0', 'cuda:1'], or "
                 f"dfa.RayWorkers(...), got {number!r}"
             )
 
@@ -70,7 +72,7 @@ class LocalWorkers(Workers):
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[int, bytes], Worker]]:
         """Yield what starts worker `number` with a packed factory."""
-        yield lambda number, packed: _LocalWorker(packed, self.devices[number])
+        yield lambda number, packed: _LocalWorker(number, packed, self.devices[number])
 
 
 class _Block:
@@ -111,13 +113,14 @@ class _Block:
 class _LocalWorker(Worker):
     """A process, and the pipe to it."""
 
-    def __init__(self, packed: bytes, device: str | None) -> None:
+    def __init__(self, number: int, packed: bytes, device: str | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, packed, device), name=f"dfa-worker-{device or ''}", daemon=True
+            target=_serve, args=(theirs, packed, device), name=f"dfa-worker-{number}", daemon=True
         )
-        self._process.start()
+        with _interrupts_blocked():
+            self._process.start()
         theirs.close()
         self._block: _Block | None = None
 
@@ -159,11 +162,12 @@ class _LocalWorker(Worker):
             Path(name).unlink(missing_ok=True)
         self._block = block
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """End it, whatever it does."""
-        with contextlib.suppress(OSError):
-            self._pipe.close()
-        self._process.join(_SECONDS)
+        if not at_once:
+            with contextlib.suppress(OSError):
+                self._pipe.close()
+            self._process.join(_SECONDS)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -192,6 +196,21 @@ class _LocalWorker(Worker):
         return WorkerLost(f"its process has ended, with status {code}; what it wrote to the error stream may say why")
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let a process that is begun here not hear of Ctrl-C before it can say that it is not meant."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        yield
+        return
+    # It begins with the first process, and lets interrupts through afterwards.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _signal(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -203,6 +222,9 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
     """Answer what comes through the pipe, until its other end is gone."""
     # Ctrl-C goes to all processes of a terminal; what becomes of the run is for the one that began it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, name="dfa-parent", daemon=True).start()
     block: _Block | None = None
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
@@ -226,6 +248,14 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
                 _reply(pipe, *packed_error(error))
             else:
                 _reply(pipe, "answer", value)
+
+
+def _end_with_parent() -> None:
+    """End this process, whatever it does, when the one that began it is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _reply(pipe: Connection, kind: str, value: Any) -> None:

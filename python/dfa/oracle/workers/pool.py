@@ -68,8 +68,12 @@ class Worker(ABC):
         """Ask about a batch; errors as of `about`."""
 
     @abstractmethod
-    def stop(self) -> None:
-        """End it, whatever it does."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """End it, whatever it does.
+
+        Args:
+            at_once: It is given no time to end by itself.
+        """
 
 
 class Workers(ABC):
@@ -151,7 +155,7 @@ class PoolOracle(Oracle):
         self.returns = about.returns
         self.tolerance = about.tolerance
         self.num_classes, self.num_shown = about.num_classes, about.num_shown
-        self.class_names = about.class_names
+        self.class_names, self.num_channels = about.class_names, about.num_channels
         self.takes = getattr(np, about.takes)  # type: ignore[misc]
         self.calls_at_once = len(self._slots)
         for slot in self._slots:
@@ -164,16 +168,37 @@ class PoolOracle(Oracle):
 
     def _started(self) -> About:
         """Start all workers beside one another, and return what they say, which must be alike."""
-        with ThreadPoolExecutor(len(self._slots)) as threads:
-            abouts = list(threads.map(self._begin, self._slots))
+        abouts: list[About] = self._all(self._begin, self._slots)
         for slot, about in zip(self._slots, abouts, strict=True):
             self._refuse_other(slot, about, abouts[0])
         return abouts[0]
 
+    def _all(self, function: Callable[[_Slot], Any], slots: Sequence[_Slot]) -> list[Any]:
+        """Return what a function returns of each slot; where that fails for one, or is interrupted, all workers end."""
+        with ThreadPoolExecutor(len(slots)) as threads:
+            try:
+                return list(threads.map(function, slots))
+            except BaseException:
+                # The threads wait for them.
+                self._stop(at_once=True)
+                raise
+
+    def _stop(self, *, at_once: bool) -> None:
+        with self._lock:
+            self._is_closed = True
+            workers = [slot.worker for slot in self._slots if slot.worker is not None]
+        with ThreadPoolExecutor(len(self._slots)) as threads:
+            list(threads.map(lambda worker: worker.stop(at_once=at_once), workers))
+
     def _begin(self, slot: _Slot) -> About:
         try:
-            slot.worker = self._start(slot.number, self._packed)
-            about = slot.worker.about()
+            worker = self._start(slot.number, self._packed)
+            with self._lock:
+                slot.worker = worker
+                is_late = self._is_closed
+            if is_late:
+                worker.stop(at_once=True)
+            about: About = worker.about()
         except (InvalidInputError, OracleError) as error:
             error.args = (f"{slot.share.name}: {error}",)
             raise
@@ -215,8 +240,7 @@ class PoolOracle(Oracle):
             thread.join()
         self._prepared = tuple(shape), batch_size
         slots = [slot for slot in self._slots if slot.worker is not None]
-        with ThreadPoolExecutor(len(slots)) as threads:
-            readies = list(threads.map(self._prepared_once, slots))
+        readies = self._all(self._prepared_once, slots)
         self._first = readies[0]
         for category, words in readies[0].warnings:
             warnings.warn(words, category, stacklevel=2)
@@ -326,11 +350,7 @@ class PoolOracle(Oracle):
 
     def close(self) -> None:
         """End all workers. Asked again, it has one more."""
-        with self._lock:
-            self._is_closed = True
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.stop()
+        self._stop(at_once=False)
         self._stack.close()
 
     def _reopen(self) -> None:

@@ -213,7 +213,7 @@ class _RayWorker(Worker):
         answer: Answer = self._ask("scores", images)
         return answer
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """End it, whatever it does."""
         with contextlib.suppress(Exception):  # the cluster may be gone already
             self._ray.kill(self._actor, no_restart=True)

@@ -205,7 +205,8 @@ class PoolOracle(Oracle):
             raise InvalidInputError(
                 f"all workers must answer alike, to the last bit, and {slot.share.name} answers otherwise than "
                 f"{self._slots.all[0].share.name} about the same noise; give all of them the same devices, libraries "
-                "and settings, or pass mixed=True, which the result records: what is found may then depend on who was asked"
+                "and settings, or pass mixed=True, which the result records: what is found may then depend on who was "
+                "asked"
             )
 
     def scores(self, images: Images) -> Any:

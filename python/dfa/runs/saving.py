@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +98,34 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         OracleError: As in `Result.save`.
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
+    return _save(result, folder, checker, {}, overwrite=overwrite)
+
+
+def save_checked(
+    result: Result, folder: str | Path, checked: Mapping[int, SavedImage], *, overwrite: bool = False
+) -> SaveReport:
+    """Write a result whose images were read back from other files, and asked about, before; no oracle is asked.
+
+    Args:
+        result: The result.
+        folder: As in `save`.
+        checked: What that showed, by index; a file that differs from its image now is refuted all the same.
+        overwrite: As in `save`.
+
+    Raises:
+        StoreError: As in `save`.
+    """
+    return _save(result, folder, None, checked, overwrite=overwrite)
+
+
+def _save(
+    result: Result,
+    folder: str | Path,
+    checker: Oracle | None,
+    checked: Mapping[int, SavedImage],
+    *,
+    overwrite: bool,
+) -> SaveReport:
     folder = check_folder(folder, overwrite=overwrite)
     with held_alone(folder):
         before = check_replaceable(folder)
@@ -109,7 +137,7 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         write_epsilon(folder, epsilon)
         files = {index: _write_image(result, folder, index) for index in result.images.held()}
         remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
-        return _complete(result, folder, files, checker, again="save again with overwrite=True")
+        return _complete(result, folder, files, checker, checked, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
@@ -136,11 +164,17 @@ def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> Save
         files[index] = file
     # Overwriting would throw away what was paid for.
     again = "resume the run, with resume=True or `dfa resume`; only the files are asked about again"
-    return _complete(result, folder, files, oracle, again=again)
+    return _complete(result, folder, files, oracle, {}, again=again)
 
 
 def _complete(
-    result: Result, folder: Path, files: Mapping[int, str], oracle: Oracle | None, *, again: str
+    result: Result,
+    folder: Path,
+    files: Mapping[int, str],
+    oracle: Oracle | None,
+    checked: Mapping[int, SavedImage],
+    *,
+    again: str,
 ) -> SaveReport:
     """Check the image files, and write what the folder says of them.
 
@@ -149,6 +183,7 @@ def _complete(
         folder: The folder.
         files: File by index.
         oracle: What to ask, if anything.
+        checked: What was known before of the same images in other files.
         again: How the files are asked about again where the oracle failed.
 
     Raises:
@@ -156,6 +191,9 @@ def _complete(
         OracleError: The oracle failed; everything is written.
     """
     saved, failure = _check_files(result, folder, files, oracle)
+    for index, before in checked.items():
+        if saved[index].verified is None:
+            saved[index] = replace(before, index=index, file=files[index])
     report = _report(result, folder, saved)
     result.refuted = dict(report.refuted)
     result.fresh = {index: image.answers for index, image in saved.items() if image.answers.number}

@@ -49,9 +49,8 @@ Examples:
     epilog=f"""{_EXAMPLES}\
   dfa attack model.keras photos-by-class/ --labels folders   # photos-by-class/cat/1.jpg, photos-by-class/dog/2.jpg, ...
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
-  dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
+  dfa attack timm:resnet50 photos/ --size 224x224 --workers cuda:0,cuda:1   # a model on each
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
-  dfa attack timm:resnet50 photos/ --workers cuda:0,cuda:1 # a model on each; --ray ADDRESS --workers 8, on a cluster
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
   dfa attack model.keras photos/ --space rectangle:height=32,width=32

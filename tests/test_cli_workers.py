@@ -134,7 +134,7 @@ def test_a_run_is_the_same_with_workers(here, capsys, alone, model):
     assert (config["workers"]["kind"], config["workers"]["number"]) == ("local", 2)
     # Who was asked is no part of what a run is.
     assert "workers" not in json.loads((here / "run" / "run.json").read_text())["command"]
-    assert dfa_says(capsys, "verify", "run", "--trust")[0] == 0
+    assert dfa_says(capsys, "verify", "run", "--model", "model.py:exact")[0] == 0
 
 
 def test_files_become_what_the_workers_model_takes(here, capsys):

@@ -64,7 +64,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @click.argument("model")
 @click.argument("images")
-@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels or .npy file.  [default: 10]")
 @flag(
     "--space",
     metavar="WORD",

@@ -91,6 +91,7 @@ class Loop:
             batch_size=batch_size,
             in_callers_thread=plan.oracle.in_callers_thread,
             calls_at_once=plan.oracle.calls_at_once,
+            calls_in_line=plan.oracle.calls_in_line,
         )
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(

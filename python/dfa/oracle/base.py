@@ -72,6 +72,8 @@ class Oracle(ABC):
         in_callers_thread: Whether a run asks it in the thread that the run was begun in, and not beside it.
         calls_at_once: How many calls of `scores` a run may make at the same time, each from a thread of its own; what
             it answers must not depend on which of them comes first.
+        calls_in_line: For each of these, how many calls it may be given at a time: the one that is answered, and others
+            that wait where that is done.
     """
 
     kind: ClassVar[str] = "custom"
@@ -85,6 +87,7 @@ class Oracle(ABC):
     num_channels: int | None = None
     in_callers_thread: bool = False
     calls_at_once: int = 1
+    calls_in_line: int = 1
 
     @property
     def rows_per_batch(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import multiprocessing
 import os
@@ -23,7 +24,8 @@ from dfa.checks import is_integer
 from dfa.errors import InvalidInputError, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_packed
-from dfa.oracle.workers.pool import Worker, Workers
+from dfa.oracle.workers.pool import Workers
+from dfa.oracle.workers.slots import CALLS_IN_LINE, Worker
 from dfa.types import Images
 
 MOST_WORKERS: Final = 1024
@@ -122,7 +124,14 @@ class _LocalWorker(Worker):
         with _interrupts_blocked():
             self._process.start()
         theirs.close()
-        self._block: _Block | None = None
+        self._itemsize = 1
+        self._blocks: list[_Block] = []
+        self._most_bytes = 0
+        # Of batches: several may be on their way, and come back in their order.
+        self._sending = threading.Lock()
+        self._turn = threading.Condition()
+        self._sent = self._received = 0
+        self._is_gone = False
 
     def about(self) -> About:
         """Wait until the model is made, and return what it says of itself."""
@@ -130,37 +139,64 @@ class _LocalWorker(Worker):
             about: About = self._answer()
         except WorkerLost as error:
             raise WorkerLost(f"{error}; {_GUARD}") from None
+        self._itemsize = 1 if about.takes == "uint8" else 8
         return about
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
         """Let the model get ready."""
         ready: Ready = self._ask("prepare", shape, batch_size)
+        self._blocks.clear()
+        self._most_bytes = batch_size * math.prod(shape) * self._itemsize
+        for place in range(CALLS_IN_LINE):
+            self._share(place, self._most_bytes)
         return ready
 
     def scores(self, images: Images) -> Answer:
         """Ask about a batch."""
-        answer: Answer
-        if self._block is None or images.nbytes > self._block_size:
-            self._share(images.nbytes)
-        if self._block is None:
-            answer = self._ask("scores", np.ascontiguousarray(images))
-        else:
-            np.copyto(self._block.array(images.shape, images.dtype.str), images)
-            answer = self._ask("shared", images.shape, images.dtype.str)
+        with self._sending:
+            number = self._sent
+            self._send(images, number % CALLS_IN_LINE)
+            self._sent += 1
+        with self._turn:
+            self._turn.wait_for(lambda: self._received == number or self._is_gone)
+            if self._is_gone:
+                raise self._lost()
+        try:
+            answer: Answer = self._answer()
+        except WorkerLost:
+            with self._turn:
+                self._is_gone = True
+                self._turn.notify_all()
+            raise
+        finally:
+            with self._turn:
+                self._received += 1
+                self._turn.notify_all()
         return answer
 
-    def _share(self, size: int) -> None:
+    def _send(self, images: Images, place: int) -> None:
+        """Send a batch, through memory that both see if there was room for it."""
+        try:
+            if len(self._blocks) == CALLS_IN_LINE and images.nbytes <= self._most_bytes:
+                # What it held before was answered, since no more batches are on their way than there are places.
+                np.copyto(self._blocks[place].array(images.shape, images.dtype.str), images)
+                self._pipe.send(("shared", (place, images.shape, images.dtype.str)))
+            else:
+                self._pipe.send(("scores", (np.ascontiguousarray(images),)))
+        except OSError as error:
+            raise self._lost() from error
+
+    def _share(self, place: int, size: int) -> None:
         """Make memory for batches that both see, if there is room."""
-        self._block, self._block_size = None, size
         made = _Block.made(size)
         if made is None:
             return
         block, name = made
         try:
-            self._ask("share", name)
+            self._ask("share", place, name)
         finally:
             Path(name).unlink(missing_ok=True)
-        self._block = block
+        self._blocks.append(block)
 
     def stop(self, *, at_once: bool = False) -> None:
         """End it, whatever it does."""
@@ -225,7 +261,7 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, name="dfa-parent", daemon=True).start()
-    block: _Block | None = None
+    blocks: dict[int, _Block] = {}
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             host = Host(packed, device)
@@ -237,11 +273,12 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
             what, arguments = pipe.recv()
             try:
                 if what == "share":
-                    block = _Block.of(*arguments)
+                    place, name = arguments
+                    blocks[place] = _Block.of(name)
                     value: Any = None
                 elif what == "shared":
-                    assert block is not None
-                    value = host.scores(block.array(*arguments))
+                    place, *form = arguments
+                    value = host.scores(blocks[place].array(*form))
                 else:
                     value = getattr(host, what)(*arguments)
             except BaseException as error:  # likewise

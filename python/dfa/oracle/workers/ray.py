@@ -22,7 +22,8 @@ from dfa.errors import InvalidInputError, OracleError, WorkerLost
 from dfa.extras import imported
 from dfa.oracle.answers import Answer
 from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_packed
-from dfa.oracle.workers.pool import Worker, Workers
+from dfa.oracle.workers.pool import Workers
+from dfa.oracle.workers.slots import Worker
 from dfa.types import Images
 
 _SECONDS: Final = 10.0

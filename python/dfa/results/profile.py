@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from dfa.oracle.workers.pool import WorkerShare
+from dfa.oracle.workers.slots import WorkerShare
 from dfa.results.parsing import MisfitError, fields_reader, reader
 from dfa.results.rates import ratio
 

@@ -146,6 +146,34 @@ def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, end
         assert getattr(found.profile, count) == getattr(expected.profile, count)
 
 
+@pytest.mark.parametrize("ends_at", [12, 30, 55])
+def test_what_was_answered_beside_a_call_that_failed_is_not_asked_again(tmp_path, ends_at):
+    rows_lost = []
+    lock = threading.Lock()
+    calls = 0
+
+    def classify(images):
+        nonlocal calls
+        with lock:
+            calls += 1
+            is_over = calls == ends_at
+            if is_over:
+                rows_lost.append(len(images))
+        if is_over:
+            raise OSError("off")
+        return CLASSIFIER(images)
+
+    storage = dfa.Storage(tmp_path / "run", resume=True)
+    first, second = SeveralCalls(classify, 5, seconds=5e-3), SeveralCalls(CLASSIFIER, 5)
+    with pytest.raises(dfa.OracleError):
+        attack(first, store=storage)
+    profile = attack(second, store=storage).profile
+    wanted = profile.rows_sent + profile.clean + profile.verification + profile.files
+    # A few originals are asked about again, to see that it is the same oracle.
+    assert first.rows + second.rows == wanted + sum(rows_lost) + 8
+    assert profile.resent == sum(rows_lost) + 8
+
+
 def test_the_core_tells_batches_in_any_order_in_which_rows_of_a_place_keep_theirs():
     core = dfa._core
     optimizer = dfa.Racos(samples=4, positives=1, archive=False, improvements=0.0)

@@ -159,9 +159,9 @@ class Loop:
         return self._result()
 
     def keep_answers(self, error: BaseException) -> None:
-        """Write down, in a run that is kept, what an oracle answered that failed in the middle of a batch."""
-        is_partial = isinstance(error, OracleError) and isinstance(self._oracle.failure, PartialAnswer)
-        if self._checkpoints is None or not is_partial:
+        """Write down, in a run that is kept, what an oracle answered in or beside the batch in which it failed."""
+        is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.calls_at_once > 1
+        if self._checkpoints is None or not isinstance(error, OracleError) or not is_partial:
             return
         try:
             self._checkpoints.keep_answers()

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from dfa.errors import InvalidInputError, OracleError, WorkerLost, told
+from dfa.errors import InvalidInputError, OracleError, WorkerLost, told_with_place
 from dfa.oracle.base import Oracle
 from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
@@ -129,7 +129,7 @@ class PoolOracle(Oracle):
             error.args = (f"{slot.share.name}: {error}",)
             raise
         except Exception as error:
-            raise OracleError(f"{slot.share.name} could not make its model: {told(error)}") from error
+            raise OracleError(f"{slot.share.name} could not make its model: {told_with_place(error)}") from error
         slot.began = time.monotonic()
         return about
 

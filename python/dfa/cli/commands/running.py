@@ -16,7 +16,7 @@ from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
 from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
-from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
+from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle, open_prior
 from dfa.cli.sources.spaces import parse_space
 from dfa.data.image_files import TURNED, ImageFiles
 from dfa.engine.inputs import OTHER_SHAPE
@@ -93,7 +93,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
-        trust_pickle: Whether a model that is a pickle may be read.
+        trust_pickle: Whether a model or a surrogate that is a pickle may be read.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
@@ -110,6 +110,7 @@ def run_request(
     optimizer = request.racos(space)
     asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
     oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
+    prior = open_prior(request.prior, device=request.device, trust_pickle=trust_pickle)
     size = parse_size(request.size)
     class_names = read_class_names(request.class_names)
     source = open_images(
@@ -152,6 +153,7 @@ def run_request(
             progress=progress,
             layout=request.image_layout,
             class_names=class_names,
+            prior=prior,
             **request.settings,
         )
     if trace is not None:

@@ -131,7 +131,6 @@ void place_window(const ProposalContext& context, Stream& stream, Proposal& prop
 
 // Coordinates all over the image take the caller's signs, the others stay as their parent has them.
 void draw_prior(const ProposalContext& context, Stream& stream, Proposal& proposal) {
-  proposal.filling = Gains::kPrior;
   proposal.top = 0;
   proposal.left = 0;
   proposal.side = 0;
@@ -158,12 +157,17 @@ void draw_prior(const ProposalContext& context, Stream& stream, Proposal& propos
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   Rectangle& rectangle = proposal.rectangle;
   proposal.side = context.window_side;
-  if (context.prior != nullptr && context.gains.draw_is_prior(stream)) {
+  proposal.filling = context.prior != nullptr ? context.gains.draw_source(stream) : Gains::kPlain;
+  if (proposal.filling == Gains::kPrior) {
     draw_prior(context, stream, proposal);
     return;
   }
   place_window(context, stream, proposal);
   place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
+  if (proposal.filling == Gains::kPriorWindow) {
+    take(*context.prior, rectangle);
+    return;
+  }
   proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
   scratch.channels.resize(context.shape.channels);
   Texture texture{Weave::kPlain, 1};

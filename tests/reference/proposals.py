@@ -252,6 +252,8 @@ def draw_candidate(
             raised = [said if takes else value == high for takes, said, value, high in both]
             moved = tuple(upper[p] if raised[p] else lower[p] for p in range(len(parent)))
             return Proposal(moved, rank, space.free, PRIOR)
+        if source == PRIOR_WINDOW:
+            side = min(tuning.WIDENING * side, *space.shape[:2])
         top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
         if prior is not None and source == PRIOR_WINDOW:

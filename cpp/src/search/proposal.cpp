@@ -19,6 +19,8 @@ constexpr int kMaxAttempts = 16;
 // this. What each of them brings is little, and adds up over the whole image.
 constexpr std::uint32_t kMostHalvings = 3;
 constexpr std::uint32_t kWordBits = 32;
+// What a caller says of a place goes further than one value for all of it.
+constexpr std::uint32_t kWidening = 2;
 
 #ifdef DFA_HAS_SSE2
 
@@ -161,6 +163,9 @@ void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scr
   if (proposal.filling == Gains::kPrior) {
     draw_prior(context, stream, proposal);
     return;
+  }
+  if (proposal.filling == Gains::kPriorWindow) {
+    proposal.side = std::min({kWidening * proposal.side, context.shape.height, context.shape.width});
   }
   place_window(context, stream, proposal);
   place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);

@@ -13,7 +13,6 @@ from .philox import WORD, Stream
 
 PLAIN = 0
 PRIOR = 1 + len(tuning.WINDOW_TEXTURES)
-PRIOR_WINDOW = PRIOR + 1
 SMALLEST_NORMAL = 2.0**-1022
 
 
@@ -60,19 +59,19 @@ def _draw_index(stream: Stream, weights: Sequence[float]) -> int:
 
 @dataclass
 class Gains:
-    """By filling: 0 is plain, i + 1 a texture of windows, the last two a prior's signs, all over and in a window.
+    """By filling: 0 is plain, i + 1 the i-th texture of windows, the last one a prior's signs.
 
-    `sources` is all that is drawn against the prior's two, `kinds` is plain against textures.
+    `sources` is all that is drawn against the prior, `kinds` is plain against textures.
     """
 
-    sources: list[Gain] = field(default_factory=lambda: [Gain(), Gain(), Gain()])
+    sources: list[Gain] = field(default_factory=lambda: [Gain(), Gain()])
     kinds: list[Gain] = field(default_factory=lambda: [Gain(), Gain()])
     textures: list[Gain] = field(default_factory=lambda: [Gain() for _ in tuning.WINDOW_TEXTURES])
 
-    def draw_source(self, stream: Stream) -> int | None:
-        """PRIOR, PRIOR_WINDOW, or None for what `draw` says: by the sixth power of what each gained."""
-        cubes = [ratio * ratio * ratio for ratio in (_relative(source, self.sources) for source in self.sources)]
-        return (None, PRIOR, PRIOR_WINDOW)[_draw_index(stream, [cube * cube for cube in cubes])]
+    def draw_is_prior(self, stream: Stream) -> bool:
+        """By the sixth power of what each source gained."""
+        drawn, prior = (ratio * ratio * ratio for ratio in (_relative(source, self.sources) for source in self.sources))
+        return _draw_index(stream, [drawn * drawn, prior * prior]) == 1
 
     def draw(self, stream: Stream) -> int:
         """First plain or not, by the cube of what each gained; then which, by the square."""
@@ -83,8 +82,8 @@ class Gains:
         return 1 + _draw_index(stream, [ratio * ratio for ratio in ratios])
 
     def add(self, filling: int, gain: float) -> None:
-        self.sources[max(0, filling - PRIOR + 1)].add(gain)
-        if filling >= PRIOR:
+        self.sources[filling == PRIOR].add(gain)
+        if filling == PRIOR:
             return
         self.kinds[0 if filling == PLAIN else 1].add(gain)
         if filling != PLAIN:
@@ -93,7 +92,7 @@ class Gains:
     def learn(self, filling: int, gain: float) -> None:
         """As `add`, and what was known before fades; what was known of textures only where one was tried."""
         drawn = self.kinds if filling == PLAIN else self.kinds + self.textures
-        for each in self.sources + ([] if filling >= PRIOR else drawn):
+        for each in self.sources + ([] if filling == PRIOR else drawn):
             each.sum *= tuning.FADING
             each.count *= tuning.FADING
         self.add(filling, gain)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import tuning
 from .coverage import Coverage
-from .gains import PLAIN, PRIOR, PRIOR_WINDOW, Gains
+from .gains import PLAIN, PRIOR, Gains
 from .moves import Moves
 from .philox import Stream
 from .settings import Settings
@@ -245,22 +245,14 @@ def draw_candidate(
     turned: set[int] = set()  # the coordinates that are low where their channel is high, and the other way round
     if settings.shape == "window":  # line 15: Y
         side = window_side(settings, space.shape, told)
-        source = None if prior is None else (gains or Gains()).draw_source(stream)
-        if prior is not None and source == PRIOR:
+        if prior is not None and (gains or Gains()).draw_is_prior(stream):
             taking = draw_taking(stream, len(parent))
             both = zip(taking, prior, parent, upper, strict=True)
             raised = [said if takes else value == high for takes, said, value, high in both]
             moved = tuple(upper[p] if raised[p] else lower[p] for p in range(len(parent)))
             return Proposal(moved, rank, space.free, PRIOR)
-        if source == PRIOR_WINDOW:
-            side = min(tuning.WIDENING * side, *space.shape[:2])
         top, left = corner = draw_corner(stream, space, side, settings.placements, coverage)
         subset = inside(space, top, left, side)
-        if prior is not None and source == PRIOR_WINDOW:
-            filled = list(parent)
-            for p in subset:
-                filled[p] = upper[p] if prior[p] else lower[p]
-            return Proposal(tuple(filled), rank, tuple(subset), PRIOR_WINDOW, corner, side)
         _, width, channels = space.shape
         if settings.values == "textures":
             filling = (gains or Gains()).draw(stream)

@@ -28,8 +28,6 @@ PLAIN_PRIOR = 4.0
 """By how much plain windows outweigh all others together before anything is known."""
 MOST_HALVINGS = 3
 """A prior's signs are taken by one in 2 to the power of at most so many coordinates."""
-WIDENING = 2
-"""Sides of a window that takes a prior's signs over that of another."""
 SMOOTHING = 2.0
 """Candidates of average gain that every filling is credited with."""
 FADING = 0.98

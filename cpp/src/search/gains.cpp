@@ -33,12 +33,7 @@ double relative(const Gain& gain, const Gain& all) {
   return (gain.sum + kSmoothing * average) / (gain.count + kSmoothing) / average;
 }
 
-double sixth_power(double ratio) {
-  const double cube = ratio * ratio * ratio;
-  return cube * cube;
-}
-
-bool is_of_caller(std::size_t filling) { return filling >= Gains::kPrior; }
+double cube(double ratio) { return ratio * ratio * ratio; }
 
 template <std::size_t n>
 std::size_t draw_index(const std::array<double, n>& weights, Stream& stream) {
@@ -77,15 +72,13 @@ void add_scaled(std::array<Gain, n>& gains, const std::array<Gain, n>& others, d
 
 }  // namespace
 
-std::size_t Gains::draw_source(Stream& stream) const {
+bool Gains::draw_is_prior(Stream& stream) const {
   const Gain all = total(sources);
-  std::array<double, 3> weights{};
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    // Twice the cube's power: a surrogate that is no better is soon left alone.
-    weights[i] = sixth_power(relative(sources[i], all));
-  }
-  const std::size_t source = draw_index(weights, stream);
-  return source == 0 ? kPlain : kPrior + source - 1;
+  const double drawn = cube(relative(sources[0], all));
+  const double prior = cube(relative(sources[1], all));
+  // Twice the cube's power: a surrogate that is no better is soon left alone.
+  const std::array<double, 2> weights{drawn * drawn, prior * prior};
+  return draw_index(weights, stream) == 1;
 }
 
 std::size_t Gains::draw(Stream& stream) const {
@@ -107,20 +100,20 @@ std::size_t Gains::draw(Stream& stream) const {
 
 void Gains::learn(std::size_t filling, double gain) {
   fade(sources);
-  if (!is_of_caller(filling)) {
+  if (filling != kPrior) {
     fade(kinds);
   }
-  if (!is_of_caller(filling) && filling != kPlain) {
+  if (filling != kPrior && filling != kPlain) {
     fade(textures);
   }
   add(filling, gain);
 }
 
 void Gains::add(std::size_t filling, double gain) {
-  Gain& source = sources[is_of_caller(filling) ? 1 + filling - kPrior : 0];
+  Gain& source = sources[filling == kPrior ? 1 : 0];
   source.sum += gain;
   source.count += 1.0;
-  if (is_of_caller(filling)) {
+  if (filling == kPrior) {
     return;
   }
   Gain& kind = kinds[filling == kPlain ? 0 : 1];

@@ -19,8 +19,6 @@ constexpr int kMaxAttempts = 16;
 // this. What each of them brings is little, and adds up over the whole image.
 constexpr std::uint32_t kMostHalvings = 3;
 constexpr std::uint32_t kWordBits = 32;
-// What a caller says of a place goes further than one value for all of it.
-constexpr std::uint32_t kWidening = 2;
 
 #ifdef DFA_HAS_SSE2
 
@@ -133,6 +131,7 @@ void place_window(const ProposalContext& context, Stream& stream, Proposal& prop
 
 // Coordinates all over the image take the caller's signs, the others stay as their parent has them.
 void draw_prior(const ProposalContext& context, Stream& stream, Proposal& proposal) {
+  proposal.filling = Gains::kPrior;
   proposal.top = 0;
   proposal.left = 0;
   proposal.side = 0;
@@ -159,20 +158,12 @@ void draw_prior(const ProposalContext& context, Stream& stream, Proposal& propos
 void draw_rectangle(const ProposalContext& context, Stream& stream, Scratch& scratch, Proposal& proposal) {
   Rectangle& rectangle = proposal.rectangle;
   proposal.side = context.window_side;
-  proposal.filling = context.prior != nullptr ? context.gains.draw_source(stream) : Gains::kPlain;
-  if (proposal.filling == Gains::kPrior) {
+  if (context.prior != nullptr && context.gains.draw_is_prior(stream)) {
     draw_prior(context, stream, proposal);
     return;
   }
-  if (proposal.filling == Gains::kPriorWindow) {
-    proposal.side = std::min({kWidening * proposal.side, context.shape.height, context.shape.width});
-  }
   place_window(context, stream, proposal);
   place(context.shape, proposal.top, proposal.left, proposal.side, proposal.side, rectangle);
-  if (proposal.filling == Gains::kPriorWindow) {
-    take(*context.prior, rectangle);
-    return;
-  }
   proposal.filling = context.config.values == Values::kTextures ? context.gains.draw(stream) : Gains::kPlain;
   scratch.channels.resize(context.shape.channels);
   Texture texture{Weave::kPlain, 1};

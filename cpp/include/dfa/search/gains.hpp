@@ -34,13 +34,11 @@ class Gains {
   /// Number of a window's filling: 0 is plain, i + 1 is kWindowTextures[i].
   static constexpr std::size_t kPlain = 0;
   static constexpr std::size_t kNumFillings = 1 + kWindowTextures.size();
-  /// The signs that the caller gave, for coordinates all over the image and in a window: fillings that take part only
-  /// where there are any.
+  /// The signs that the caller gave: a filling that takes part only where there are any.
   static constexpr std::size_t kPrior = kNumFillings;
-  static constexpr std::size_t kPriorWindow = kNumFillings + 1;
 
-  /// Draws who fills: kPrior, kPriorWindow, or kPlain for `draw` to say.
-  std::size_t draw_source(Stream& stream) const;
+  /// Draws whether a window takes the caller's signs.
+  bool draw_is_prior(Stream& stream) const;
   /// Draws any other filling.
   std::size_t draw(Stream& stream) const;
   /// Takes the gain of one window: how far below its parent's degree its own is, and 0 if it is not. What was learned
@@ -52,8 +50,8 @@ class Gains {
   void add(std::size_t filling, double gain);
   void add(const Gains& other);
 
-  /// Windows that are drawn, and the caller's signs all over and in windows. What follows is of the first.
-  std::array<Gain, 3> sources;
+  /// Windows that are drawn, and those that take the caller's signs. What follows is of the former.
+  std::array<Gain, 2> sources;
   /// Plain windows, and all others.
   std::array<Gain, 2> kinds;
   std::array<Gain, kWindowTextures.size()> textures;

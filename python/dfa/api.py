@@ -131,14 +131,14 @@ def run(
             `dfa.as_oracle` made of one, of the same classes; or a function from uint8 images (n, H, W, C) and goals
             (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients
             (n, H, W, C): above 0 where a value should rise, or True, and False where it should fall. A model's are
-            those of the goal's log-odds, averaged over shifted and shrunk copies of the image. It gives a first start
-            for each image, by a dozen steps within the ball on the surrogate alone, and one more way to move: part of
-            all coordinates take the signs that six steps from the best candidate so far end with. It is asked at each
-            step for each candidate that improves, never for one that is only tried. What it is worth is learned from
-            the oracle's answers, so one that knows nothing is soon left alone. With a prior the run is no longer
-            without knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone.
-            With `resume` a model is known by its parameters, a function by its name and its module alone: that it says
-            what it said when the run began is for you to see to.
+            those of the goal's log-odds, averaged over shifted copies of the image. It gives a first start for each
+            image, by a dozen steps within the ball on the surrogate alone, and one more way to move: part of all
+            coordinates take the signs that six steps from the best candidate so far end with. It is asked at each step
+            for each candidate that improves, never for one that is only tried. What it is worth is learned from the
+            oracle's answers, so one that knows nothing is soon left alone. With a prior the run is no longer without
+            knowledge: its config and summary say so. An L-infinity ball only, and no oracle of labels alone. With
+            `resume` a model is known by its parameters, a function by its name and its module alone: that it says what
+            it said when the run began is for you to see to.
 
     Returns:
         Records, adversarial images, profile; see `Result`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import pickle
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_a_pickle_is_refused_unless_it_is_trusted(folder: Path, capsys: Any) -> 
         True,
         True,
     ), err
+
+
+def test_a_pickle_that_a_folder_names_is_told_of(folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    joblib = pytest.importorskip("joblib")
+    (folder / "hints_of_mine.py").write_text(HINTS)
+    monkeypatch.syspath_prepend(folder)
+    joblib.dump(importlib.import_module("hints_of_mine").towards, "hint.joblib")
+    assert attack(capsys, "--prior", "hint.joblib", "--trust-pickle", "--out", "run")[0] == 0
+    status, _, err = dfa_says(capsys, "resume", "run")
+    told = f"prior       hint.joblib  (a pickle, which runs whatever code is in it; {folder / 'hint.joblib'})"
+    assert (status, told in err, "--prior ... --images ... --trust-pickle" in err) == (2, True, True), err
+    named = ("resume", "run", "--model", "model.py:classify", "--images", "images.npy", "--prior", "hint.joblib")
+    status, _, err = dfa_says(capsys, *named)
+    assert (status, "pass --trust-pickle" in err) == (2, True), err
+    assert dfa_says(capsys, *named, "--trust-pickle")[0] == 0
 
 
 @pytest.mark.parametrize("word", ["net.onnx", "net.tflite", "torchvision:resnet18"])

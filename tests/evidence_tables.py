@@ -323,6 +323,23 @@ def adapters() -> Iterator[str]:
             yield f"| {row['case']} | {row['batch_size']} | {found['model']:,.0f}/s | {' | '.join(shares)} |"
 
 
+def schedule() -> Iterator[str]:
+    """Yield how well a run fills many workers, as far as the order of the images goes, and with the driver's time."""
+    for file in ("schedule", "schedule-hard"):
+        found = results(file)["results"]
+        for row in found:
+            if row["driver"] == "0,0":
+                (timed,) = (
+                    other["efficiency"]
+                    for other in found
+                    if other["driver"] != "0,0"
+                    and (other["images"], other["workers"]) == (row["images"], row["workers"])
+                )
+                cells = [f"{row['images']:,}", f"{row['queries per image']:.0f}", str(row["workers"])]
+                cells += [f"{row['rows per call']:.0f}", f"{row['efficiency']:.2f}", f"{timed:.2f}"]
+                yield f"| {' | '.join(cells)} |"
+
+
 TABLES = {
     "queries": (
         beside_square,
@@ -339,7 +356,7 @@ TABLES = {
     "few-pixels": (few_pixels, spaces),
     "prior-and-rest": (priors, at_rest),
     "paper": (papers_setting,),
-    "speed": (core, devices, throughput, adapters, journal),
+    "speed": (core, devices, throughput, adapters, journal, schedule),
 }
 
 

@@ -46,7 +46,7 @@ def test_what_is_found_does_not_depend_on_how_many_calls_are_made_at_once(name):
         oracle = SeveralCalls(CLASSIFIER, calls_at_once, seed=calls_at_once)
         found = attack(oracle, **RUNS[name])
         assert outcomes(found) == outcomes(expected)
-        assert oracle.most == calls_at_once
+        assert 1 < oracle.most <= calls_at_once
         for count in ("rows_sent", "clean", "verification", "resent"):
             assert getattr(found.profile, count) == getattr(expected.profile, count)
         assert oracle.rows == found.profile.rows_sent + found.profile.clean + found.profile.verification
@@ -59,7 +59,7 @@ def test_by_labels_alone_nothing_depends_on_it_either(settings):
     oracle = SeveralCalls(CLASSIFIER, 3)
     found = attack(dfa.label_only(oracle, num_classes=10), **settings)
     assert outcomes(found) == outcomes(expected)
-    assert oracle.most == 3
+    assert 1 < oracle.most <= 3
 
 
 def test_what_is_ready_is_dealt_out_among_the_idle():
@@ -144,6 +144,34 @@ def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, end
     assert outcomes(found) == outcomes(expected)
     for count in ("rows_sent", "clean", "verification"):
         assert getattr(found.profile, count) == getattr(expected.profile, count)
+
+
+@pytest.mark.parametrize("ends_at", [12, 30, 55])
+def test_what_was_answered_beside_a_call_that_failed_is_not_asked_again(tmp_path, ends_at):
+    rows_lost = []
+    lock = threading.Lock()
+    calls = 0
+
+    def classify(images):
+        nonlocal calls
+        with lock:
+            calls += 1
+            is_over = calls == ends_at
+            if is_over:
+                rows_lost.append(len(images))
+        if is_over:
+            raise OSError("off")
+        return CLASSIFIER(images)
+
+    storage = dfa.Storage(tmp_path / "run", resume=True)
+    first, second = SeveralCalls(classify, 5, seconds=5e-3), SeveralCalls(CLASSIFIER, 5)
+    with pytest.raises(dfa.OracleError):
+        attack(first, store=storage)
+    profile = attack(second, store=storage).profile
+    wanted = profile.rows_sent + profile.clean + profile.verification + profile.files
+    # A few originals are asked about again, to see that it is the same oracle.
+    assert first.rows + second.rows == wanted + sum(rows_lost) + 8
+    assert profile.resent == sum(rows_lost) + 8
 
 
 def test_the_core_tells_batches_in_any_order_in_which_rows_of_a_place_keep_theirs():

@@ -33,9 +33,15 @@ _PACKAGES: Final = ("site-packages", "dist-packages")
 
 def told_with_place(error: BaseException) -> str:
     """Return what `told` does, and the file and line of the user's code that the error went through last."""
+    place = place_of(error)
+    return f"{told(error)} ({place})" if place else told(error)
+
+
+def place_of(error: BaseException) -> str:
+    """Return the file and line of the user's code that an error went through last, in whatever process, or nothing."""
     places = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     file, line = next((place for place in reversed(places) if _is_users(place[0])), ("", 0))
-    return f"{told(error)} ({file}, line {line})" if file else told(error)
+    return f"{file}, line {line}" if file else getattr(error.__cause__, "place", "")
 
 
 def _is_users(file: str) -> bool:

@@ -19,7 +19,7 @@ constexpr std::uint64_t kNewCandidates = 64;
 // Coordinates of all active images together, and how many images that may be.
 constexpr std::size_t kMostCoordinates = std::size_t{1} << 26U;
 constexpr std::size_t kFewestActive = 256;
-constexpr std::size_t kMostActive = 2048;
+constexpr std::size_t kMostActive = 16384;
 
 std::string name(std::int64_t image) { return "image " + std::to_string(image); }
 

@@ -54,6 +54,7 @@ void Places::admit(std::size_t place, std::size_t slot, std::int64_t image, std:
   fresh.tick = curriculum_ != nullptr ? curriculum_->now() : tick_;
   fresh.size = search.iteration_size();
   fresh.best = std::numeric_limits<double>::infinity();
+  num_ready_ += fresh.size;
   places_[place] = std::move(fresh);
 }
 
@@ -65,15 +66,8 @@ void Places::dismiss(std::size_t place) {
     throw std::logic_error("place " + std::to_string(place) + " has rows under way");
   }
   batch_.remove(places_[place].slot);
+  num_ready_ -= places_[place].size - places_[place].asked;
   places_[place] = Place();
-}
-
-std::size_t Places::num_ready() const {
-  std::size_t num_ready = 0;
-  for (const Place& place : places_) {
-    num_ready += place.size - place.asked;
-  }
-  return num_ready;
 }
 
 std::vector<std::size_t> Places::wanting_prior() const {
@@ -93,6 +87,7 @@ Places::UnderWay Places::choose(std::size_t most) {
     Place& place = places_[which];
     chosen.rows.push_back({place.slot, place.asked++});
     chosen.places.push_back(which);
+    --num_ready_;
   };
   if (!again_.empty()) {
     for (const std::uint64_t which : again_.front()) {
@@ -231,6 +226,7 @@ bool Places::end_iteration(Place& place, double now) {
   ++place.iteration;
   const std::uint64_t next = batch_.search(place.slot).iteration_size();
   place.size = static_cast<std::uint32_t>(std::min(next, budget_.queries - place.spent));
+  num_ready_ += place.size;
   return false;
 }
 
@@ -304,6 +300,10 @@ void Places::load(const std::string& bytes, double now) {
   }
   for (auto& [place, search] : searches) {
     loaded[place].slot = batch_.add(std::move(search));
+  }
+  num_ready_ = 0;
+  for (const Place& place : loaded) {
+    num_ready_ += place.size - place.asked;
   }
   places_ = std::move(loaded);
   again_.assign(again.begin(), again.end());

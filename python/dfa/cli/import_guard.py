@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -25,15 +26,25 @@ def no_imports_from(*runs: Path) -> Iterator[None]:
     Raises:
         InvalidInputError: One is in such a folder, Python looks for modules there, or has loaded one from there.
     """
+    guard = guard_imports(*runs)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(guard)
+
+
+def guard_imports(*runs: Path) -> MetaPathFinder:
+    """Refuse every import of what lies in a run folder from now on, and return what does.
+
+    Raises:
+        InvalidInputError: As of `no_imports_from`.
+    """
     folders = [run.resolve() for run in runs]
     for run in folders:
         _refuse_to_begin(run)
     guard = _Guard(folders)
     sys.meta_path.insert(0, guard)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(guard)
+    return guard
 
 
 def _refuse_to_begin(run: Path) -> None:
@@ -52,7 +63,7 @@ def _refuse_to_begin(run: Path) -> None:
             )
 
 
-class _Guard:
+class _Guard(MetaPathFinder):
     """Asks the finders that come after it, and refuses what they find in a run folder."""
 
     def __init__(self, runs: Sequence[Path]) -> None:

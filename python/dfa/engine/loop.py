@@ -91,6 +91,7 @@ class Loop:
             batch_size=batch_size,
             in_callers_thread=plan.oracle.in_callers_thread,
             calls_at_once=plan.oracle.calls_at_once,
+            calls_in_line=plan.oracle.calls_in_line,
         )
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
@@ -158,9 +159,9 @@ class Loop:
         return self._result()
 
     def keep_answers(self, error: BaseException) -> None:
-        """Write down, in a run that is kept, what an oracle answered that failed in the middle of a batch."""
-        is_partial = isinstance(error, OracleError) and isinstance(self._oracle.failure, PartialAnswer)
-        if self._checkpoints is None or not is_partial:
+        """Write down, in a run that is kept, what an oracle answered in or beside the batch in which it failed."""
+        is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.calls_at_once > 1
+        if self._checkpoints is None or not isinstance(error, OracleError) or not is_partial:
             return
         try:
             self._checkpoints.keep_answers()
@@ -272,6 +273,7 @@ class Loop:
             resent=self._gate.sent_again if self._plan.store is None else sent - files - logical,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
+            workers=self._plan.oracle.shares(),
         )
 
 

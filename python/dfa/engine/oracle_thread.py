@@ -99,6 +99,7 @@ class OracleThread:
         batch_size: int,
         in_callers_thread: bool,
         calls_at_once: int = 1,
+        calls_in_line: int = 1,
     ) -> None:
         """Begin the threads.
 
@@ -108,7 +109,8 @@ class OracleThread:
             store: Counts what is sent, before it is sent.
             batch_size: The most images of one batch.
             in_callers_thread: Whether no thread is to begin: what is sent is then answered before `send` returns.
-            calls_at_once: Otherwise, how many threads.
+            calls_at_once: Otherwise, how many calls the oracle works on at the same time.
+            calls_in_line: And how many it may be given for each of these; as many threads begin.
         """
         self.calls_at_once = calls_at_once
         self._gate = gate
@@ -123,7 +125,7 @@ class OracleThread:
         self._executor: Executor = (
             _Here()
             if in_callers_thread
-            else ThreadPoolExecutor(max_workers=calls_at_once, thread_name_prefix="dfa-oracle")
+            else ThreadPoolExecutor(max_workers=calls_at_once * calls_in_line, thread_name_prefix="dfa-oracle")
         )
 
     def close(self) -> None:
@@ -281,7 +283,7 @@ class OracleThread:
         if self._is_closed:
             raise CancelledError
         try:
-            with self._stopwatch.oracle_at_work(question.purpose.value):
+            with self._stopwatch.oracle_at_work(question.purpose.value, self._gate.who_answered):
                 is_again, question.is_sent = question.is_sent, True
                 answer = self._gate.send(
                     question.images, question.indices, question.purpose, question.known, is_again=is_again

@@ -68,9 +68,12 @@ class Oracle(ABC):
         num_shown: k of `ScoreKind.TOP_K`, 1 of `ScoreKind.TOP_1`; None of those that do not show the probabilities
             of the likeliest classes only.
         class_names: What its classes are called, in their order, where the model tells.
+        num_channels: C of the images that it takes, where that is known.
         in_callers_thread: Whether a run asks it in the thread that the run was begun in, and not beside it.
         calls_at_once: How many calls of `scores` a run may make at the same time, each from a thread of its own; what
             it answers must not depend on which of them comes first.
+        calls_in_line: For each of these, how many calls it may be given at a time: the one that is answered, and others
+            that wait where that is done.
     """
 
     kind: ClassVar[str] = "custom"
@@ -81,8 +84,10 @@ class Oracle(ABC):
     num_classes: int | None = None
     num_shown: int | None = None
     class_names: tuple[str, ...] | None = None
+    num_channels: int | None = None
     in_callers_thread: bool = False
     calls_at_once: int = 1
+    calls_in_line: int = 1
 
     @property
     def rows_per_batch(self) -> int | None:
@@ -141,6 +146,10 @@ class Oracle(ABC):
     def shares(self) -> list[Any]:
         """Return what each of its workers has done (`WorkerShare`), where it has workers."""
         return []
+
+    def who_answered(self) -> str:
+        """Return what to call whoever answered the last call of the thread that asks: the oracle, or a worker of it."""
+        return "oracle"
 
     def describe_workers(self) -> dict[str, Any] | None:
         """Return what a record should keep of its workers, where it has some."""

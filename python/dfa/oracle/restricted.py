@@ -49,7 +49,7 @@ class RestrictedOracle(Oracle):
         self.tolerance = oracle.tolerance
         self.class_names = oracle.class_names
         self.in_callers_thread = oracle.in_callers_thread
-        self.calls_at_once = oracle.calls_at_once
+        self.calls_at_once, self.calls_in_line = oracle.calls_at_once, oracle.calls_in_line
         self._oracle = oracle
         self._reader = reader_of(oracle)
 

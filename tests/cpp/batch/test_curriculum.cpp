@@ -136,8 +136,8 @@ TEST_CASE("reports of who takes no part are refused") {
 }
 
 TEST_CASE("no more images are active than fit into memory") {
-  CHECK(dfa::Curriculum::capacity(0) == 2048);
-  CHECK(dfa::Curriculum::capacity(28 * 28) == 2048);
+  CHECK(dfa::Curriculum::capacity(0) == 16384);
+  CHECK(dfa::Curriculum::capacity(28 * 28) == 16384);
   CHECK(dfa::Curriculum::capacity(224 * 224 * 3) == 445);
   CHECK(dfa::Curriculum::capacity(1024 * 1024 * 3) == 256);
   const std::size_t large = 1U << 20U;

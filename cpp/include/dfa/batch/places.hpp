@@ -61,7 +61,7 @@ class Places {
   void dismiss(std::size_t place);
 
   /// Candidates that can be asked before anything more is told.
-  std::size_t num_ready() const;
+  std::size_t num_ready() const { return num_ready_; }
   /// Places, ascending, whose searches wait for a prior: none of their candidates can be proposed before it is given.
   std::vector<std::size_t> wanting_prior() const;
   /// Writes the image that the prior is wanted for.
@@ -188,6 +188,7 @@ class Places {
   std::size_t batch_size_;
   Budget budget_;
   std::vector<Place> places_;
+  std::size_t num_ready_ = 0;
   std::uint64_t tick_ = 0;  // of the place that was furthest behind when rows were last chosen
   std::deque<UnderWay> under_way_;
   std::deque<std::vector<std::uint64_t>> again_;              // the place of each row, by batch

@@ -26,10 +26,12 @@ from dfa.cli.commands.options import (
     run_settings,
     setting_options,
     target_option,
+    worker_options,
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.request import Request
+from dfa.cli.sources.at_workers import WORKER_WORDS, parse_workers
 from dfa.space import core_spaces
 
 _EXAMPLES: Final = """\b
@@ -47,7 +49,7 @@ Examples:
     epilog=f"""{_EXAMPLES}\
   dfa attack model.keras photos-by-class/ --labels folders   # photos-by-class/cat/1.jpg, photos-by-class/dog/2.jpg, ...
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
-  dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
+  dfa attack timm:resnet50 photos/ --size 224x224 --workers cuda:0,cuda:1   # a model on each
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
@@ -62,7 +64,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @click.argument("model")
 @click.argument("images")
-@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels or .npy file.  [default: 10]")
 @flag(
     "--space",
     metavar="WORD",
@@ -100,6 +102,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
     show_default=True,
     help="Most images sent to the oracle that a kill can make dfa send again.",
 )
+@worker_options
 @flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @allow_missing_option
 @preset_option
@@ -122,6 +125,7 @@ def attack(
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
     # Not kept: who goes on with the run says it again.
     trust_pickle = words.pop("trust_pickle")
+    workers = parse_workers(**{name: words.pop(name) for name in WORKER_WORDS})
     settings = {setting.name: words.pop(setting.name) for setting in run_settings()}
     fields = [setting.name for setting in optimizer_settings()]
     optimizer = {name: value for name in fields if (value := words.pop(name)) is not None}
@@ -140,6 +144,7 @@ def attack(
             as_json,
             trace,
             trust_pickle=trust_pickle,
+            workers=workers,
             fail_above=fail_above,
             allow_missing=allow_missing,
         )

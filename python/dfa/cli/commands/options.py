@@ -33,6 +33,7 @@ from dfa.cli.commands.flags import (
     written,
 )
 from dfa.cli.request import RUN_SETTINGS
+from dfa.cli.sources.at_workers import LOCAL
 from dfa.oracle import ScoreKind
 
 _CHOSEN_BY_MOST: Final = ("max_queries",)
@@ -233,6 +234,40 @@ def image_options(command: Decorated) -> Decorated:
             default="auto",
             show_default=True,
             help="What image files become; auto: what the model takes, or else what the first file has.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def worker_options(command: Decorated) -> Decorated:
+    """Give a command the flags that say who is asked, as `parse_workers` takes them."""
+    for option in (
+        flag(
+            "--mixed-workers",
+            section=RUN,
+            is_flag=True,
+            help="Take workers whose versions or last bits differ; the result records it.",
+        ),
+        flag(
+            "--gpus-per-worker",
+            section=RUN,
+            type=float,
+            help="With --ray: GPUs of each worker, or a part of one; --device cuda has the model put there.  "
+            "[default: 0]",
+        ),
+        flag(
+            "--ray",
+            section=RUN,
+            metavar="ADDRESS",
+            help=f"With --workers N: on the Ray cluster there, or one that is begun here with the word {LOCAL}.",
+        ),
+        flag(
+            "--workers",
+            section=RUN,
+            metavar="N|DEVICES",
+            help="Ask so many processes, each with a model of its own, or one on each of these devices, such as "
+            "cuda:0,cuda:1. What is found is the same.  [default: this process]",
         ),
     ):
         command = option(command)

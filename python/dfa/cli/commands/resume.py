@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,11 +16,13 @@ from dfa.cli.commands.options import (
     json_option,
     trust_option,
     trust_pickle_option,
+    worker_options,
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
 from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import Request
+from dfa.cli.sources.at_workers import WORKER_WORDS, parse_workers
 from dfa.cli.trust import name_again, trust_folder
 from dfa.runs.documents import parse_config
 from dfa.runs.saved_run import read_run_json
@@ -42,6 +45,7 @@ Examples:
 @flag("--space", metavar="WORD", help="The run's search space, named again.")
 @trust_option
 @trust_pickle_option
+@worker_options
 @fail_above_option
 @allow_missing_option
 @json_option
@@ -52,13 +56,14 @@ def resume(
     fail_above: float | None,
     allow_missing: float | None,
     as_json: bool,
-    **words: str | None,
+    **words: Any,
 ) -> int:
-    """Go on with a run that was cut short, from its last checkpoint.
+    """Go on with a run that was cut short, from its last checkpoint, with whatever workers.
 
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
     ends as it would have without the interruption. A run folder is data: what it names is loaded only if you say so.
     """
+    workers = parse_workers(**{name: words.pop(name) for name in WORKER_WORDS})
     click.get_current_context().with_resource(no_imports_from(run))
     request = Request.of_run(run)
     run = run.resolve()
@@ -77,6 +82,8 @@ def resume(
             storage,
             as_json,
             trust_pickle=trust_pickle,
+            workers=workers,
+            no_imports_from=(run,),
             most_images=most,
             fail_above=fail_above,
             allow_missing=allow_missing,

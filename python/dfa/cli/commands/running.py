@@ -9,11 +9,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import click
+
 import dfa
 from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.request import Request
+from dfa.cli.sources.at_workers import open_at_workers
 from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
@@ -31,6 +34,7 @@ from dfa.errors import (
     SpaceError,
     StoreError,
 )
+from dfa.oracle.workers.pool import Workers
 from dfa.results.refuted import tell_refuted
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
@@ -82,6 +86,8 @@ def run_request(
     trace: Path | None = None,
     *,
     trust_pickle: bool = False,
+    workers: Workers | None = None,
+    no_imports_from: Sequence[Path] = (),
     most_images: int | None = None,
     fail_above: float | None,
     allow_missing: float | None,
@@ -94,6 +100,8 @@ def run_request(
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
         trust_pickle: Whether a model that is a pickle may be read.
+        workers: Who is asked; None: this process.
+        no_imports_from: Run folders, from which workers may import nothing.
         most_images: How many the images may be, where that is known.
         fail_above: The highest TSR that is no failure, or None.
         allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
@@ -109,7 +117,11 @@ def run_request(
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
     asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
-    oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
+    if workers is None:
+        oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
+    else:
+        opened = open_at_workers(request.model, asked, workers, trust_pickle=trust_pickle, runs=no_imports_from)
+        oracle, channels = click.get_current_context().with_resource(opened)
     size = parse_size(request.size)
     class_names = read_class_names(request.class_names)
     source = open_images(

@@ -10,8 +10,10 @@ from typing import Final
 import click
 
 _RENAMED: Final = {
+    "gpus": "gpus_per_worker",
     "interval": "checkpoint",
     "layout": "image_layout",
+    "mixed": "mixed_workers",
     "providers": "device",
     "store": "out",
     "targets": "target",

@@ -43,6 +43,19 @@ def load_keras(path: Path) -> Any:
         ) from error
 
 
+def check_trusted(path: Path, *, is_trusted: bool) -> None:
+    """Refuse a pickle that the user has not said may be read.
+
+    Raises:
+        InvalidInputError: So.
+    """
+    if not is_trusted:
+        raise InvalidInputError(
+            f"{str(path)!r} is a pickle, and reading a pickle runs whatever code is in it; where you know who wrote "
+            "it, pass --trust-pickle; or make the model in a module of yours, and give module:attribute"
+        )
+
+
 def load_pickle(path: Path, *, is_trusted: bool) -> Any:
     """Return what a pickle holds, such as an estimator of scikit-learn that joblib has written.
 
@@ -54,11 +67,7 @@ def load_pickle(path: Path, *, is_trusted: bool) -> Any:
         InvalidInputError: The user has not, or it cannot be read.
         MissingDependencyError: joblib is not installed.
     """
-    if not is_trusted:
-        raise InvalidInputError(
-            f"{str(path)!r} is a pickle, and reading a pickle runs whatever code is in it; where you know who wrote "
-            "it, pass --trust-pickle; or make the model in a module of yours, and give module:attribute"
-        )
+    check_trusted(path, is_trusted=is_trusted)
     try:
         joblib: Any = importlib.import_module("joblib")
     except ImportError as error:

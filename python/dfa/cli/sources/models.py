@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.cli.sources.hubs import HUBS, hub_of, load_timm, load_torchvision
-from dfa.cli.sources.model_files import SUFFIXES, load_keras, load_pickle
+from dfa.cli.sources.model_files import SUFFIXES, check_trusted, load_keras, load_pickle
 from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
@@ -24,6 +24,7 @@ from dfa.oracle import (
     from_torchvision,
 )
 from dfa.oracle.adapters.torch_files import load_program
+from dfa.oracle.base import descends_from
 
 MODEL_SETTINGS: Final = (
     "returns",
@@ -76,17 +77,31 @@ def load_model(word: str, *, device: str | None = None, trust_pickle: bool = Fal
         return _on(load_torchvision(word)[0], device)
     if kind == "object":
         return load_object(word)
-    path = Path(word)
-    with reading(word):
-        is_there = path.exists()
-    if not is_there:
-        raise InvalidInputError(f"MODEL must be a file that exists, and {word!r} does not")
-    check_file(path)
+    path = _checked_path(word)
     if kind == "keras":
         return load_keras(path)
     if kind == "torch":
         return _on(load_program(path), device)
     return load_pickle(path, is_trusted=trust_pickle) if kind == "pickle" else path
+
+
+def check_model(model: str, *, trust_pickle: bool = False, **settings: Any) -> None:
+    """Refuse what shows in the words of `open_oracle` alone, so that nothing is begun for them.
+
+    Args:
+        model: As of `open_oracle`.
+        trust_pickle: Likewise.
+        settings: Likewise, all of `MODEL_SETTINGS`.
+
+    Raises:
+        InvalidInputError: They do not go together, or name no file.
+    """
+    kind = kind_of(model)
+    _refuse_others(model, kind, _given(settings))
+    if kind in SUFFIXES.values():
+        path = _checked_path(model)
+        if kind == "pickle":
+            check_trusted(path, is_trusted=trust_pickle)
 
 
 def open_oracle(
@@ -104,6 +119,7 @@ def open_oracle(
     k: int | None,
     shows: str | None,
     trust_pickle: bool = False,
+    moves_modules: bool = False,
 ) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells.
 
@@ -121,27 +137,28 @@ def open_oracle(
         k: How many classes are shown.
         shows: What of its answers is shown; None for all.
         trust_pickle: The user lets the code of a pickle run.
+        moves_modules: Whether a torch module of the user's is put on the device too.
 
     Raises:
         InvalidInputError: The model cannot be opened, or these do not go together.
         MissingDependencyError: The framework that runs it is not installed.
     """
     kind = kind_of(model)
-    # Of what is shown here, and else of what the model answers.
-    answered = (num_classes, k) if shows is None else (None, None)
-    words: dict[str, Any] = {
-        "returns": returns,
-        "mean": _numbers("--mean", mean),
-        "std": _numbers("--std", std),
-        "value_range": _numbers("--value-range", value_range),
-        "model_layout": model_layout,
-        "device": device,
-        "preprocess": preprocess,
-        "class_offset": class_offset or None,
-        "num_classes": answered[0],
-        "k": answered[1],
-    }
-    given = {name: word for name, word in words.items() if word is not None}
+    given = _given(
+        {
+            "returns": returns,
+            "mean": mean,
+            "std": std,
+            "value_range": value_range,
+            "model_layout": model_layout,
+            "device": device,
+            "preprocess": preprocess,
+            "class_offset": class_offset,
+            "num_classes": num_classes,
+            "k": k,
+            "shows": shows,
+        }
+    )
     _refuse_others(model, kind, given)
     if kind == "torchvision":
         loaded, weights = load_torchvision(model)
@@ -150,6 +167,7 @@ def open_oracle(
         loaded, weights = load_model(model, device=device, trust_pickle=trust_pickle), None
     if kind == "object":
         _refuse_maker(model, loaded)
+        loaded = _on(loaded, device) if moves_modules and descends_from(loaded, "torch", "Module") else loaded
     if preprocess is not None:
         given["preprocess"] = load_object(preprocess)
     if "model_layout" in given:
@@ -193,6 +211,36 @@ def kind_of(word: str) -> str:
             f"batch, got {word!r}"
         )
     return kind or "object"
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return which of `MODEL_SETTINGS` are said of the model, by name, and numbers as such.
+
+    Raises:
+        InvalidInputError: There should be numbers, and are none.
+    """
+    # With `shows`, `k` and `num_classes` are of what is shown of its answers.
+    shown = ("shows",) if settings["shows"] is None else ("shows", "num_classes", "k")
+    words = {name: word for name, word in settings.items() if name not in shown}
+    for name in ("mean", "std", "value_range"):
+        words[name] = _numbers(_flag(name), words[name])
+    words["class_offset"] = words["class_offset"] or None
+    return {name: word for name, word in words.items() if word is not None}
+
+
+def _checked_path(word: str) -> Path:
+    """Return the path of a file that a word names.
+
+    Raises:
+        InvalidInputError: It names none.
+    """
+    path = Path(word)
+    with reading(word):
+        is_there = path.exists()
+    if not is_there:
+        raise InvalidInputError(f"MODEL must be a file that exists, and {word!r} does not")
+    check_file(path)
+    return path
 
 
 def _refuse_others(model: str, kind: str, given: Mapping[str, Any]) -> None:

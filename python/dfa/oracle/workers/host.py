@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dfa.errors import DfaError, PartialAnswer, told
+from dfa.errors import DfaError, PartialAnswer, place_of, told
 from dfa.oracle.answers import Answer, Reader, reader_of
 from dfa.oracle.base import Oracle, ScoreKind
 from dfa.oracle.raw import array_of
@@ -29,13 +29,14 @@ class About:
     """What a worker's oracle says of itself, for the one who asks it from afar.
 
     Attributes:
-        kind: As of `Oracle`, like all up to `class_names`.
+        kind: As of `Oracle`, like all up to `num_channels`.
         name: Likewise.
         returns: Likewise.
         tolerance: Likewise.
         num_classes: Likewise.
         num_shown: Likewise.
         class_names: Likewise.
+        num_channels: Likewise.
         takes: Name of the scalar type of its batches.
         described: `Oracle.describe`.
         fingerprint: `Oracle.fingerprint`.
@@ -51,6 +52,7 @@ class About:
     num_classes: int | None
     num_shown: int | None
     class_names: tuple[str, ...] | None
+    num_channels: int | None
     takes: str
     described: dict[str, Any]
     fingerprint: str | None
@@ -99,6 +101,7 @@ class Host:
             num_classes=oracle.num_classes,
             num_shown=oracle.num_shown,
             class_names=oracle.class_names,
+            num_channels=oracle.num_channels,
             takes=oracle.takes.__name__,
             described=oracle.describe(),
             fingerprint=oracle.fingerprint(),
@@ -153,10 +156,11 @@ def packed_error(error: BaseException) -> tuple[str, Any]:
     if isinstance(error, PartialAnswer):
         return "partial", (error.rows, error.answers, str(error.cause) if error.cause else None)
     text = "".join(traceback.format_exception(error)) if not isinstance(error, DfaError) else ""
+    rest = told(error), text, place_of(error)
     try:
-        return "error", (pickle.dumps(error), told(error), text)
+        return "error", (pickle.dumps(error), *rest)
     except Exception:  # whatever an object's own pickling raises
-        return "error", (None, told(error), text)
+        return "error", (None, *rest)
 
 
 def raise_packed(kind: str, packed: Any) -> None:
@@ -164,21 +168,30 @@ def raise_packed(kind: str, packed: Any) -> None:
     if kind == "partial":
         rows, answers, cause = packed
         raise PartialAnswer(rows, answers, None if cause is None else RuntimeError(cause))
-    content, words, text = packed
+    content, words, text, place = packed
     error: BaseException | None = None
     if content is not None:
         try:
             error = pickle.loads(content)
         except Exception:  # a class whose making takes other arguments
             error = None
-    where = RemoteError(text) if text else None
+    where = RemoteError(text, place) if text else None
     if isinstance(error, Exception):
         raise error from where
     raise RuntimeError(words) from where
 
 
 class RemoteError(Exception):
-    """Where in a worker an error came from."""
+    """Where in a worker an error came from.
+
+    Attributes:
+        place: The file and line of the user's code, or nothing.
+    """
+
+    def __init__(self, text: str, place: str) -> None:
+        """Keep a worker's traceback, and what of it a message has room for."""
+        super().__init__(text, place)
+        self.place = place
 
     def __str__(self) -> str:
         """Return the worker's traceback."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import multiprocessing
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -21,10 +24,11 @@ from dfa.checks import is_integer
 from dfa.errors import InvalidInputError, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_packed
-from dfa.oracle.workers.pool import Worker, Workers
+from dfa.oracle.workers.pool import Workers
+from dfa.oracle.workers.slots import CALLS_IN_LINE, Worker
 from dfa.types import Images
 
-_MOST: Final = 1024
+MOST_WORKERS: Final = 1024
 _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
 _IN_MEMORY: Final = Path("/dev/shm")
@@ -53,12 +57,12 @@ class LocalWorkers(Workers):
             InvalidInputError: There is no worker, or what is given is neither a number nor devices.
         """
         number = self.number
-        if is_integer(number) and 1 <= number <= _MOST:
+        if is_integer(number) and 1 <= number <= MOST_WORKERS:
             return
         are_devices = isinstance(number, Sequence) and not isinstance(number, str | bytes)
         if not are_devices or not number or not all(isinstance(each, str) and each for each in number):  # type: ignore[union-attr]
             raise InvalidInputError(
-                f"workers must be a number of 1..{_MOST}, a list of devices such as ['cuda:0', 'cuda:1'], or "
+                f"workers must be a number of 1..{MOST_WORKERS}, a list of devices such as ['cuda:0', 'cuda:1'], or "
                 f"dfa.RayWorkers(...), got {number!r}"
             )
 
@@ -70,7 +74,7 @@ class LocalWorkers(Workers):
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[int, bytes], Worker]]:
         """Yield what starts worker `number` with a packed factory."""
-        yield lambda number, packed: _LocalWorker(packed, self.devices[number])
+        yield lambda number, packed: _LocalWorker(number, packed, self.devices[number])
 
 
 class _Block:
@@ -111,15 +115,23 @@ class _Block:
 class _LocalWorker(Worker):
     """A process, and the pipe to it."""
 
-    def __init__(self, packed: bytes, device: str | None) -> None:
+    def __init__(self, number: int, packed: bytes, device: str | None) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(theirs, packed, device), name=f"dfa-worker-{device or ''}", daemon=True
+            target=_serve, args=(theirs, packed, device), name=f"dfa-worker-{number}", daemon=True
         )
-        self._process.start()
+        with _interrupts_blocked():
+            self._process.start()
         theirs.close()
-        self._block: _Block | None = None
+        self._itemsize = 1
+        self._blocks: list[_Block] = []
+        self._most_bytes = 0
+        # Of batches: several may be on their way, and come back in their order.
+        self._sending = threading.Lock()
+        self._turn = threading.Condition()
+        self._sent = self._received = 0
+        self._is_gone = False
 
     def about(self) -> About:
         """Wait until the model is made, and return what it says of itself."""
@@ -127,43 +139,71 @@ class _LocalWorker(Worker):
             about: About = self._answer()
         except WorkerLost as error:
             raise WorkerLost(f"{error}; {_GUARD}") from None
+        self._itemsize = 1 if about.takes == "uint8" else 8
         return about
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
         """Let the model get ready."""
         ready: Ready = self._ask("prepare", shape, batch_size)
+        self._blocks.clear()
+        self._most_bytes = batch_size * math.prod(shape) * self._itemsize
+        for place in range(CALLS_IN_LINE):
+            self._share(place, self._most_bytes)
         return ready
 
     def scores(self, images: Images) -> Answer:
         """Ask about a batch."""
-        answer: Answer
-        if self._block is None or images.nbytes > self._block_size:
-            self._share(images.nbytes)
-        if self._block is None:
-            answer = self._ask("scores", np.ascontiguousarray(images))
-        else:
-            np.copyto(self._block.array(images.shape, images.dtype.str), images)
-            answer = self._ask("shared", images.shape, images.dtype.str)
+        with self._sending:
+            number = self._sent
+            self._send(images, number % CALLS_IN_LINE)
+            self._sent += 1
+        with self._turn:
+            self._turn.wait_for(lambda: self._received == number or self._is_gone)
+            if self._is_gone:
+                raise self._lost()
+        try:
+            answer: Answer = self._answer()
+        except WorkerLost:
+            with self._turn:
+                self._is_gone = True
+                self._turn.notify_all()
+            raise
+        finally:
+            with self._turn:
+                self._received += 1
+                self._turn.notify_all()
         return answer
 
-    def _share(self, size: int) -> None:
+    def _send(self, images: Images, place: int) -> None:
+        """Send a batch, through memory that both see if there was room for it."""
+        try:
+            if len(self._blocks) == CALLS_IN_LINE and images.nbytes <= self._most_bytes:
+                # What it held before was answered, since no more batches are on their way than there are places.
+                np.copyto(self._blocks[place].array(images.shape, images.dtype.str), images)
+                self._pipe.send(("shared", (place, images.shape, images.dtype.str)))
+            else:
+                self._pipe.send(("scores", (np.ascontiguousarray(images),)))
+        except OSError as error:
+            raise self._lost() from error
+
+    def _share(self, place: int, size: int) -> None:
         """Make memory for batches that both see, if there is room."""
-        self._block, self._block_size = None, size
         made = _Block.made(size)
         if made is None:
             return
         block, name = made
         try:
-            self._ask("share", name)
+            self._ask("share", place, name)
         finally:
             Path(name).unlink(missing_ok=True)
-        self._block = block
+        self._blocks.append(block)
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """End it, whatever it does."""
-        with contextlib.suppress(OSError):
-            self._pipe.close()
-        self._process.join(_SECONDS)
+        if not at_once:
+            with contextlib.suppress(OSError):
+                self._pipe.close()
+            self._process.join(_SECONDS)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
@@ -192,6 +232,21 @@ class _LocalWorker(Worker):
         return WorkerLost(f"its process has ended, with status {code}; what it wrote to the error stream may say why")
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Let a process that is begun here not hear of Ctrl-C before it can say that it is not meant."""
+    if not hasattr(signal, "pthread_sigmask"):  # as on Windows
+        yield
+        return
+    # It begins with the first process, and lets interrupts through afterwards.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _signal(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -203,7 +258,10 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
     """Answer what comes through the pipe, until its other end is gone."""
     # Ctrl-C goes to all processes of a terminal; what becomes of the run is for the one that began it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    block: _Block | None = None
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, name="dfa-parent", daemon=True).start()
+    blocks: dict[int, _Block] = {}
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         try:
             host = Host(packed, device)
@@ -215,17 +273,26 @@ def _serve(pipe: Connection, packed: bytes, device: str | None) -> None:
             what, arguments = pipe.recv()
             try:
                 if what == "share":
-                    block = _Block.of(*arguments)
+                    place, name = arguments
+                    blocks[place] = _Block.of(name)
                     value: Any = None
                 elif what == "shared":
-                    assert block is not None
-                    value = host.scores(block.array(*arguments))
+                    place, *form = arguments
+                    value = host.scores(blocks[place].array(*form))
                 else:
                     value = getattr(host, what)(*arguments)
             except BaseException as error:  # likewise
                 _reply(pipe, *packed_error(error))
             else:
                 _reply(pipe, "answer", value)
+
+
+def _end_with_parent() -> None:
+    """End this process, whatever it does, when the one that began it is gone."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _reply(pipe: Connection, kind: str, value: Any) -> None:

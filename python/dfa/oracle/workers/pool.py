@@ -3,73 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from dfa.errors import InvalidInputError, OracleError, WorkerLost, told
-from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
+from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
 from dfa.oracle.workers.host import About, Ready
+from dfa.oracle.workers.slots import CALLS_IN_LINE, Slot, Slots, Worker, WorkerShare
 from dfa.types import Images
 
 _MOST_STARTS: Final = 3
 """Of a worker in a lost one's place, that are lost themselves before they are ready."""
-
-
-@dataclass(frozen=True)
-class WorkerShare:
-    """What one worker has done in a run.
-
-    Attributes:
-        name: "worker 0" or "worker 0 (cuda:0)".
-        rows: Images that it has answered about, for whatever purpose.
-        calls: In so many calls.
-        busy: Seconds from sending a batch to its answer.
-        idle: The other seconds since it was ready.
-        lost: How often its process or actor was lost, and another took its place.
-    """
-
-    name: str
-    rows: int = 0
-    calls: int = 0
-    busy: float = 0.0
-    idle: float = 0.0
-    lost: int = 0
-
-
-class Worker(ABC):
-    """A process or actor that has a model, from the side of the one who asks. Used by one thread at a time."""
-
-    @abstractmethod
-    def about(self) -> About:
-        """Wait until the model is made, and return what it says of itself.
-
-        Raises:
-            WorkerLost: It is gone.
-            Exception: What making the model raised there.
-        """
-
-    @abstractmethod
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
-        """Let the model get ready; errors as of `about`."""
-
-    @abstractmethod
-    def scores(self, images: Images) -> Answer:
-        """Ask about a batch; errors as of `about`."""
-
-    @abstractmethod
-    def stop(self) -> None:
-        """End it, whatever it does."""
 
 
 class Workers(ABC):
@@ -90,21 +43,6 @@ class Workers(ABC):
     @abstractmethod
     def open(self) -> contextlib.AbstractContextManager[Callable[[int, bytes], Worker]]:
         """Return what starts worker `number` with a packed factory, and ends what all of them need together."""
-
-
-class _Slot:
-    """A worker's place in the pool, which another takes where it is lost."""
-
-    def __init__(self, number: int, device: str | None) -> None:
-        self.number = number
-        self.share = WorkerShare(f"worker {number}" + ("" if device is None else f" ({device})"))
-        self.worker: Worker | None = None
-        self.began = time.monotonic()
-
-    def count(self, **more: float) -> None:
-        """Add to its share."""
-        share: Any = self.share
-        self.share = replace(share, **{name: getattr(share, name) + number for name, number in more.items()})
 
 
 class PoolOracle(Oracle):
@@ -129,51 +67,64 @@ class PoolOracle(Oracle):
         """
         self.workers = workers
         self._packed = factory.packed()
-        self._slots = [_Slot(number, device) for number, device in enumerate(workers.devices)]
-        self._idle: queue.SimpleQueue[_Slot | None] = queue.SimpleQueue()
-        self._num_alive = len(self._slots)
-        self._why_lost: BaseException | None = None
+        self._slots = Slots(workers.devices)
         self._prepared: tuple[tuple[int, ...], int] | None = None
         self._first: Ready | None = None
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
         self._replacing: list[threading.Thread] = []
         self._is_closed = False
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(workers.open())
         try:
-            self._about = self._started()
+            abouts: list[About] = self._all(self._begin, self._slots.all)
+            for slot, each in zip(self._slots.all, abouts, strict=True):
+                self._refuse_other(slot, each, abouts[0])
         except BaseException:
             self.close()
             raise
-        about = self._about
+        self._about = about = abouts[0]
         self.kind = about.kind  # type: ignore[misc]
         self.name = about.name
         self.returns = about.returns
         self.tolerance = about.tolerance
         self.num_classes, self.num_shown = about.num_classes, about.num_shown
-        self.class_names = about.class_names
+        self.class_names, self.num_channels = about.class_names, about.num_channels
         self.takes = getattr(np, about.takes)  # type: ignore[misc]
-        self.calls_at_once = len(self._slots)
-        for slot in self._slots:
-            self._idle.put(slot)
+        self.calls_at_once = len(self._slots.all)
+        self.calls_in_line = CALLS_IN_LINE
 
     @property
     def rows_per_batch(self) -> int | None:
         """Rows of every batch that a model is given, once prepared."""
         return None if self._first is None else self._first.rows_per_batch
 
-    def _started(self) -> About:
-        """Start all workers beside one another, and return what they say, which must be alike."""
-        with ThreadPoolExecutor(len(self._slots)) as threads:
-            abouts = list(threads.map(self._begin, self._slots))
-        for slot, about in zip(self._slots, abouts, strict=True):
-            self._refuse_other(slot, about, abouts[0])
-        return abouts[0]
+    def _all(self, function: Callable[[Slot], Any], slots: Sequence[Slot]) -> list[Any]:
+        """Return what a function returns of each slot; where that fails for one, or is interrupted, all workers end."""
+        with ThreadPoolExecutor(len(slots)) as threads:
+            try:
+                return list(threads.map(function, slots))
+            except BaseException:
+                # The threads wait for them.
+                self._stop(at_once=True)
+                raise
 
-    def _begin(self, slot: _Slot) -> About:
+    def _stop(self, *, at_once: bool) -> None:
+        with self._lock:
+            self._is_closed = True
+            workers = [slot.worker for slot in self._slots.all if slot.worker is not None]
+        with ThreadPoolExecutor(len(self._slots.all)) as threads:
+            list(threads.map(lambda worker: worker.stop(at_once=at_once), workers))
+
+    def _begin(self, slot: Slot) -> About:
         try:
-            slot.worker = self._start(slot.number, self._packed)
-            about = slot.worker.about()
+            worker = self._start(slot.number, self._packed)
+            with self._lock:
+                slot.worker = worker
+                is_late = self._is_closed
+            if is_late:
+                worker.stop(at_once=True)
+            about: About = worker.about()
         except (InvalidInputError, OracleError) as error:
             error.args = (f"{slot.share.name}: {error}",)
             raise
@@ -182,24 +133,9 @@ class PoolOracle(Oracle):
         slot.began = time.monotonic()
         return about
 
-    def _refuse_other(self, slot: _Slot, about: About, first: About) -> None:
-        """Refuse a worker whose model, or what its answers may depend on, is not that of the first.
-
-        Raises:
-            InvalidInputError: It differs, and may not.
-        """
-        for what, one, other in (
-            ("answers", _form(first), _form(about)),
-            ("model", first.fingerprint, about.fingerprint),
-            ("versions", first.versions, about.versions),
-        ):
-            is_told = what == "answers" or not self.workers.mixed
-            if one != other and is_told:
-                raise InvalidInputError(
-                    f"all workers must have the same model and software, and {slot.share.name} on {about.node} differs "
-                    f"from {self._slots[0].share.name} on {first.node} in its {what}: {_difference(one, other)}; make "
-                    "them alike" + ("" if what == "answers" else ", or pass mixed=True, which the result records")
-                )
+    def _refuse_other(self, slot: Slot, about: About, first: About) -> None:
+        names = slot.share.name, self._slots.all[0].share.name
+        refuse_other(names[0], about, names[1], first, mixed=self.workers.mixed)
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Let all models get ready, and see that they answer the same noise alike.
@@ -214,47 +150,32 @@ class PoolOracle(Oracle):
         for thread in self._replacing:
             thread.join()
         self._prepared = tuple(shape), batch_size
-        slots = [slot for slot in self._slots if slot.worker is not None]
-        with ThreadPoolExecutor(len(slots)) as threads:
-            readies = list(threads.map(self._prepared_once, slots))
+        slots = [slot for slot in self._slots.all if slot.worker is not None]
+        readies = self._all(self._prepared_once, slots)
         self._first = readies[0]
         for category, words in readies[0].warnings:
             warnings.warn(words, category, stacklevel=2)
         for slot, ready in zip(slots, readies, strict=True):
             self._refuse_otherwise(slot, ready)
 
-    def _prepared_once(self, slot: _Slot) -> Ready:
+    def _prepared_once(self, slot: Slot) -> Ready:
         """Prepare a worker, or one in its place where it is lost."""
         try:
             return self._prepare(slot)
         except WorkerLost:
             slot.count(lost=1)
-            assert slot.worker is not None
-            slot.worker.stop()
+            slot.standing.stop()
             self._refuse_other(slot, self._begin(slot), self._about)
             return self._prepare(slot)
 
-    def _prepare(self, slot: _Slot) -> Ready:
-        assert slot.worker is not None
+    def _prepare(self, slot: Slot) -> Ready:
         assert self._prepared is not None
-        return slot.worker.prepare(*self._prepared)
+        return slot.standing.prepare(*self._prepared)
 
-    def _refuse_otherwise(self, slot: _Slot, ready: Ready) -> None:
-        """Refuse a worker whose numbers are not those of the first.
-
-        Raises:
-            InvalidInputError: They are not, and may not be.
-        """
+    def _refuse_otherwise(self, slot: Slot, ready: Ready) -> None:
         assert self._first is not None
-        wanted, again = self._first.probes
-        # A randomised model is no more alike in one place.
-        is_random = not _are_same(wanted, again) or not _are_same(*ready.probes)
-        if not self.workers.mixed and not is_random and not _are_same(wanted, ready.probes[0]):
-            raise InvalidInputError(
-                f"all workers must answer alike, to the last bit, and {slot.share.name} answers otherwise than "
-                f"{self._slots[0].share.name} about the same noise; give all of them the same devices, libraries and "
-                "settings, or pass mixed=True, which the result records: what is found may then depend on who was asked"
-            )
+        names = slot.share.name, self._slots.all[0].share.name
+        refuse_otherwise(names[0], ready, names[1], self._first, mixed=self.workers.mixed)
 
     def scores(self, images: Images) -> Any:
         """Return what an idle worker answers.
@@ -265,36 +186,30 @@ class PoolOracle(Oracle):
             Exception: What the model raised.
         """
         self._reopen()
-        with self._worker() as slot:
-            assert slot.worker is not None
-            began = time.monotonic()
-            answer = slot.worker.scores(images)
-            slot.count(rows=len(images), calls=1, busy=time.monotonic() - began)
+        slot = self._slots.take()
+        self._of_thread.answered = slot.share.name
+        worker, rows = slot.standing, None
+        try:
+            answer = worker.scores(images)
+            rows = len(images)
+        except WorkerLost as error:
+            error.args = (f"{slot.share.name}: {error}",)
+            if self._slots.lose(slot, worker):
+                thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
+                self._replacing.append(thread)
+                thread.start()
+            raise
+        finally:
+            self._slots.give_back(slot, rows=rows)
         return answer if len(answer) > 1 else answer[0]
 
-    @contextlib.contextmanager
-    def _worker(self) -> Iterator[_Slot]:
-        """Take an idle worker, and give it back, or let another take its place if it is lost."""
-        slot = self._idle.get()
-        if slot is None:
-            self._idle.put(None)  # for whoever waits beside
-            raise OracleError(f"all workers are gone, the last so: {self._why_lost}") from self._why_lost
-        try:
-            yield slot
-        except WorkerLost as error:
-            slot.count(lost=1)
-            error.args = (f"{slot.share.name}: {error}",)
-            thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
-            self._replacing.append(thread)
-            thread.start()
-            raise
-        except BaseException:
-            self._idle.put(slot)
-            raise
-        self._idle.put(slot)
+    def who_answered(self) -> str:
+        """Return what to call the worker that was asked last by the thread that asks."""
+        return str(getattr(self._of_thread, "answered", super().who_answered()))
 
-    def _replace(self, slot: _Slot) -> None:
+    def _replace(self, slot: Slot) -> None:
         """Start another worker in a lost one's place; beside the run, which goes on with the others."""
+        self._slots.wait_until_left(slot)
         try:
             for start in range(_MOST_STARTS):
                 try:
@@ -304,33 +219,24 @@ class PoolOracle(Oracle):
                     if start == _MOST_STARTS - 1:
                         raise
         except Exception as error:
-            with self._lock:
-                self._num_alive -= 1
-                self._why_lost = error
-                if self._num_alive == 0:
-                    self._idle.put(None)
+            self._slots.give_up(error)
             return
         with self._lock:
-            if not self._is_closed:
-                self._idle.put(slot)
-                return
-        assert slot.worker is not None
-        slot.worker.stop()
+            is_late = self._is_closed
+        if is_late:
+            slot.standing.stop()
+        else:
+            self._slots.stand_again(slot)
 
-    def _start_again(self, slot: _Slot) -> None:
-        assert slot.worker is not None
-        slot.worker.stop()
+    def _start_again(self, slot: Slot) -> None:
+        slot.standing.stop()
         self._refuse_other(slot, self._begin(slot), self._about)
         if self._prepared is not None:
             self._refuse_otherwise(slot, self._prepare(slot))
 
     def close(self) -> None:
         """End all workers. Asked again, it has one more."""
-        with self._lock:
-            self._is_closed = True
-        for slot in self._slots:
-            if slot.worker is not None:
-                slot.worker.stop()
+        self._stop(at_once=False)
         self._stack.close()
 
     def _reopen(self) -> None:
@@ -341,13 +247,13 @@ class PoolOracle(Oracle):
             self._is_closed = False
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(self.workers.open())
-        self._idle = queue.SimpleQueue()
-        self._slots = self._slots[:1]
-        self._num_alive = 1
-        self._refuse_other(self._slots[0], self._begin(self._slots[0]), self._about)
+        share = self._slots.all[0].share
+        self._slots = Slots(self.workers.devices[:1])
+        (slot,) = self._slots.all
+        slot.share = share
+        self._refuse_other(slot, self._begin(slot), self._about)
         if self._prepared is not None:
-            self._prepare(self._slots[0])
-        self._idle.put(self._slots[0])
+            self._prepare(slot)
 
     def fingerprint(self) -> str | None:
         """Return what names the model's parameters, or None where nothing does."""
@@ -361,7 +267,7 @@ class PoolOracle(Oracle):
         """Return what a record should keep of who is asked."""
         return {
             "kind": self.workers.kind,
-            "number": len(self._slots),
+            "number": len(self._slots.all),
             "devices": None if not any(self.workers.devices) else list(self.workers.devices),
             "mixed": self.workers.mixed,
             "versions": self._about.versions,
@@ -369,8 +275,7 @@ class PoolOracle(Oracle):
 
     def shares(self) -> list[WorkerShare]:
         """Return what each worker has done so far."""
-        now = time.monotonic()
-        return [replace(slot.share, idle=max(0.0, now - slot.began - slot.share.busy)) for slot in self._slots]
+        return self._slots.shares()
 
 
 @contextlib.contextmanager
@@ -393,22 +298,3 @@ def asked_by(model: Any, workers: Workers | None) -> Iterator[Any]:
         yield pool
     finally:
         pool.close()
-
-
-def _form(about: About) -> dict[str, Any]:
-    names = ("kind", "returns", "tolerance", "num_classes", "num_shown", "class_names", "takes")
-    return {name: getattr(about, name) for name in names}
-
-
-def _difference(one: Any, other: Any) -> str:
-    if isinstance(one, dict) and isinstance(other, dict):
-        differ = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
-        return ", ".join(f"{name} {other.get(name)} instead of {one.get(name)}" for name in differ)
-    return f"{other} instead of {one}"
-
-
-def _are_same(one: Answer, other: Answer) -> bool:
-    """Tell whether two answers are the same to the last bit."""
-    return len(one) == len(other) and all(
-        (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True)
-    )

@@ -22,7 +22,8 @@ from dfa.errors import InvalidInputError, OracleError, WorkerLost
 from dfa.extras import imported
 from dfa.oracle.answers import Answer
 from dfa.oracle.workers.host import About, Host, Ready, packed_error, raise_packed
-from dfa.oracle.workers.pool import Worker, Workers
+from dfa.oracle.workers.pool import Workers
+from dfa.oracle.workers.slots import Worker
 from dfa.types import Images
 
 _SECONDS: Final = 10.0
@@ -213,7 +214,7 @@ class _RayWorker(Worker):
         answer: Answer = self._ask("scores", images)
         return answer
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """End it, whatever it does."""
         with contextlib.suppress(Exception):  # the cluster may be gone already
             self._ray.kill(self._actor, no_restart=True)

@@ -82,6 +82,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @class_names_option
 @flag(
     "--prior",
+    section=RUN,
     metavar="MODEL",
     help="Another model of the same classes, whose gradients say where to go: a Keras, .pt, .ts or .pt2 file, "
     "timm:NAME, or module:attribute, which may also be a function of images and goals.",

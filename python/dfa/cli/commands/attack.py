@@ -55,6 +55,7 @@ Examples:
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
   dfa attack model.keras photos/ --space rectangle:height=32,width=32
   dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
+  dfa attack model.keras photos/ --prior surrogate.keras   # another model's gradients are a hint
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
@@ -79,6 +80,12 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @target_option
 @class_names_option
+@flag(
+    "--prior",
+    metavar="MODEL",
+    help="Another model of the same classes, whose gradients say where to go: a Keras, .pt, .ts or .pt2 file, "
+    "timm:NAME, or module:attribute, which may also be a function of images and goals.",
+)
 @setting_options(run_settings(), unset=False)
 @flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")

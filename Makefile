@@ -82,6 +82,7 @@ clean:
 	rm -rf build dist $(VENV)
 
 $(VENV)/created:
+	@PYTHON=$(PYTHON) tests/system_packages.sh --python
 	$(PYTHON) -m venv $(VENV)
 	# Dependency groups need pip 25.1.
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'

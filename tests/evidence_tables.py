@@ -212,7 +212,11 @@ def at_rest() -> Iterator[str]:
 
 def priors() -> Iterator[str]:
     """Yield mean queries with each prior over those without."""
-    for file, name in (("prior-resnet20", "ResNet-20, 8, 4th"), ("prior-mobilenetv1", "MobileNetV1-160, 10, 11th")):
+    for file, name in (
+        ("prior-resnet20", "ResNet-20, 8, 4th"),
+        ("prior-mobilenetv1", "MobileNetV1-160, 10, 11th"),
+        ("prior-mobilenetv2", "MobileNetV2-224, 10, 11th"),
+    ):
         rows = results(file)["results"]
         without = [row["queries_mean_with_failures"] for row in rows if row["prior"] == "none"]
         for prior in ("other", "random", "noise"):

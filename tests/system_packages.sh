@@ -1,13 +1,22 @@
 #!/bin/sh
-# What `make test` needs of the system, and pip does not have: doctest's header and a Chromium.
-#   --install      install what is missing, where this user may do so without a password; never fails
-#   --has NAME     tell whether doctest or chromium is there
+# What make needs of the system, and pip does not have. Of a Python, which $PYTHON names: its headers and the module
+# venv, which Debian keeps in packages apart. For the tests: doctest's header and a Chromium.
+#   --python       install what is missing of Python, where this user may do so without a password; else name the one
+#                  command that does, and fail, since nothing can be built without
+#   --install      install what is missing for the tests, where this user may do so without a password; never fails
+#   --has NAME     tell whether headers (of Python), venv, doctest or chromium is there
 #   --check        name what is missing and the one command that installs it; fail without doctest, whose tests are
 #                  the core's, and not without a browser, which looks at pages alone
 set -u
 
+PYTHON=${PYTHON:-python3}
+
 has() {
   case $1 in
+    headers)
+      "$PYTHON" -c 'import os, sys, sysconfig as s; sys.exit(not os.path.exists(s.get_path("include") + "/Python.h"))'
+      ;;
+    venv) "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ;;
     doctest)
       test -n "${DFA_DOCTEST_DIR:-}" && return 0
       for folder in /usr/include /usr/local/include /opt/homebrew/include ${CONDA_PREFIX:+"$CONDA_PREFIX/include"}; do
@@ -27,11 +36,21 @@ has() {
 # The command that installs a package here, on standard output; nothing where no package manager is known.
 command_for() {
   package=$1
+  case $package in
+    headers | venv)
+      # The packages of python3.12 are python3.12-dev and python3.12-venv.
+      python=$(basename "$PYTHON")
+      test "${python#python3}" != "$python" || python=python3
+      test "$package" = headers && package=dev
+      package=$python-$package
+      ;;
+  esac
   if command -v apt-get >/dev/null; then
     test "$package" = doctest && package=doctest-dev
     echo "apt-get install -y --no-install-recommends $package"
   elif command -v dnf >/dev/null; then
     test "$package" = doctest && package=doctest-devel
+    test "$1" = headers && package=${package}el
     echo "dnf install -y $package"
   elif command -v apk >/dev/null; then
     test "$package" = doctest && package=doctest-dev
@@ -70,10 +89,25 @@ install() {
   words=$(command_for "$1")
   test -n "$words" || return
   command -v apt-get >/dev/null && as_root apt-get update -qq >/dev/null 2>&1
-  echo "make test: $words"
+  echo "make: $words"
   # Words, not a word.
   # shellcheck disable=SC2086
-  as_root $words >/dev/null 2>&1 || echo "make test: $1 could not be installed; going on without it"
+  as_root $words >/dev/null 2>&1 || echo "make: $1 could not be installed"
+}
+
+# What of the given is not there.
+missing_of() {
+  missing=
+  for package in "$@"; do
+    has "$package" || missing="$missing${missing:+ }$package"
+  done
+  echo "$missing"
+}
+
+# The one command that installs what is missing, for the reader.
+tell_command() {
+  words=$(command_for_all "$1")
+  echo "make: ${words:-install it with the system's package manager}" >&2
 }
 
 case $1 in
@@ -83,17 +117,24 @@ case $1 in
     install chromium
     exit 0
     ;;
-  --check)
-    status=0 missing=
-    for package in doctest chromium; do
-      has "$package" && continue
-      missing="$missing${missing:+ }$package"
-      test "$package" = doctest && status=1
-    done
+  --python)
+    if ! command -v "$PYTHON" >/dev/null; then
+      echo "make: there is no program $PYTHON: name a Python of 3.11 or newer, make PYTHON=..." >&2
+      exit 1
+    fi
+    install headers
+    install venv
+    missing=$(missing_of headers venv)
     test -z "$missing" && exit 0
-    echo "make test: not everything was tested, this is missing: $missing" >&2
-    words=$(command_for_all "$missing")
-    echo "make test: ${words:-install it with the system's package manager}" >&2
-    exit $status
+    echo "make: nothing can be built with $PYTHON, of which this is missing: $missing" >&2
+    tell_command "$missing"
+    exit 1
+    ;;
+  --check)
+    missing=$(missing_of doctest chromium)
+    test -z "$missing" && exit 0
+    echo "make: not everything was tested, this is missing: $missing" >&2
+    tell_command "$missing"
+    has doctest
     ;;
 esac

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import joblib
 import psutil
@@ -134,7 +136,7 @@ def test_a_run_is_the_same_with_workers(here, capsys, alone, model):
     assert (config["workers"]["kind"], config["workers"]["number"]) == ("local", 2)
     # Who was asked is no part of what a run is.
     assert "workers" not in json.loads((here / "run" / "run.json").read_text())["command"]
-    assert dfa_says(capsys, "verify", "run", "--trust")[0] == 0
+    assert dfa_says(capsys, "verify", "run", "--model", "model.py:exact")[0] == 0
 
 
 def test_files_become_what_the_workers_model_takes(here, capsys):
@@ -309,3 +311,20 @@ def test_a_cluster_may_be_begun_here(here, capsys, alone):
 def test_what_the_library_says_of_workers_is_said_in_options():
     told = in_options("or pass mixed=True, which the result records", app.commands["resume"])
     assert told == "or pass --mixed-workers, which the result records"
+
+
+def test_the_time_left_is_told_from_the_last_images(here, monkeypatch):
+    from dfa.cli.commands import progress
+    from dfa.cli.commands.screen import Screen
+
+    now = 1000.0
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: now))
+    screen = Screen()
+    screen.file, screen.width, screen._force_terminal = io.StringIO(), 200, True
+    with progress.show_progress(screen, 1000, dfa.Storage("run")) as show:
+        # The first 300 were there before, the others take a minute each.
+        for index in range(700):
+            now += 60 * (index >= 300)
+            show(dfa.Record(index, 0, dfa.Status.FAILURE))
+    assert "700/1000" in screen.file.getvalue()
+    assert "5:00:00 left" in screen.file.getvalue()

@@ -40,6 +40,7 @@ WORDS = {
     "k": 3,
     "num_classes": 10,
     "class_names": "names.txt",
+    "prior": "surrogate.keras",
     "class_offset": 1,
     "preprocess": "keras.applications.vgg16:preprocess_input",
     "mean": "-0.5,0.4,0.3",

@@ -52,6 +52,7 @@ class Request:
         shows: What of the model's answers is shown; None for all.
         space: The search space; None for the ball.
         class_names: A file of them, one a line; or None.
+        prior: A surrogate, as `open_prior` takes it; or None.
         image_layout: "NCHW" where the images are (C, H, W), "NHWC" where they look like that and are not; else None.
         settings: Of `dfa.run`.
         optimizer: Fields of `dfa.Racos` that differ from the preset.
@@ -80,6 +81,7 @@ class Request:
     space: str | None = None
     image_layout: str | None = None
     class_names: str | None = None
+    prior: str | None = None
     mean: str | None = None
     std: str | None = None
     value_range: str | None = None

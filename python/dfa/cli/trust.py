@@ -94,7 +94,7 @@ def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: 
         InvalidInputError: Something that the request loads is not among them, or would be loaded from the run folder;
             or the user does not say that the images may be read, and names none.
     """
-    missing = [name for name in code_of(request, ("model", "preprocess", "space")) if name not in given]
+    missing = [name for name in code_of(request, ("model", "preprocess", "space", "prior")) if name not in given]
     if missing:
         raise InvalidInputError(
             f"what the run loads must all be named, or none of it, and these are missing: "
@@ -198,8 +198,8 @@ def _refuse_in_run(path: Path, what: str, run: Path) -> None:
 
 
 def _kind_in(name: str, word: str) -> str:
-    """Return the kind of what a word loads, as what loads it decides: only the model's may be other than an object."""
-    return kind_of(word) if name == "model" else "object"
+    """Return the kind of what a word loads, as what loads it decides: only models may be other than objects."""
+    return kind_of(word) if name in ("model", "prior") else "object"
 
 
 def _module_in(name: str, word: str) -> str | None:
@@ -288,7 +288,7 @@ def _price_of(run: Path, command: str) -> str:
 
 def _plain_words(request: Request, command: str, code: Mapping[str, str]) -> list[str]:
     """Return the flags that a model needs beside it: of `dfa verify`, how it is asked; of a pickle, that it may run."""
-    trusting = ["--trust-pickle"] if "model" in code and kind_of(code["model"]) == "pickle" else []
+    trusting = ["--trust-pickle"] if any(_kind_in(name, word) == "pickle" for name, word in code.items()) else []
     return trusting + (words_of_model(request) if command == "verify" else [])
 
 

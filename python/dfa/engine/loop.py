@@ -273,6 +273,7 @@ class Loop:
             resent=self._gate.sent_again if self._plan.store is None else sent - files - logical,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
+            workers=self._plan.oracle.shares(),
         )
 
 

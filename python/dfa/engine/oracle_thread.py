@@ -283,7 +283,7 @@ class OracleThread:
         if self._is_closed:
             raise CancelledError
         try:
-            with self._stopwatch.oracle_at_work(question.purpose.value):
+            with self._stopwatch.oracle_at_work(question.purpose.value, self._gate.who_answered):
                 is_again, question.is_sent = question.is_sent, True
                 answer = self._gate.send(
                     question.images, question.indices, question.purpose, question.known, is_again=is_again

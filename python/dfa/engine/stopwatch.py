@@ -1,9 +1,10 @@
-"""Where a run's time goes: the main thread's by parts, and spans of both threads."""
+"""Where a run's time goes: the main thread's by parts, and spans of it and of whoever is asked."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -30,6 +31,8 @@ class Stopwatch:
         self.calls_over_time = CallsOverTime()
         self._started = time.perf_counter()
         self._last_answer = self._started
+        self._answered: dict[str, float] = {}
+        self._spans_of_oracle = threading.Lock()
 
     @contextmanager
     def timing(self, part: Part) -> Iterator[None]:
@@ -43,13 +46,23 @@ class Stopwatch:
             self.spans.add(part, "dfa", started - self._started, seconds)
 
     @contextmanager
-    def oracle_at_work(self, purpose: str) -> Iterator[None]:
-        """Keep the span that the oracle's thread takes for the context."""
+    def oracle_at_work(self, purpose: str, who_answered: Callable[[], str] = lambda: "oracle") -> Iterator[None]:
+        """Keep the span that the oracle takes for the context.
+
+        Args:
+            purpose: Why it is asked.
+            who_answered: Tells afterwards who it was. What waited behind an earlier call of the same begins after it.
+        """
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.spans.add(purpose, "oracle", started - self._started, time.perf_counter() - started)
+            ended = time.perf_counter()
+            with self._spans_of_oracle:
+                who = who_answered()
+                began = max(started, self._answered.get(who, started))
+                self._answered[who] = ended
+                self.spans.add(purpose, who, began - self._started, max(0.0, ended - began))
 
     def note_call(self, rows: int) -> float:
         """Count a call for so many attack queries that is sent now, and return when; only the main thread may."""

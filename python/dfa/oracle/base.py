@@ -147,6 +147,10 @@ class Oracle(ABC):
         """Return what each of its workers has done (`WorkerShare`), where it has workers."""
         return []
 
+    def who_answered(self) -> str:
+        """Return what to call whoever answered the last call of the thread that asks: the oracle, or a worker of it."""
+        return "oracle"
+
     def describe_workers(self) -> dict[str, Any] | None:
         """Return what a record should keep of its workers, where it has some."""
         return None

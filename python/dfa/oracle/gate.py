@@ -121,6 +121,10 @@ class Gate:
             "it work on a copy (batch = batch.copy(); of torch: torch.from_numpy(batch.copy()))"
         )
 
+    def who_answered(self) -> str:
+        """Return what to call whoever answered the last call of the thread that asks."""
+        return self._oracle.who_answered()
+
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready for batches of up to `batch_size` images of `shape`; no query is sent.
 

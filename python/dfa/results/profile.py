@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.oracle.workers.slots import WorkerShare
 from dfa.results.parsing import MisfitError, fields_reader, reader
 from dfa.results.rates import ratio
 
@@ -129,6 +130,8 @@ class Profile:
         resent: Images sent beyond all these, because a run that was cut short was taken up again.
         spans: What the run was doing when; empty once it is read back from a folder.
         calls_over_time: How full the calls for attack queries were. A call that a resumed run sends again counts again.
+        workers: What each worker did (`dfa.run(..., workers=)`), of a run that was taken up again since then; empty
+            without workers.
     """
 
     wall: float = 0.0
@@ -148,6 +151,7 @@ class Profile:
     spans: Spans = field(default_factory=Spans, repr=False, compare=False)
     calls_over_time: CallsOverTime = field(default_factory=CallsOverTime, repr=False)
     prior: float = 0.0
+    workers: list[WorkerShare] = field(default_factory=list, repr=False)
 
     @property
     def occupancy(self) -> float:
@@ -168,6 +172,12 @@ class Profile:
     def oracle_share(self) -> float:
         """Part of the wall time during which the oracle was answering attack queries, 0..1."""
         return ratio(self.oracle, self.wall)
+
+    def save(self) -> dict[str, Any]:
+        """Return what a folder keeps, in plain types."""
+        workers = [dataclasses.asdict(each) for each in self.workers]
+        more = {"workers": workers} if workers else {}
+        return {**self.as_dict(), "calls_over_time": self.calls_over_time.save(), **more}
 
     def totals(self) -> dict[str, Any]:
         """Return the times and numbers by name."""
@@ -195,19 +205,21 @@ class Profile:
 
 
 TOTALS: Final = tuple(
-    entry.name for entry in dataclasses.fields(Profile) if entry.name not in ("spans", "calls_over_time")
+    entry.name for entry in dataclasses.fields(Profile) if entry.name not in ("spans", "calls_over_time", "workers")
 )
 
 _TYPES: Final = {name: kind for name, kind in typing.get_type_hints(Profile).items() if name in TOTALS}
 
 
 _read_totals: Final = fields_reader(_TYPES)
+_read_workers: Final = fields_reader({"workers": list[WorkerShare]})
 
 
 def read_profile(document: Mapping[str, Any]) -> Profile:
     """Return the profile that results.json keeps; empty for an empty document, as of a run that has not ended.
 
-    Without a time of the prior, it is of a version that had none, or that counted it elsewhere.
+    Without a time of the prior, it is of a version that had none, or that counted it elsewhere; without workers, of a
+    run that had none.
 
     Raises:
         ValueError: It keeps none.
@@ -219,4 +231,9 @@ def read_profile(document: Mapping[str, Any]) -> Profile:
         # What is left of the time is a difference of clocks.
         if value < 0 and name != "other":
             raise MisfitError("0 or more", value, name)
-    return Profile(**totals, calls_over_time=CallsOverTime.read(document.get("calls_over_time")))
+    (workers,) = _read_workers({"workers": document.get("workers", [])}).values()
+    for place, share in enumerate(workers):
+        for name, value in dataclasses.asdict(share).items():
+            if name != "name" and value < 0:
+                raise MisfitError("0 or more", value, f"workers.{place}.{name}")
+    return Profile(**totals, calls_over_time=CallsOverTime.read(document.get("calls_over_time")), workers=workers)

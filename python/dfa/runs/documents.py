@@ -130,6 +130,7 @@ class Command:
     k: int | None = None
     num_classes: int | None = None
     class_names: str | None = None
+    prior: str | None = None
     class_offset: int = 0
     preprocess: str | None = None
     mean: str | None = None

@@ -222,7 +222,7 @@ def _complete(
                 "unchecked": report.unchecked,
                 "TSR": report.TSR,
             },
-            "profile": {**result.profile.as_dict(), "calls_over_time": result.profile.calls_over_time.save()},
+            "profile": result.profile.save(),
             "records": rows,
         },
     )

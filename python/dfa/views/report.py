@@ -22,7 +22,7 @@ from dfa.checks import as_text
 from dfa.errors import InvalidInputError, StoreError
 from dfa.extras import imported
 from dfa.originals import Form
-from dfa.results.rates import wilson
+from dfa.results.rates import ratio, wilson
 from dfa.results.record import Record, Status
 from dfa.results.refuted import listed
 from dfa.results.result import Result
@@ -45,6 +45,7 @@ _THUMBNAIL: Final = 112
 _SMALL: Final = 64
 """Images up to this side are shown value by value, larger ones as thumbnails."""
 
+_WORKER_COLUMNS: Final = ("worker", "images", "images per second", "images per call", "busy", "lost")
 _GAP: Final = 4
 _BUDGETS: Final = (1, 10, 100, 1_000, 10_000)
 
@@ -75,7 +76,11 @@ def write_report(
         for place, (path, name) in enumerate(zip(paths, names, strict=True), 1)
     ]
     page = environment.get_template("report.html").render(
-        title=" · ".join(names), views=views, comparison=_compare(views), charts=_overview(views)
+        title=" · ".join(names),
+        views=views,
+        comparison=_compare(views),
+        charts=_overview(views),
+        worker_columns=_WORKER_COLUMNS,
     )
     default = paths[0] / "report.html" if len(paths) == 1 else paths[0].parent / "comparison.html"
     target = default if out is None else Path(out)
@@ -199,12 +204,24 @@ class _View:
         return [
             *words,
             ("occupancy", _percent(profile.occupancy)),
-            ("rows per call", "-" if math.isnan(profile.rows_per_call) else f"{profile.rows_per_call:,.1f}"),
-            (
-                "queries per second",
-                "-" if math.isnan(profile.queries_per_second) else f"{profile.queries_per_second:,.0f}",
-            ),
+            ("rows per call", _rounded(profile.rows_per_call, 1)),
+            ("queries per second", _rounded(profile.queries_per_second, 0)),
             ("oracle share", _percent(profile.oracle_share)),
+        ]
+
+    @property
+    def workers(self) -> list[tuple[str, ...]]:
+        """What each worker did, in words: the columns of `_WORKER_COLUMNS`."""
+        return [
+            (
+                share.name,
+                f"{share.rows:,}",
+                _rounded(ratio(share.rows, share.busy + share.idle), 0),
+                _rounded(ratio(share.rows, share.calls), 1),
+                _percent(ratio(share.busy, share.busy + share.idle)),
+                f"{share.lost:,}",
+            )
+            for share in self.result.profile.workers
         ]
 
     @property
@@ -369,6 +386,10 @@ def _flat(where: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def _percent(rate: float) -> str:
     return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
+
+
+def _rounded(number: float, digits: int) -> str:
+    return "-" if math.isnan(number) else f"{number:,.{digits}f}"
 
 
 def _is_unknown(number: float | None) -> bool:

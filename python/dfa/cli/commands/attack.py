@@ -49,13 +49,13 @@ Examples:
     epilog=f"""{_EXAMPLES}\
   dfa attack model.keras photos-by-class/ --labels folders   # photos-by-class/cat/1.jpg, photos-by-class/dog/2.jpg, ...
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225    # TorchScript, torch.export
-  dfa attack timm:resnet50 photos/ --size 224x224 --device cuda
+  dfa attack timm:resnet50 photos/ --size 224x224 --workers cuda:0,cuda:1   # a model on each
   dfa attack mobilenet.tflite photos/ --class-offset 1     # an 8-bit model with 1001 outputs
-  dfa attack timm:resnet50 photos/ --workers cuda:0,cuda:1 # a model on each; --ray ADDRESS --workers 8, on a cluster
   dfa attack mymodule:classify images.npz --target rank:11 --preset paper
   dfa attack defended.py:pipeline photos/ --confirmations 8/10   # a randomised defence
   dfa attack model.keras photos/ --space rectangle:height=32,width=32
   dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
+  dfa attack model.keras photos/ --prior surrogate.keras   # another model's gradients are a hint
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
@@ -65,7 +65,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @click.argument("model")
 @click.argument("images")
-@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels (or a .npy file).  [default: 10]")
+@flag("--epsilon", metavar="LEVELS", help="Largest change, grey levels or .npy file.  [default: 10]")
 @flag(
     "--space",
     metavar="WORD",
@@ -80,6 +80,13 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @target_option
 @class_names_option
+@flag(
+    "--prior",
+    section=RUN,
+    metavar="MODEL",
+    help="Another model of the same classes, whose gradients say where to go: a Keras, .pt, .ts or .pt2 file, "
+    "timm:NAME, or module:attribute, which may also be a function of images and goals.",
+)
 @setting_options(run_settings(), unset=False)
 @flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")

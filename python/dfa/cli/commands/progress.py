@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import bisect
+import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
 
 from rich.progress import (
     BarColumn,
@@ -12,12 +16,14 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
 import dfa
 from dfa.cli.commands.screen import Screen
 from dfa.cli.text import printable
+
+_LAST: Final = 200
+"""Images whose mean time tells that of those left. Where a run is gone on with, what it has comes at once."""
 
 
 @contextmanager
@@ -31,19 +37,24 @@ def show_progress(console: Screen, number: int, storage: dfa.Storage) -> Iterato
         yield False
         return
     queries: list[int] = []
-    ended = 0
+    ended = settled = 0
+    moments = deque([time.monotonic()], maxlen=_LAST + 1)
     columns = (_field("folder"), BarColumn(), MofNCompleteColumn(), _field("found"))
-    with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("", total=number, folder=printable(storage.folder), found="")
+    with Progress(*columns, TimeElapsedColumn(), _field("left"), console=console) as progress:
+        task = progress.add_task("", total=number, folder=printable(storage.folder), found="", left="")
 
         def show(record: dfa.Record) -> None:
-            nonlocal ended
+            nonlocal ended, settled
+            settled += 1
+            moments.append(time.monotonic())
+            each = (moments[-1] - moments[0]) / (len(moments) - 1)
+            left = timedelta(seconds=round(each * (number - settled)))
             ended += record.status in (dfa.Status.SUCCESS, dfa.Status.FAILURE)
             if record.verified:
                 bisect.insort(queries, record.queries)
             share = f"{100 * len(queries) / ended:.1f} %" if ended else "-"
             median = f", median {queries[len(queries) // 2]:,} queries" if queries else ""
-            progress.update(task, advance=1, found=f"{share} fell{median}")
+            progress.update(task, advance=1, found=f"{share} fell{median}", left=f"{left} left")
 
         yield show
 

@@ -43,6 +43,7 @@ Examples:
 @flag("--images", metavar="IMAGES", help="The run's images, named again.")
 @flag("--preprocess", metavar="MODULE:ATTR", help="What goes before it, named again.")
 @flag("--space", metavar="WORD", help="The run's search space, named again.")
+@flag("--prior", metavar="MODEL", help="The run's surrogate, named again.")
 @trust_option
 @trust_pickle_option
 @worker_options
@@ -73,7 +74,7 @@ def resume(
         if given:
             request = name_again(request, run, given, trust=trust)
         else:
-            trust_folder(request, run, "resume", ("model", "preprocess", "space"), trust=trust)
+            trust_folder(request, run, "resume", ("model", "preprocess", "space", "prior"), trust=trust)
             trust_pickle = True  # whatever the folder names was just trusted
         # More files than the run has images are another run's, however many a word of the folder finds.
         config = parse_config(read_run_json(run).config)

@@ -20,7 +20,7 @@ from dfa.cli.request import Request
 from dfa.cli.sources.at_workers import open_at_workers
 from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
-from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
+from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle, open_prior
 from dfa.cli.sources.spaces import parse_space
 from dfa.data.choice import as_images
 from dfa.data.image_files import TURNED, ImageFiles
@@ -102,7 +102,7 @@ def run_request(
         storage: Its folder.
         as_json: Print one document, and nothing on the way.
         trace: Where to write the run's profile, or None.
-        trust_pickle: Whether a model that is a pickle may be read.
+        trust_pickle: Whether a model or a surrogate that is a pickle may be read.
         workers: Who is asked; None: this process.
         no_imports_from: Run folders, from which workers may import nothing.
         most_images: How many the images may be, where that is known.
@@ -125,6 +125,7 @@ def run_request(
     else:
         opened = open_at_workers(request.model, asked, workers, trust_pickle=trust_pickle, runs=no_imports_from)
         oracle, channels = click.get_current_context().with_resource(opened)
+    prior = open_prior(request.prior, device=request.device, trust_pickle=trust_pickle)
     size = parse_size(request.size)
     class_names = read_class_names(request.class_names)
     source = open_images(
@@ -177,6 +178,7 @@ def run_request(
             progress=progress,
             layout=layout,
             class_names=class_names,
+            prior=prior,
             **request.settings,
         )
     if files is not None and part is not None:

@@ -32,6 +32,8 @@ _PHRASES: Final = (
     ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),
     ("as_oracle needs ", "MODEL must be "),
     ("leave providers out", "leave --device out"),
+    ("prior must be None, a torch module", "--prior must be a torch module"),
+    ("leave prior out", "leave out --prior"),
     ("must be None or ", "must be "),
     ("must be None, dfa.rank(j), one integer class id", "must be rank:J, class:ID"),
     (" (unless None)", ""),

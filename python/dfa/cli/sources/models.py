@@ -197,6 +197,39 @@ def open_oracle(
     return oracle, channels
 
 
+def open_prior(word: str | None, *, device: str | None, trust_pickle: bool) -> Any:
+    """Return the surrogate that a word names, as `dfa.run` takes it, or None.
+
+    It is asked as models of its kind mostly are: what says how the attacked model is asked is not said of it.
+
+    Args:
+        word: As of `load_model`; an object may also be a function of images and goals.
+        device: Where a torch model that is loaded here is put; None for the CPU.
+        trust_pickle: The user lets the code of a pickle run.
+
+    Raises:
+        InvalidInputError: It names none, or one without gradients.
+        MissingDependencyError: The framework that loads it is not installed.
+    """
+    if word is None:
+        return None
+    kind = kind_of(word)
+    if kind in ("onnx", "tflite", "torchvision"):
+        raise InvalidInputError(
+            f"--prior must be a model with gradients from its class back to grey levels, which {word} does not have; "
+            "pass a .keras, .pt, .ts or .pt2 file, timm:NAME, or module:attribute for a torch or Keras model, or for a "
+            "function of images and goals"
+        )
+    if kind in ("torch", "timm"):
+        # Of these the word says more than the model that is loaded: its name, or how it is asked.
+        unsaid: dict[str, Any] = dict.fromkeys(MODEL_SETTINGS) | {"class_offset": 0}
+        return open_oracle(word, **unsaid | {"device": device})[0]
+    loaded = load_model(word, trust_pickle=trust_pickle)
+    if loaded is None:  # which would be a run without a surrogate
+        raise InvalidInputError(f"--prior must name a surrogate, and {word} is nothing (None)")
+    return loaded
+
+
 def kind_of(word: str) -> str:
     """Return the kind of model that a word names: one of `SUFFIXES`, a hub, or "object" for module:attribute.
 

@@ -8,6 +8,7 @@ import mmap
 import multiprocessing
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,8 @@ MOST_WORKERS: Final = 1024
 _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
 _IN_MEMORY: Final = Path("/dev/shm")
+_UNGUARDED: Final = 78
+"""The exit status of a worker that would have started workers."""
 _GUARD: Final = (
     'a script that starts workers must do so under `if __name__ == "__main__":`, since each of them imports it'
 )
@@ -73,7 +76,19 @@ class LocalWorkers(Workers):
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[int, bytes], Worker]]:
-        """Yield what starts worker `number` with a packed factory."""
+        """Yield what starts worker `number` with a packed factory.
+
+        Raises:
+            InvalidInputError: What this process runs is no file, and workers read it.
+        """
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # A worker that imports the script that began it, and comes to where that begins workers.
+            raise SystemExit(_UNGUARDED)
+        script = str(getattr(sys.modules.get("__main__"), "__file__", ""))
+        if script.startswith("<"):
+            raise InvalidInputError(
+                f"workers read the script that starts them, and {script} is no file; write it into one"
+            )
         yield lambda number, packed: _LocalWorker(number, packed, self.devices[number])
 
 
@@ -135,10 +150,7 @@ class _LocalWorker(Worker):
 
     def about(self) -> About:
         """Wait until the model is made, and return what it says of itself."""
-        try:
-            about: About = self._answer()
-        except WorkerLost as error:
-            raise WorkerLost(f"{error}; {_GUARD}") from None
+        about: About = self._answer()
         self._itemsize = 1 if about.takes == "uint8" else 8
         return about
 
@@ -229,6 +241,8 @@ class _LocalWorker(Worker):
         code = self._process.exitcode
         if code is not None and code < 0:
             return WorkerLost(f"its process was ended by {_signal(-code)}")
+        if code == _UNGUARDED:
+            return WorkerLost(_GUARD)
         return WorkerLost(f"its process has ended, with status {code}; what it wrote to the error stream may say why")
 
 

@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from dfa.errors import InvalidInputError, OracleError, WorkerLost, told
-from dfa.oracle.answers import Answer
+from dfa.errors import InvalidInputError, OracleError, WorkerLost, told_with_place
 from dfa.oracle.base import Oracle
+from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
 from dfa.oracle.workers.host import About, Ready
 from dfa.oracle.workers.slots import CALLS_IN_LINE, Slot, Slots, Worker, WorkerShare
@@ -71,16 +71,19 @@ class PoolOracle(Oracle):
         self._prepared: tuple[tuple[int, ...], int] | None = None
         self._first: Ready | None = None
         self._lock = threading.Lock()
+        self._of_thread = threading.local()
         self._replacing: list[threading.Thread] = []
         self._is_closed = False
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(workers.open())
         try:
-            self._about = self._started()
+            abouts: list[About] = self._all(self._begin, self._slots.all)
+            for slot, each in zip(self._slots.all, abouts, strict=True):
+                self._refuse_other(slot, each, abouts[0])
         except BaseException:
             self.close()
             raise
-        about = self._about
+        self._about = about = abouts[0]
         self.kind = about.kind  # type: ignore[misc]
         self.name = about.name
         self.returns = about.returns
@@ -95,13 +98,6 @@ class PoolOracle(Oracle):
     def rows_per_batch(self) -> int | None:
         """Rows of every batch that a model is given, once prepared."""
         return None if self._first is None else self._first.rows_per_batch
-
-    def _started(self) -> About:
-        """Start all workers beside one another, and return what they say, which must be alike."""
-        abouts: list[About] = self._all(self._begin, self._slots.all)
-        for slot, about in zip(self._slots.all, abouts, strict=True):
-            self._refuse_other(slot, about, abouts[0])
-        return abouts[0]
 
     def _all(self, function: Callable[[Slot], Any], slots: Sequence[Slot]) -> list[Any]:
         """Return what a function returns of each slot; where that fails for one, or is interrupted, all workers end."""
@@ -133,28 +129,13 @@ class PoolOracle(Oracle):
             error.args = (f"{slot.share.name}: {error}",)
             raise
         except Exception as error:
-            raise OracleError(f"{slot.share.name} could not make its model: {told(error)}") from error
+            raise OracleError(f"{slot.share.name} could not make its model: {told_with_place(error)}") from error
         slot.began = time.monotonic()
         return about
 
     def _refuse_other(self, slot: Slot, about: About, first: About) -> None:
-        """Refuse a worker whose model, or what its answers may depend on, is not that of the first.
-
-        Raises:
-            InvalidInputError: It differs, and may not.
-        """
-        for what, one, other in (
-            ("answers", _form(first), _form(about)),
-            ("model", first.fingerprint, about.fingerprint),
-            ("versions", first.versions, about.versions),
-        ):
-            is_told = what == "answers" or not self.workers.mixed
-            if one != other and is_told:
-                raise InvalidInputError(
-                    f"all workers must have the same model and software, and {slot.share.name} on {about.node} differs "
-                    f"from {self._slots.all[0].share.name} on {first.node} in its {what}: {_difference(one, other)}; "
-                    "make them alike" + ("" if what == "answers" else ", or pass mixed=True, which the result records")
-                )
+        names = slot.share.name, self._slots.all[0].share.name
+        refuse_other(names[0], about, names[1], first, mixed=self.workers.mixed)
 
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Let all models get ready, and see that they answer the same noise alike.
@@ -192,22 +173,9 @@ class PoolOracle(Oracle):
         return slot.standing.prepare(*self._prepared)
 
     def _refuse_otherwise(self, slot: Slot, ready: Ready) -> None:
-        """Refuse a worker whose numbers are not those of the first.
-
-        Raises:
-            InvalidInputError: They are not, and may not be.
-        """
         assert self._first is not None
-        wanted, again = self._first.probes
-        # A randomised model is no more alike in one place.
-        is_random = not _are_same(wanted, again) or not _are_same(*ready.probes)
-        if not self.workers.mixed and not is_random and not _are_same(wanted, ready.probes[0]):
-            raise InvalidInputError(
-                f"all workers must answer alike, to the last bit, and {slot.share.name} answers otherwise than "
-                f"{self._slots.all[0].share.name} about the same noise; give all of them the same devices, libraries "
-                "and settings, or pass mixed=True, which the result records: what is found may then depend on who was "
-                "asked"
-            )
+        names = slot.share.name, self._slots.all[0].share.name
+        refuse_otherwise(names[0], ready, names[1], self._first, mixed=self.workers.mixed)
 
     def scores(self, images: Images) -> Any:
         """Return what an idle worker answers.
@@ -219,6 +187,7 @@ class PoolOracle(Oracle):
         """
         self._reopen()
         slot = self._slots.take()
+        self._of_thread.answered = slot.share.name
         worker, rows = slot.standing, None
         try:
             answer = worker.scores(images)
@@ -233,6 +202,10 @@ class PoolOracle(Oracle):
         finally:
             self._slots.give_back(slot, rows=rows)
         return answer if len(answer) > 1 else answer[0]
+
+    def who_answered(self) -> str:
+        """Return what to call the worker that was asked last by the thread that asks."""
+        return str(getattr(self._of_thread, "answered", super().who_answered()))
 
     def _replace(self, slot: Slot) -> None:
         """Start another worker in a lost one's place; beside the run, which goes on with the others."""
@@ -325,22 +298,3 @@ def asked_by(model: Any, workers: Workers | None) -> Iterator[Any]:
         yield pool
     finally:
         pool.close()
-
-
-def _form(about: About) -> dict[str, Any]:
-    names = ("kind", "returns", "tolerance", "num_classes", "num_shown", "class_names", "takes")
-    return {name: getattr(about, name) for name in names}
-
-
-def _difference(one: Any, other: Any) -> str:
-    if isinstance(one, dict) and isinstance(other, dict):
-        differ = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
-        return ", ".join(f"{name} {other.get(name)} instead of {one.get(name)}" for name in differ)
-    return f"{other} instead of {one}"
-
-
-def _are_same(one: Answer, other: Answer) -> bool:
-    """Tell whether two answers are the same to the last bit."""
-    return len(one) == len(other) and all(
-        (a.dtype, a.shape) == (b.dtype, b.shape) and a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True)
-    )

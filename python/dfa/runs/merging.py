@@ -207,7 +207,7 @@ def _joined(runs: Sequence[_Run]) -> Result:
     return Result(
         records=[_moved(record, run.part.places.start) for run in runs for record in run.result.records],
         images=_JoinedImages(runs),
-        profile=_summed([run.result.profile for run in runs]),
+        profile=_summed(runs),
         config=config,
         originals=_JoinedOriginals(runs),
     )
@@ -242,8 +242,12 @@ def _checked(runs: Iterable[_Run]) -> dict[int, SavedImage]:
     return {start + index: image for run, start in starts for index, image in run.checked.items()}
 
 
-def _summed(profiles: Sequence[Profile]) -> Profile:
+def _summed(runs: Sequence[_Run]) -> Profile:
     """Return the totals of runs that went on side by side."""
+    profiles = [run.result.profile for run in runs]
+    workers = [
+        replace(share, name=f"part {run.part}, {share.name}") for run in runs for share in run.result.profile.workers
+    ]
     # The longest parts first: what they count together nobody can take apart.
     over_time = CallsOverTime(seconds=max(each.calls_over_time.seconds for each in profiles))
     for each in profiles:
@@ -251,7 +255,8 @@ def _summed(profiles: Sequence[Profile]) -> Profile:
         for place, (calls, rows) in enumerate(counts):
             over_time.add(place * each.calls_over_time.seconds, rows, calls=calls)
     totals = {name: sum(getattr(each, name) for each in profiles) for name in TOTALS}
-    return Profile(**{**totals, "wall": max(each.wall for each in profiles)}, calls_over_time=over_time)
+    totals["wall"] = max(each.wall for each in profiles)
+    return Profile(**totals, calls_over_time=over_time, workers=workers)
 
 
 @dataclass(frozen=True)

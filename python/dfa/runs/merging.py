@@ -40,7 +40,8 @@ def merge(folder: str | Path, parts: Sequence[str | Path], *, overwrite: bool = 
     one another alone, so one run over all finds other images, but where none learns (`dfa.Racos(archive=False)`).
 
     Every image is read from its part, held against its record, and written anew. What answers said of its file goes
-    with it. Queries, calls and times are sums over the parts, but for the wall time, which is the longest.
+    with it. Queries, calls and times are sums over the parts, but for the wall time, which is the longest; so
+    `Profile.oracle_share` may be above 1.
 
     Args:
         folder: Where to save the result.

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+import math
+import pickle
 import tracemalloc
 
+import numpy as np
 import pytest
 
 import dfa.engine.stored
+from dfa.results.record import Record, Status
 from dfa.runs.folder import write_json, write_records
 from dfa.runs.image_files import files_of, listed_files_of
 from dfa.runs.saving import complete_run
@@ -70,3 +76,48 @@ def test_a_file_that_is_gone_when_the_run_ends_is_written_again(tmp_path, monkey
     attack(CLASSIFIER, tmp_path)
     assert gone[0].is_file()
     assert dfa.verify(tmp_path, CLASSIFIER).holds
+
+
+TRACES = [
+    (),
+    ((1, 0.5),),
+    ((1, float("inf")), (2, -0.0), (2**63 - 1, 5e-324)),
+    ((2**63, 0.5),),
+    ((1, None), (2, 0.5)),
+    ((1, math.nan),),
+    ((True, 1), (2, np.float64(0.5))),
+]
+
+
+@pytest.mark.parametrize("trace", TRACES)
+def test_a_record_gives_the_trace_that_it_was_given(trace):
+    record = Record(0, 1, Status.FAILURE, trace=trace)
+    again = pickle.loads(pickle.dumps(record))
+    for given in (record.trace, again.trace, dataclasses.replace(record, index=1).trace, copy.copy(record).trace):
+        assert repr(given) == repr(trace)
+        assert [list(map(type, pair)) for pair in given] == [list(map(type, pair)) for pair in trace]
+    assert record == record
+    assert record == dataclasses.replace(record)
+    assert hash(record) == hash(dataclasses.replace(record))
+    assert record != dataclasses.replace(record, trace=((7, 7.0),))
+    assert f"trace={trace!r}" in repr(record)
+
+
+def test_a_record_without_a_trace_has_an_empty_one():
+    assert Record(0, 1, Status.FAILURE).trace == ()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Record(0, 1, Status.FAILURE).trace = ((1, 0.5),)
+
+
+def test_a_trace_is_held_in_few_bytes():
+    tracemalloc.start()
+    try:
+        records = [
+            Record(0, 1, Status.FAILURE, trace=tuple((1000 * each, 1.0 / each) for each in range(1, 101)))
+            for _ in range(100)
+        ]
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # Pairs of Python take more than 100 bytes each.
+    assert size / len(records) < 100 * 16 + 600

@@ -156,7 +156,7 @@ class Store:
         interval: The most images that are sent to the oracle without being covered by a checkpoint.
         checkpoint: The state to go on from, or None at the start.
         kept: Records written before, by place; empty at the start.
-        digests: Digests of the images read before, by place; None for one that could not be read.
+        digests: Digests of the images read before, by place; None for one that could not be read; empty at the start.
         resumes: How often the run has been taken up again.
         answers: Those of before, to images that need not be sent again.
     """
@@ -265,7 +265,6 @@ class Store:
         if place in self.digests:
             refuse_another_image(self.folder, place, self.digests[place], digest)
             return
-        self.digests[place] = digest
         self._read.append((place, digest))
 
     def finished(self, row: Mapping[str, Plain], picture: Picture | None = None) -> None:

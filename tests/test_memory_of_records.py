@@ -17,7 +17,8 @@ from dfa.results.record import Record, Status
 from dfa.runs.folder import write_json, write_records
 from dfa.runs.image_files import files_of, listed_files_of
 from dfa.runs.saving import complete_run
-from stored_runs import CLASSIFIER, attack
+from dfa.runs.store import Store
+from stored_runs import CLASSIFIER, attack, cut_short
 
 MANY = 20_000
 
@@ -121,3 +122,24 @@ def test_a_trace_is_held_in_few_bytes():
         tracemalloc.stop()
     # Pairs of Python take more than 100 bytes each.
     assert size / len(records) < 100 * 16 + 600
+
+
+def test_a_run_that_is_kept_does_not_hold_what_its_journal_has(tmp_path, monkeypatch):
+    stores = []
+
+    def followed(method):
+        def follow(*given, **named):
+            stores.append(method(*given, **named))
+            return stores[-1]
+
+        return follow
+
+    for name in ("begin", "resume"):
+        monkeypatch.setattr(Store, name, followed(getattr(Store, name)))
+    cut_short(tmp_path, 200)
+    attack(CLASSIFIER, tmp_path)
+    begun, resumed = stores
+    assert begun.digests == begun.kept == {}
+    assert len(resumed.kept) > 3
+    # What the records say is the ledger's.
+    assert {tuple(row) for row in resumed.kept.values()} == {("file",)}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.data.parts import Part
 from dfa.originals import Form
 from dfa.results.parsing import MisfitError, load_json, reader
 from dfa.results.record import read_fields
@@ -63,6 +64,7 @@ class Config:
         give_up_after: Of the run.
         objective: Its name.
         seed: 0..2**64 - 1, which is no integer of 64 bits with a sign.
+        part: Which part of a larger set of images they are, or None.
     """
 
     num_images: int | None = None
@@ -77,6 +79,7 @@ class Config:
     give_up_after: int | None = None
     objective: str | None = None
     seed: Any = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         """Check what no type tells.
@@ -90,6 +93,10 @@ class Config:
         for name, number in {"num_images": self.num_images, "max_queries": self.max_queries}.items():
             if number is not None and number < 0:
                 raise MisfitError("0 or more", number, name)
+        if self.part is not None and self.num_images != len(self.part.places):
+            raise MisfitError(
+                f"the {len(self.part.places):,} images of part {self.part}", self.num_images, "num_images"
+            )
         shape = self.shape or ()
         if len(shape) > _MOST_DIMENSIONS or any(number < 1 for number in shape) or math.prod(shape) > _MOST_VALUES:
             raise MisfitError(f"numbers of 1 or more, of {_MOST_VALUES:,} values together", list(shape), "shape")
@@ -135,6 +142,7 @@ class Command:
     size: str | None = None
     image_layout: str | None = None
     confirmations: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -44,7 +44,7 @@ from dfa.types import Classes, Image, Indices, Scores
 _COLUMNS = (*FIELDS, "file", "png_verified", "png_problem", "png_agreeing", "png_answers")
 
 
-class _Verdict(NamedTuple):
+class Verdict(NamedTuple):
     """What reading an adversarial image back from its file showed.
 
     Attributes:
@@ -109,6 +109,34 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         OracleError: As in `Result.save`.
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
+    return _save(result, folder, checker, {}, overwrite=overwrite)
+
+
+def save_checked(
+    result: Result, folder: str | Path, checked: Mapping[int, Verdict], *, overwrite: bool = False
+) -> SaveReport:
+    """Write a result whose images were read back from other files, and asked about, before; no oracle is asked.
+
+    Args:
+        result: The result.
+        folder: As in `save`.
+        checked: What that showed, by index; a file that differs from its image now is refuted all the same.
+        overwrite: As in `save`.
+
+    Raises:
+        StoreError: As in `save`.
+    """
+    return _save(result, folder, None, checked, overwrite=overwrite)
+
+
+def _save(
+    result: Result,
+    folder: str | Path,
+    checker: Oracle | None,
+    checked: Mapping[int, Verdict],
+    *,
+    overwrite: bool,
+) -> SaveReport:
     folder = check_folder(folder, overwrite=overwrite)
     with held_alone(folder):
         before = check_replaceable(folder)
@@ -121,7 +149,7 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         files = {index: _write_image(result, folder, index) for index in result.images.held()}
         remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
         named = _Files(list(files), files.__getitem__)
-        return _complete(result, folder, named, checker, again="save again with overwrite=True")
+        return _complete(result, folder, named, checker, checked, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
@@ -148,10 +176,18 @@ def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> Save
             _write_originals(result, folder, [index])
     # Overwriting would throw away what was paid for.
     again = "resume the run, with resume=True or `dfa resume`; only the files are asked about again"
-    return _complete(result, folder, files, oracle, again=again)
+    return _complete(result, folder, files, oracle, {}, again=again)
 
 
-def _complete(result: Result, folder: Path, files: _Files, oracle: Oracle | None, *, again: str) -> SaveReport:
+def _complete(
+    result: Result,
+    folder: Path,
+    files: _Files,
+    oracle: Oracle | None,
+    checked: Mapping[int, Verdict],
+    *,
+    again: str,
+) -> SaveReport:
     """Check the image files, and write what the folder says of them.
 
     Args:
@@ -159,6 +195,7 @@ def _complete(result: Result, folder: Path, files: _Files, oracle: Oracle | None
         folder: The folder.
         files: The files.
         oracle: What to ask, if anything.
+        checked: What was known before of the same images in other files.
         again: How the files are asked about again where the oracle failed.
 
     Raises:
@@ -166,6 +203,10 @@ def _complete(result: Result, folder: Path, files: _Files, oracle: Oracle | None
         OracleError: The oracle failed; everything is written.
     """
     verdicts, failure = _check_files(result, folder, files, oracle)
+    for index, before in checked.items():
+        verdict = verdicts[index]
+        if verdict is not None and verdict.verified is None:
+            verdicts[index] = before
     report = _report(result, folder, verdicts)
     result.refuted = dict(report.refuted)
     result.fresh = {
@@ -241,7 +282,7 @@ def _write_originals(result: Result, folder: Path, indices: Iterable[int]) -> se
 
 def _check_files(
     result: Result, folder: Path, files: _Files, oracle: Oracle | None
-) -> tuple[list[_Verdict | None], DfaError | None]:
+) -> tuple[list[Verdict | None], DfaError | None]:
     """Read every image back, compare it, and ask the oracle about it.
 
     Args:
@@ -254,9 +295,9 @@ def _check_files(
         What came of it for each image of the run, None where it has no file; and the oracle's first error, after which
         it was not asked again.
     """
-    verdicts: list[_Verdict | None] = [None] * len(result.records)
+    verdicts: list[Verdict | None] = [None] * len(result.records)
     # There may be many, of which most are alike, and are kept once.
-    alike: dict[_Verdict, _Verdict] = {}
+    alike: dict[Verdict, Verdict] = {}
     failure: DfaError | None = None
     # A gate of its own, so that checking spends no image's budget; attack queries it would refuse.
     gate = None if oracle is None else Gate(oracle, num_images=len(result.records), max_queries=0)
@@ -266,7 +307,7 @@ def _check_files(
         read = {index: read_image(folder, files.name(index), _held(result, index).shape) for index in batch}
         differences = {index: _why_not_the_same(result, index, pixels) for index, pixels in read.items()}
         for index, problem in differences.items():
-            verdict = _Verdict(False if problem else None, problem)
+            verdict = Verdict(False if problem else None, problem)
             verdicts[index] = alike.setdefault(verdict, verdict)
         asked = [index for index in batch if not differences[index]]
         if gate is None or failure is not None or not asked:
@@ -291,7 +332,7 @@ def _check_files(
             problem = problems[0] if problems and agreeing < confirmation.needed else ""
             if problem and confirmation.is_repeated:
                 problem = f"adversarial in {agreeing} of {len(found)} answers, of which {confirmation.needed} must be"
-            verdict = _Verdict(not problem, problem, FreshAnswers(agreeing, len(found)))
+            verdict = Verdict(not problem, problem, FreshAnswers(agreeing, len(found)))
             verdicts[index] = alike.setdefault(verdict, verdict)
     return verdicts, failure
 
@@ -312,7 +353,7 @@ def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
     return f"it is {distance} grey levels from the original, not {result.records[index].linf}"
 
 
-def _report(result: Result, folder: Path, verdicts: Sequence[_Verdict | None]) -> SaveReport:
+def _report(result: Result, folder: Path, verdicts: Sequence[Verdict | None]) -> SaveReport:
     written = [verdict for verdict in verdicts if verdict is not None]
     unchecked = sum(verdict.verified is None for verdict in written)
     summary = result.summary()
@@ -335,7 +376,7 @@ def _report(result: Result, folder: Path, verdicts: Sequence[_Verdict | None]) -
     )
 
 
-def _rows(result: Result, files: _Files, verdicts: Sequence[_Verdict | None]) -> Iterator[dict[str, Plain]]:
+def _rows(result: Result, files: _Files, verdicts: Sequence[Verdict | None]) -> Iterator[dict[str, Plain]]:
     """Yield what the files say about each image."""
     for record, verdict in zip(result.records, verdicts, strict=True):
         fields = [plain(getattr(record, name)) for name in FIELDS]

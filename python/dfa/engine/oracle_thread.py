@@ -260,7 +260,7 @@ class OracleThread:
             OracleError: It is gone for the third time.
         """
         (question, *_) = [each for each in asked.questions if each.answer is None]
-        question.losses += 1
+        question.losses += lost.is_begun
         if question.losses == _MOST_LOSSES:
             ended = OracleError(
                 f"{_MOST_LOSSES} workers were lost over one batch of {len(question.indices)} images, the last so: "

@@ -211,15 +211,64 @@ def test_a_file_that_answers_refuted_stays_so(tmp_path):
         return CLASSIFIER(asked)
 
     folders = attack_parts(tmp_path, ImageSet(IMAGES), 2, oracle=moody)
-    document = json.loads((folders[0] / "results.json").read_text())
-    row = next(row for row in document["records"] if row["file"])
-    row.update(png_verified=False, png_problem="still of class 3", png_agreeing=0)
-    (folders[0] / "results.json").write_text(json.dumps(document))
+    row = {}
+
+    def refute(document):
+        row.update(next(row for row in document["records"] if row["file"]))
+        document["records"][row["index"]].update(png_verified=False, png_problem="still of class 3", png_agreeing=0)
+
+    changed(folders[0], refute)
     asked = calls["moods"]
     merged = dfa.merge(tmp_path / "merged", folders)
     assert calls["moods"] == asked
     assert merged.refuted == {12 + row["index"]: "still of class 3"}
     assert {index: answers.number for index, answers in merged.fresh.items()} == dict.fromkeys(merged.images.held(), 1)
+
+
+def changed(folder, change):
+    """Change what results.json of a folder says."""
+    document = json.loads((folder / "results.json").read_text())
+    change(document)
+    (folder / "results.json").write_text(json.dumps(document))
+
+
+def test_what_workers_did_and_when_is_told_of_all_parts(tmp_path):
+    folders = attack_parts(tmp_path, ImageSet(IMAGES), 2)[::-1]
+    share = {"name": "worker 0", "rows": 5, "calls": 2, "busy": 1.0, "idle": 0.5, "lost": 1}
+    over_time = {"seconds": 1 / 64, "calls": [0, 3], "rows": [0, 9]}
+    later = {"seconds": 2.0, "calls": [0, 5], "rows": [0, 7]}
+    for folder, when in zip(folders, (over_time, later), strict=True):
+        changed(folder, lambda document, when=when: document["profile"].update(workers=[share], calls_over_time=when))
+    profile = dfa.merge(tmp_path / "merged", folders).profile
+    assert [each.name for each in profile.workers] == ["part 1/2, worker 0", "part 2/2, worker 0"]
+    assert [each.rows for each in profile.workers] == [5, 5]
+    assert profile.calls_over_time.save() == {"seconds": 2.0, "calls": [3, 5], "rows": [9, 7]}
+
+
+def test_a_part_whose_files_were_not_asked_about_has_not_ended(tmp_path):
+    """Every image of it has its record, and the oracle failed behind that."""
+    folders = attack_parts(tmp_path, ImageSet(IMAGES), 2)
+    (tmp_path / "part-2").rename(tmp_path / "other")
+    number = dfa.Result.load(tmp_path / "other").profile.batches
+    for calls in range(number, number + 60):
+        oracle = Until(calls, CLASSIFIER, raising(OSError("off")))
+        try:
+            dfa.run(oracle, ImageSet(IMAGES).part(2, of=2), store=tmp_path / "part-2", overwrite=True, **ALONE)
+        except dfa.OracleError as error:
+            if dfa.Status.UNFINISHED not in error.result.status:
+                break
+    else:
+        pytest.fail("no call was about the files")
+    with pytest.raises(dfa.StoreError, match=r"all parts must have ended, and \S*part-2 has not"):
+        dfa.merge(tmp_path / "merged", folders)
+
+
+@pytest.mark.parametrize("part", [{"number": 1, "of": 1, "total": 23}, {"number": 3, "of": 2, "total": 24}, "1/1"])
+def test_a_folder_that_tells_of_another_part_than_it_has_is_refused(tmp_path, part):
+    (folder,) = attack_parts(tmp_path, ImageSet(IMAGES), 1)
+    changed(folder, lambda document: document["config"].update(part=part))
+    with pytest.raises(dfa.StoreError, match=r"must be as it was saved"):
+        dfa.merge(tmp_path / "merged", [folder])
 
 
 REFUSED = {
@@ -273,10 +322,7 @@ def test_what_are_not_all_parts_of_one_run_is_refused(tmp_path, name):
 
 def test_a_part_of_another_version_is_refused_by_name(tmp_path):
     folders = attack_parts(tmp_path, ImageSet(IMAGES), 2)
-    file = folders[0] / "results.json"
-    document = json.loads(file.read_text())
-    document["config"]["versions"]["dfa"] = "0.1.0"
-    file.write_text(json.dumps(document))
+    changed(folders[0], lambda document: document["config"]["versions"].update(dfa="0.1.0"))
     with pytest.raises(dfa.StoreError, match=r"config\.versions\.dfa was .*, and is \"0\.1\.0\""):
         dfa.merge(tmp_path / "merged", folders)
 
@@ -385,6 +431,19 @@ def test_a_command_attacks_its_part_with_labels_and_targets_of_the_whole(tmp_pat
     report = dfa_says(capsys, "report", "out")
     assert report[0] == 0
     assert "--part 3/3" in (folder / "out" / "report.html").read_text()
+
+
+def test_an_array_with_channels_first_is_parted_too(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("click")
+    from command_line import dfa_says, go_to_workplace
+
+    go_to_workplace(tmp_path, monkeypatch)
+    np.save("images.npy", IMAGES.transpose(0, 3, 1, 2))
+    words = ["attack", "model.py:classify", "images.npy", "--image-layout", "NCHW", "--max-queries", "30"]
+    status, _, err = dfa_says(capsys, *words, "--part", "2/12", "--out", "out")
+    assert status == 0, err
+    result = dfa.Result.load("out")
+    assert (len(result.records), result.config["shape"]) == (2, list(SHAPE))
 
 
 @pytest.mark.parametrize("word", ["3", "0/3", "4/3", "a/b", "1/99"])

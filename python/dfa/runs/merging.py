@@ -40,7 +40,8 @@ def merge(folder: str | Path, parts: Sequence[str | Path], *, overwrite: bool = 
     one another alone, so one run over all finds other images, but where none learns (`dfa.Racos(archive=False)`).
 
     Every image is read from its part, held against its record, and written anew. What answers said of its file goes
-    with it. Queries, calls and times are sums over the parts, but for the wall time, which is the longest.
+    with it. Queries, calls and times are sums over the parts, but for the wall time, which is the longest; so
+    `Profile.oracle_share` may be above 1.
 
     Args:
         folder: Where to save the result.
@@ -205,7 +206,7 @@ def _joined(runs: Sequence[_Run]) -> Result:
     return Result(
         records=[_moved(record, run.part.places.start) for run in runs for record in run.result.records],
         images=_JoinedImages(runs),
-        profile=_summed([run.result.profile for run in runs]),
+        profile=_summed(runs),
         config=config,
         originals=_JoinedOriginals(runs),
     )
@@ -240,8 +241,12 @@ def _checked(runs: Iterable[_Run]) -> dict[int, Verdict]:
     return {start + index: image for run, start in starts for index, image in run.checked.items()}
 
 
-def _summed(profiles: Sequence[Profile]) -> Profile:
+def _summed(runs: Sequence[_Run]) -> Profile:
     """Return the totals of runs that went on side by side."""
+    profiles = [run.result.profile for run in runs]
+    workers = [
+        replace(share, name=f"part {run.part}, {share.name}") for run in runs for share in run.result.profile.workers
+    ]
     # The longest parts first: what they count together nobody can take apart.
     over_time = CallsOverTime(seconds=max(each.calls_over_time.seconds for each in profiles))
     for each in profiles:
@@ -249,7 +254,8 @@ def _summed(profiles: Sequence[Profile]) -> Profile:
         for place, (calls, rows) in enumerate(counts):
             over_time.add(place * each.calls_over_time.seconds, rows, calls=calls)
     totals = {name: sum(getattr(each, name) for each in profiles) for name in TOTALS}
-    return Profile(**{**totals, "wall": max(each.wall for each in profiles)}, calls_over_time=over_time)
+    totals["wall"] = max(each.wall for each in profiles)
+    return Profile(**totals, calls_over_time=over_time, workers=workers)
 
 
 @dataclass(frozen=True)

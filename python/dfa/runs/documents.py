@@ -289,7 +289,7 @@ class JournalRows:
 
     Attributes:
         records: By place.
-        pictures: By place, those that are no files yet.
+        waiting: Places of the images that are no files yet.
         digests: By place, of the images read; None for one that could not be.
         checkpoint: By name, if there is one.
         sent: Images by purpose.
@@ -298,7 +298,7 @@ class JournalRows:
     """
 
     records: dict[int, dict[str, Any]]
-    pictures: dict[int, tuple[str, bytes, bytes]]
+    waiting: list[int]
     digests: dict[int, bytes | None]
     checkpoint: dict[str, bytes]
     sent: dict[str, int]
@@ -329,7 +329,10 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
         ValueError: One is damaged, or none.
         sqlite3.Error: The journal cannot be read.
     """
-    pictures = {}
+    return dict(_pictures(journal, config))
+
+
+def _pictures(journal: sqlite3.Connection, config: Config) -> Iterator[tuple[int, tuple[str, bytes, bytes]]]:
     for place, form, image, original, digest in _rows(journal, "pictures", config, (int, str, bytes, bytes, bytes)):
         if digest != digest_of_row(place, form.encode(), image, original):
             raise ValueError(f"image {place} is damaged: its digest does not match")
@@ -340,8 +343,7 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
         problem = next((why for each in picture if (why := config.form.why_not(each))), "")
         if problem:
             raise ValueError(f"image {place} {problem}")
-        pictures[place] = (form, image, original)
-    return pictures
+        yield place, (form, image, original)
 
 
 def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
@@ -358,7 +360,7 @@ def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
             raise MisfitError("0 or more", images, f"images sent for {purpose}")
     return JournalRows(
         records=read_records(journal, config),
-        pictures=read_pictures(journal, config),
+        waiting=[place for place, _ in _pictures(journal, config)],
         digests=dict(_rows(journal, "inputs", config, (int, (bytes, type(None))))),
         checkpoint=_named(journal, "checkpoint", bytes),
         sent=sent,

@@ -24,7 +24,7 @@ from dfa.runs.documents import parse_config
 from dfa.runs.folder import JOURNAL
 from dfa.runs.loading import epsilon_of, load
 from dfa.runs.saved_run import fresh_answers, holds_run, journal_rows, read_run, read_run_json, what_differs
-from dfa.runs.saving import SavedImage, save_checked
+from dfa.runs.saving import Verdict, save_checked
 from dfa.runs.store import check_images
 from dfa.types import Image
 
@@ -85,7 +85,7 @@ class _Run:
     folder: Path
     part: Part
     result: Result
-    checked: dict[int, SavedImage]
+    checked: dict[int, Verdict]
     model: dict[str, Any]
 
     @classmethod
@@ -103,9 +103,7 @@ class _Run:
                 "dfa attack --part, or with the images of ImageSet.part"
             )
         checked = {
-            index: SavedImage(
-                index, row["file"], row.get("png_verified"), row.get("png_problem", ""), fresh_answers(row)
-            )
+            index: Verdict(row.get("png_verified"), row.get("png_problem", ""), fresh_answers(row))
             for index, row in saved.rows.items()
             if row["file"] is not None
         }
@@ -238,7 +236,7 @@ def _moved(record: Record, start: int) -> Record:
     return replace(record, index=place, reason=re.sub(rf"^image {record.index}\b", f"image {place}", record.reason))
 
 
-def _checked(runs: Iterable[_Run]) -> dict[int, SavedImage]:
+def _checked(runs: Iterable[_Run]) -> dict[int, Verdict]:
     starts = [(run, run.part.places.start) for run in runs]
     return {start + index: image for run, start in starts for index, image in run.checked.items()}
 

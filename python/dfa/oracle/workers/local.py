@@ -172,7 +172,9 @@ class _LocalWorker(Worker):
         with self._turn:
             self._turn.wait_for(lambda: self._received == number or self._is_gone)
             if self._is_gone:
-                raise self._lost()
+                lost = self._lost()
+                lost.is_begun = False
+                raise lost
         try:
             answer: Answer = self._answer()
         except WorkerLost:

@@ -327,6 +327,20 @@ def adapters() -> Iterator[str]:
             yield f"| {row['case']} | {row['batch_size']} | {found['model']:,.0f}/s | {' | '.join(shares)} |"
 
 
+def workers() -> Iterator[str]:
+    """Yield one run on devices of processes, by epsilon and number of workers: medians of the turns."""
+    for file in ("workers", "workers-hard"):
+        found = results(file)["results"]
+        for number in dict.fromkeys(row["workers"] for row in found):
+            those = [row for row in found if row["workers"] == number]
+            ones = [row["wall"] for row in found if row["workers"] == 1]
+            wall = median_of(row["wall"] for row in those)
+            cells = [f"{those[0]['queries'] / those[0]['images']:.0f}", str(number) if number else "none"]
+            cells += [f"{median_of(row['rows per call'] for row in those):.0f}", f"{wall:.1f}"]
+            ratios = [one / row["wall"] / number for one, row in zip(ones, those, strict=True)] if number else []
+            yield f"| {' | '.join(cells)} | {f'{median_of(ratios):.2f}' if ratios else ''} |"
+
+
 def schedule() -> Iterator[str]:
     """Yield how well a run fills many workers, as far as the order of the images goes, and with the driver's time."""
     for file in ("schedule", "schedule-hard"):
@@ -360,7 +374,7 @@ TABLES = {
     "few-pixels": (few_pixels, spaces),
     "prior-and-rest": (priors, at_rest),
     "paper": (papers_setting,),
-    "speed": (core, devices, throughput, adapters, journal, schedule),
+    "speed": (core, devices, throughput, adapters, journal, workers, schedule),
 }
 
 

@@ -31,6 +31,7 @@ from dfa.types import Images
 MOST_WORKERS: Final = 1024
 _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
+_MOST_BYTES_EACH: Final = 8
 _IN_MEMORY: Final = Path("/dev/shm")
 _GUARD: Final = (
     'a script that starts workers must do so under `if __name__ == "__main__":`, since each of them imports it'
@@ -124,7 +125,6 @@ class _LocalWorker(Worker):
         with _interrupts_blocked():
             self._process.start()
         theirs.close()
-        self._itemsize = 1
         self._blocks: list[_Block] = []
         self._most_bytes = 0
         # Of batches: several may be on their way, and come back in their order.
@@ -139,14 +139,13 @@ class _LocalWorker(Worker):
             about: About = self._answer()
         except WorkerLost as error:
             raise WorkerLost(f"{error}; {_GUARD}") from None
-        self._itemsize = 1 if about.takes == "uint8" else 8
         return about
 
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
         """Let the model get ready."""
-        ready: Ready = self._ask("prepare", shape, batch_size)
+        ready: Ready = self._ask("prepare", shape, batch_size, takes)
         self._blocks.clear()
-        self._most_bytes = batch_size * math.prod(shape) * self._itemsize
+        self._most_bytes = batch_size * math.prod(shape) * (1 if takes == "uint8" else _MOST_BYTES_EACH)
         for place in range(CALLS_IN_LINE):
             self._share(place, self._most_bytes)
         return ready

@@ -68,7 +68,7 @@ class PoolOracle(Oracle):
         self.workers = workers
         self._packed = factory.packed()
         self._slots = Slots(workers.devices)
-        self._prepared: tuple[tuple[int, ...], int] | None = None
+        self._prepared: tuple[tuple[int, ...], int, str] | None = None
         self._first: Ready | None = None
         self._lock = threading.Lock()
         self._of_thread = threading.local()
@@ -137,6 +137,12 @@ class PoolOracle(Oracle):
         names = slot.share.name, self._slots.all[0].share.name
         refuse_other(names[0], about, names[1], first, mixed=self.workers.mixed)
 
+    def taking(self, scalar: type[np.generic]) -> PoolOracle:
+        """Return this one: from their next `prepare` on its models take such batches, as in one process."""
+        if self._about.takes == "uint8":
+            self.takes = scalar  # type: ignore[misc]
+        return self
+
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Let all models get ready, and see that they answer the same noise alike.
 
@@ -145,11 +151,12 @@ class PoolOracle(Oracle):
             OracleError: A worker was lost.
         """
         self._reopen()
-        if self._prepared == (tuple(shape), batch_size):
+        wanted = tuple(shape), batch_size, self.takes.__name__
+        if self._prepared == wanted:
             return
         for thread in self._replacing:
             thread.join()
-        self._prepared = tuple(shape), batch_size
+        self._prepared = wanted
         slots = [slot for slot in self._slots.all if slot.worker is not None]
         readies = self._all(self._prepared_once, slots)
         self._first = readies[0]

@@ -204,9 +204,9 @@ class _RayWorker(Worker):
         about: About = self._ask("about", 0, timeout=self._patience)
         return about
 
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
         """Let the model get ready."""
-        ready: Ready = self._ask("prepare", shape, batch_size)
+        ready: Ready = self._ask("prepare", shape, batch_size, takes)
         return ready
 
     def scores(self, images: Images) -> Answer:

@@ -52,8 +52,8 @@ class Worker(ABC):
         """
 
     @abstractmethod
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
-        """Let the model get ready, while nothing else is asked; errors as of `about`."""
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
+        """Let the model get ready, while nothing else is asked; arguments as of `Host.prepare`, errors of `about`."""
 
     @abstractmethod
     def scores(self, images: Images) -> Answer:

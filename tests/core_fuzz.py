@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from core_fuzz_configs import CONFIGS
 from dfa import _core
 
 SHAPES = [(3, 4, 2), (3, 4, 2), (1, 12, 2), (2, 2, 6)]
@@ -49,47 +50,6 @@ KINDS: dict[str, dict[str, int]] = {
     "tiny_rectangles": {"number": 2, "height": 1, "width": 1},
     "values": {},
 }
-
-PAPER = {
-    "samples": 2,
-    "positives": 1,
-    "coordinates": 2,
-    "region": "ordered",
-    "shape": "scattered",
-    "values": "uniform",
-    "start": "uniform",
-    "domain": "ball",
-    "ties": "older",
-    "window_share": 0.1,
-    "window_halvings": [2, 6],
-    "placements": 1,
-    "starts": 0,
-    "restart_after": 0,
-    "rest_ratio": 0.95,
-    "improvements": 0.0,
-}
-WINDOWS = PAPER | {
-    "samples": 1,
-    "region": "none",
-    "shape": "window",
-    "values": "textures",
-    "start": "textures",
-    "domain": "valid",
-    "ties": "newer",
-    "placements": 4,
-    "starts": 5,
-    "restart_after": 4,
-}
-CONFIGS: list[dict[str, Any]] = [
-    PAPER,
-    PAPER | {"positives": 2, "region": "per_coordinate", "starts": 8},
-    PAPER | {"shape": "window", "positives": 2, "values": "extremes", "start": "stripes"},
-    WINDOWS,
-    WINDOWS | {"improvements": 1.0},
-    WINDOWS | {"improvements": 64.0, "values": "extremes", "positives": 2, "domain": "ball"},
-    WINDOWS | {"prior": True},
-    WINDOWS | {"prior": True, "improvements": 1.0},
-]
 
 
 @dataclass(frozen=True)
@@ -291,8 +251,15 @@ class Fuzzer:
             images = np.zeros((8, *shape), np.uint8)
             with contextlib.suppress(ValueError):
                 indices, _ = places.propose(images)
-                for done in places.tell(self._some_degrees(len(indices)), 0.5, 0.0):
+                self._tell_places(places, len(indices))
+
+    def _tell_places(self, places: _core.Places, rows: int) -> None:
+        """Tell batches under way of so many rows, some before their turn; some stay under way."""
+        for batch in self._random.choice([(0, 1, 2), (1,), ()]):
+            with contextlib.suppress(*REFUSALS):
+                for done in places.tell(self._some_degrees(rows), 0.5, 0.0, batch):
                     places.dismiss(done)
+                    self.made.add("Places.dismiss(place)")
 
     def _round_of_lattices(self, lattice: _core.LatticeBatch) -> None:
         if len(lattice) < 4:
@@ -332,6 +299,9 @@ class Fuzzer:
         elif call.name == "Box":
             kind = self._random.choice(list(KINDS))
             right = {"kind": kind, "parameters": KINDS[kind]}
+        elif call.owner is _core.Places:
+            # Of places it is a batch's number among those under way.
+            right = {"batch": self._random.choice([0, 0, 1, 2**64 - 1])}
         else:
             right = {}
         names = list(call.names)
@@ -483,6 +453,7 @@ VALUES: dict[str, list[Any]] = {
     "num_coordinates": [SIZE, SIZE, 0, 7, 2**31 - 1],
     "capacity": [1, 3],
     "batch_size": [1, 3, 8, 2**31 - 1],
+    "most": [None, None, 1, 3],
     "max_queries": [5, 40, 2**64 - 1],
     "max_iterations": [None, 0, 3, 2**64 - 1],
     "size": [SIZE, 4],

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -10,6 +14,7 @@ from dfa.errors import StoreError
 from dfa.originals import Form
 from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status
+from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 
 ORIGINAL = np.full((2, 2, 1), 100, dtype=np.uint8)
@@ -66,3 +71,36 @@ def test_an_unconfirmed_claim_whose_image_cannot_be_kept_is_a_record_all_the_sam
     (record,) = ledger.records()
     assert record.reason == "found but not kept (no room): the oracle is off"
     assert record.linf == 4
+
+
+class Kept:
+    """A store whose run was cut short when two images had been settled, one of them with success."""
+
+    folder = "run"
+
+    def __init__(self):
+        won = dataclasses.replace(DRAFT, index=2, status=Status.SUCCESS, found=True, verified=True)
+        self.kept = {each.index: {**plain(each), "file": None} for each in (SETTLED, won)}
+        self.let_go_of = []
+        self.given = []
+
+    def kept_image(self, place):
+        if place == 1:
+            return None
+        image = CHANGED.copy()
+        self.given.append(weakref.ref(image))
+        return image
+
+    def let_go(self, place):
+        self.let_go_of.append(place)
+
+
+def test_images_that_were_settled_before_are_not_held_one_by_one(ledger):
+    store = Kept()
+    ledger.take_up(store)
+    assert store.let_go_of == [1, 2]
+    gc.collect()
+    assert [image() for image in store.given] == [None]
+    ledger.settle_kept()
+    assert [record.index for record in ledger.records()] == [1, 2]
+    np.testing.assert_array_equal(ledger.images[2], CHANGED)

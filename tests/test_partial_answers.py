@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.engine import file_answers
 from dfa.engine.jury import Claim, Jury
 from dfa.errors import OracleError, PartialAnswer
 from dfa.runs.journal import Picture
@@ -128,8 +129,11 @@ def test_a_function_that_fails_at_random_is_asked_once_about_everything(tmp_path
         assert getattr(result.profile, name) == getattr(expected.profile, name)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_what_was_sent_is_what_the_oracle_got(tmp_path, seed):
+@pytest.mark.parametrize(("seed", "held"), [(0, None), (1, None), (1, -1)])
+def test_what_was_sent_is_what_the_oracle_got(tmp_path, monkeypatch, seed, held):
+    if held is not None:
+        # Answers about files go into the journal batch by batch, as those of many images do.
+        monkeypatch.setattr(file_answers, "_MOST_HELD", held)
     whole, function = SomeRows(0), SomeRows(0.05, seed)
     expected = attack(whole, tmp_path / "whole")
     sent = []
@@ -241,6 +245,25 @@ def test_an_answer_about_a_file_that_cannot_be_used_is_not_kept_either(tmp_path)
     assert_same(attack(again, tmp_path), expected)
     # The run itself had ended.
     assert again.num_images == expected.success.sum()
+
+
+def test_answers_about_many_files_are_not_held_but_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_answers, "_MOST_HELD", 0)
+    whole = Recorder(CLASSIFIER)
+    expected = dfa.run(whole, IMAGES, **SETTINGS)
+    files = SETTINGS["batch_size"]
+    number = expected.success.sum()
+    assert number > 2 * files
+    # What answers all of three batches is not asked about these again, though the fourth is lost whole.
+    with pytest.raises(OracleError, match="the files are written, but"):
+        attack(Until(len(whole.batches) + 3, CLASSIFIER, raising(OSError("off"))), tmp_path)
+    again = Recorder(CLASSIFIER)
+    result = attack(again, tmp_path)
+    assert_same(result, expected)
+    assert result.fresh.keys() == set(expected.images.held())
+    assert again.num_images == number - 3 * files
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as journal:
+        assert journal.execute("SELECT COUNT(*) FROM answers").fetchone() == (0,)
 
 
 def test_a_damaged_answer_is_refused(tmp_path):

@@ -52,6 +52,7 @@ WORDS = {
     "size": "32x32",
     "image_layout": "NCHW",
     "confirmations": "8/10",
+    "part": "3/16",
     "settings": {
         "max_queries": 500,
         "max_seconds": 2.5,

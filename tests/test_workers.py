@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import random
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -20,6 +17,7 @@ import dfa
 import worker_models
 from oracles import LinearClassifier, random_images
 from outcomes import outcomes
+from worker_models import Killer, rows_in
 
 IMAGES = random_images(48, worker_models.SHAPE)
 IMAGES[7] = IMAGES[3]
@@ -34,10 +32,6 @@ RUNS = {
 
 def attack(oracle, workers=None, **settings):
     return dfa.run(oracle, IMAGES, workers=workers, **{**SETTINGS, **settings})
-
-
-def rows_in(log):
-    return sum(map(int, Path(log).read_text().split()))
 
 
 def seen(profile):
@@ -162,31 +156,6 @@ def test_nothing_is_left_in_memory_that_is_shared():
     attack(dfa.factory(worker_models.make), 2)
     after = set(Path("/dev/shm").glob("dfa-*")) if Path("/dev/shm").is_dir() else set()
     assert after <= before
-
-
-class Killer(threading.Thread):
-    """Ends a worker of this process now and then."""
-
-    def __init__(self, log, number, seed):
-        super().__init__(daemon=True)
-        self._log = log
-        self._number = number
-        self._random = random.Random(seed)
-        self.is_over = False
-        self.killed = 0
-
-    def run(self):
-        while not self._log.exists() or rows_in(self._log) < 20:
-            time.sleep(0.01)
-        while not self.is_over and self.killed < self._number:
-            time.sleep(self._random.uniform(0.01, 0.4))
-            # Those that have a model: one that dies of what starts it is no worker yet.
-            ready = [
-                each for each in multiprocessing.active_children() if psutil.Process(each.pid).cpu_times().user > 0.3
-            ]
-            if ready:
-                os.kill(self._random.choice(ready).pid, signal.SIGKILL)
-                self.killed += 1
 
 
 @pytest.mark.parametrize("seed", range(3))

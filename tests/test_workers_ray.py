@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 import dfa
 import worker_models
 from oracles import random_images
 from outcomes import outcomes
+from worker_models import Killer, rows_in
 
 pytest.importorskip("ray", reason="ray is not installed")
 
@@ -37,10 +33,6 @@ def cluster(tmp_path_factory):
         ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
         yield
         ray.shutdown()
-
-
-def rows_in(log):
-    return sum(map(int, Path(log).read_text().split()))
 
 
 def seen(profile):
@@ -73,29 +65,15 @@ def test_actors_that_are_killed_cost_what_they_had_and_no_more(cluster, request,
     log, images = tmp_path / "log", random_images(60, worker_models.SHAPE)
     settings = {**SETTINGS, "max_queries": 400, "epsilon": 3}
     expected = dfa.run(worker_models.classify, images, **settings)
-    is_over, killed = threading.Event(), []
-
-    def kill():
-        drawn = random.Random(0)
-        while not log.exists() or rows_in(log) < 20:
-            time.sleep(0.01)
-        while not is_over.wait(drawn.uniform(0.05, 0.5)) and len(killed) < number:
-            actors = [
-                each.pid for each in psutil.process_iter(["name"]) if (each.info["name"] or "").startswith("ray::_Ac")
-            ]
-            if actors:
-                killed.append(drawn.choice(actors))
-                os.kill(killed[-1], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill, daemon=True)
+    killer = Killer(log, number, seed=0)
     killer.start()
     oracle = dfa.factory(worker_models.make, str(log), seconds=0.02)
     found = dfa.run(oracle, images, workers=dfa.RayWorkers(3), store=tmp_path / "run", **settings)
-    is_over.set()
+    killer.is_over = True
     killer.join()
     assert outcomes(found) == outcomes(expected)
-    assert len(killed) > 1
-    assert 0 <= seen(found.profile) - rows_in(log) <= 2 * len(killed) * SETTINGS["batch_size"]
+    assert killer.killed > 1
+    assert 0 <= seen(found.profile) - rows_in(log) <= 2 * killer.killed * SETTINGS["batch_size"]
     assert sum(share.lost for share in found.oracle.shares()) > 0
 
 

@@ -86,6 +86,7 @@ from dfa.results.profile import Profile
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
+from dfa.runs.merging import merge
 from dfa.runs.storage import Storage
 from dfa.runs.verification import Finding, Verification
 from dfa.runs.verify import verify
@@ -180,6 +181,7 @@ __all__ = [
     "from_torchvision",
     "from_transformers",
     "label_only",
+    "merge",
     "objectives",
     "pipelines",
     "rank",

@@ -110,7 +110,13 @@ class PartialAnswer(OracleError):  # noqa: N818 -- it carries answers
 
 
 class WorkerLost(OracleError):  # noqa: N818 -- it is no end of a run
-    """A worker that had a batch is gone, and its answer with it; the batch is sent again, which is counted."""
+    """A worker that had a batch is gone, and its answer with it; the batch is sent again, which is counted.
+
+    Attributes:
+        is_begun: Whether the worker may have begun with it, so that it may be what the worker died of.
+    """
+
+    is_begun: bool = True
 
 
 class PriorError(DfaError, RuntimeError):

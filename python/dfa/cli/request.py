@@ -45,6 +45,7 @@ class Request:
         value_range: Of an .onnx file, likewise: what 0 and 255 become.
         model_layout: Where such a model has its channels.
         device: Where it runs.
+        part: Which part of IMAGES is attacked, NUMBER/PARTS; None for all.
         class_offset: Of a .tflite file.
         num_classes: Of a function whose answers do not tell.
         k: How many classes are shown.
@@ -86,6 +87,7 @@ class Request:
     value_range: str | None = None
     model_layout: str | None = None
     device: str | None = None
+    part: str | None = None
 
     @classmethod
     def of_run(cls, folder: Path) -> Request:

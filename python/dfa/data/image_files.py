@@ -84,6 +84,13 @@ class ImageFiles:
         pixels: Image = np.array(decoded, dtype=np.uint8)
         return pixels[:, :, np.newaxis] if pixels.ndim == 2 else pixels
 
+    def forget_changes(self, *, kept: range) -> None:
+        """Forget what is in `changed` of other files than those at the places that are kept."""
+        own = {str(self.paths[place]) for place in kept}
+        left = {what: files & own for what, files in self.changed.items()}
+        self.changed.clear()
+        self.changed.update({what: files for what, files in left.items() if files})
+
     def tell_changed(self) -> list[str]:
         """Return in words what of the files was not attacked."""
         return [f"{counted(len(self.changed[what]), 'file')} {what}" for what in _CHANGES if what in self.changed]

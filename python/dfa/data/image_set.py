@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from dfa.checks import as_text
+from dfa.checks import as_length, as_text, require_integer
+from dfa.data.parts import Part, side_by_side
 from dfa.errors import InvalidInputError
 from dfa.search.class_names import class_id
 from dfa.types import Classes
@@ -26,6 +27,8 @@ class ImageSet:
         images: The images, a sequence; what `dfa.run` takes.
         names: Files that they came from, or other names, one per image; or None.
         class_names: What the classes of the labels are called, in the order of their ids; or None.
+        which: Which part of a larger set this is; or None.
+        before: The images of that set that stand before this part.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class ImageSet:
         self.images = images
         self.names = None if names is None else [as_text(each) for each in names]
         self.class_names = None if class_names is None else [as_text(each) for each in class_names]
+        self.which: Part | None = None
+        self.before: Sequence[Any] = ()
         self._read_labels: Callable[[], Any] = labels if callable(labels) else lambda: labels
         self._labels: Classes | None = None
         self._is_read = False
@@ -77,7 +82,39 @@ class ImageSet:
 
         No label is read for that. What the classes are called goes as well, since it says what the ids mean.
         """
-        return ImageSet(self.images, names=self.names)
+        bare = ImageSet(self.images, names=self.names)
+        bare.which, bare.before = self.which, self.before
+        return bare
+
+    def part(self, number: int, *, of: int) -> ImageSet:
+        """Return one of several parts of neighbouring images, for a run of its own; `dfa.merge` joins such runs.
+
+        A part's images learn from one another alone. With `optimizer=dfa.Racos(archive=False)` no image learns, and the
+        parts together find what one run over all finds: a copy of an image that stands in an earlier part is told from
+        it, for which the run of a part reads the images before it once, unless it is given `ids`.
+
+        Args:
+            number: Which one, 1..of.
+            of: How many parts there are.
+
+        Raises:
+            InvalidInputError: There is no such part, or these are a part already, or no sequence.
+        """
+        total = as_length(self.images)
+        if total is None or self.which is not None:
+            what = "of no length" if self.which is None else f"part {self.which} already"
+            raise InvalidInputError(f"images must be a whole sequence to be parted, and are {what}")
+        which = Part(require_integer("number", number, 1), require_integer("of", of, 1), total)
+        places = which.places
+        names = own_names(self.images, total) if self.names is None else self.names
+        found = ImageSet(
+            side_by_side(self.images, places),
+            names=None if names is None else names[places.start : places.stop],
+            labels=lambda: None if (labels := self.labels) is None else labels[places.start : places.stop],
+            class_names=self.class_names,
+        )
+        found.which, found.before = which, side_by_side(self.images, range(places.start))
+        return found
 
     def labels_in(self, class_names: Sequence[str] | None) -> Classes | None:
         """Return the labels as ids of classes that are called so, as `dfa.run` needs them.
@@ -133,6 +170,15 @@ def _checked(given: Any, number: int) -> Classes | None:
 def listed(words: Sequence[str]) -> str:
     """Return the first words of a list, for a message."""
     return ", ".join(map(repr, words[:_LISTED])) + (f" and {len(words) - _LISTED} more" if words[_LISTED:] else "")
+
+
+def own_names(images: Any, number: int) -> list[str] | None:
+    """Return the names that a sequence of images has a list of under `names`, or None."""
+    names = getattr(images, "names", None)
+    # Other libraries have other things under that name: torch a tuple, of a tensor's axes.
+    if not isinstance(names, list) or len(names) != number or not all(isinstance(each, str) for each in names):
+        return None
+    return [as_text(each) for each in names]
 
 
 def names_of_paths(paths: Sequence[str | os.PathLike[str]], top: str | os.PathLike[str] | None = None) -> list[str]:

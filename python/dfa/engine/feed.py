@@ -112,7 +112,7 @@ class Feed:
 
     def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
-        if self._oracle.calls_at_once > 1 and len(self.ready) < self._batch_size:
+        if self._oracle.asks_beside and len(self.ready) < self._batch_size:
             while len(self._looks) < _BATCHES_AHEAD and self._look_ahead():
                 pass
         while not self.ready and (self._looks or self._look_ahead()):

@@ -21,6 +21,12 @@ _FILE: Final = "file"
 _MOST_LOSSES: Final = 3
 """Workers that may be lost over one batch."""
 
+_MOST_HELD: Final = 2**24
+"""Bytes of answers that are held before they go into the journal."""
+
+_BESIDE: Final = 300
+"""Bytes that a row's answer takes beside its numbers."""
+
 
 class FileAnswers(Oracle):
     """An oracle whose answers are kept, should it fail in the middle of a batch, and used when the run is resumed.
@@ -46,6 +52,7 @@ class FileAnswers(Oracle):
         self._profile = profile
         self._gate = Gate(oracle, num_images=1, max_queries=0)
         self._answered: list[tuple[Sent, Answer]] = []
+        self._held = 0
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready."""
@@ -58,6 +65,11 @@ class FileAnswers(Oracle):
             PartialAnswer: It failed in the middle of the batch; what it did answer is kept.
             StoreError: That cannot be kept, or what is about to be sent not be written down.
         """
+        if self._held > _MOST_HELD:
+            # Whoever asks once more has found what was answered before usable.
+            self._store.keep(self._answered)
+            self._answered.clear()
+            self._held = 0
         # A file is known by its pixels alone.
         sent = [Sent(_FILE, 0, digest_of(image)) for image in images]
         indices = np.zeros(len(images), dtype=np.int64)
@@ -72,6 +84,7 @@ class FileAnswers(Oracle):
             self._store.keep(self._answered)
             raise
         self._answered += Part(np.arange(len(images)), answer).by_row(sent)
+        self._held += sum(array.nbytes for array in answer) + _BESIDE * len(images)
         return answer if len(answer) > 1 else answer[0]
 
     def _send(self, images: Images, indices: Indices, known: Part | None, number: int) -> Answer:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import as_array, as_length, as_text, refuse_masked
 from dfa.data.choice import as_images
+from dfa.data.image_set import own_names
 from dfa.data.items import IMAGE_NAMES, LABEL_NAMES, name_among
 from dfa.data.torch_loader import KeptImages
 from dfa.errors import InvalidInputError, told
@@ -36,10 +38,11 @@ class Inputs:
     Attributes:
         num_images: N.
         form: What they are.
-        shape: (H, W, C) of every image: that of the first one that is good.
+        shape: (H, W, C) of every image: that of the first one that is good; of a part, of the whole set.
         dtype: uint8 of images.
         names: Files that they came from, or other names, one per image; or None.
         class_names: What the data calls its classes, or None.
+        part: Which part of a larger set they are, or None.
         is_held: They lie in memory or in a file of ours, so that reading one again gives the same.
     """
 
@@ -99,6 +102,7 @@ class Inputs:
         self.dtype = first.dtype
         self.names = _names(self._set.names if names is None else names, given, self.num_images)
         self.class_names = self._set.class_names
+        self.part = self._set.which
 
     def source(self, index: int) -> str | None:
         """Return the name of image `index`, if it has one."""
@@ -119,12 +123,14 @@ class Inputs:
             InvalidInputError: None can.
         """
         reason: InvalidInputError | None = None
-        tried = min(self.num_images, _LOOKED_AT)
-        for index in range(tried):
+        # The first one of the whole set, that all its parts may be of one shape.
+        places = ((images, index) for images in (self._set.before, self._images) for index in range(len(images)))
+        tried = 0
+        for images, index in itertools.islice(places, _LOOKED_AT):
             try:
-                return self.load(index)
+                return self._load(images, index)
             except InvalidInputError as error:
-                reason = reason or error
+                reason, tried = reason or error, tried + 1
         more = f"; nor can any other of the first {tried} images be attacked" if tried > 1 else ""
         raise InvalidInputError(f"{reason}{more}") from reason
 
@@ -134,8 +140,20 @@ class Inputs:
         Raises:
             InvalidInputError: It cannot be read, or is not a uint8 image of the run's shape.
         """
+        return self._load(self._images, index)
+
+    def earlier(self) -> Iterator[NDArray[Any]]:
+        """Yield the images before these in the set that they are a part of; those that can be attacked."""
+        for index in range(len(self._set.before)):
+            try:
+                image = self._load(self._set.before, index)
+            except InvalidInputError:
+                continue
+            yield image
+
+    def _load(self, images: Any, index: int) -> NDArray[Any]:
         try:
-            item = self._images[index]
+            item = images[index]
             _refuse_item(item)
             refuse_masked("it", item)
             image = np.asarray(item)
@@ -194,11 +212,16 @@ class StreamIds:
         """Return the id of image `index`; to be called once per image, in order."""
         if self.given is not None:
             return int(self.given[index])
+        digest, copy = self.count(image)
+        named = hashlib.blake2b(digest + copy.to_bytes(8, "little"), digest_size=4).digest()
+        return int.from_bytes(named, "little")
+
+    def count(self, image: NDArray[Any]) -> tuple[bytes, int]:
+        """Return what names an image, and how many copies of it came before this one, which counts from now on."""
         digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
         copy = self._copies[digest]
         self._copies[digest] += 1
-        named = hashlib.blake2b(digest + copy.to_bytes(8, "little"), digest_size=4).digest()
-        return int.from_bytes(named, "little")
+        return digest, copy
 
 
 def _names(given: Any, images: Any, number: int) -> list[str] | None:
@@ -208,10 +231,7 @@ def _names(given: Any, images: Any, number: int) -> list[str] | None:
         InvalidInputError: What was given is not one string or path per image.
     """
     if given is None:
-        given = getattr(images, "names", None)
-        # Other libraries have other things under that name: torch a tuple, of a tensor's axes.
-        is_ours = isinstance(given, list) and len(given) == number and all(isinstance(each, str) for each in given)
-        return [as_text(each) for each in given] if is_ours else None
+        return own_names(images, number)
     if isinstance(given, str | bytes | Mapping | set) or as_length(given) != number:
         shown = f"{given!r:.60}" if as_length(given) is None else f"{as_length(given)} of type {type(given).__name__}"
         raise InvalidInputError(

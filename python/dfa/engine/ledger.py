@@ -54,7 +54,7 @@ class Ledger:
         self._on_record = on_record
         # None rather than a bar that is not shown: that too would take a lock, which a fork may leave taken for ever.
         self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None) if shows_progress else None
-        self._kept: dict[int, tuple[Record, Image | None]] = {}
+        self._kept: dict[int, Record] = {}
 
     def take_up(self, store: Store) -> None:
         """Read what was settled before the run was cut short, which stays, whatever is found when it is searched again.
@@ -66,14 +66,19 @@ class Ledger:
         """
         for index, row in list(store.kept.items()):
             try:
-                self._kept[index] = (read_record(row), store.kept_image(index))
+                record, image = read_record(row), store.kept_image(index)
             except StoreError:
                 del store.kept[index]
+                continue
             except (ValueError, LookupError, TypeError, AttributeError) as error:
                 raise StoreError(
                     f"the record of image {index} of the run in {store.folder} cannot be read: {error!r}; start a new "
                     "run in another folder"
                 ) from error
+            self._kept[index] = record
+            if image is not None:
+                self.images.put(index, image)
+            store.let_go(index)
 
     def close(self) -> None:
         """End the progress bar."""
@@ -92,13 +97,11 @@ class Ledger:
             record: The record.
             picture: The adversarial image with its original, of a success.
         """
-        image = None if picture is None else picture.image
         if record.index in self._kept:
-            record, image = self._kept[record.index]
+            record = self._kept[record.index]
         elif picture is not None:
             self._keep_original(record.index, picture)
-        if image is not None:
-            self.images.put(record.index, image)
+            self.images.put(record.index, picture.image)
         if self._store is not None and record.index not in self._kept:
             row = plain(record)
             assert isinstance(row, dict)
@@ -118,12 +121,12 @@ class Ledger:
 
     def kept_records(self) -> list[Record]:
         """Return the records of images that were settled before the run was cut short, in the order of the images."""
-        return [self._kept[index][0] for index in sorted(self._kept)]
+        return [self._kept[index] for index in sorted(self._kept)]
 
     def settle_again(self, index: int) -> Record:
         """Settle an image as it was before the run was cut short, and return its record."""
-        self.settle(self._kept[index][0])
-        return self._kept[index][0]
+        self.settle(self._kept[index])
+        return self._kept[index]
 
     def settle_kept(self) -> None:
         """Settle all images that were settled before the run was cut short, and are not yet settled again."""

@@ -160,7 +160,7 @@ class Loop:
 
     def keep_answers(self, error: BaseException) -> None:
         """Write down, in a run that is kept, what an oracle answered in or beside the batch in which it failed."""
-        is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.calls_at_once > 1
+        is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.asks_beside
         if self._checkpoints is None or not isinstance(error, OracleError) or not is_partial:
             return
         try:
@@ -228,7 +228,7 @@ class Loop:
         # In this order the oracle works on the batch while the claims are settled, which takes a while.
         self._jury.ask_ahead()
         self._window.send()
-        if self._oracle.calls_at_once == 1:
+        if not self._oracle.asks_beside:
             self._jury.settle_asked()
 
     def _draft(self, place: int) -> Record:

@@ -86,6 +86,7 @@ class OracleThread:
 
     Attributes:
         calls_at_once: Batches that the oracle works on at the same time.
+        asks_beside: Whether it may be given one while it has another.
         failure: What the first call that failed raised, after which nothing is sent.
         settled: Images, by purpose, whose answers are part of the run's state; to be set when that is loaded.
     """
@@ -113,6 +114,7 @@ class OracleThread:
             calls_in_line: And how many it may be given for each of these; as many threads begin.
         """
         self.calls_at_once = calls_at_once
+        self.asks_beside = calls_at_once * calls_in_line > 1
         self._gate = gate
         self._stopwatch = stopwatch
         self._store = store
@@ -193,7 +195,7 @@ class OracleThread:
         self, images: Images, indices: Indices, purpose: Purpose, *, times: int
     ) -> Callable[[], NDArray[np.float64]]:
         """Return what waits for the answers of `ask_repeatedly`; they are under way where others may be beside them."""
-        if self.calls_at_once == 1:
+        if not self.asks_beside:
             return lambda: self.ask_repeatedly(images, indices, purpose, times=times)
         rounds = [[self.ask_ahead(*part, purpose) for part in self._parts(images, indices)] for _ in range(times)]
         return lambda: np.stack([np.concatenate([self.scores(asked) for asked in each]) for each in rounds], axis=1)
@@ -258,7 +260,7 @@ class OracleThread:
             OracleError: It is gone for the third time.
         """
         (question, *_) = [each for each in asked.questions if each.answer is None]
-        question.losses += 1
+        question.losses += lost.is_begun
         if question.losses == _MOST_LOSSES:
             ended = OracleError(
                 f"{_MOST_LOSSES} workers were lost over one batch of {len(question.indices)} images, the last so: "

@@ -183,6 +183,7 @@ def make_plan(
     }
     config = {
         "num_images": inputs.num_images,
+        **({} if inputs.part is None else {"part": inputs.part}),
         "shape": list(inputs.shape),
         "targets": targets,
         "class_names": parsed_names,
@@ -200,7 +201,7 @@ def make_plan(
     return Plan(
         oracle=model,
         inputs=inputs,
-        ids=StreamIds(ids, inputs.num_images),
+        ids=_stream_ids(ids, inputs),
         labels=parsed_labels,
         class_names=parsed_names,
         own_classes=inputs.class_names if labels is None and known[:2] == (None, None) else None,
@@ -216,6 +217,15 @@ def make_plan(
         config=config,
         prior=checked_prior,
     )
+
+
+def _stream_ids(given: ArrayLike | None, inputs: Inputs) -> StreamIds:
+    """Return what names the images; copies in the parts before this one are counted."""
+    ids = StreamIds(given, inputs.num_images)
+    if ids.given is None:
+        for image in inputs.earlier():
+            ids.count(image)
+    return ids
 
 
 def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:

@@ -46,11 +46,11 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     folder = Path(storage.folder)
     is_made = not folder.exists()
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
-    if is_there and (rows := journal_rows(folder)).is_over:
+    if is_there and (digests := _digests_of_ended(folder)) is not None:
         check_alike(folder, about)
-        check_images(folder, rows.digests)
+        check_images(folder, digests)
         result = load(folder)
-        check_ended(folder, rows.digests, plan, result.records)
+        check_ended(folder, digests, plan, result.records)
         return replace(result, oracle=plan.oracle, originals=_ReadBack(result, plan.inputs.load))
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:
@@ -75,6 +75,12 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     if interrupts.came:
         raise Interrupted("interrupted when the run had ended; its `result` is in this error", result=result)
     return result
+
+
+def _digests_of_ended(folder: Path) -> dict[int, bytes | None] | None:
+    """Return the digests of the images of a run that has ended, by place; None of one that has not."""
+    rows = journal_rows(folder)
+    return rows.digests if rows.is_over else None
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import dataclasses
 import typing
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from dfa.errors import InvalidInputError
 from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.rates import Interval, ratio, wilson
+from dfa.results.traces import PackedTrace
 
 
 class Status(Enum):
@@ -91,7 +92,7 @@ class Record:
     linf: int | float | None = None
     distances: dict[str, float] | None = None
     degree: float | None = None
-    trace: tuple[tuple[int, float], ...] = ()
+    trace: tuple[tuple[int, float], ...] = cast(Any, PackedTrace())
 
     def __post_init__(self) -> None:
         """Refuse a record that contradicts itself, since every rate is counted from these three fields.

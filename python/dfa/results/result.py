@@ -68,7 +68,8 @@ class Result:
         Raises:
             InvalidInputError: They are not, or `images` has another length.
         """
-        if [record.index for record in self.records] != list(range(len(self.images))):
+        is_whole = len(self.records) == len(self.images)
+        if not is_whole or any(record.index != place for place, record in enumerate(self.records)):
             raise InvalidInputError(
                 f"records must be one per image, in order, here 0..{len(self.images) - 1}, got "
                 f"{len(self.records)} records (an image that was not finished has one too)"

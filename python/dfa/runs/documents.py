@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.data.parts import Part
 from dfa.originals import Form
 from dfa.results.parsing import MisfitError, load_json, reader
 from dfa.results.record import read_fields
@@ -63,6 +64,7 @@ class Config:
         give_up_after: Of the run.
         objective: Its name.
         seed: 0..2**64 - 1, which is no integer of 64 bits with a sign.
+        part: Which part of a larger set of images they are, or None.
     """
 
     num_images: int | None = None
@@ -77,6 +79,7 @@ class Config:
     give_up_after: int | None = None
     objective: str | None = None
     seed: Any = None
+    part: Part | None = None
 
     def __post_init__(self) -> None:
         """Check what no type tells.
@@ -90,6 +93,10 @@ class Config:
         for name, number in {"num_images": self.num_images, "max_queries": self.max_queries}.items():
             if number is not None and number < 0:
                 raise MisfitError("0 or more", number, name)
+        if self.part is not None and self.num_images != len(self.part.places):
+            raise MisfitError(
+                f"the {len(self.part.places):,} images of part {self.part}", self.num_images, "num_images"
+            )
         shape = self.shape or ()
         if len(shape) > _MOST_DIMENSIONS or any(number < 1 for number in shape) or math.prod(shape) > _MOST_VALUES:
             raise MisfitError(f"numbers of 1 or more, of {_MOST_VALUES:,} values together", list(shape), "shape")
@@ -135,6 +142,7 @@ class Command:
     size: str | None = None
     image_layout: str | None = None
     confirmations: str | None = None
+    part: str | None = None
 
 
 @dataclass(frozen=True)
@@ -281,7 +289,7 @@ class JournalRows:
 
     Attributes:
         records: By place.
-        pictures: By place, those that are no files yet.
+        waiting: Places of the images that are no files yet.
         digests: By place, of the images read; None for one that could not be.
         checkpoint: By name, if there is one.
         sent: Images by purpose.
@@ -290,7 +298,7 @@ class JournalRows:
     """
 
     records: dict[int, dict[str, Any]]
-    pictures: dict[int, tuple[str, bytes, bytes]]
+    waiting: list[int]
     digests: dict[int, bytes | None]
     checkpoint: dict[str, bytes]
     sent: dict[str, int]
@@ -321,7 +329,10 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
         ValueError: One is damaged, or none.
         sqlite3.Error: The journal cannot be read.
     """
-    pictures = {}
+    return dict(_pictures(journal, config))
+
+
+def _pictures(journal: sqlite3.Connection, config: Config) -> Iterator[tuple[int, tuple[str, bytes, bytes]]]:
     for place, form, image, original, digest in _rows(journal, "pictures", config, (int, str, bytes, bytes, bytes)):
         if digest != digest_of_row(place, form.encode(), image, original):
             raise ValueError(f"image {place} is damaged: its digest does not match")
@@ -332,8 +343,7 @@ def read_pictures(journal: sqlite3.Connection, config: Config) -> dict[int, tupl
         problem = next((why for each in picture if (why := config.form.why_not(each))), "")
         if problem:
             raise ValueError(f"image {place} {problem}")
-        pictures[place] = (form, image, original)
-    return pictures
+        yield place, (form, image, original)
 
 
 def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
@@ -350,7 +360,7 @@ def read_journal(journal: sqlite3.Connection, config: Config) -> JournalRows:
             raise MisfitError("0 or more", images, f"images sent for {purpose}")
     return JournalRows(
         records=read_records(journal, config),
-        pictures=read_pictures(journal, config),
+        waiting=[place for place, _ in _pictures(journal, config)],
         digests=dict(_rows(journal, "inputs", config, (int, (bytes, type(None))))),
         checkpoint=_named(journal, "checkpoint", bytes),
         sent=sent,

@@ -102,13 +102,13 @@ def last_bytes(folder: str | Path, name: str, number: int) -> bytes:
     return b""
 
 
-def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:
+def write_file(folder: str | Path, name: str, content: bytes | Iterable[bytes], *, is_synced: bool = False) -> None:
     """Write a file so that it is there whole or not at all; folders are made as needed.
 
     Args:
         folder: The folder.
         name: The file's path inside it, with at most one slash.
-        content: What it is to hold.
+        content: What it is to hold, as a whole or in parts, which are written as they come.
         is_synced: Wait until it lies on the disk, under its name.
 
     Raises:
@@ -303,10 +303,10 @@ def _create(parent: _Parent, name: str) -> int:
         return _open(parent, name, flags)
 
 
-def _fill(path: str, descriptor: int, content: bytes, is_synced: bool) -> None:
+def _fill(path: str, descriptor: int, content: bytes | Iterable[bytes], is_synced: bool) -> None:
     """Write a file that was just made; `path` is only told."""
     with open(descriptor, "wb") as file:
-        file.write(content)
+        file.writelines([content] if isinstance(content, bytes) else content)
         if is_synced:
             file.flush()
             os.fsync(descriptor)

@@ -133,8 +133,8 @@ def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False)
 
     Args:
         folder: The folder.
-        images: The image files that are about to be written or removed, so that whoever comes after a kill knows
-            whose they are.
+        images: The image files that are about to be written or removed, in their order, so that whoever comes after a
+            kill knows whose they are.
         is_run: The result is that of the run in the folder; otherwise what is left of a run goes.
 
     Raises:
@@ -142,7 +142,7 @@ def begin_document(folder: Path, images: Iterable[str], *, is_run: bool = False)
     """
     _remove_leftovers(folder)
     header = {"format": _FORMAT, "version": FORMAT_VERSION, "complete": False}
-    write_json(folder / RESULTS, {**header, "images": sorted(images)}, is_synced=True)
+    write_json(folder / RESULTS, {**header, "images": iter(images)}, is_synced=True)
     if not is_run:
         _remove(folder, EPSILON, *JOURNAL_FILES, RUN)
 
@@ -159,7 +159,7 @@ def take_back(folder: Path, *, keep: Iterable[str]) -> None:
     """
     named = images_named(read_document(folder)) if door.holds(folder, RESULTS) else set()
     others = named - with_originals(keep)
-    begin_document(folder, others, is_run=True)
+    begin_document(folder, sorted(others), is_run=True)
     remove_images(folder, others)
 
 
@@ -252,11 +252,19 @@ def write_records(folder: Path, names: Sequence[str], rows: Iterable[Mapping[str
     Raises:
         StoreError: The file cannot be written.
     """
+    write_file(folder, RECORDS, map(_encoded, _lines(names, rows)))
+
+
+def _lines(names: Sequence[str], rows: Iterable[Mapping[str, Plain]]) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    write_text(folder / RECORDS, text.getvalue())
+    for row in rows:
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    yield text.getvalue()
 
 
 def _cell(value: Plain) -> Plain:
@@ -269,21 +277,29 @@ def write_json(path: Path, document: Mapping[str, object], *, is_synced: bool = 
 
     Args:
         path: The file.
-        document: Values that `plain` takes, by name.
+        document: Values that `plain` takes, by name, or iterators of such, whose entries are written as they come.
         is_synced: Wait until it lies on the disk.
 
     Raises:
         StoreError: The file cannot be written.
     """
-    parts = []
-    for name, value in document.items():
-        content = plain(value)
-        if isinstance(content, list):
-            text = "[\n" + ",\n".join(json.dumps(each, allow_nan=False) for each in content) + "\n]"
-        else:
-            text = json.dumps(content, allow_nan=False, indent=2)
-        parts.append(f"{json.dumps(name)}: {text}")
-    write_file(path.parent, path.name, ("{\n" + ",\n".join(parts) + "\n}\n").encode(), is_synced=is_synced)
+    write_file(path.parent, path.name, map(str.encode, _json_of(document)), is_synced=is_synced)
+
+
+def _json_of(document: Mapping[str, object]) -> Iterator[str]:
+    """Yield the text of a JSON file in small parts."""
+    yield "{\n"
+    for place, (name, value) in enumerate(document.items()):
+        yield (",\n" if place else "") + f"{json.dumps(name)}: "
+        content = map(plain, value) if isinstance(value, Iterator) else plain(value)
+        if not isinstance(content, list | Iterator):
+            yield json.dumps(content, allow_nan=False, indent=2)
+            continue
+        yield "[\n"
+        for number, each in enumerate(content):
+            yield (",\n" if number else "") + json.dumps(each, allow_nan=False)
+        yield "\n]"
+    yield "\n}\n"
 
 
 def plain(value: object) -> Plain:
@@ -339,7 +355,11 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         StoreError: The system refuses.
     """
-    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+    write_bytes(path, _encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -351,7 +371,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_file(path.parent, path.name, content)
 
 
-def write_file(folder: str | Path, name: str, content: bytes, *, is_synced: bool = False) -> None:
+def write_file(folder: str | Path, name: str, content: bytes | Iterable[bytes], *, is_synced: bool = False) -> None:
     """Write a file of a run folder, as `door.write_file` does.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,6 +77,16 @@ def with_originals(files: Iterable[str]) -> set[str]:
 def files_of(indices: Iterable[int]) -> set[str]:
     """Return all files that images of some indices may have, and their originals."""
     return with_originals(f"{IMAGES}/{index:06d}.{kind}" for index in indices for kind in ("png", "npy"))
+
+
+def listed_files_of(indices: Sequence[int]) -> Iterator[str]:
+    """Yield what `files_of` returns of ascending indices, in the order of the names, without holding all of it."""
+    has_longer_names = len(indices) > 0 and indices[-1] >= 10**6
+    in_order = sorted(indices, key="{:06d}".format) if has_longer_names else indices
+    for place in (IMAGES, ORIGINALS):
+        for index in in_order:
+            yield f"{place}/{index:06d}.npy"
+            yield f"{place}/{index:06d}.png"
 
 
 def images_in(folder: Path) -> set[str]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +21,7 @@ from dfa.results.rates import NO_ANSWERS, FreshAnswers, ratio
 from dfa.results.record import FIELDS, Record
 from dfa.results.result import Result
 from dfa.results.summary import distance_names
+from dfa.runs import door
 from dfa.runs.folder import (
     Plain,
     begin_document,
@@ -30,7 +33,7 @@ from dfa.runs.folder import (
     write_image,
     write_records,
 )
-from dfa.runs.image_files import ORIGINALS, files_of, image_file, images_in, original_of, read_image
+from dfa.runs.image_files import ORIGINALS, files_of, image_file, listed_files_of, original_of, read_image
 from dfa.runs.journal import held_alone
 from dfa.runs.loading import epsilon_of
 from dfa.runs.saved_run import check_replaceable
@@ -41,24 +44,32 @@ from dfa.types import Classes, Image, Indices, Scores
 _COLUMNS = (*FIELDS, "file", "png_verified", "png_problem", "png_agreeing", "png_answers")
 
 
-@dataclass(frozen=True)
-class SavedImage:
-    """One adversarial image on disk, and what reading it back showed.
+class Verdict(NamedTuple):
+    """What reading an adversarial image back from its file showed.
 
     Attributes:
-        index: Place of the image in the run's `images`.
-        file: Path inside the folder.
         verified: The file, read back, is the image of the run to the byte, lies as far from the original as
             the record says, and the oracle finds it adversarial. None if no oracle could be asked.
         problem: What is wrong where `verified` is not True.
         answers: What the oracle said of it; none where it was not asked.
     """
 
-    index: int
-    file: str
     verified: bool | None = None
     problem: str = ""
     answers: FreshAnswers = NO_ANSWERS
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Image files of a result that lie in its folder.
+
+    Attributes:
+        indices: Of their images, ascending.
+        name: Path inside the folder, of an index.
+    """
+
+    indices: Sequence[int]
+    name: Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -98,6 +109,34 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         OracleError: As in `Result.save`.
     """
     checker = result.oracle if oracle is None else as_oracle(oracle).taking(_form(result).takes)
+    return _save(result, folder, checker, {}, overwrite=overwrite)
+
+
+def save_checked(
+    result: Result, folder: str | Path, checked: Mapping[int, Verdict], *, overwrite: bool = False
+) -> SaveReport:
+    """Write a result whose images were read back from other files, and asked about, before; no oracle is asked.
+
+    Args:
+        result: The result.
+        folder: As in `save`.
+        checked: What that showed, by index; a file that differs from its image now is refuted all the same.
+        overwrite: As in `save`.
+
+    Raises:
+        StoreError: As in `save`.
+    """
+    return _save(result, folder, None, checked, overwrite=overwrite)
+
+
+def _save(
+    result: Result,
+    folder: str | Path,
+    checker: Oracle | None,
+    checked: Mapping[int, Verdict],
+    *,
+    overwrite: bool,
+) -> SaveReport:
     folder = check_folder(folder, overwrite=overwrite)
     with held_alone(folder):
         before = check_replaceable(folder)
@@ -105,11 +144,12 @@ def save(result: Result, folder: str | Path, *, oracle: object | None = None, ov
         epsilon = epsilon_of(result)
         for index in result.images.held():
             _held(result, index)
-        begin_document(folder, before | files_of(result.images.held()))
+        begin_document(folder, sorted(before | files_of(result.images.held())))
         write_epsilon(folder, epsilon)
         files = {index: _write_image(result, folder, index) for index in result.images.held()}
         remove_images(folder, before - set(files.values()) - _write_originals(result, folder, files))
-        return _complete(result, folder, files, checker, again="save again with overwrite=True")
+        named = _Files(list(files), files.__getitem__)
+        return _complete(result, folder, named, checker, checked, again="save again with overwrite=True")
 
 
 def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> SaveReport:
@@ -124,52 +164,66 @@ def complete_run(result: Result, folder: Path, *, oracle: Oracle | None) -> Save
         StoreError: The folder cannot be written.
         OracleError: As in `save`.
     """
-    begin_document(folder, files_of(result.images.held()), is_run=True)
-    files = {}
-    there = images_in(folder)
-    for index in result.images.held():
-        file = image_file(_held(result, index), index)
+    indices = result.images.held()
+    begin_document(folder, listed_files_of(indices), is_run=True)
+    # All images of a run are of one form. Their names are made when they are needed, since there may be many.
+    files = _Files(indices, partial(image_file, _held(result, indices[0])) if indices else str)
+    for index in indices:
+        file = files.name(index)
         # What was not confirmed was not stored on the way.
-        if not (result.records[index].verified and {file, original_of(file)} <= there):
+        if not (result.records[index].verified and door.holds(folder, file) and door.holds(folder, original_of(file))):
             _write_image(result, folder, index)
             _write_originals(result, folder, [index])
-        files[index] = file
     # Overwriting would throw away what was paid for.
     again = "resume the run, with resume=True or `dfa resume`; only the files are asked about again"
-    return _complete(result, folder, files, oracle, again=again)
+    return _complete(result, folder, files, oracle, {}, again=again)
 
 
 def _complete(
-    result: Result, folder: Path, files: Mapping[int, str], oracle: Oracle | None, *, again: str
+    result: Result,
+    folder: Path,
+    files: _Files,
+    oracle: Oracle | None,
+    checked: Mapping[int, Verdict],
+    *,
+    again: str,
 ) -> SaveReport:
     """Check the image files, and write what the folder says of them.
 
     Args:
         result: The result that the files are of.
         folder: The folder.
-        files: File by index.
+        files: The files.
         oracle: What to ask, if anything.
+        checked: What was known before of the same images in other files.
         again: How the files are asked about again where the oracle failed.
 
     Raises:
         StoreError: The folder cannot be written.
         OracleError: The oracle failed; everything is written.
     """
-    saved, failure = _check_files(result, folder, files, oracle)
-    report = _report(result, folder, saved)
+    verdicts, failure = _check_files(result, folder, files, oracle)
+    for index, before in checked.items():
+        verdict = verdicts[index]
+        if verdict is not None and verdict.verified is None:
+            verdicts[index] = before
+    report = _report(result, folder, verdicts)
     result.refuted = dict(report.refuted)
-    result.fresh = {index: image.answers for index, image in saved.items() if image.answers.number}
-    rows = [_row(record, saved.get(record.index)) for record in result.records]
+    result.fresh = {
+        record.index: verdict.answers
+        for record, verdict in zip(result.records, verdicts, strict=True)
+        if verdict is not None and verdict.answers.number
+    }
     names = distance_names(result.records)
     of_classes = name_columns(result.config)
-    table = [
+    table = (
         {
             **row,
             **{column: result.class_name(getattr(record, name)) for column, name in of_classes.items()},
             **{f"distance_{name}": (record.distances or {}).get(name) for name in names},
         }
-        for row, record in zip(rows, result.records, strict=True)
-    ]
+        for row, record in zip(_rows(result, files, verdicts), result.records, strict=True)
+    )
     columns = [name for name in _COLUMNS if name not in ("trace", "distances")]
     write_records(folder, [*columns, *of_classes, *(f"distance_{name}" for name in names)], table)
     complete_document(
@@ -185,7 +239,7 @@ def _complete(
                 "TSR": report.TSR,
             },
             "profile": result.profile.save(),
-            "records": rows,
+            "records": _rows(result, files, verdicts),
         },
     )
     if failure is not None:
@@ -227,31 +281,35 @@ def _write_originals(result: Result, folder: Path, indices: Iterable[int]) -> se
 
 
 def _check_files(
-    result: Result, folder: Path, names: Mapping[int, str], oracle: Oracle | None
-) -> tuple[dict[int, SavedImage], DfaError | None]:
+    result: Result, folder: Path, files: _Files, oracle: Oracle | None
+) -> tuple[list[Verdict | None], DfaError | None]:
     """Read every image back, compare it, and ask the oracle about it.
 
     Args:
         result: The result that the files are of.
         folder: The folder.
-        names: File by index.
+        files: The files.
         oracle: What to ask, if anything.
 
     Returns:
-        What came of it by index; and the oracle's first error, after which it was not asked again.
+        What came of it for each image of the run, None where it has no file; and the oracle's first error, after which
+        it was not asked again.
     """
-    saved: dict[int, SavedImage] = {}
+    verdicts: list[Verdict | None] = [None] * len(result.records)
+    # There may be many, of which most are alike, and are kept once.
+    alike: dict[Verdict, Verdict] = {}
     failure: DfaError | None = None
     # A gate of its own, so that checking spends no image's budget; attack queries it would refuse.
     gate = None if oracle is None else Gate(oracle, num_images=len(result.records), max_queries=0)
     is_prepared = False
     batch_size = int(result.config.get("batch_size", 256))
-    for batch in _batches(list(names), batch_size):
-        read = {index: read_image(folder, names[index], _held(result, index).shape) for index in batch}
-        for index, pixels in read.items():
-            problem = _why_not_the_same(result, index, pixels)
-            saved[index] = SavedImage(index, names[index], False if problem else None, problem)
-        asked = [index for index in batch if saved[index].verified is None]
+    for batch in _batches(files.indices, batch_size):
+        read = {index: read_image(folder, files.name(index), _held(result, index).shape) for index in batch}
+        differences = {index: _why_not_the_same(result, index, pixels) for index, pixels in read.items()}
+        for index, problem in differences.items():
+            verdict = Verdict(False if problem else None, problem)
+            verdicts[index] = alike.setdefault(verdict, verdict)
+        asked = [index for index in batch if not differences[index]]
         if gate is None or failure is not None or not asked:
             continue
         images = np.stack([read[index] for index in asked])
@@ -274,8 +332,9 @@ def _check_files(
             problem = problems[0] if problems and agreeing < confirmation.needed else ""
             if problem and confirmation.is_repeated:
                 problem = f"adversarial in {agreeing} of {len(found)} answers, of which {confirmation.needed} must be"
-            saved[index] = SavedImage(index, names[index], not problem, problem, FreshAnswers(agreeing, len(found)))
-    return saved, failure
+            verdict = Verdict(not problem, problem, FreshAnswers(agreeing, len(found)))
+            verdicts[index] = alike.setdefault(verdict, verdict)
+    return verdicts, failure
 
 
 def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
@@ -294,27 +353,37 @@ def _why_not_the_same(result: Result, index: int, pixels: Image) -> str:
     return f"it is {distance} grey levels from the original, not {result.records[index].linf}"
 
 
-def _report(result: Result, folder: Path, saved: Mapping[int, SavedImage]) -> SaveReport:
-    verified = [image for image in saved.values() if image.verified]
-    unchecked = sum(image.verified is None for image in saved.values())
+def _report(result: Result, folder: Path, verdicts: Sequence[Verdict | None]) -> SaveReport:
+    written = [verdict for verdict in verdicts if verdict is not None]
+    unchecked = sum(verdict.verified is None for verdict in written)
     summary = result.summary()
+    confirmed = sum(
+        record.verified
+        for record, verdict in zip(result.records, verdicts, strict=True)
+        if verdict is not None and verdict.verified
+    )
     return SaveReport(
         folder=folder,
-        written=len(saved),
-        verified=len(verified),
-        refuted=tuple((image.index, image.problem) for image in saved.values() if image.verified is False),
+        written=len(written),
+        verified=sum(verdict.verified is True for verdict in written),
+        refuted=tuple(
+            (index, verdict.problem)
+            for index, verdict in enumerate(verdicts)
+            if verdict is not None and verdict.verified is False
+        ),
         unchecked=unchecked,
-        TSR=math.nan
-        if unchecked
-        else ratio(sum(result.records[image.index].verified for image in verified), summary.attacked),
+        TSR=math.nan if unchecked else ratio(confirmed, summary.attacked),
     )
 
 
-def _row(record: Record, image: SavedImage | None) -> dict[str, Plain]:
-    """Return what the files say about one image."""
-    fields = [plain(getattr(record, name)) for name in FIELDS]
-    on_disk = (None, None, "", 0, 0) if image is None else (image.file, image.verified, image.problem, *image.answers)
-    return dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
+def _rows(result: Result, files: _Files, verdicts: Sequence[Verdict | None]) -> Iterator[dict[str, Plain]]:
+    """Yield what the files say about each image."""
+    for record, verdict in zip(result.records, verdicts, strict=True):
+        fields = [plain(getattr(record, name)) for name in FIELDS]
+        on_disk: tuple[Plain, ...] = (None, None, "", 0, 0)
+        if verdict is not None:
+            on_disk = (files.name(record.index), verdict.verified, verdict.problem, *verdict.answers)
+        yield dict(zip(_COLUMNS, [*fields, *on_disk], strict=True))
 
 
 def _found_classes(result: Result, indices: Indices, scores: Scores) -> Classes:

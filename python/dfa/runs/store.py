@@ -155,8 +155,8 @@ class Store:
         folder: The folder.
         interval: The most images that are sent to the oracle without being covered by a checkpoint.
         checkpoint: The state to go on from, or None at the start.
-        kept: Records written before, by place; empty at the start.
-        digests: Digests of the images read before, by place; None for one that could not be read.
+        kept: Records written before, by place; empty at the start. `let_go` leaves but their files.
+        digests: Digests of the images read before, by place; None for one that could not be read; empty at the start.
         resumes: How often the run has been taken up again.
         answers: Those of before, to images that need not be sent again.
     """
@@ -243,7 +243,7 @@ class Store:
                 rows, store.checkpoint = _take_up(folder, journal, config, store.answers)
             store.kept, store.digests, store.resumes = rows.records, rows.digests, rows.resumes + 1
             store._shape = config.shape
-            store._backlog.take_up(rows.pictures)
+            store._backlog.take_up(rows.waiting)
             stack.pop_all()
         return store
 
@@ -265,7 +265,6 @@ class Store:
         if place in self.digests:
             refuse_another_image(self.folder, place, self.digests[place], digest)
             return
-        self.digests[place] = digest
         self._read.append((place, digest))
 
     def finished(self, row: Mapping[str, Plain], picture: Picture | None = None) -> None:
@@ -298,6 +297,10 @@ class Store:
         if picture is not None:
             return picture.image
         return _read_whole(self.folder, row, self._shape, self.digests.get(place))
+
+    def let_go(self, place: int) -> None:
+        """Forget what a record in `kept` says, but for its file, since somebody else has it now."""
+        self.kept[place] = {"file": self.kept[place]["file"]}
 
     def sending(self, purpose: str, images: int) -> None:
         """Count images about to be sent (below 0: that were not sent after all), and write down what has been finished.

@@ -19,6 +19,7 @@ from dfa.cli.commands.bench import bench
 from dfa.cli.commands.completion import COMPLETE, completion
 from dfa.cli.commands.demo import demo
 from dfa.cli.commands.info import info
+from dfa.cli.commands.merge import merge
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPTED, ORACLE, UNREAD, USAGE
 from dfa.cli.commands.report import report
 from dfa.cli.commands.resume import resume
@@ -59,7 +60,7 @@ def app() -> None:
     """
 
 
-for command in (attack, resume, verify, report, bench, audit, demo, info, completion):
+for command in (attack, resume, merge, verify, report, bench, audit, demo, info, completion):
     app.add_command(command)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 import click
 
 import dfa
-from dfa.cli.commands.flags import OPTIMIZER, RUN, LongCommand, flag
+from dfa.cli.commands.flags import IMAGES, OPTIMIZER, RUN, LongCommand, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -95,6 +95,13 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @model_options
 @image_options
 @image_layout_option
+@flag(
+    "--part",
+    section=IMAGES,
+    metavar="J/K",
+    help="Attack the Jth of K parts of IMAGES, neighbours such as 3/16, in a run of its own; dfa merge joins them. Its "
+    "images learn from one another alone; with --archive false the parts find together what one run finds.",
+)
 @flag(
     "--confirmations",
     section=RUN,

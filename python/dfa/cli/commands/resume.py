@@ -77,7 +77,8 @@ def resume(
             trust_folder(request, run, "resume", ("model", "preprocess", "space", "prior"), trust=trust)
             trust_pickle = True  # whatever the folder names was just trusted
         # More files than the run has images are another run's, however many a word of the folder finds.
-        most = parse_config(read_run_json(run).config).num_images
+        config = parse_config(read_run_json(run).config)
+        most = config.num_images if config.part is None else config.part.total
         return run_request(
             request,
             storage,

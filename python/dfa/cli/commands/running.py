@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+import numpy as np
 
 import dfa
 from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
@@ -21,7 +22,9 @@ from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_un
 from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle, open_prior
 from dfa.cli.sources.spaces import parse_space
+from dfa.data.choice import as_images
 from dfa.data.image_files import TURNED, ImageFiles
+from dfa.data.parts import Part
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
@@ -143,6 +146,16 @@ def run_request(
         else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
     )
     targets = parse_target(request.target, source.names, class_names or oracle.class_names or source.class_names, notes)
+    files = source.images if isinstance(source.images, ImageFiles) else None
+    data, layout = source.images if source.folders is None else source.folders, request.image_layout
+    part = None if request.part is None else Part.parse(request.part, len(source.names))
+    if part is not None:
+        data = as_images(data, layout=layout, form=space.form).part(part.number, of=part.of)
+        layout = None if layout is None else "NHWC"
+        labels = None if labels is None else labels[part.places]
+        targets = targets[part.places] if isinstance(targets, np.ndarray) else targets
+        source = source.part(part)
+        notes.append(f"part {part}: images {part.places[0] + 1:,} to {part.places[-1] + 1:,} of {part.total:,}")
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -154,7 +167,7 @@ def run_request(
     with watch as progress, _telling_warnings(tell):
         result = dfa.run(
             oracle,
-            source.images if source.folders is None else source.folders,
+            data,
             labels,
             targets=targets,
             space=space,
@@ -163,14 +176,15 @@ def run_request(
             confirmations=Confirmation.parse(request.confirmations or 1),
             store=storage,
             progress=progress,
-            layout=request.image_layout,
+            layout=layout,
             class_names=class_names,
             prior=prior,
             **request.settings,
         )
+    if files is not None and part is not None:
+        files.forget_changes(kept=part.places)  # it may have read the images before them
     if trace is not None:
         result.profile.save_trace(trace)
-    files = source.images if isinstance(source.images, ImageFiles) else None
     changes = [] if files is None else files.tell_changed()
     summary = result.summary()
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
@@ -204,7 +218,7 @@ def run_request(
             }
         )
         return status
-    _print_result(summary, changes, storage)
+    print_result(summary, changes, Path(storage.folder))
     if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
@@ -247,10 +261,11 @@ def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterat
         yield "  --size HEIGHTxWIDTH makes image files one size"
 
 
-def _print_result(summary: dfa.Summary, changes: Sequence[str], storage: dfa.Storage) -> None:
+def print_result(summary: dfa.Summary, changes: Sequence[str], folder: Path) -> None:
+    """Print a run's figures, what of its images was not attacked, and where it is kept."""
     screen = Screen()
     lines = [line.partition("  ") for line in str(summary).splitlines()]
     screen.show([(name, value.strip()) for name, _, value in lines])
     for change in changes:
         screen.say(change)
-    screen.say(f"Kept in {storage.folder}; look at it with: dfa report {shlex.quote(str(storage.folder))}")
+    screen.say(f"Kept in {folder}; look at it with: dfa report {shlex.quote(str(folder))}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from dfa.data.arrays import has_array, load_array
 from dfa.data.folders import open_folder
 from dfa.data.image_files import Channels, open_files
 from dfa.data.image_set import ImageSet
+from dfa.data.parts import Part, side_by_side
 from dfa.errors import InvalidInputError
 from dfa.types import ImageSequence
 
@@ -47,6 +48,12 @@ class ImageSource:
     def class_names(self) -> list[str] | None:
         """What the folders' classes are called, if these are the labels."""
         return None if self.folders is None else self.folders.class_names
+
+    def part(self, part: Part) -> ImageSource:
+        """Return the images of a part of these."""
+        places = part.places
+        images = side_by_side(self.images, places)
+        return replace(self, images=images, names=self.names[places.start : places.stop])
 
 
 def open_images(

@@ -7,7 +7,9 @@ import math
 import mmap
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,8 @@ _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
 _MOST_BYTES_EACH: Final = 8
 _IN_MEMORY: Final = Path("/dev/shm")
+_UNGUARDED: Final = 78
+"""The exit status of a worker that would have started workers."""
 _GUARD: Final = (
     'a script that starts workers must do so under `if __name__ == "__main__":`, since each of them imports it'
 )
@@ -74,7 +78,24 @@ class LocalWorkers(Workers):
 
     @contextlib.contextmanager
     def open(self) -> Iterator[Callable[[int, bytes], Worker]]:
-        """Yield what starts worker `number` with a packed factory."""
+        """Yield what starts worker `number` with a packed factory.
+
+        Raises:
+            InvalidInputError: What this process runs is no file, and workers read it; or it may have no processes.
+        """
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            # A worker that imports the script that began it, and comes to where that begins workers.
+            raise SystemExit(_UNGUARDED)
+        if multiprocessing.current_process().daemon:
+            raise InvalidInputError(
+                "workers must be started by a process that may have some, and this is a daemonic one, as those of "
+                "multiprocessing.Pool and workers themselves are; start them outside of it, or leave out workers="
+            )
+        script = str(getattr(sys.modules.get("__main__"), "__file__", ""))
+        if script.startswith("<"):
+            raise InvalidInputError(
+                f"workers read the script that starts them, and {script} is no file; write it into one"
+            )
         yield lambda number, packed: _LocalWorker(number, packed, self.devices[number])
 
 
@@ -135,10 +156,7 @@ class _LocalWorker(Worker):
 
     def about(self) -> About:
         """Wait until the model is made, and return what it says of itself."""
-        try:
-            about: About = self._answer()
-        except WorkerLost as error:
-            raise WorkerLost(f"{error}; {_GUARD}") from None
+        about: About = self._answer()
         return about
 
     def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
@@ -159,7 +177,9 @@ class _LocalWorker(Worker):
         with self._turn:
             self._turn.wait_for(lambda: self._received == number or self._is_gone)
             if self._is_gone:
-                raise self._lost()
+                lost = self._lost()
+                lost.is_begun = False
+                raise lost
         try:
             answer: Answer = self._answer()
         except WorkerLost:
@@ -216,9 +236,10 @@ class _LocalWorker(Worker):
 
     def _answer(self) -> Any:
         try:
-            kind, value = self._pipe.recv()
-        except (EOFError, OSError) as error:
+            content = self._pipe.recv_bytes()
+        except (EOFError, OSError, TypeError) as error:  # the last where `stop` closes the pipe meanwhile
             raise self._lost() from error
+        kind, value = pickle.loads(content)
         if kind != "answer":
             raise_packed(kind, value)
         return value
@@ -228,6 +249,8 @@ class _LocalWorker(Worker):
         code = self._process.exitcode
         if code is not None and code < 0:
             return WorkerLost(f"its process was ended by {_signal(-code)}")
+        if code == _UNGUARDED:
+            return WorkerLost(_GUARD)
         return WorkerLost(f"its process has ended, with status {code}; what it wrote to the error stream may say why")
 
 

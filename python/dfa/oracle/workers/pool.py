@@ -8,12 +8,11 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from dfa.errors import InvalidInputError, OracleError, WorkerLost, told
+from dfa.errors import InvalidInputError, OracleError, WorkerLost, told_with_place
 from dfa.oracle.base import Oracle
 from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
@@ -70,14 +69,12 @@ class PoolOracle(Oracle):
         self._slots = Slots(workers.devices)
         self._prepared: tuple[tuple[int, ...], int, str] | None = None
         self._first: Ready | None = None
-        self._lock = threading.Lock()
         self._of_thread = threading.local()
         self._replacing: list[threading.Thread] = []
-        self._is_closed = False
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(workers.open())
         try:
-            abouts: list[About] = self._all(self._begin, self._slots.all)
+            abouts: list[About] = self._slots.each(self._begin)
             for slot, each in zip(self._slots.all, abouts, strict=True):
                 self._refuse_other(slot, each, abouts[0])
         except BaseException:
@@ -99,37 +96,16 @@ class PoolOracle(Oracle):
         """Rows of every batch that a model is given, once prepared."""
         return None if self._first is None else self._first.rows_per_batch
 
-    def _all(self, function: Callable[[Slot], Any], slots: Sequence[Slot]) -> list[Any]:
-        """Return what a function returns of each slot; where that fails for one, or is interrupted, all workers end."""
-        with ThreadPoolExecutor(len(slots)) as threads:
-            try:
-                return list(threads.map(function, slots))
-            except BaseException:
-                # The threads wait for them.
-                self._stop(at_once=True)
-                raise
-
-    def _stop(self, *, at_once: bool) -> None:
-        with self._lock:
-            self._is_closed = True
-            workers = [slot.worker for slot in self._slots.all if slot.worker is not None]
-        with ThreadPoolExecutor(len(self._slots.all)) as threads:
-            list(threads.map(lambda worker: worker.stop(at_once=at_once), workers))
-
     def _begin(self, slot: Slot) -> About:
         try:
             worker = self._start(slot.number, self._packed)
-            with self._lock:
-                slot.worker = worker
-                is_late = self._is_closed
-            if is_late:
-                worker.stop(at_once=True)
+            self._slots.place(slot, worker)
             about: About = worker.about()
         except (InvalidInputError, OracleError) as error:
             error.args = (f"{slot.share.name}: {error}",)
             raise
         except Exception as error:
-            raise OracleError(f"{slot.share.name} could not make its model: {told(error)}") from error
+            raise OracleError(f"{slot.share.name} could not make its model: {told_with_place(error)}") from error
         slot.began = time.monotonic()
         return about
 
@@ -157,12 +133,15 @@ class PoolOracle(Oracle):
         for thread in self._replacing:
             thread.join()
         self._prepared = wanted
-        slots = [slot for slot in self._slots.all if slot.worker is not None]
-        readies = self._all(self._prepared_once, slots)
+        try:
+            readies = self._slots.each(self._prepared_once)
+        except BaseException:
+            self._prepared = None
+            raise
         self._first = readies[0]
         for category, words in readies[0].warnings:
             warnings.warn(words, category, stacklevel=2)
-        for slot, ready in zip(slots, readies, strict=True):
+        for slot, ready in zip(self._slots.all, readies, strict=True):
             self._refuse_otherwise(slot, ready)
 
     def _prepared_once(self, slot: Slot) -> Ready:
@@ -201,10 +180,12 @@ class PoolOracle(Oracle):
             rows = len(images)
         except WorkerLost as error:
             error.args = (f"{slot.share.name}: {error}",)
-            if self._slots.lose(slot, worker):
-                thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
-                self._replacing.append(thread)
-                thread.start()
+            self._lose(slot, worker)
+            raise
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: the answer would come later, and be taken for one to another batch
+            self._lose(slot, worker)
             raise
         finally:
             self._slots.give_back(slot, rows=rows)
@@ -213,6 +194,12 @@ class PoolOracle(Oracle):
     def who_answered(self) -> str:
         """Return what to call the worker that was asked last by the thread that asks."""
         return str(getattr(self._of_thread, "answered", super().who_answered()))
+
+    def _lose(self, slot: Slot, worker: Worker) -> None:
+        if self._slots.lose(slot, worker):
+            thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
+            self._replacing.append(thread)
+            thread.start()
 
     def _replace(self, slot: Slot) -> None:
         """Start another worker in a lost one's place; beside the run, which goes on with the others."""
@@ -223,44 +210,47 @@ class PoolOracle(Oracle):
                     self._start_again(slot)
                     break
                 except WorkerLost:
-                    if start == _MOST_STARTS - 1:
+                    if start == _MOST_STARTS - 1 or self._slots.is_closed:
                         raise
         except Exception as error:
             self._slots.give_up(error)
             return
-        with self._lock:
-            is_late = self._is_closed
-        if is_late:
-            slot.standing.stop()
-        else:
-            self._slots.stand_again(slot)
+        self._slots.stand_again(slot)
 
     def _start_again(self, slot: Slot) -> None:
         slot.standing.stop()
+        if self._slots.is_closed:
+            # Ray would begin a cluster anew.
+            raise WorkerLost("the workers were told to end")
         self._refuse_other(slot, self._begin(slot), self._about)
         if self._prepared is not None:
             self._refuse_otherwise(slot, self._prepare(slot))
 
     def close(self) -> None:
         """End all workers. Asked again, it has one more."""
-        self._stop(at_once=False)
+        self._slots.close(at_once=False)
+        for thread in self._replacing:
+            thread.join()
+        self._replacing.clear()
         self._stack.close()
 
     def _reopen(self) -> None:
         """Start one worker again, after the run is over: for whoever saves or verifies its result."""
-        with self._lock:
-            if not self._is_closed:
-                return
-            self._is_closed = False
+        if not self._slots.is_closed:
+            return
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(self.workers.open())
         share = self._slots.all[0].share
         self._slots = Slots(self.workers.devices[:1])
         (slot,) = self._slots.all
         slot.share = share
-        self._refuse_other(slot, self._begin(slot), self._about)
-        if self._prepared is not None:
-            self._prepare(slot)
+        try:
+            self._refuse_other(slot, self._begin(slot), self._about)
+            if self._prepared is not None:
+                self._prepare(slot)
+        except BaseException:
+            self.close()
+            raise
 
     def fingerprint(self) -> str | None:
         """Return what names the model's parameters, or None where nothing does."""

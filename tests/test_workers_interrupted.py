@@ -105,6 +105,20 @@ def test_workers_keep_what_is_promised_of_oracles():
         check_oracle(oracle, IMAGES, batch_size=4)
 
 
+def test_a_further_interrupt_while_workers_end_costs_no_result(monkeypatch):
+    close = PoolOracle.close
+
+    def interrupted(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        close(self)
+
+    monkeypatch.setattr(PoolOracle, "close", interrupted)
+    found = dfa.run(worker_models.classify, IMAGES, workers=2, max_queries=50, progress=False)
+    assert len(found.records) == len(IMAGES)
+    assert multiprocessing.active_children() == []
+
+
 def test_a_process_that_may_have_none_is_told_so():
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(

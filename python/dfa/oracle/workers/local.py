@@ -225,7 +225,7 @@ class _LocalWorker(Worker):
             self._process.join(_SECONDS)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+            self._process.join(_SECONDS)
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         try:

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 
 from dfa.errors import InvalidInputError, OracleError, WorkerLost, told_with_place
+from dfa.interrupts import interrupts_held_back
 from dfa.oracle.base import Oracle
 from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
@@ -294,4 +295,6 @@ def asked_by(model: Any, workers: Workers | None) -> Iterator[Any]:
     try:
         yield pool
     finally:
-        pool.close()
+        # What the run found, or ended with, is on its way to the caller.
+        with interrupts_held_back():
+            pool.close()

@@ -46,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     from dfa import _core
 
+    # `make test &` ignores Ctrl-C, and so would every program that a test interrupts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--sanitized") and not _core.build_info().get("sanitized"):
         raise pytest.UsageError(f"--sanitized, but {_core.__file__} is built without sanitizers")
 

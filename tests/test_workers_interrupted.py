@@ -114,7 +114,10 @@ def test_a_further_interrupt_while_workers_end_costs_no_result(monkeypatch):
         close(self)
 
     monkeypatch.setattr(PoolOracle, "close", interrupted)
-    found = dfa.run(worker_models.classify, IMAGES, workers=2, max_queries=50, progress=False)
+    try:
+        found = dfa.run(worker_models.classify, IMAGES, workers=2, max_queries=50, progress=False)
+    except KeyboardInterrupt:
+        pytest.fail("the interrupt took the result's place")
     assert len(found.records) == len(IMAGES)
     assert multiprocessing.active_children() == []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -17,6 +18,12 @@ from outcomes import outcomes
 from worker_models import Killer, rows_in
 
 pytest.importorskip("ray", reason="ray is not installed")
+# Ray forks where other packages have threads, and leaves files and processes to the collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:os.fork"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 IMAGES = random_images(48, worker_models.SHAPE)
 SETTINGS = {"epsilon": 6, "max_queries": 200, "batch_size": 16, "progress": False}
@@ -33,6 +40,7 @@ def cluster(tmp_path_factory):
         ray.init(num_cpus=8, include_dashboard=False, log_to_driver=False, object_store_memory=100 * 2**20)
         yield
         ray.shutdown()
+        gc.collect()
 
 
 def seen(profile):

@@ -33,7 +33,9 @@ ROOMS = [
     "face",  # what does a user call?
     "cli",  # which words stand for that?
 ]
-ROOM_OF_TOP = dict.fromkeys(("errors", "types", "checks", "cores", "extras", "files", "originals"), "ground") | {
+ROOM_OF_TOP = dict.fromkeys(
+    ("errors", "types", "checks", "cores", "extras", "files", "interrupts", "originals"), "ground"
+) | {
     "": "face",
     "api": "face",
     "testing": "face",

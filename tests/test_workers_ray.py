@@ -140,3 +140,34 @@ def test_a_cluster_that_is_begun_for_a_run_leaves_nothing_behind(tmp_path):
         assert [path.name for path in temporary.iterdir() if path.name.startswith("dfa-ray")] == []
     finally:
         shutil.rmtree(temporary)
+
+
+TOGETHER = """
+import sys, threading
+sys.path.insert(0, {tests!r})
+import dfa, worker_models
+from test_workers_ray import IMAGES, SETTINGS
+def run(number):
+    oracle = dfa.factory(worker_models.make, None, 0.005)
+    found.append(dfa.run(oracle, IMAGES[:number], workers=dfa.RayWorkers(1), **SETTINGS))
+if __name__ == "__main__":
+    found = []
+    threads = [threading.Thread(target=run, args=(number,)) for number in (2, 48)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # Its worker stays, for whoever asks again.
+    found[-1].save(sys.argv[1])
+    run(2)
+    print(*sorted(len(each.records) for each in found))
+"""
+
+
+def test_runs_at_the_same_time_share_a_cluster(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(TOGETHER.format(tests=str(Path(__file__).parent)))
+    ran = subprocess.run(
+        [sys.executable, script, tmp_path / "result"], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert ran.stdout == "2 2 48\n", ran.stderr

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from oracles import LinearClassifier
+import dfa
+from oracles import LinearClassifier, random_images
 
 SHAPE = (6, 6, 3)
 _CLASSIFIER = LinearClassifier(SHAPE)
@@ -83,6 +84,25 @@ def ends():
     os._exit(3)
 
 
+def of_rows(dtype, device=None):
+    """Return a classifier of rows of one dtype, whose last bits tell its device, where that is "other"."""
+
+    def answer(rows):
+        if rows.dtype != dtype:
+            raise TypeError(f"no {rows.dtype}")
+        scores = np.abs(rows[:, :4]).astype(np.float64) + 1 + (device == "other") * 1e-9
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    return answer
+
+
+def torch_of_rows():
+    import torch
+
+    torch.manual_seed(0)
+    return torch.nn.Linear(5, 3).eval()
+
+
 class Killer(threading.Thread):
     """Ends workers that have answered, now and then, but not before the run has got on since the last.
 
@@ -119,3 +139,23 @@ class Killer(threading.Thread):
 def rows_in(log):
     """Return how many images the models of a log were asked about."""
     return sum(map(int, Path(log).read_text("utf-8").split()))
+
+
+def from_file(path):
+    Path(path).read_bytes()
+    return classify
+
+
+def of_any_shape():
+    def answer(images):
+        scores = images.reshape(len(images), -1)[:, :10].astype(np.float64) + 1
+        return scores / scores.sum(axis=1, keepdims=True)
+
+    return answer
+
+
+def begins_workers(pipe):
+    try:
+        dfa.run(classify, random_images(2, SHAPE), workers=1, progress=False)
+    except dfa.InvalidInputError as error:
+        pipe.send(str(error))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from dfa.engine.checkpoint import Checkpoints
 from dfa.engine.feed import Feed
-from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
@@ -22,6 +21,7 @@ from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.window import Window, sizes
 from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError, told
+from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.images import AdversarialImages
 from dfa.results.profile import Profile

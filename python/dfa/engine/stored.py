@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dfa.engine.file_answers import FileAnswers
-from dfa.engine.interrupts import interrupts_held_back
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
 from dfa.engine.sameness import check_ended
 from dfa.errors import Interrupted, StoreError, told
+from dfa.interrupts import interrupts_held_back
 from dfa.results.result import Result
 from dfa.runs.discarding import discard_run
 from dfa.runs.loading import load

@@ -49,10 +49,12 @@ def refuse_otherwise(name: str, ready: Ready, first_name: str, first: Ready, *, 
     Raises:
         InvalidInputError: They differ, and may not.
     """
+    if mixed or first.probes is None or ready.probes is None:
+        return
     wanted, again = first.probes
     # A randomised model is no more alike in one place.
     is_random = not _are_same(wanted, again) or not _are_same(*ready.probes)
-    if not mixed and not is_random and not _are_same(wanted, ready.probes[0]):
+    if not is_random and not _are_same(wanted, ready.probes[0]):
         raise InvalidInputError(
             f"all workers must answer alike, to the last bit, and {name} answers otherwise than "
             f"{first_name} about the same noise; give all of them the same devices, libraries and "

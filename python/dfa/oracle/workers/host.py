@@ -16,7 +16,6 @@ import numpy as np
 from dfa.errors import DfaError, PartialAnswer, place_of, told
 from dfa.oracle.answers import Answer, Reader, reader_of
 from dfa.oracle.base import Oracle, ScoreKind
-from dfa.oracle.raw import array_of
 from dfa.oracle.workers.factory import Factory
 from dfa.types import Images
 
@@ -67,12 +66,12 @@ class Ready:
 
     Attributes:
         rows_per_batch: As of `Oracle`.
-        probes: Its answers to the same noise, asked twice.
+        probes: Its answers to the same noise, asked twice; None where a model of anything but images refused noise.
         warnings: Kinds and words of what was warned of.
     """
 
     rows_per_batch: int | None
-    probes: tuple[Answer, Answer]
+    probes: tuple[Answer, Answer] | None
     warnings: tuple[tuple[type[Warning], str], ...]
 
 
@@ -86,7 +85,8 @@ class Host:
             packed: Of a `Factory`.
             device: Given to it.
         """
-        self._oracle: Oracle = Factory.unpacked(packed).make(device)
+        self._made: Oracle = Factory.unpacked(packed).make(device)
+        self._oracle = self._made
         self._reader: Reader = reader_of(self._oracle)
 
     def about(self, process: int) -> About:
@@ -115,15 +115,31 @@ class Host:
             node=platform.node(),
         )
 
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
-        """Let the oracle get ready, and answer a little noise, which counts as no query."""
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
+        """Let the oracle get ready, and answer a little noise, which counts as no query.
+
+        Args:
+            shape: As of `Oracle.prepare`.
+            batch_size: Likewise.
+            takes: Name of the scalar type of the batches to come.
+        """
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
+            self._oracle = self._made.taking(getattr(np, takes))
             self._oracle.prepare(shape, batch_size)  # type: ignore[arg-type]
-            noise = _noise((min(_NUM_PROBES, batch_size), *shape), self._oracle.takes)
-            probes = self.scores(noise), self.scores(noise)
+            probes = self._probes((min(_NUM_PROBES, batch_size), *shape))
         told_of = tuple((each.category, str(each.message)) for each in caught if _may_travel(each.category))
         return Ready(self._oracle.rows_per_batch, probes, told_of)
+
+    def _probes(self, shape: tuple[int, ...]) -> tuple[Answer, Answer] | None:
+        noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        if self._oracle.takes is np.uint8:
+            return self.scores(noise), self.scores(noise)
+        numbers: Any = noise.astype(np.float64)
+        try:
+            return self.scores(numbers), self.scores(numbers)
+        except Exception:  # of another dtype, say, or indices of a table: nobody knows what such a model takes
+            return None
 
     def scores(self, images: Images) -> Answer:
         """Return an answer as arrays."""
@@ -135,12 +151,6 @@ class Host:
             answer: Any = self._reader.arrays(error.answers) if rows.size else ()
             given = answer if len(answer) != 1 else answer[0]
             raise PartialAnswer(rows.tolist(), given, error.cause and RuntimeError(told(error.cause))) from None
-
-
-def _noise(shape: tuple[int, ...], scalar: type[np.generic]) -> Any:
-    """Return the same noise everywhere, of what an oracle takes."""
-    drawn = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    return drawn if np.issubdtype(np.uint8, scalar) else array_of(drawn.astype(np.float64))
 
 
 def _may_travel(category: type[Warning]) -> bool:

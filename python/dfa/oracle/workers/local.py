@@ -7,6 +7,7 @@ import math
 import mmap
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import tempfile
@@ -32,6 +33,7 @@ from dfa.types import Images
 MOST_WORKERS: Final = 1024
 _SECONDS: Final = 2.0
 """That a worker is given to end by itself."""
+_MOST_BYTES_EACH: Final = 8
 _IN_MEMORY: Final = Path("/dev/shm")
 _UNGUARDED: Final = 78
 """The exit status of a worker that would have started workers."""
@@ -79,11 +81,16 @@ class LocalWorkers(Workers):
         """Yield what starts worker `number` with a packed factory.
 
         Raises:
-            InvalidInputError: What this process runs is no file, and workers read it.
+            InvalidInputError: What this process runs is no file, and workers read it; or it may have no processes.
         """
         if getattr(multiprocessing.current_process(), "_inheriting", False):
             # A worker that imports the script that began it, and comes to where that begins workers.
             raise SystemExit(_UNGUARDED)
+        if multiprocessing.current_process().daemon:
+            raise InvalidInputError(
+                "workers must be started by a process that may have some, and this is a daemonic one, as those of "
+                "multiprocessing.Pool and workers themselves are; start them outside of it, or leave out workers="
+            )
         script = str(getattr(sys.modules.get("__main__"), "__file__", ""))
         if script.startswith("<"):
             raise InvalidInputError(
@@ -139,7 +146,6 @@ class _LocalWorker(Worker):
         with _interrupts_blocked():
             self._process.start()
         theirs.close()
-        self._itemsize = 1
         self._blocks: list[_Block] = []
         self._most_bytes = 0
         # Of batches: several may be on their way, and come back in their order.
@@ -151,14 +157,13 @@ class _LocalWorker(Worker):
     def about(self) -> About:
         """Wait until the model is made, and return what it says of itself."""
         about: About = self._answer()
-        self._itemsize = 1 if about.takes == "uint8" else 8
         return about
 
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
         """Let the model get ready."""
-        ready: Ready = self._ask("prepare", shape, batch_size)
+        ready: Ready = self._ask("prepare", shape, batch_size, takes)
         self._blocks.clear()
-        self._most_bytes = batch_size * math.prod(shape) * self._itemsize
+        self._most_bytes = batch_size * math.prod(shape) * (1 if takes == "uint8" else _MOST_BYTES_EACH)
         for place in range(CALLS_IN_LINE):
             self._share(place, self._most_bytes)
         return ready
@@ -220,7 +225,7 @@ class _LocalWorker(Worker):
             self._process.join(_SECONDS)
         if self._process.is_alive():
             self._process.kill()
-            self._process.join()
+            self._process.join(_SECONDS)
 
     def _ask(self, what: str, *arguments: Any) -> Any:
         try:
@@ -231,9 +236,10 @@ class _LocalWorker(Worker):
 
     def _answer(self) -> Any:
         try:
-            kind, value = self._pipe.recv()
-        except (EOFError, OSError) as error:
+            content = self._pipe.recv_bytes()
+        except (EOFError, OSError, TypeError) as error:  # the last where `stop` closes the pipe meanwhile
             raise self._lost() from error
+        kind, value = pickle.loads(content)
         if kind != "answer":
             raise_packed(kind, value)
         return value

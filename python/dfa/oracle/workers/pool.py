@@ -8,12 +8,12 @@ import time
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, Final
 
 import numpy as np
 
 from dfa.errors import InvalidInputError, OracleError, WorkerLost, told_with_place
+from dfa.interrupts import interrupts_held_back
 from dfa.oracle.base import Oracle
 from dfa.oracle.workers.alike import refuse_other, refuse_otherwise
 from dfa.oracle.workers.factory import Factory, as_factory
@@ -68,16 +68,14 @@ class PoolOracle(Oracle):
         self.workers = workers
         self._packed = factory.packed()
         self._slots = Slots(workers.devices)
-        self._prepared: tuple[tuple[int, ...], int] | None = None
+        self._prepared: tuple[tuple[int, ...], int, str] | None = None
         self._first: Ready | None = None
-        self._lock = threading.Lock()
         self._of_thread = threading.local()
         self._replacing: list[threading.Thread] = []
-        self._is_closed = False
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(workers.open())
         try:
-            abouts: list[About] = self._all(self._begin, self._slots.all)
+            abouts: list[About] = self._slots.each(self._begin)
             for slot, each in zip(self._slots.all, abouts, strict=True):
                 self._refuse_other(slot, each, abouts[0])
         except BaseException:
@@ -99,31 +97,10 @@ class PoolOracle(Oracle):
         """Rows of every batch that a model is given, once prepared."""
         return None if self._first is None else self._first.rows_per_batch
 
-    def _all(self, function: Callable[[Slot], Any], slots: Sequence[Slot]) -> list[Any]:
-        """Return what a function returns of each slot; where that fails for one, or is interrupted, all workers end."""
-        with ThreadPoolExecutor(len(slots)) as threads:
-            try:
-                return list(threads.map(function, slots))
-            except BaseException:
-                # The threads wait for them.
-                self._stop(at_once=True)
-                raise
-
-    def _stop(self, *, at_once: bool) -> None:
-        with self._lock:
-            self._is_closed = True
-            workers = [slot.worker for slot in self._slots.all if slot.worker is not None]
-        with ThreadPoolExecutor(len(self._slots.all)) as threads:
-            list(threads.map(lambda worker: worker.stop(at_once=at_once), workers))
-
     def _begin(self, slot: Slot) -> About:
         try:
             worker = self._start(slot.number, self._packed)
-            with self._lock:
-                slot.worker = worker
-                is_late = self._is_closed
-            if is_late:
-                worker.stop(at_once=True)
+            self._slots.place(slot, worker)
             about: About = worker.about()
         except (InvalidInputError, OracleError) as error:
             error.args = (f"{slot.share.name}: {error}",)
@@ -137,6 +114,12 @@ class PoolOracle(Oracle):
         names = slot.share.name, self._slots.all[0].share.name
         refuse_other(names[0], about, names[1], first, mixed=self.workers.mixed)
 
+    def taking(self, scalar: type[np.generic]) -> PoolOracle:
+        """Return this one: from their next `prepare` on its models take such batches, as in one process."""
+        if self._about.takes == "uint8":
+            self.takes = scalar  # type: ignore[misc]
+        return self
+
     def prepare(self, shape: tuple[int, ...], batch_size: int) -> None:
         """Let all models get ready, and see that they answer the same noise alike.
 
@@ -145,17 +128,21 @@ class PoolOracle(Oracle):
             OracleError: A worker was lost.
         """
         self._reopen()
-        if self._prepared == (tuple(shape), batch_size):
+        wanted = tuple(shape), batch_size, self.takes.__name__
+        if self._prepared == wanted:
             return
         for thread in self._replacing:
             thread.join()
-        self._prepared = tuple(shape), batch_size
-        slots = [slot for slot in self._slots.all if slot.worker is not None]
-        readies = self._all(self._prepared_once, slots)
+        self._prepared = wanted
+        try:
+            readies = self._slots.each(self._prepared_once)
+        except BaseException:
+            self._prepared = None
+            raise
         self._first = readies[0]
         for category, words in readies[0].warnings:
             warnings.warn(words, category, stacklevel=2)
-        for slot, ready in zip(slots, readies, strict=True):
+        for slot, ready in zip(self._slots.all, readies, strict=True):
             self._refuse_otherwise(slot, ready)
 
     def _prepared_once(self, slot: Slot) -> Ready:
@@ -194,10 +181,12 @@ class PoolOracle(Oracle):
             rows = len(images)
         except WorkerLost as error:
             error.args = (f"{slot.share.name}: {error}",)
-            if self._slots.lose(slot, worker):
-                thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
-                self._replacing.append(thread)
-                thread.start()
+            self._lose(slot, worker)
+            raise
+        except Exception:
+            raise
+        except BaseException:  # an interrupt: the answer would come later, and be taken for one to another batch
+            self._lose(slot, worker)
             raise
         finally:
             self._slots.give_back(slot, rows=rows)
@@ -206,6 +195,12 @@ class PoolOracle(Oracle):
     def who_answered(self) -> str:
         """Return what to call the worker that was asked last by the thread that asks."""
         return str(getattr(self._of_thread, "answered", super().who_answered()))
+
+    def _lose(self, slot: Slot, worker: Worker) -> None:
+        if self._slots.lose(slot, worker):
+            thread = threading.Thread(target=self._replace, args=(slot,), name="dfa-worker", daemon=True)
+            self._replacing.append(thread)
+            thread.start()
 
     def _replace(self, slot: Slot) -> None:
         """Start another worker in a lost one's place; beside the run, which goes on with the others."""
@@ -216,44 +211,47 @@ class PoolOracle(Oracle):
                     self._start_again(slot)
                     break
                 except WorkerLost:
-                    if start == _MOST_STARTS - 1:
+                    if start == _MOST_STARTS - 1 or self._slots.is_closed:
                         raise
         except Exception as error:
             self._slots.give_up(error)
             return
-        with self._lock:
-            is_late = self._is_closed
-        if is_late:
-            slot.standing.stop()
-        else:
-            self._slots.stand_again(slot)
+        self._slots.stand_again(slot)
 
     def _start_again(self, slot: Slot) -> None:
         slot.standing.stop()
+        if self._slots.is_closed:
+            # Ray would begin a cluster anew.
+            raise WorkerLost("the workers were told to end")
         self._refuse_other(slot, self._begin(slot), self._about)
         if self._prepared is not None:
             self._refuse_otherwise(slot, self._prepare(slot))
 
     def close(self) -> None:
         """End all workers. Asked again, it has one more."""
-        self._stop(at_once=False)
+        self._slots.close(at_once=False)
+        for thread in self._replacing:
+            thread.join()
+        self._replacing.clear()
         self._stack.close()
 
     def _reopen(self) -> None:
         """Start one worker again, after the run is over: for whoever saves or verifies its result."""
-        with self._lock:
-            if not self._is_closed:
-                return
-            self._is_closed = False
+        if not self._slots.is_closed:
+            return
         self._stack = contextlib.ExitStack()
         self._start = self._stack.enter_context(self.workers.open())
         share = self._slots.all[0].share
         self._slots = Slots(self.workers.devices[:1])
         (slot,) = self._slots.all
         slot.share = share
-        self._refuse_other(slot, self._begin(slot), self._about)
-        if self._prepared is not None:
-            self._prepare(slot)
+        try:
+            self._refuse_other(slot, self._begin(slot), self._about)
+            if self._prepared is not None:
+                self._prepare(slot)
+        except BaseException:
+            self.close()
+            raise
 
     def fingerprint(self) -> str | None:
         """Return what names the model's parameters, or None where nothing does."""
@@ -297,4 +295,6 @@ def asked_by(model: Any, workers: Workers | None) -> Iterator[Any]:
     try:
         yield pool
     finally:
-        pool.close()
+        # What the run found, or ended with, is on its way to the caller.
+        with interrupts_held_back():
+            pool.close()

@@ -10,6 +10,7 @@ import secrets
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
@@ -90,10 +91,11 @@ class RayWorkers(Workers):
             OracleError: There is no such cluster.
         """
         ray = imported("ray", "workers on Ray need the package ray", "ray")
-        with self._connected(ray):
+        with self._connected(ray) as is_own:
             actor = ray.remote(_Actor).options(
                 num_gpus=self.gpus,
-                num_cpus=self.cpus,
+                # In a cluster of this process alone all have room, those of another run too.
+                num_cpus=0 if is_own else self.cpus,
                 max_concurrency=1,
                 # What is sent again dfa sends, and counts.
                 max_restarts=0,
@@ -103,10 +105,25 @@ class RayWorkers(Workers):
             yield lambda number, packed: _RayWorker(ray, actor, packed, self.devices[number], self.patience)
 
     @contextlib.contextmanager
-    def _connected(self, ray: Any) -> Iterator[None]:
-        if ray.is_initialized():
-            yield
-            return
+    def _connected(self, ray: Any) -> Iterator[bool]:
+        """Connect, and yield whether the cluster is one that is begun here."""
+        connection = _connection()
+        with connection.lock:
+            is_users_own = connection.runs == 0 and ray.is_initialized()
+            if connection.runs == 0 and not is_users_own:
+                connection.stack.enter_context(self._begun(ray))
+                connection.is_own = self.address is None
+            connection.runs += not is_users_own
+        try:
+            yield not is_users_own and connection.is_own
+        finally:
+            with connection.lock:
+                connection.runs -= not is_users_own
+                if connection.runs == 0:
+                    connection.stack.close()
+
+    @contextlib.contextmanager
+    def _begun(self, ray: Any) -> Iterator[None]:
         quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
         with contextlib.ExitStack() as stack:
             if self.address is None:
@@ -137,6 +154,28 @@ def _refuse_nobody(address: str | None) -> None:
     # Others are words of Ray's own.
     if parts.hostname is not None and parts.port is not None:
         socket.create_connection((parts.hostname, parts.port), timeout=_SECONDS).close()
+
+
+@dataclass
+class _Connection:
+    """What connects this process to a cluster. Ray has one for each process, so that runs at the same time share it.
+
+    Attributes:
+        lock: Held while it is begun or ended.
+        runs: That use it.
+        is_own: Whether the cluster was begun with it.
+        stack: Ends it.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    runs: int = 0
+    is_own: bool = False
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+
+@functools.cache
+def _connection() -> _Connection:
+    return _Connection()
 
 
 @functools.cache
@@ -204,9 +243,9 @@ class _RayWorker(Worker):
         about: About = self._ask("about", 0, timeout=self._patience)
         return about
 
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
         """Let the model get ready."""
-        ready: Ready = self._ask("prepare", shape, batch_size)
+        ready: Ready = self._ask("prepare", shape, batch_size, takes)
         return ready
 
     def scores(self, images: Images) -> Answer:

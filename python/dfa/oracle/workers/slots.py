@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from dfa.errors import OracleError
 from dfa.oracle.answers import Answer
@@ -52,8 +53,8 @@ class Worker(ABC):
         """
 
     @abstractmethod
-    def prepare(self, shape: tuple[int, ...], batch_size: int) -> Ready:
-        """Let the model get ready, while nothing else is asked; errors as of `about`."""
+    def prepare(self, shape: tuple[int, ...], batch_size: int, takes: str) -> Ready:
+        """Let the model get ready, while nothing else is asked; arguments as of `Host.prepare`, errors of `about`."""
 
     @abstractmethod
     def scores(self, images: Images) -> Answer:
@@ -120,15 +121,54 @@ class Slots:
         self._changed = threading.Condition()
         self._num_alive = len(self.all)
         self._why_gone: BaseException | None = None
+        self._is_closed = False
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be copied: a copy would end with the pipes of this one."""
+        raise TypeError("workers can be neither copied nor pickled; make others with dfa.factory and workers=")
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all workers were told to end."""
+        return self._is_closed
+
+    def place(self, slot: Slot, worker: Worker) -> None:
+        """Let a worker stand in a place, or end it where all were told to end meanwhile."""
+        with self._changed:
+            slot.worker = worker
+            is_late = self._is_closed
+        if is_late:
+            worker.stop(at_once=True)
+
+    def close(self, *, at_once: bool) -> None:
+        """End all workers; whoever waits for one is told."""
+        with self._changed:
+            self._is_closed = True
+            workers = [slot.worker for slot in self.all if slot.worker is not None]
+            self._changed.notify_all()
+        with ThreadPoolExecutor(len(self.all)) as threads:
+            list(threads.map(lambda worker: worker.stop(at_once=at_once), workers))
+
+    def each(self, function: Callable[[Slot], Any]) -> list[Any]:
+        """Return what a function returns of each place; where it fails for one, or is interrupted, all workers end."""
+        with ThreadPoolExecutor(len(self.all)) as threads:
+            try:
+                return list(threads.map(function, self.all))
+            except BaseException:
+                # The threads wait for them.
+                self.close(at_once=True)
+                raise
 
     def take(self) -> Slot:
         """Wait for a worker that may be given a batch, and put that in its line.
 
         Raises:
-            OracleError: All are gone for good.
+            OracleError: All are gone for good, or were told to end.
         """
         with self._changed:
             while True:
+                if self._is_closed:
+                    raise OracleError("the workers were told to end before one of them was free for this batch")
                 if self._num_alive == 0:
                     raise OracleError(f"all workers are gone, the last so: {self._why_gone}") from self._why_gone
                 free = [slot for slot in self.all if not slot.is_lost and slot.in_line < CALLS_IN_LINE]
@@ -158,7 +198,7 @@ class Slots:
     def lose(self, slot: Slot, worker: Worker) -> bool:
         """Take note that a worker is gone; whether this is the first to tell."""
         with self._changed:
-            if slot.worker is not worker or slot.is_lost:
+            if slot.worker is not worker or slot.is_lost or self._is_closed:
                 return False
             slot.is_lost = True
             slot.count(lost=1)

@@ -75,7 +75,7 @@ def test_actors_that_are_killed_cost_what_they_had_and_no_more(cluster, request,
     expected = dfa.run(worker_models.classify, images, **settings)
     killer = Killer(log, number, seed=0)
     killer.start()
-    oracle = dfa.factory(worker_models.make, str(log), seconds=0.02)
+    oracle = dfa.factory(worker_models.make, str(log), seconds=0.01)
     found = dfa.run(oracle, images, workers=dfa.RayWorkers(3), store=tmp_path / "run", **settings)
     killer.is_over = True
     killer.join()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, Final
 
 import numpy as np
 
+from dfa.engine.oracle_thread import MOST_LOSSES
 from dfa.errors import PartialAnswer, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.base import Oracle
@@ -18,8 +18,6 @@ from dfa.runs.store import FILES, Store, digest_of
 from dfa.types import Images, Indices
 
 _FILE: Final = "file"
-_MOST_LOSSES: Final = 3
-"""Workers that may be lost over one batch."""
 
 _MOST_HELD: Final = 2**24
 """Bytes of answers that are held before they go into the journal."""
@@ -89,12 +87,13 @@ class FileAnswers(Oracle):
 
     def _send(self, images: Images, indices: Indices, known: Part | None, number: int) -> Answer:
         """Send a batch, again where the worker that had it is gone."""
-        for losses in itertools.count(1):
+        losses = 0
+        while True:
             self._store.sending(FILES, number)
             self._profile.files += number
             try:
                 return self._gate.send(images, indices, Purpose.VERIFICATION, known)
             except WorkerLost:
-                if losses == _MOST_LOSSES:
+                losses += 1
+                if losses == MOST_LOSSES:
                     raise
-        raise AssertionError

@@ -21,7 +21,7 @@ from dfa.runs.kept_answers import KeptAnswers, Sent
 from dfa.runs.store import Store, digest_of
 from dfa.types import Images, Indices, Scores
 
-_MOST_LOSSES: Final = 3
+MOST_LOSSES: Final = 3
 """Workers that may be lost over one batch, before the run ends: it may be the batch that they die of."""
 
 
@@ -261,9 +261,9 @@ class OracleThread:
         """
         (question, *_) = [each for each in asked.questions if each.answer is None]
         question.losses += lost.is_begun
-        if question.losses == _MOST_LOSSES:
+        if question.losses == MOST_LOSSES:
             ended = OracleError(
-                f"{_MOST_LOSSES} workers were lost over one batch of {len(question.indices)} images, the last so: "
+                f"{MOST_LOSSES} workers were lost over one batch of {len(question.indices)} images, the last so: "
                 f"{lost}; look at what they wrote to the error stream; what was found is kept"
             )
             self.failure = self.failure or ended

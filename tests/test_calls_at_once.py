@@ -117,27 +117,39 @@ def test_three_workers_lost_over_one_batch_end_the_run_with_what_was_found(tmp_p
     assert outcomes(found) == outcomes(attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0)))
 
 
-@pytest.mark.parametrize("ends_at", [3, 9, 20, 41, 60])
-@pytest.mark.parametrize("name", ["default", "paper", "targeted"])
-def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, ends_at):
-    lock = threading.Lock()
-    calls = 0
+class Failing:
+    """A classifier that is off at some of its calls.
 
-    def classify(images):
-        nonlocal calls
-        with lock:
-            calls += 1
-            is_over = calls > ends_at
-        if is_over:
+    Attributes:
+        calls: So far.
+        rows_lost: Images of those at which it was off.
+    """
+
+    def __init__(self, is_off):
+        self.calls = self.rows_lost = 0
+        self._is_off = is_off
+        self._lock = threading.Lock()
+
+    def __call__(self, images):
+        with self._lock:
+            self.calls += 1
+            is_off = self._is_off(self.calls)
+            self.rows_lost += len(images) if is_off else 0
+        if is_off:
             raise OSError("off")
         return CLASSIFIER(images)
 
+
+@pytest.mark.parametrize("ends_at", [3, 9, 20, 41, 60])
+@pytest.mark.parametrize("name", ["default", "paper", "targeted"])
+def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, ends_at):
+    classify = Failing(lambda call: call > ends_at)
     expected = attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0), **RUNS[name])
     # A checkpoint before every batch, with all the batches under way.
     storage = dfa.Storage(tmp_path / "run", resume=True, interval=176)
     with pytest.raises(dfa.OracleError):
         attack(SeveralCalls(classify, 5), store=storage, **RUNS[name])
-    calls = ends_at - 3
+    classify.calls = ends_at - 3
     with pytest.raises(dfa.OracleError):
         attack(SeveralCalls(classify, 1), store=storage, **RUNS[name])
     found = attack(SeveralCalls(CLASSIFIER, 4), store=storage, **RUNS[name])
@@ -148,21 +160,7 @@ def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, end
 
 @pytest.mark.parametrize("ends_at", [12, 30, 55])
 def test_what_was_answered_beside_a_call_that_failed_is_not_asked_again(tmp_path, ends_at):
-    rows_lost = []
-    lock = threading.Lock()
-    calls = 0
-
-    def classify(images):
-        nonlocal calls
-        with lock:
-            calls += 1
-            is_over = calls == ends_at
-            if is_over:
-                rows_lost.append(len(images))
-        if is_over:
-            raise OSError("off")
-        return CLASSIFIER(images)
-
+    classify = Failing(lambda call: call == ends_at)
     storage = dfa.Storage(tmp_path / "run", resume=True)
     first, second = SeveralCalls(classify, 5, seconds=5e-3), SeveralCalls(CLASSIFIER, 5)
     with pytest.raises(dfa.OracleError):
@@ -170,8 +168,8 @@ def test_what_was_answered_beside_a_call_that_failed_is_not_asked_again(tmp_path
     profile = attack(second, store=storage).profile
     wanted = profile.rows_sent + profile.clean + profile.verification + profile.files
     # A few originals are asked about again, to see that it is the same oracle.
-    assert first.rows + second.rows == wanted + sum(rows_lost) + 8
-    assert profile.resent == sum(rows_lost) + 8
+    assert first.rows + second.rows == wanted + classify.rows_lost + 8
+    assert profile.resent == classify.rows_lost + 8
 
 
 def test_the_core_tells_batches_in_any_order_in_which_rows_of_a_place_keep_theirs():

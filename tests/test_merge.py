@@ -271,6 +271,16 @@ def test_a_folder_that_tells_of_another_part_than_it_has_is_refused(tmp_path, pa
         dfa.merge(tmp_path / "merged", [folder])
 
 
+def test_more_parts_than_memory_holds_are_told_of_as_missing(tmp_path):
+    (folder,) = attack_parts(tmp_path, ImageSet(IMAGES), 1)
+    part = {"number": 1, "of": 10**15, "total": len(IMAGES) * 10**15}
+    changed(folder, lambda document: document["config"].update(part=part))
+    with pytest.raises(
+        dfa.StoreError, match=r"all 1000000000000000 parts must be there, and 2, 3, .* more of them are"
+    ):
+        dfa.merge(tmp_path / "merged", [folder])
+
+
 REFUSED = {
     "a gap": (lambda part: [part(1), part(3)], r"all 3 parts must be there, and 2 of them is not"),
     "twice": (

@@ -176,11 +176,13 @@ def _in_order(runs: Sequence[_Run]) -> list[_Run]:
                 f"each part must be there once, and {one.folder} and {other.folder} are both part {one.part}; leave "
                 "one of them out"
             )
-    missing = sorted(set(range(1, first.part.of + 1)) - {run.part.number for run in runs})
-    if missing:
+    # A folder may say that there are more than memory holds.
+    there = {run.part.number for run in runs}
+    if number := first.part.of - len(there):
+        missing = list(itertools.islice((each for each in range(1, first.part.of + 1) if each not in there), _SHOWN))
         raise StoreError(
-            f"all {first.part.of} parts must be there, and {_listed(missing)} of them "
-            f"{'is' if len(missing) == 1 else 'are'} not"
+            f"all {first.part.of} parts must be there, and {_listed(missing, number)} of them "
+            f"{'is' if number == 1 else 'are'} not"
         )
     unfinished = [run.folder for run in ordered if not run.has_ended]
     if unfinished:
@@ -191,8 +193,8 @@ def _in_order(runs: Sequence[_Run]) -> list[_Run]:
     return ordered
 
 
-def _listed(values: Sequence[object]) -> str:
-    more = len(values) - _SHOWN
+def _listed(values: Sequence[object], number: int | None = None) -> str:
+    more = (len(values) if number is None else number) - _SHOWN
     return ", ".join(map(str, values[:_SHOWN])) + (f" and {more} more" if more > 0 else "")
 
 

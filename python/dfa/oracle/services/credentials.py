@@ -72,6 +72,8 @@ class Address:
         is_secure: Whether it is spoken to over TLS.
         host: Its name or number, without brackets.
         port: Its port.
+        authority: Host and port as they stand in the address.
+        origin: The address up to its path, without a name and a password.
         path: With a leading slash, without what follows a `?`.
         query: What follows it, with the `?`; or nothing.
         authorization: The header that a name and a password in the address stand for, or None.
@@ -113,7 +115,8 @@ class Address:
             self.authorization = f"Basic {encoded}"
             self._secrets |= {parts.username, parts.password or "", encoded, pair, *pair.split(":", 1)}
         place = f"[{self.host}]" if ":" in self.host else self.host
-        self.origin = f"{parts.scheme}://{place}{'' if port is None else f':{port}'}"
+        self.authority = place if port is None else f"{place}:{port}"
+        self.origin = f"{parts.scheme}://{self.authority}"
         names = [part.partition("=")[0] + f"={MASK}" if "=" in part else MASK for part in parts.query.split("&")]
         self.shown = self.origin + self.path + (f"?{'&'.join(names)}" if parts.query else "")
         self._lacks = ""

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import math
 import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, NamedTuple, NoReturn, TypeVar, overload
+from typing import Any, Final, NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 from dfa.checks import is_number, require_integer, require_path
 from dfa.errors import DfaError, InvalidInputError, OracleError, told
 from dfa.oracle.services.books import Books, Outcome
-from dfa.oracle.services.connections import Pool
+from dfa.oracle.services.connections import Connection, Pool
 from dfa.oracle.services.credentials import Address, FromEnvironment, Headers, masked
 from dfa.oracle.services.limits import Limits
 from dfa.oracle.services.patience import FIRST_PAUSE, AgainError, Patience, seconds_of
+from dfa.oracle.services.wire import BrokenReplyError, Reply, exchanged
 
-T = TypeVar("T")
+__all__ = ["BrokenReplyError", "Reply", "Transport", "content_of"]
 
 _LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; a service that wants to be left alone for longer is better asked by another run, later."""
 _MOST_SHOWN: Final = 200
 """Characters of a reply, in messages."""
-_MOST_BYTES: Final = 2**28
-"""Of a reply."""
 
 _AGAIN: Final = {
     408: Outcome.REFUSED,
@@ -41,28 +39,10 @@ _AGAIN: Final = {
 """The statuses after which a request is sent again, and whether it was billed."""
 
 
-class Reply(NamedTuple):
-    """What a service replied to a request.
-
-    Attributes:
-        status: 200..299, or what was allowed besides.
-        headers: Looked up by name, whatever its case.
-        body: As it came.
-    """
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-
-class BrokenReplyError(Exception):
-    """What came is not what was sent off: the request is to be sent again."""
-
-
 class _Request(NamedTuple):
     method: str
     target: str
-    body: bytes | None
+    body: bytes
     headers: dict[str, str]
     images: int
     """0 of one that asks about no image, which the books leave out."""
@@ -156,23 +136,6 @@ class Transport:
         self._headers.read()
         _ = self._pool.route
 
-    @overload
-    def post(
-        self, body: bytes, content_type: str, images: int, *, path: str = "", headers: Mapping[str, str] | None = None
-    ) -> Reply: ...
-
-    @overload
-    def post(
-        self,
-        body: bytes,
-        content_type: str,
-        images: int,
-        *,
-        path: str = "",
-        headers: Mapping[str, str] | None = None,
-        read: Callable[[Reply], T],
-    ) -> T: ...
-
     def post(
         self,
         body: bytes,
@@ -214,7 +177,7 @@ class Transport:
             OracleError: The service refuses the request, or all attempts were in vain.
             InvalidInputError: An environment variable is not set.
         """
-        request = _Request("GET", self._target(path), None, self._all_headers({}), 0, allowed)
+        request = _Request("GET", self._target(path), b"", self._all_headers({}), 0, allowed)
         reply: Reply = self._until_answered(request, None)
         return reply
 
@@ -240,7 +203,7 @@ class Transport:
 
     def _all_headers(self, own: dict[str, str]) -> dict[str, str]:
         self.address.check()
-        headers = {"User-Agent": "dfa"}
+        headers = {"User-Agent": "dfa", "Accept-Encoding": "identity"}
         if self.address.authorization is not None:
             headers["Authorization"] = self.address.authorization
         return headers | self._headers.read() | own
@@ -295,27 +258,27 @@ class Transport:
             self.books.settle(Outcome.ANSWERED)
         return content
 
-    def _exchange(self, connection: http.client.HTTPConnection, request: _Request) -> Reply:
+    def _exchange(self, connection: Connection, request: _Request) -> Reply:
         """Send a request and return the reply, whatever it says; a connection in the middle of one is closed."""
         route = self._pool.route
-        is_done = False
+        lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        length = f"Content-Length: {len(request.body)}\r\n" if request.method == "POST" else ""
+        head = (
+            f"{request.method} {route.prefix}{request.target} HTTP/1.1\r\nHost: {self.address.authority}\r\n"
+            f"{route.headers}{lines}{length}\r\n"
+        )
+        is_kept = False
+        connection.is_used = True
         try:
-            connection.request(
-                request.method, route.prefix + request.target, request.body, request.headers | route.headers
-            )
-            response = connection.getresponse()
-            if (response.length or 0) > _MOST_BYTES:
-                raise OracleError(
-                    f"{self.address.shown} replies with {response.length} bytes, and {_MOST_BYTES} are the most"
-                )
-            reply = Reply(response.status, response.headers, response.read())
-            is_done = True
-        except (OSError, http.client.HTTPException) as error:
-            raise AgainError(self.masked(told(error))) from None
+            reply = exchanged(connection.sock, head.encode("latin-1"), request.body)
+            is_kept = reply.is_kept
+            return reply
+        except (OSError, BrokenReplyError) as error:
+            words = str(error) if isinstance(error, BrokenReplyError) else told(error)
+            raise AgainError(self.masked(words)) from None
         finally:
-            if not is_done:
+            if not is_kept:
                 connection.close()
-        return reply
 
     def _refuse(self, request: _Request, reply: Reply) -> NoReturn:
         """Raise the error of a reply that is no answer."""

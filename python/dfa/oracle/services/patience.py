@@ -45,7 +45,7 @@ class Patience:
 
         Args:
             first_pause: Seconds until a request is sent for the second time.
-            tell: Is told the seconds of each wait.
+            tell: Is told the seconds of each wait after a failure.
         """
         self._first_pause = first_pause
         self._tell = tell
@@ -71,7 +71,7 @@ class Patience:
         """
         while (left := self._not_before - time.monotonic()) > 0:
             # Not all of them at the same moment.
-            self.pause(left + self._jitter.uniform(0.0, min(left, 1.0)), failures)
+            self._counted(left + self._jitter.uniform(0.0, min(left, 1.0)), failures)
 
     def hold_all_back(self, seconds: float) -> None:
         """Let no request go out for some time."""
@@ -81,7 +81,7 @@ class Patience:
     def back_off(self, attempts: int, failures: int) -> None:
         """Wait after so many attempts at a request, each time longer; raises what `pause` does."""
         longest = min(self._first_pause * 2.0 ** min(attempts - 1, 30), _LONGEST_PAUSE)
-        self.pause(longest * self._jitter.uniform(0.5, 1.0), failures)
+        self._counted(longest * self._jitter.uniform(0.5, 1.0), failures)
 
     def pause(self, seconds: float, failures: int) -> None:
         """Wait, unless another request fails for good meanwhile.
@@ -89,12 +89,17 @@ class Patience:
         Raises:
             OracleError: One did.
         """
-        began = time.monotonic()
         with self._turn:
             has_failed = self._turn.wait_for(lambda: failures != self.failures, seconds)
-        self._tell(time.monotonic() - began)
         if has_failed:
             raise OracleError(f"not sent again, since another request failed for good: {self._why}")
+
+    def _counted(self, seconds: float, failures: int) -> None:
+        began = time.monotonic()
+        try:
+            self.pause(seconds, failures)
+        finally:
+            self._tell(time.monotonic() - began)
 
     def stop_others(self, failures: int, why: str) -> None:
         """Let the requests stop that began before this one failed for good."""

@@ -127,13 +127,14 @@ class Transport:
         return self._headers.names
 
     def check(self) -> None:
-        """See that all is there that a request needs: secrets in the environment, certificates, a proxy.
+        """See that all is there that a request needs: secrets in the environment, certificates, a proxy, a shared file.
 
         Raises:
             InvalidInputError: Something is not.
         """
         self.address.check()
         self._headers.read()
+        self.limits.check()
         _ = self._pool.route
 
     def post(
@@ -239,7 +240,9 @@ class Transport:
         try:
             # Opened before it waits for its turn, so that requests reach the service as far apart as they are let go.
             connection = pool.opened(connection)
-            if self.limits.wait(lambda seconds: self._patience.pause(seconds, failures)) > 0:
+            waited = self.limits.wait(lambda seconds: self._patience.pause(seconds, failures))
+            if waited:
+                self.books.add_wait(waited)
                 connection = pool.opened(connection)
             if request.images:
                 self.books.reserve(request.images)

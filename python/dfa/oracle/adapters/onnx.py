@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dfa.checks import counted
 from dfa.errors import InvalidInputError
 from dfa.oracle.adapters.batches import BatchedOracle, Batches
-from dfa.oracle.adapters.onnx_forms import CHANNELS, check_images, input_of, layout_of, num_outputs_of, output_of, told
+from dfa.oracle.adapters.image_inputs import ImageInput, as_rows, both_classes
+from dfa.oracle.adapters.onnx_forms import input_of, layout_of, num_outputs_of, output_of
 from dfa.oracle.adapters.onnx_sessions import (
     Provider,
     answer_of,
@@ -22,7 +23,7 @@ from dfa.oracle.adapters.onnx_sessions import (
     runs_on_cpu,
     source_of,
 )
-from dfa.oracle.adapters.scaling import HOW_TO_SCALE, check_channels, scaling_of
+from dfa.oracle.adapters.scaling import scaling_of
 from dfa.oracle.adapters.static_batch import StaticBatch, checked_static_batch
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -119,13 +120,17 @@ class OnnxOracle(BatchedOracle):
         self.name = (source.name if isinstance(source, Path) else "onnx") if name is None else name
         self.returns = declare_all(returns, "an ONNX model")
         self.tolerance = checked_tolerance(tolerance)
-        self._preprocess = checked_preprocess(preprocess)
-        self._scaling = scaling_of(mean, std, value_range)
         self._declared = {"mean": mean, "std": std, "value_range": value_range}
-        self._input = input_of(self._session, self.name)
+        taken = input_of(self._session, self.name)
         self._output = output_of(self._session, output, self.name)
-        self._layout = layout_of(self._input, layout)
-        self._refuse_what_says_nothing(layout)
+        self._input = ImageInput(
+            self.name,
+            taken,
+            layout_of(taken, layout),
+            scaling_of(mean, std, value_range),
+            checked_preprocess(preprocess),
+        )
+        self._input.refuse_what_says_nothing(layout)
         outputs = num_outputs_of(self._output)
         self._is_binary = outputs == 1
         self.num_classes = 2 if self._is_binary else outputs
@@ -142,15 +147,8 @@ class OnnxOracle(BatchedOracle):
         Raises:
             InvalidInputError: It does not, or it is not said what numbers it takes.
         """
-        if self.takes is np.uint8 and self._preprocess is None:
-            check_images(shape, self._input, self._layout, self.name)
-            if self._scaling is not None:
-                check_channels((self._scaling.mean, self._scaling.std), shape[-1])
-            elif self._input.dtype != np.uint8:
-                raise InvalidInputError(
-                    f"the model {self.name!r} takes {self._input.kind} and does not tell what numbers; pass "
-                    f"{HOW_TO_SCALE}"
-                )
+        if self.takes is np.uint8:
+            self._input.check(shape)
         if self._batches.begin(shape, batch_size):
             if self.takes is np.uint8:
                 self._batches.try_out(self._ask, self.name)
@@ -167,12 +165,7 @@ class OnnxOracle(BatchedOracle):
             InvalidInputError: What `preprocess` makes does not fit the model.
         """
         answers = super().scores(images)
-        if not self._is_binary or answers.ndim != 2:
-            return answers
-        # In float64, where 1 - p is exact enough that no tie appears or vanishes.
-        likely = answers.astype(np.float64)
-        other = 1.0 - likely if self.returns is ScoreKind.PROBABILITIES else 0.0 * likely
-        return np.concatenate([other, likely], axis=1)
+        return both_classes(answers, self.returns) if self._is_binary and answers.ndim == 2 else answers
 
     def fingerprint(self) -> str | None:
         """Return the SHA-256 of the file and of its external data; None of a session that does not tell its file."""
@@ -185,10 +178,10 @@ class OnnxOracle(BatchedOracle):
         }
         return super().describe() | {
             **declared,
-            "preprocess": None if self._preprocess is None else name_of(self._preprocess),
-            "layout": self._layout,
+            "preprocess": None if self._input.preprocess is None else name_of(self._input.preprocess),
+            "layout": self._input.layout,
             "static_batch": self._batches.static_batch,
-            "input": self._input.describe(),
+            "input": self._input.taken.describe(),
             "output": self._output.describe(),
             "providers": list(self._session.get_providers()),
             "framework": "onnxruntime",
@@ -197,34 +190,9 @@ class OnnxOracle(BatchedOracle):
 
     def _ask(self, batch: NDArray[Any]) -> NDArray[Any]:
         """Return the answers to a batch, an array of its own, sides of length 1 left out."""
-        answer = answer_of(self._session, self._input.name, self._made(batch), self._output.name, on_cpu=self._on_cpu)
-        is_row = answer.ndim > 2 and answer[0].size == max(answer.shape[1:])
-        return np.asarray(answer.reshape(len(answer), -1) if is_row else answer)
-
-    def _made(self, batch: NDArray[Any]) -> NDArray[Any]:
-        """Return what the model takes of a batch."""
-        dtype: Any = self._input.dtype
-        if self._preprocess is not None:
-            return self._fitting(np.ascontiguousarray(self._preprocess(batch.astype(np.float32)), dtype), "preprocess")
-        if self.takes is not np.uint8:
-            return self._fitting(np.ascontiguousarray(batch, dtype), "the search space")
-        channels = CHANNELS["NHWC" if self._layout is None else self._layout]
-        images = np.moveaxis(batch, -1, channels)
-        if self._scaling is None:
-            return np.asarray(images, dtype)
-        # In half precision 255 grey levels would not be told apart before they are scaled.
-        values = images.astype(np.promote_types(dtype, np.float32), order="C")
-        self._scaling.apply(values, channels)
-        return values.astype(dtype, copy=False)
-
-    def _fitting(self, made: NDArray[Any], maker: str) -> NDArray[Any]:
-        """Return an input that something else than images made, if the model takes it."""
-        if not self._input.fits(made.shape):
-            raise InvalidInputError(
-                f"the model {self.name!r} takes inputs of shape {told(self._input.shape)}, and {maker} made "
-                f"{made.shape}, of {counted(len(made), 'row')}"
-            )
-        return made
+        made = self._input.made(batch, self.takes)
+        answer = answer_of(self._session, self._input.taken.name, made, self._output.name, on_cpu=self._on_cpu)
+        return np.asarray(as_rows(answer))
 
     def _checked_rows(self, static_batch: StaticBatch) -> StaticBatch:
         """Return how many rows every batch has: those that the file fixes, or what is asked for.
@@ -232,25 +200,13 @@ class OnnxOracle(BatchedOracle):
         Raises:
             InvalidInputError: They differ.
         """
-        fixed = self._input.shape[0] if self._input.shape else None
+        fixed = self._input.taken.shape[0] if self._input.taken.shape else None
         if fixed is not None and not isinstance(static_batch, bool) and static_batch != fixed:
             raise InvalidInputError(
                 f"the model {self.name!r} takes {counted(fixed, 'row')} at a time, got static_batch={static_batch!r}; "
                 "leave it out"
             )
         return static_batch if fixed is None else fixed
-
-    def _refuse_what_says_nothing(self, layout: str | None) -> None:
-        """Refuse settings of which the model has no use."""
-        if self._preprocess is not None and (self._scaling is not None or layout is not None):
-            raise InvalidInputError(
-                "preprocess makes exactly what the model takes, and comes instead of mean, std, value_range and layout"
-            )
-        if self._input.dtype == np.uint8 and (self._preprocess is not None or self._scaling is not None):
-            raise InvalidInputError(
-                f"the model {self.name!r} takes uint8, the images' own grey levels, so there is nothing to scale; "
-                "leave out mean, std, value_range and preprocess"
-            )
 
 
 def is_onnx(model: Any) -> bool:

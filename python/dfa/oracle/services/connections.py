@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
-import http.client
 import queue
 import select
 import socket
 import ssl
 import threading
 import urllib.request
+import weakref
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -18,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from dfa.errors import InvalidInputError, OracleError, told
 from dfa.oracle.services.credentials import Address
 from dfa.oracle.services.patience import AgainError
+from dfa.oracle.services.wire import BrokenReplyError, status_of
 
 
 class Connection:
@@ -60,8 +62,6 @@ class Connection:
 class Route:
     """How connections to an address are made.
 
-    The standard library opens them; what goes over them is `dfa.oracle.services.wire`'s work.
-
     Attributes:
         headers: What each request says besides its own, as lines.
         prefix: What stands before the path in a request: a proxy wants to know the host.
@@ -87,7 +87,7 @@ class Route:
         self.proxy = ""
         self.secrets: set[str] = set()
         self._hop = (address.host, address.port)
-        self._tunnel_headers: dict[str, str] = {}
+        self._tunnel: bytes | None = None
         self._through_proxy()
         if address.is_secure:
             _ = self._context
@@ -97,32 +97,33 @@ class Route:
 
         Raises:
             OSError: There is none to be had.
-            http.client.HTTPException: A proxy answers what nobody understands.
+            BrokenReplyError: A proxy answers what nobody understands.
         """
-        host, port = self._hop
-        opening: http.client.HTTPConnection
-        if self._address.is_secure:
-            opening = http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._context)
-            if self.proxy:
-                opening.set_tunnel(self._address.host, self._address.port, self._tunnel_headers)
-        else:
-            opening = http.client.HTTPConnection(host, port, timeout=self._timeout)
+        sock = socket.create_connection(self._hop, self._timeout)
         try:
-            opening.connect()
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tunnel is not None:
+                status = status_of(sock, self._tunnel)
+                if not 200 <= status < 300:
+                    raise ConnectionError(f"it lets nobody through to {self._address.host}, status {status}")
+            if self._address.is_secure:
+                sock = self._context.wrap_socket(sock, server_hostname=self._address.host)
         except BaseException:
-            opening.close()
+            sock.close()
             raise
-        return Connection(opening.sock)
+        return Connection(sock)
 
     @functools.cached_property
     def _context(self) -> ssl.SSLContext:
         """What is trusted: a file of certificates, or what the system and SSL_CERT_FILE name."""
         try:
-            return ssl.create_default_context(cafile=self._ca_file)
+            context = ssl.create_default_context(cafile=self._ca_file)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             raise InvalidInputError(
                 f"ca_file must be a file of certificates in PEM form, and {self._ca_file} is none: {error}"
             ) from error
+        context.set_alpn_protocols(["http/1.1"])
+        return context
 
     def _through_proxy(self) -> None:
         """Take the proxy that the environment or the system names, if there is one."""
@@ -145,16 +146,17 @@ class Route:
             )
         self.proxy = f"{parts.hostname}:{port}"
         self._hop = (parts.hostname, port)
-        headers = {}
+        headers = ""
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             encoded = base64.b64encode(pair.encode()).decode()
-            headers["Proxy-Authorization"] = f"Basic {encoded}"
+            headers = f"Proxy-Authorization: Basic {encoded}\r\n"
             self.secrets = {encoded, pair, parts.username, parts.password or "", *pair.split(":", 1)}
         if address.is_secure:
-            self._tunnel_headers = headers
+            place = f"{f'[{address.host}]' if ':' in address.host else address.host}:{address.port}"
+            self._tunnel = f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{headers}\r\n".encode("latin-1")
         else:
-            self.headers = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+            self.headers = headers
             self.prefix = address.origin
 
 
@@ -181,6 +183,8 @@ class Pool:
         self._places: queue.LifoQueue[Connection | None] = queue.LifoQueue()
         for _ in range(self._size):
             self._places.put(None)
+        # Of one that nobody closes, Python would warn for each connection.
+        weakref.finalize(self, _closed, self._places)
         self._finding = threading.Lock()
         self._route: Route | None = None
 
@@ -228,22 +232,14 @@ class Pool:
                 f"the certificate of {self._address.host} is not trusted: {error.verify_message}; pass ca_file= or set "
                 "SSL_CERT_FILE to certificates that vouch for it"
             ) from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, BrokenReplyError) as error:
             place = f"the proxy {route.proxy}" if route.proxy else self._address.host
             raise AgainError(f"no connection to {place}: {told(error)}") from None
 
     def close(self) -> None:
         """Close the connections that nobody uses; whoever needs one later opens it anew."""
-        taken = 0
-        try:
-            while True:
-                connection = self._places.get_nowait()
-                taken += 1
-                if connection is not None:
-                    connection.close()
-        except queue.Empty:
-            for _ in range(taken):
-                self._places.put(None)
+        for _ in range(_closed(self._places)):
+            self._places.put(None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what may go to another process: no connection."""
@@ -254,3 +250,15 @@ class Pool:
         """Begin without a connection."""
         self.__dict__.update(state)
         self._begin()
+
+
+def _closed(places: queue.LifoQueue[Connection | None]) -> int:
+    """Close the connections that nobody uses, and return how many places were taken from them."""
+    taken = 0
+    with contextlib.suppress(queue.Empty):
+        while True:
+            connection = places.get_nowait()
+            taken += 1
+            if connection is not None:
+                connection.close()
+    return taken

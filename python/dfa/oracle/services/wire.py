@@ -79,6 +79,17 @@ def exchanged(sock: socket.socket, head: bytes, body: bytes) -> Reply:
     return _Reader(sock).reply()
 
 
+def status_of(sock: socket.socket, head: bytes) -> int:
+    """Send a request without a body and return the status of the reply, of which the headers are read alone.
+
+    Raises:
+        BrokenReplyError: The reply is cut off, or is none.
+        OSError: The connection broke, or nothing came in time.
+    """
+    sock.sendall(head)
+    return _Reader(sock).head()[1]
+
+
 class _Reader:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
@@ -86,7 +97,7 @@ class _Reader:
 
     def reply(self) -> Reply:
         while True:
-            minor, status, headers = self._head()
+            minor, status, headers = self.head()
             if status >= 200:
                 break
         codings = headers.get("transfer-encoding", "").lower()
@@ -111,7 +122,7 @@ class _Reader:
         is_kept = "close" not in tokens if minor == b"1" else "keep-alive" in tokens
         return Reply(status, ReplyHeaders(headers), body, is_kept and has_end and not self._came)
 
-    def _head(self) -> tuple[bytes, int, dict[str, str]]:
+    def head(self) -> tuple[bytes, int, dict[str, str]]:
         while (end := _END_OF_HEAD.search(self._came)) is None:
             if len(self._came) > _MOST_OF_HEAD:
                 raise BrokenReplyError("the reply has headers without end")

@@ -14,11 +14,17 @@ from dfa.oracle.callable import CallableOracle
 from dfa.oracle.choice import as_oracle, label_only, top_1, top_k
 from dfa.oracle.one_by_one import OneByOne
 from dfa.oracle.restricted import RestrictedOracle
+from dfa.oracle.services.credentials import FromEnvironment
+from dfa.oracle.services.http import HttpOracle
+from dfa.oracle.services.oip import OipOracle
 
 __all__ = [
     "CallableOracle",
+    "FromEnvironment",
+    "HttpOracle",
     "JaxOracle",
     "KerasOracle",
+    "OipOracle",
     "OneByOne",
     "OnnxOracle",
     "Oracle",

@@ -178,7 +178,7 @@ def time_core(
 ) -> Timing:
     """Run a block of the core."""
     num_images, samples = len(originals), case.optimizer.samples
-    batch = _core.Batch(case.optimizer.configure(originals[0].size), case.shape, 0, threads)
+    batch = _core.Batch(case.optimizer.configure(originals[0].size, case.shape), case.shape, 0, threads)
     slots = np.array([batch.add(image, i, case.epsilon) for i, image in enumerate(originals)], dtype=np.int64)
     for candidate in range(case.optimizer.population):
         same = np.full(num_images, candidate, dtype=np.int64)

@@ -175,7 +175,7 @@ def test_what_was_answered_beside_a_call_that_failed_is_not_asked_again(tmp_path
 def test_the_core_tells_batches_in_any_order_in_which_rows_of_a_place_keep_theirs():
     core = dfa._core
     optimizer = dfa.Racos(samples=4, positives=1, archive=False, improvements=0.0)
-    batch = core.Batch(optimizer.configure(4, prior=False), (2, 2, 1), 7, 1)
+    batch = core.Batch(optimizer.configure(4, (2, 2, 1)), (2, 2, 1), 7, 1)
     places = core.Places(batch, None, 4, 7, 100, None)
     base = np.full((2, 2, 1), 99, np.uint8)
     for place in range(4):

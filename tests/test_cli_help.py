@@ -139,11 +139,12 @@ def test_defaults_of_the_optimizer_are_shown_so(capsys):
     told = " ".join(page(capsys, "attack").split())
     for flag, default in (
         ("--coordinates NUMBER", "0.22 %"),
-        ("--window-share SHARE", "10 %"),
+        ("--rest-ratio SHARE", "95 %"),
         ("--archive true|false", "true"),
         ("--window-halvings N,N,...", "10,50,200,500,1000,2000,4000,6000,8000"),
     ):
         assert re.search(re.escape(flag) + r" .*?\[default: ([^]]*)\]", told)[1] == default
+    assert "By default 0.1, and 0.05 for windows on images of 100 rows" in told
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_the_papers_setting_at_28x28_is_the_reference(targeted: bool) -> None:
     settings = Settings(samples=10 if targeted else 3)  # whose other defaults are the paper's
     assert settings.coordinates == 2
     degree = distance(photo((28, 28, 1), 8), 64)
-    follow(image, 64, settings, degree, 60, image_id=17, config=racos.configure(image.size))
+    follow(image, 64, settings, degree, 60, image_id=17, config=racos.configure(image.size, image.shape))
 
 
 @pytest.mark.parametrize(("size", "iterations"), [((28, 28, 1), 230), ((16, 20, 3), 230), ((151, 149, 3), 12)], ids=str)
@@ -305,14 +305,26 @@ def test_the_default_setting_is_the_reference(size: tuple[int, int, int], iterat
     """Long enough for several halvings of the window."""
     image = photo(size)
     racos = dfa.Racos.sequential()
+    default = replace(DEFAULT, window_share=0.05 if min(size[:2]) >= 100 else 0.1)
+    # Without those of scattered changes only, what no optimizer decides, and what the image's size does.
     for field in fields(Settings):
-        if field.name not in ("coordinates", "prior"):  # of scattered changes only; and what no optimizer decides
-            assert getattr(racos, field.name) == getattr(DEFAULT, field.name)
+        if field.name not in ("coordinates", "prior", "window_share"):
+            assert getattr(racos, field.name) == getattr(default, field.name)
     degree = distance(photo(size, 9), 256)
-    follow(image, 10, DEFAULT, degree, iterations, config=racos.configure(image.size))
+    follow(image, 10, default, degree, iterations, config=racos.configure(image.size, image.shape))
     assert replace(dfa.Racos(), improvements=0.0) == racos
-    several = replace(DEFAULT, improvements=dfa.Racos().improvements_wanted)
-    follow(image, 10, several, degree, iterations // 4, config=dfa.Racos().configure(image.size))
+    several = replace(default, improvements=dfa.Racos().improvements_wanted)
+    follow(image, 10, several, degree, iterations // 4, config=dfa.Racos().configure(image.size, image.shape))
+
+
+@pytest.mark.parametrize(
+    ("size", "share"), [((99, 300, 3), 0.1), ((300, 99, 3), 0.1), ((100, 100, 1), 0.05), ((1, 40_000, 2), 0.1)], ids=str
+)
+def test_windows_begin_smaller_on_large_images(size, share):
+    assert dfa.Racos().first_windows(size) == share
+    assert dfa.Racos(window_share=0.2).first_windows(size) == 0.2
+    moving = replace(dfa.Pixels(3).optimizer(), window_share=None)
+    assert moving.first_windows(size) == 0.1
 
 
 def test_two_images_of_one_batch_are_their_references() -> None:

@@ -409,7 +409,7 @@ def test_the_smallest_settings_that_make_sense_are_not_refused():
         ({"positives": 1.0}, r"positives must be an integer of at least 1, got 1\.0"),
         ({"coordinates": 1.5}, r"coordinates .*got 1\.5"),
         ({"coordinates": 0}, "coordinates .*got 0"),
-        ({"window_share": 0.0}, r"window_share must be in \(0, 1\], got 0\.0"),
+        ({"window_share": 0.0}, r"window_share must be None or in \(0, 1\], got 0\.0"),
         ({"window_halvings": (50, 10)}, "window_halvings must ascend"),
         ({"region": "sorted"}, "region must be one of 'none', 'ordered', 'per_coordinate', got 'sorted'"),
         ({"max_iterations": 0}, "max_iterations must be an integer of at least 1, got 0"),

@@ -131,9 +131,10 @@ def sides() -> None:
     """Show how windows shrink, from the settings of the default."""
     racos = dfa.Racos()
     told = np.arange(10_000)
-    share = racos.window_share / 2.0 ** np.searchsorted(racos.window_halvings, told, side="right")
+    halvings = 2.0 ** np.searchsorted(racos.window_halvings, told, side="right")
     axis = plt.subplots(figsize=(5, 2.2))[1]
     for side in (28, 224):
+        share = racos.first_windows((side, side, 3)) / halvings
         pixels = np.maximum(1, np.floor(np.sqrt(share) * side + 0.5))
         axis.step(told + 1, pixels, where="post", label=f"{side}x{side} pixels")
     axis.set(xscale="log", yscale="log", xlabel="answered candidates after the starts", ylabel="side of a window")

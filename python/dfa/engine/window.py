@@ -63,7 +63,7 @@ class Window:
         space, optimizer = plan.space, plan.optimizer
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
         capacity, self.batch_size = sizes(plan)
-        config = optimizer.configure(space.size, prior=plan.prior is not None)
+        config = optimizer.configure(space.size, space.row_shape, prior=plan.prior is not None)
         self._batch = _core.Batch(config, space.row_shape, plan.seed, plan.threads or 1)
         each = plan.questions.queries_per_image
         self._places = _core.Places(

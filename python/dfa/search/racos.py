@@ -28,6 +28,8 @@ MOST_STARTS_OF_RAYS: Final = 12
 _MOST_IMPROVEMENTS: Final = 64
 _MOST_HALVINGS: Final = 64
 """No share of an area is left after more."""
+_LARGE: Final = 100
+"""Rows and columns from which on windows begin at half the share."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ class Racos:
         coordinates: The size of the paper's Y, for scattered changes: a number of coordinates, or a share of them, in
             (0, 1).
         window_share: Share of the image's area that a window covers at first, or of the pixels that a move of the
-            space's own draws anew, in (0, 1].
+            space's own draws anew, in (0, 1]. None: 0.1, and 0.05 for windows on images of 100 rows and columns or
+            more, where a tenth of the area is coarse: 0.9 times the queries where it was measured.
         window_halvings: Numbers of answered candidates, the starts not counted, at which that share halves,
             ascending. They do not depend on the budget, so a longer run begins like a shorter one.
         placements: Places drawn for each window, of which it takes the one where the fewest windows have lain so far; 1
@@ -105,7 +108,7 @@ class Racos:
     positives: int = 1
     shape: Shape = "window"
     coordinates: int | float = PAPER_SHARE
-    window_share: float = 0.1
+    window_share: float | None = None
     window_halvings: tuple[int, ...] = (10, 50, 200, 500, 1_000, 2_000, 4_000, 6_000, 8_000)
     placements: int = 4
     values: Values = "textures"
@@ -136,8 +139,8 @@ class Racos:
         is_share = isinstance(self.coordinates, float | np.floating) and 0 < self.coordinates < 1
         if not is_share:
             require_count("coordinates (unless a share in (0, 1))", self.coordinates, 1)
-        if not is_number(self.window_share) or not 0 < self.window_share <= 1:
-            raise InvalidInputError(f"window_share must be in (0, 1], got {self.window_share!r}")
+        if self.window_share is not None and not (is_number(self.window_share) and 0 < self.window_share <= 1):
+            raise InvalidInputError(f"window_share must be None or in (0, 1], got {self.window_share!r}")
         is_row = isinstance(self.window_halvings, list | tuple | np.ndarray)
         number = as_length(self.window_halvings) if is_row else None
         if number is None or number > _MOST_HALVINGS:
@@ -227,11 +230,18 @@ class Racos:
         """Members of the population, s + k, which is also the number of candidates of iteration 0."""
         return self.samples + self.positives
 
-    def configure(self, num_coordinates: int, *, prior: bool = False) -> _core.Config:
+    def first_windows(self, shape: tuple[int, int, int]) -> float:
+        """Return the share of an image of that shape that its windows cover at first."""
+        if self.window_share is not None:
+            return self.window_share
+        return 0.05 if self.shape == "window" and min(shape[:2]) >= _LARGE else 0.1
+
+    def configure(self, num_coordinates: int, shape: tuple[int, int, int], *, prior: bool = False) -> _core.Config:
         """Return the core's configuration for vectors of so many integers: H * W * C of a ball's images.
 
         Args:
             num_coordinates: Integers of a vector.
+            shape: (H, W, C) of the images.
             prior: Whether windows may take the signs that a prior gives.
         """
         coordinates = self.coordinates
@@ -247,7 +257,7 @@ class Racos:
             start=self.start,
             domain=self.domain,
             ties=self.ties,
-            window_share=self.window_share,
+            window_share=self.first_windows(shape),
             window_halvings=list(self.window_halvings),
             placements=self.placements,
             starts=self.starts or 0,

@@ -47,6 +47,7 @@ IN_WORDS: Final = (
     ("; None for s + k. (", ". ("),
     (" (Racos.sequential())", ""),
     ("None: 1 where", "By default 1 where"),
+    ("None: 0.1, and", "By default 0.1, and"),
     ("T, or None for no limit", "T; by default no limit"),
     ("False where", "Give false where"),
     ("0..2**64 - 1", "Of all that is drawn, 0..2^64 - 1"),
@@ -86,7 +87,8 @@ class Setting:
         if isinstance(self.hint, types.UnionType) and set(options) == {int, float}:
             return Number()
         assert len(options) == 1, f"no flag can be made of {self.hint}"
-        return Share() if options == [float] and self.default is not None else options[0]
+        is_share = options == [float] and (self.default is not None or self.name.endswith("_share"))
+        return Share() if is_share else options[0]
 
 
 def _documented(documented: Any, section: str) -> dict[str, str]:

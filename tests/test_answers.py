@@ -29,7 +29,7 @@ TWO = [[1, 0], [2, 1]]
         ((TWO[:1], [[0.6, 0.2]] * 2), r"labels of shape \(2, 2\); it gave shape \(1, 2\)"),
         (([[1.0, 0.0]] * 2, [[0.6, 0.2]] * 2), "integer class ids; it gave dtype float64"),
         (([[1, 0], [4, 1]], [[0.6, 0.2]] * 2), r"class ids 0\.\.3, .*it gave 4 in row 1 \(image 7\)"),
-        (([[1, -1], [2, 1]], [[0.6, 0.2]] * 2), r"it gave -1 in row 0 \(image 3\)"),
+        (([[1, -2], [2, 1]], [[0.6, 0.2]] * 2), r"it gave -2 in row 0 \(image 3\)"),
         (([[1, 0], [2, 2]], [[0.6, 0.2]] * 2), r"distinct classes; row 1 \(image 7\) holds \[2, 2\]"),
         ((TWO, [[0.6, 0.2, 0.1]] * 2), r"probabilities of shape \(2, 2\).* of shape \(2, 3\)"),
         ((TWO, [["a", "b"]] * 2), "real numbers; it gave dtype <U1"),
@@ -84,6 +84,30 @@ def test_hidden_classes_share_what_is_missing_evenly():
     scores = ask(gate_to(([2, 0], [0.5, 1.0]), "top_1", num_classes=3))
     np.testing.assert_allclose(scores, [[0.25, 0.25, 0.5], [1.0, 0.0, 0.0]], atol=1e-7)
     assert scores[1, 1] > 0  # the logarithm stays finite
+
+
+def test_an_answer_may_show_fewer_classes_than_it_could():
+    answer = ([[2, 0], [1, -1]], [[0.5, 0.3], [0.4, 0.0]])
+    scores = ask(gate_to(answer, "top_k", num_classes=4, k=2))
+    np.testing.assert_allclose(scores, [[0.3, 0.1, 0.5, 0.1], [0.2, 0.4, 0.2, 0.2]], atol=1e-7)
+    assert scores.flags.c_contiguous
+    whole = ask(gate_to(([[2, 0], [1, 3]], [[0.5, 0.3], [0.4, 0.4]]), "top_k", num_classes=4, k=2))
+    assert scores[0].tobytes() == whole[0].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [([[-1, -1]], [[0.0, 0.0]]), ([[-1, 2]], [[0.5, 0.5]]), ([[2, -1]], [[0.5, 0.1]])],
+    ids=["nothing", "first", "probable"],
+)
+def test_what_is_left_out_is_the_last_and_not_all(labels, shown):
+    with pytest.raises(OracleError, match=r"may leave out the last of the 2 classes.*class -1 with probability 0"):
+        ask(gate_to((labels, shown), "top_k", num_classes=4, k=2), 1)
+
+
+def test_of_few_classes_too_none_comes_twice():
+    with pytest.raises(OracleError, match="distinct classes"):
+        ask(gate_to(([[2, 2, -1]], [[0.3, 0.3, 0.0]]), "top_k", num_classes=4, k=3), 1)
 
 
 def test_a_label_keeps_nearly_everything():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.runs import store as store_module
+from dfa.runs import due as due_module
 from dfa.runs.store import Store
 from small_problem import CLASSIFIER, IMAGES
 from stored_runs import INTERVAL, attack
@@ -77,10 +77,10 @@ def test_a_slow_oracle_is_covered_by_the_clock(tmp_path, monkeypatch):
     attack(CLASSIFIER, tmp_path / "a", interval=10**6)
     # One in any case, at the end.
     assert len(covers) == 1
-    monkeypatch.setattr(store_module, "_SECONDS", 0.0)
-    monkeypatch.setattr(store_module, "_TIMES", 10**6)
+    monkeypatch.setattr(due_module, "_SECONDS", 0.0)
+    monkeypatch.setattr(due_module, "_TIMES", 10**6)
     attack(CLASSIFIER, tmp_path / "c", interval=10**6)
     assert len(covers) == 1 + 2
-    monkeypatch.setattr(store_module, "_TIMES", 0.0)
+    monkeypatch.setattr(due_module, "_TIMES", 0.0)
     attack(CLASSIFIER, tmp_path / "b", interval=10**6)
     assert len(covers) > 20

@@ -194,15 +194,15 @@ def test_answers_are_kept_to_the_bit_and_used_once(tmp_path, dtype):
         KeptAnswers().put_down(journal, [(sent[0], (values[0], np.int64(3))), (sent[1], (values[1], np.int64(4)))])
     kept = KeptAnswers()
     kept.take_up(journal)
-    part = kept.take([sent[2], sent[1]])
+    part, _ = kept.take([sent[2], sent[1]])
     assert part.rows.tolist() == [1]
     assert part.answer[0].dtype == dtype
     np.testing.assert_array_equal(part.answer[0], values[:1])
     assert part.answer[1].tolist() == [3]
-    part = kept.take(sent)
+    part, _ = kept.take(sent)
     assert part.rows.tolist() == [0]
     assert part.answer[1].tolist() == [4]
-    assert kept.take(sent) is None
+    assert kept.take(sent) == (None, [])
     assert not kept
     with journal:
         kept.put_down(journal)

@@ -12,7 +12,7 @@ import pytest
 import dfa
 from dfa.engine.jury import _MOST_TURNS
 from dfa.oracle import Oracle
-from dfa.runs import store as store_module
+from dfa.runs import due as due_module
 from dfa.runs.saved_run import read_run
 from dfa.runs.store import Store
 from oracles import LazyImages, Recorder, Slow, Until, raising
@@ -205,8 +205,8 @@ def test_a_run_cut_short_while_it_confirms_goes_on_in_the_same_batches(tmp_path,
 
     with monkeypatch.context() as patch:
         # A checkpoint whenever there may be one.
-        patch.setattr(store_module, "_SECONDS", 0.0)
-        patch.setattr(store_module, "_TIMES", 0.0)
+        patch.setattr(due_module, "_SECONDS", 0.0)
+        patch.setattr(due_module, "_TIMES", 0.0)
         patch.setattr(Store, "cover", die_while_confirming)
         with pytest.raises(dfa.StoreError, match="off"):
             attack(CLASSIFIER, tmp_path)

@@ -47,6 +47,7 @@ from dfa.errors import (
     ContractError,
     DfaError,
     DoubtfulDataWarning,
+    DriftError,
     Interrupted,
     InvalidInputError,
     MissingDependencyError,
@@ -62,7 +63,10 @@ from dfa.errors import (
     WorkerLost,
 )
 from dfa.oracle import (
+    FromEnvironment,
+    HttpOracle,
     JaxOracle,
+    OipOracle,
     OneByOne,
     OnnxOracle,
     Oracle,
@@ -87,6 +91,7 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.summary import Summary
 from dfa.runs.merging import merge
+from dfa.runs.replay import ReplayOracle
 from dfa.runs.storage import Storage
 from dfa.runs.verification import Finding, Verification
 from dfa.runs.verify import verify
@@ -124,8 +129,11 @@ __all__ = [
     "Custom",
     "DfaError",
     "DoubtfulDataWarning",
+    "DriftError",
     "Finding",
     "Frame",
+    "FromEnvironment",
+    "HttpOracle",
     "Interrupted",
     "InvalidInputError",
     "JaxOracle",
@@ -137,6 +145,7 @@ __all__ = [
     "Normalizer",
     "Objective",
     "ObjectiveError",
+    "OipOracle",
     "OneByOne",
     "OnnxOracle",
     "Oracle",
@@ -155,6 +164,7 @@ __all__ = [
     "Rectangle",
     "RefutedFilesWarning",
     "RepairReport",
+    "ReplayOracle",
     "Result",
     "Rounding",
     "Shift",

@@ -119,6 +119,14 @@ class WorkerLost(OracleError):  # noqa: N818 -- it is no end of a run
     is_begun: bool = True
 
 
+class DriftError(OracleError):
+    """A service answers otherwise about an unchanged image than it did: it has another model now, or is throttled.
+
+    Attributes:
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+
 class PriorError(DfaError, RuntimeError):
     """The surrogate that a run was given failed, or what it said cannot be used."""
 

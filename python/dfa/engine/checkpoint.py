@@ -16,6 +16,7 @@ from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.sameness import NUM_PROBES, probes, refuse_another_oracle
 from dfa.engine.stopwatch import Stopwatch
+from dfa.engine.watch import Watch
 from dfa.engine.window import Window
 from dfa.errors import DfaError, InvalidInputError, StoreError
 from dfa.oracle.gate import Gate, Purpose
@@ -55,6 +56,7 @@ class Checkpoints:
         feed: Has a state.
         window: Has a state.
         jury: Has a state.
+        watch: Told of what the oracle said of images as they are.
     """
 
     store: Store
@@ -66,6 +68,7 @@ class Checkpoints:
     feed: Feed
     window: Window
     jury: Jury
+    watch: Watch
 
     def save_if_due(self, number: int) -> None:
         """Write a checkpoint if one must come before so many images are sent.
@@ -92,7 +95,9 @@ class Checkpoints:
         """
         self.oracle.take_back()
         self.save_now()
-        self.store.keep(self.oracle.unused())
+        # A record has them already.
+        if self.store.record is None:
+            self.store.keep(self.oracle.unused())
 
     def restore(self) -> None:
         """Take the run up where its last checkpoint left it, having seen that images and oracle are the same.
@@ -108,7 +113,7 @@ class Checkpoints:
             else:
                 self._load(self.store.checkpoint)
             # Not before the oracle was asked whether it is the same.
-            self.oracle.recall(self.store.answers)
+            self.oracle.take_up(self.store.answers)
         except DfaError:
             raise
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
@@ -131,6 +136,9 @@ class Checkpoints:
             "jury": jury,
             "questions": self.plan.questions.save(),
         }
+        position = self.oracle.position()
+        if position is not None:
+            document["record"] = position
         blobs = of_window | of_jury
         return Checkpoint(document, blobs)
 
@@ -147,7 +155,7 @@ class Checkpoints:
         waiting = {draft.index: draft for draft in (*searched, *ready, *claimed)}
         images, lost = self._read_again(document["feed"]["num_read"], waiting)
         self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
-        self._check_oracle(waiting, images)
+        self._check_oracle(waiting, images, document["gate"]["num_classes"])
         self.gate.load(document["gate"])
         self.oracle.settled = Counter(document["gate"]["counts"])
         for draft in claimed:
@@ -169,7 +177,7 @@ class Checkpoints:
         for index, image in images.items():
             self.store.note_read(index, digest_of(image))
         self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
-        self._check_oracle({record.index: record for record in kept}, images)
+        self._check_oracle({record.index: record for record in kept}, images, None)
         # As after a checkpoint: what is asked about the oracle is no part of the run.
         self.gate.load(counts)
 
@@ -202,17 +210,27 @@ class Checkpoints:
                 self.gate.restore_sent(index, self.ledger.settle_again(index).queries_sent)
         return images, lost
 
-    def _check_oracle(self, waiting: Mapping[int, Record], images: Mapping[int, Image]) -> None:
-        """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did."""
+    def _check_oracle(
+        self, waiting: Mapping[int, Record], images: Mapping[int, Image], num_classes: int | None
+    ) -> None:
+        """Ask about a few of the originals again, and refuse an oracle that answers otherwise than it did.
+
+        A service that is not watched is not asked: each answer is paid for.
+        """
         drafts = probes(waiting.values(), most=min(NUM_PROBES, self.window.batch_size))
-        if not drafts:
+        for draft in drafts:
+            self.watch.see(draft, images[draft.index])
+        if drafts and (self.store.record is None or self.plan.oracle.watch_every is not None):
+            purpose = Purpose.CLEAN if self.store.record is None else Purpose.WATCH
+            indices = np.array([draft.index for draft in drafts], dtype=np.int64)
+            scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, purpose)
+            num_classes = scores.shape[1]
+            refuse_another_oracle(drafts, scores)
+        if not drafts or num_classes is None:
             return
-        indices = np.array([draft.index for draft in drafts], dtype=np.int64)
-        scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, Purpose.CLEAN)
         for draft in waiting.values():
-            if draft.goal is None or not 0 <= draft.goal < scores.shape[1]:
-                raise ValueError(f"image {draft.index} must aim at one of {scores.shape[1]} classes, not {draft.goal}")
-        refuse_another_oracle(drafts, scores)
+            if draft.goal is None or not 0 <= draft.goal < num_classes:
+                raise ValueError(f"image {draft.index} must aim at one of {num_classes} classes, not {draft.goal}")
 
 
 def _drafts(rows: Iterable[dict[str, Any]]) -> list[Record]:

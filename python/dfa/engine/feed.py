@@ -15,6 +15,7 @@ from dfa.engine.first_look import FirstLook
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
+from dfa.engine.watch import Watch
 from dfa.errors import InvalidInputError
 from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
@@ -27,7 +28,8 @@ from dfa.search.objectives import measure, predicted
 from dfa.types import Image, Indices
 
 _BATCHES_AHEAD: Final = 2
-"""Whose clean answers are under way while others are attacked, where an oracle takes several calls at once."""
+"""Whose clean answers are under way while others are attacked, where an oracle takes several calls at once; so many for
+each of these calls, where one carries few images."""
 
 
 @dataclass
@@ -87,6 +89,7 @@ class Feed:
         plan: Plan,
         oracle: OracleThread,
         ledger: Ledger,
+        watch: Watch,
         before_sending: Callable[[int], None],
         *,
         batch_size: int,
@@ -97,6 +100,7 @@ class Feed:
             plan: The run.
             oracle: Asked for clean predictions.
             ledger: Told of images that are not searched.
+            watch: Told of clean answers.
             before_sending: Called with a number of images between two steps of the run, before they are sent.
             batch_size: The most images of one batch.
         """
@@ -105,15 +109,18 @@ class Feed:
         self._plan = plan
         self._oracle = oracle
         self._ledger = ledger
+        self._watch = watch
         self._before_sending = before_sending
         self._batch_size = batch_size
+        each = 1 if plan.oracle.rows_per_call is None else plan.oracle.calls_at_once
+        self._ahead = _BATCHES_AHEAD * each
         self._first_look = FirstLook(plan.own_classes)
         self._looks: deque[_Look] = deque()
 
     def fill(self) -> bool:
         """Tell whether there is a job, after reading on where none is ready."""
-        if self._oracle.asks_beside and len(self.ready) < self._batch_size:
-            while len(self._looks) < _BATCHES_AHEAD and self._look_ahead():
+        if self._oracle.asks_beside and len(self.ready) < self._ahead // _BATCHES_AHEAD * self._batch_size:
+            while len(self._looks) < self._ahead and self._look_ahead():
                 pass
         while not self.ready and (self._looks or self._look_ahead()):
             look = self._looks.popleft()
@@ -231,6 +238,7 @@ class Feed:
                 probability_before=float(scores[row, class_before]) if told else None,
                 target=None if goals is None else int(goals[row]),
             )
+            self._watch.see(draft, images[row])
             if draft.label is not None and draft.label != class_before:
                 self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
             elif draft.target == class_before:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +17,7 @@ from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
 from dfa.results.profile import Profile
 from dfa.runs.kept_answers import Sent
+from dfa.runs.record import Record
 from dfa.runs.store import FILES, Store, digest_of
 from dfa.types import Images, Indices
 
@@ -68,10 +72,11 @@ class FileAnswers(Oracle):
             self._store.keep(self._answered)
             self._answered.clear()
             self._held = 0
-        # A file is known by its pixels alone.
-        sent = [Sent(_FILE, 0, digest_of(image)) for image in images]
+        if self._store.record is not None:
+            return self._recorded(images, self._store.record)
+        sent = _files(images)
         indices = np.zeros(len(images), dtype=np.int64)
-        known = self._store.answers.take(sent)
+        known, _ = self._store.answers.take(sent)
         number = len(images) - (0 if known is None else len(known.rows))
         try:
             answer = self._send(images, indices, known, number)
@@ -85,6 +90,44 @@ class FileAnswers(Oracle):
         self._held += sum(array.nbytes for array in answer) + _BESIDE * len(images)
         return answer if len(answer) > 1 else answer[0]
 
+    def _recorded(self, images: Images, record: Record) -> Any:
+        """Return what a service answers, as many calls at once as it takes, each written down as it comes."""
+        most = self._oracle.rows_per_call or len(images)
+        parts = [images[start : start + most] for start in range(0, len(images), most)]
+        # Before others write: whoever takes an answer is alone.
+        known = [self._store.answers.take(_files(part))[0] for part in parts]
+        numbers = [len(part) - (0 if each is None else len(each.rows)) for part, each in zip(parts, known, strict=True)]
+        self._store.sending(FILES, sum(numbers))
+        self._profile.files += sum(numbers)
+        try:
+            with ThreadPoolExecutor(self._oracle.calls_at_once) as threads:
+                answers = list(threads.map(partial(self._write_down, record), parts, known))
+        finally:
+            self._note(len(images), len(images) - sum(numbers))
+        whole = tuple(map(np.concatenate, zip(*answers, strict=True)))
+        return whole if len(whole) > 1 else whole[0]
+
+    def _note(self, asked: int, from_record: int) -> None:
+        """Count images in what the profile says of a service."""
+        service = self._profile.service
+        if service is not None:
+            self._profile.service = replace(
+                service,
+                asked=service.asked + asked,
+                from_record=service.from_record + from_record,
+                use=self._oracle.books.use,
+            )
+
+    def _write_down(self, record: Record, images: Images, known: Part | None) -> Answer:
+        indices = np.zeros(len(images), dtype=np.int64)
+        try:
+            answer = self._gate.send(images, indices, Purpose.VERIFICATION, known)
+        except PartialAnswer as error:
+            record.write(_but_for(known, Part(error.rows, error.answers), images), [])
+            raise
+        record.write(_but_for(known, Part(np.arange(len(images)), answer), images), [])
+        return answer
+
     def _send(self, images: Images, indices: Indices, known: Part | None, number: int) -> Answer:
         """Send a batch, again where the worker that had it is gone."""
         losses = 0
@@ -97,3 +140,15 @@ class FileAnswers(Oracle):
                 losses += 1
                 if losses == MOST_LOSSES:
                     raise
+
+
+def _files(images: Images) -> list[Sent]:
+    """Return what images are to whoever keeps their answers: a file is known by its pixels alone."""
+    return [Sent(_FILE, 0, digest_of(image)) for image in images]
+
+
+def _but_for(known: Part | None, part: Part, images: Images) -> list[tuple[Sent, Answer]]:
+    """Return the answers of a part, each with what was sent, without those that were known before."""
+    before = frozenset() if known is None else frozenset(known.rows.tolist())
+    rows = zip(part.rows.tolist(), part.by_row(_files(images)), strict=True)
+    return [each for row, each in rows if row not in before]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa import _core
-from dfa.engine.oracle_thread import Asked, wait_for_any
+from dfa.engine.asking import Asked
 from dfa.search.label_walk import Steps
 from dfa.types import Classes, Indices
 
 FLIGHTS_PER_CALL: Final = 2
 """Batches under way, for each call that the oracle takes at once: one that it works on, and one that waits for it."""
+
+_SCORED_TOGETHER: Final = 64
+"""Rows of several small batches that are scored at once: of a single one most of the time is the calling of it."""
 
 _WORTH_SENDING: Final = 0.5
 """Share of a batch below which it waits for the answers under way, with which it can be filled."""
@@ -44,18 +48,24 @@ class Flight:
 class Flights:
     """The batches under way, the oldest first."""
 
-    def __init__(self, calls_at_once: int, batch_size: int, row_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, calls_at_once: int, batch_size: int, row_shape: tuple[int, ...], answered: SimpleQueue[Asked]
+    ) -> None:
         """Begin with none.
 
         Args:
             calls_at_once: Of the oracle.
             batch_size: The most rows of a batch.
             row_shape: Of a candidate, as the core writes it.
+            answered: Of the oracle's threads, where it takes several calls at once.
         """
         self._calls_at_once = calls_at_once
         self._batch_size = batch_size
         self._row_shape = row_shape
+        self._answered = answered
         self._flights: list[Flight] = []
+        self._waiting: dict[int, Flight] = {}
+        self._done: list[Flight] = []
         self._buffers: list[NDArray[np.uint8]] = []
 
     def __len__(self) -> int:
@@ -89,7 +99,8 @@ class Flights:
         """Return how many calls more the oracle would take at once, none where an answer is there to be taken."""
         if self._calls_at_once == 1:
             return 0 if self._flights else 1
-        if any(flight.asked.future.done() for flight in self._flights):
+        self._note_answered()
+        if self._done:
             return 0
         return max(0, self._calls_at_once - len(self._flights))
 
@@ -97,14 +108,37 @@ class Flights:
         """Take a batch that was sent, written where `buffer` was."""
         self._flights.append(flight)
         self._buffers.pop()
+        if self._calls_at_once > 1:
+            self._waiting[id(flight.asked)] = flight
 
-    def wait(self, places: _core.Places) -> Flight | None:
-        """Wait for a batch that is answered and may be told, or return None if nothing is under way."""
-        if len(self._flights) < 2 or self._calls_at_once == 1:
-            return self._flights[0] if self._flights else None
-        tellable = [flight for at, flight in enumerate(self._flights) if places.may_be_told(at)]
-        wait_for_any(flight.asked for flight in tellable)
-        return next(flight for flight in tellable if flight.asked.future.done())
+    def wait(self, places: _core.Places) -> list[Flight]:
+        """Wait for batches that are answered and may be told; none if nothing is under way."""
+        if self._calls_at_once == 1:
+            return self._flights[:1]
+        while self._flights:
+            self._note_answered()
+            rows = 0
+            tellable: list[Flight] = []
+            for flight in self._done:
+                # Together they are one batch to whoever scores them.
+                has_room = rows + len(flight.indices) <= max(self._batch_size, _SCORED_TOGETHER) or not tellable
+                if has_room and places.may_be_told(self.number(flight)):
+                    tellable.append(flight)
+                    rows += len(flight.indices)
+            if tellable:
+                return tellable
+            self._note(self._answered.get())
+        return []
+
+    def _note_answered(self) -> None:
+        """Take note of all that was answered meanwhile."""
+        while not self._answered.empty():
+            self._note(self._answered.get())
+
+    def _note(self, asked: Asked) -> None:
+        flight = self._waiting.pop(id(asked), None)
+        if flight is not None:
+            self._done.append(flight)
 
     def number(self, flight: Flight) -> int:
         """Return its place among those under way."""
@@ -113,4 +147,7 @@ class Flights:
     def end(self, flight: Flight) -> None:
         """Let go of a batch that was told; its memory is used again."""
         del self._flights[self.number(flight)]
+        if self._calls_at_once > 1:
+            self._waiting.pop(id(flight.asked), None)
+            self._done = [each for each in self._done if each is not flight]
         self._buffers.append(flight.rows)

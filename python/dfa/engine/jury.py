@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from dfa.engine.asking import Asked
 from dfa.engine.ledger import Ledger, distances
-from dfa.engine.oracle_thread import Asked, OracleThread, mean_answer
+from dfa.engine.oracle_thread import OracleThread, mean_answer
 from dfa.engine.plan import Plan, goal_of
 from dfa.errors import SpaceError
 from dfa.oracle.answers import is_told
@@ -70,6 +71,7 @@ class Jury:
         before_sending: Callable[[int], None],
         *,
         batch_size: int,
+        most: int = 0,
     ) -> None:
         """Begin without claims.
 
@@ -79,6 +81,7 @@ class Jury:
             ledger: Told of every claim, confirmed or not.
             before_sending: Called with a number of images between two steps of the run, before they are sent.
             batch_size: The most claims of one batch.
+            most: The most claims that are asked about at a time, in several batches; at least one batch.
         """
         self.claims: list[Claim] = []
         self.unconfirmed: Counter[int] = Counter()
@@ -87,9 +90,10 @@ class Jury:
         self._ledger = ledger
         self._before_sending = before_sending
         self._batch_size = batch_size
+        self._most = max(batch_size, most)
         self._verdicts: dict[int, Verdict] = {}
         self._turns = 0
-        self._asked: tuple[list[Claim], Asked] | None = None
+        self._asked: tuple[list[Claim], list[Asked]] | None = None
 
     def doubt(self, degrees: Degrees, hits: Mapping[int, Image], indices: Indices, goals: Classes) -> Degrees:
         """Return the degrees of a batch, in which only images that repeated answers confirm have 0.
@@ -144,20 +148,25 @@ class Jury:
         """
         return self._asked is None and (len(self.claims) >= self._batch_size or self._turns >= _MOST_TURNS)
 
+    @property
+    def num_due(self) -> int:
+        """How many claims are asked about at a time, of those that wait."""
+        return min(len(self.claims), self._most)
+
     def wait(self) -> None:
         """Take note that a batch is sent without the claims."""
         self._turns += bool(self.claims)
 
     def ask_ahead(self) -> None:
         """Ask again about a batch of the waiting claims, which count as waiting until they are settled."""
-        batch = self.claims[: self._batch_size]
+        batch = self.claims[: self._most]
         indices = np.array([claim.draft.index for claim in batch], dtype=np.int64)
         images = np.stack([claim.picture.image for claim in batch])
-        self._asked = batch, self._oracle.ask_ahead(images, indices, Purpose.VERIFICATION)
+        self._asked = batch, self._oracle.ask_in_parts_ahead(images, indices, Purpose.VERIFICATION)
 
     def settle_answered(self) -> None:
-        """Settle the claims that were asked about, if the answer is there."""
-        if self._asked is not None and self._asked[1].future.done():
+        """Settle the claims that were asked about, if the answers are there."""
+        if self._asked is not None and all(asked.future.done() for asked in self._asked[1]):
             self.settle_asked()
 
     def settle_asked(self) -> None:
@@ -166,7 +175,8 @@ class Jury:
             return
         batch, asked = self._asked
         self._asked = None
-        for claim, row in zip(batch, self._oracle.scores(asked), strict=True):
+        scores = np.concatenate([self._oracle.scores(each) for each in asked])
+        for claim, row in zip(batch, scores, strict=True):
             self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
         del self.claims[: len(batch)]
         self._turns = 0
@@ -176,7 +186,7 @@ class Jury:
         """Ask again about all images for which the search claims success, and settle them."""
         self.settle_asked()
         while self.claims:
-            self._before_sending(min(len(self.claims), self._batch_size))
+            self._before_sending(self.num_due)
             self.ask_ahead()
             self.settle_asked()
 

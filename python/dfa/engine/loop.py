@@ -16,17 +16,19 @@ from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
-from dfa.engine.scoring import degrees_of
+from dfa.engine.scoring import degrees_of_all
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
+from dfa.engine.watch import Watch
 from dfa.engine.window import Window, sizes
 from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.images import AdversarialImages
-from dfa.results.profile import Profile
+from dfa.results.profile import Profile, Service
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
+from dfa.runs.replay import ReplayOracle
 from dfa.runs.store import FILES
 from dfa.types import Image
 
@@ -92,6 +94,8 @@ class Loop:
             in_callers_thread=plan.oracle.in_callers_thread,
             calls_at_once=plan.oracle.calls_at_once,
             calls_in_line=plan.oracle.calls_in_line,
+            is_exact=not plan.confirmation.is_repeated,
+            replay=plan.oracle if isinstance(plan.oracle, ReplayOracle) else None,
         )
         self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
@@ -102,8 +106,11 @@ class Loop:
             keeps_originals=not plan.inputs.is_held,
             shows_progress=plan.shows_progress,
         )
-        self._feed = Feed(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
-        self._jury = Jury(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size)
+        self._watch = Watch(plan.oracle, self._oracle, self._ledger.unsettled)
+        self._feed = Feed(plan, self._oracle, self._ledger, self._watch, self._save_if_due, batch_size=batch_size)
+        # Where a call carries few images, there are several calls at once.
+        most = 0 if plan.oracle.rows_per_call is None else plan.batch_size
+        self._jury = Jury(plan, self._oracle, self._ledger, self._save_if_due, batch_size=batch_size, most=most)
         self._checkpoints = (
             None
             if plan.store is None
@@ -117,6 +124,7 @@ class Loop:
                 self._feed,
                 self._window,
                 self._jury,
+                self._watch,
             )
         )
 
@@ -144,6 +152,7 @@ class Loop:
             self._window.send_again()
             while True:
                 self._jury.settle_answered()
+                self._watch.look()
                 self._window.refill(self._feed)
                 if self._window.is_worth_sending():
                     self._send()
@@ -152,6 +161,7 @@ class Loop:
                 else:
                     break
             self._jury.confirm_all()
+            self._watch.look(waits=True)
             if self._checkpoints is not None:
                 self._checkpoints.save_now()
         finally:
@@ -188,21 +198,25 @@ class Loop:
         return self._result()
 
     def _take_answers(self) -> bool:
-        """Wait for a batch, score it, and retire the images whose search ends with it; False if none is under way."""
+        """Wait for batches, score them, and retire the images whose search ends with them; False if there are none."""
         with self._stopwatch.timing("wait"):
-            flight = self._window.next_flight()
-            if flight is None:
+            flights = self._window.next_flights()
+            if not flights:
                 return False
-            answers = self._oracle.answers(flight.asked)
+            answers = [self._oracle.answers(flight.asked) for flight in flights]
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
-            degrees = degrees_of(flight, answers, self._gate, self._plan)
-            hits = self._window.hits(flight, degrees)
-        if self._plan.confirmation.is_repeated:
-            degrees = self._jury.doubt(degrees, hits, flight.indices, flight.goals)
-        with self._stopwatch.timing("update"):
-            for place in self._window.tell(flight, degrees, self._stopwatch.lap() / len(degrees)):
-                self._retire(place)
+            scored = degrees_of_all(flights, answers, self._gate, self._plan)
+        seconds = self._stopwatch.lap() / sum(map(len, scored))
+        for flight, degrees in zip(flights, scored, strict=True):
+            with self._stopwatch.timing("score"):
+                hits = self._window.hits(flight, degrees)
+            if self._plan.confirmation.is_repeated:
+                degrees = self._jury.doubt(degrees, hits, flight.indices, flight.goals)
+            with self._stopwatch.timing("update"):
+                for place in self._window.tell(flight, degrees, seconds):
+                    self._retire(place)
+        self._oracle.forget(Purpose.ATTACK)
         if self._plan.confirmation.is_repeated:
             self._oracle.forget(Purpose.VERIFICATION)
         return True
@@ -221,13 +235,13 @@ class Loop:
         number = batch_size * self._plan.questions.queries_per_image
         if not self._jury.is_due:
             self._save_if_due(number)
-            self._window.send()
+            self._watch.after(self._window.send())
             self._jury.wait()
             return
-        self._save_if_due(number + batch_size)
+        self._save_if_due(number + self._jury.num_due)
         # In this order the oracle works on the batch while the claims are settled, which takes a while.
         self._jury.ask_ahead()
-        self._window.send()
+        self._watch.after(self._window.send())
         if not self._oracle.asks_beside:
             self._jury.settle_asked()
 
@@ -253,11 +267,21 @@ class Loop:
             originals=_Originals(self._plan.inputs.num_images, self._plan.inputs.load, self._ledger.originals),
         )
 
+    def _service(self, asked: int) -> Service | None:
+        """Return what was asked of a service, so many images in all, if it is one."""
+        oracle, recall = self._plan.oracle, self._oracle.recall
+        if oracle.books is None:
+            return None
+        return Service(
+            asked, recall.from_record, recall.coalesced, oracle.books.use, oracle.currency, self._watch.drifts
+        )
+
     def _profile(self) -> Profile:
         counts, seconds, wall = self._gate.counts, self._stopwatch.seconds, self._stopwatch.wall()
         # As the gate counts them: what the window had sent may have waited for the oracle when the run ended.
         rows_sent, batches = counts[Purpose.ATTACK], self._gate.calls[Purpose.ATTACK]
         logical = rows_sent + counts[Purpose.CLEAN] + counts[Purpose.VERIFICATION]
+        logical += counts[Purpose.WATCH]
         sent, files = (0, 0) if self._plan.store is None else (self._plan.store.sent(), self._plan.store.sent(FILES))
         return Profile(
             wall=wall,
@@ -270,10 +294,14 @@ class Loop:
             clean=counts[Purpose.CLEAN],
             verification=counts[Purpose.VERIFICATION],
             files=files,
-            resent=self._gate.sent_again if self._plan.store is None else sent - files - logical,
+            resent=self._gate.sent_again
+            if self._plan.store is None
+            else sent - files - logical + self._oracle.recall.spared,
             spans=self._stopwatch.spans,
             calls_over_time=self._stopwatch.calls_over_time,
             workers=self._plan.oracle.shares(),
+            watch=counts[Purpose.WATCH],
+            service=self._service(logical),
         )
 
 

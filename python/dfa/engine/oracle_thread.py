@@ -4,69 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.engine.asking import Asked, Question, sent_rows
+from dfa.engine.recall import Recall
 from dfa.engine.stopwatch import Stopwatch
 from dfa.errors import OracleError, PartialAnswer, StoreError, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
 from dfa.runs.kept_answers import KeptAnswers, Sent
-from dfa.runs.store import Store, digest_of
+from dfa.runs.replay import ReplayOracle
+from dfa.runs.store import Store
 from dfa.types import Images, Indices, Scores
 
 MOST_LOSSES: Final = 3
 """Workers that may be lost over one batch, before the run ends: it may be the batch that they die of."""
-
-
-@dataclass
-class _Question:
-    """A batch that is asked about, until what came of it is part of the run's state.
-
-    Attributes:
-        images: uint8, (n, H, W, C).
-        indices: int64, (n,): the image of each row.
-        purpose: Why.
-        known: Answers of before the run was resumed.
-        is_sent: Whether it went to the oracle.
-        noted_at: When it was noted as a call for attack queries, in seconds of the run.
-        is_taken_back: Whether the books no longer count it, since it was never sent.
-        part: What is answered, the known rows included.
-        answer: The same, once it is whole.
-        losses: Workers that were lost over it.
-        is_taken: Whether the run has its answer.
-    """
-
-    images: Images
-    indices: Indices
-    purpose: Purpose
-    known: Part | None
-    is_sent: bool = False
-    noted_at: float | None = None
-    is_taken_back: bool = False
-    part: Part | None = None
-    answer: Answer | None = None
-    losses: int = 0
-    is_taken: bool = False
-
-    @property
-    def number(self) -> int:
-        """Images to be sent."""
-        return len(self.indices) - (0 if self.known is None else len(self.known.rows))
-
-
-@dataclass
-class Asked:
-    """Batches on their way to the oracle and back, one after another."""
-
-    questions: list[_Question]
-    future: Future[list[Answer]]
 
 
 class _Here(Executor):
@@ -87,6 +46,8 @@ class OracleThread:
     Attributes:
         calls_at_once: Batches that the oracle works on at the same time.
         asks_beside: Whether it may be given one while it has another.
+        recall: Knows what need not be sent.
+        answered: What was answered, or has failed, in that order; whoever sent it takes it out.
         failure: What the first call that failed raised, after which nothing is sent.
         settled: Images, by purpose, whose answers are part of the run's state; to be set when that is loaded.
     """
@@ -101,6 +62,8 @@ class OracleThread:
         in_callers_thread: bool,
         calls_at_once: int = 1,
         calls_in_line: int = 1,
+        is_exact: bool = True,
+        replay: ReplayOracle | None = None,
     ) -> None:
         """Begin the threads.
 
@@ -112,17 +75,20 @@ class OracleThread:
             in_callers_thread: Whether no thread is to begin: what is sent is then answered before `send` returns.
             calls_at_once: Otherwise, how many calls the oracle works on at the same time.
             calls_in_line: And how many it may be given for each of these; as many threads begin.
+            is_exact: Whether an image that is asked about twice is to have the same answer.
+            replay: Of a record that is replayed.
         """
         self.calls_at_once = calls_at_once
         self.asks_beside = calls_at_once * calls_in_line > 1
         self._gate = gate
         self._stopwatch = stopwatch
         self._store = store
+        self.recall = Recall(store, replay, is_exact=is_exact)
         self._batch_size = batch_size
+        self.answered: SimpleQueue[Asked] = SimpleQueue()
         self.failure: BaseException | None = None
         self.settled: Counter[str] = Counter()
-        self._kept: KeptAnswers | None = None
-        self._open: list[_Question] = []
+        self._open: list[Question] = []
         self._is_closed = False
         self._executor: Executor = (
             _Here()
@@ -150,6 +116,10 @@ class OracleThread:
     def ask_ahead(self, images: Images, indices: Indices, purpose: Purpose) -> Asked:
         """Send something that is no attack query, behind the batches that may be under way, and return at once."""
         return self._submit(self._questions([images], indices, purpose))
+
+    def ask_in_parts_ahead(self, images: Images, indices: Indices, purpose: Purpose) -> list[Asked]:
+        """Do as `ask_ahead` with as many images as there are, in calls of a batch each."""
+        return [self.ask_ahead(*part, purpose) for part in self._parts(images, indices)]
 
     def answers(self, asked: Asked) -> list[Answer]:
         """Wait for what was sent, and return the answers, unchecked. What a lost worker had is sent again.
@@ -188,6 +158,8 @@ class OracleThread:
         Raises:
             OracleError: The oracle failed or its answer cannot be used.
         """
+        if self.asks_beside:
+            return self.ask_repeatedly_ahead(images, indices, purpose, times=times)()
         rounds = [[self.ask(*part, purpose) for part in self._parts(images, indices)] for _ in range(times)]
         return np.stack([np.concatenate(each) for each in rounds], axis=1)
 
@@ -197,7 +169,7 @@ class OracleThread:
         """Return what waits for the answers of `ask_repeatedly`; they are under way where others may be beside them."""
         if not self.asks_beside:
             return lambda: self.ask_repeatedly(images, indices, purpose, times=times)
-        rounds = [[self.ask_ahead(*part, purpose) for part in self._parts(images, indices)] for _ in range(times)]
+        rounds = [self.ask_in_parts_ahead(images, indices, purpose) for _ in range(times)]
         return lambda: np.stack([np.concatenate([self.scores(asked) for asked in each]) for each in rounds], axis=1)
 
     def _parts(self, images: Images, indices: Indices) -> Iterator[tuple[Images, Indices]]:
@@ -212,10 +184,14 @@ class OracleThread:
         self.settled += _sums((question, len(question.indices)) for question in those)
         self._open = [each for each in self._open if each.purpose is not purpose or not each.is_taken]
 
-    def recall(self, kept: KeptAnswers) -> None:
+    def take_up(self, kept: KeptAnswers) -> None:
         """Use kept answers from now on, instead of sending the same again."""
-        self._kept = kept
+        self.recall.take_up(kept)
         self._open.clear()
+
+    def position(self) -> dict[str, Any] | None:
+        """Return what a checkpoint that is made now has of the record; None without one."""
+        return self.recall.position(self._open)
 
     def take_back(self) -> None:
         """Take out of the books what was written down and not sent, once the threads are closed.
@@ -239,19 +215,24 @@ class OracleThread:
             part = question.part or question.known
             if part is None or not self._is_usable(part, question.indices):
                 continue
-            rows += part.by_row(_sent(question.images, question.indices, question.purpose))
+            rows += part.by_row(sent_rows(question.images, question.indices, question.purpose))
         return rows
 
-    def _questions(self, batches: Sequence[Images], indices: Indices, purpose: Purpose) -> list[_Question]:
+    def _questions(self, batches: Sequence[Images], indices: Indices, purpose: Purpose) -> list[Question]:
         """Return what is about to be sent, written down."""
-        questions = [_Question(images, indices, purpose, self._known(images, indices, purpose)) for images in batches]
+        questions = [Question(images, indices, purpose) for images in batches]
+        for question in questions:
+            self.recall.look_up(question)
         if self._store is not None:
             self._store.sending(purpose.value, sum(question.number for question in questions))
         self._open += questions
         return questions
 
-    def _submit(self, questions: list[_Question]) -> Asked:
-        return Asked(questions, self._executor.submit(lambda: [self._answer(question) for question in questions]))
+    def _submit(self, questions: list[Question]) -> Asked:
+        asked = Asked(questions, self._executor.submit(lambda: [self._answer(question) for question in questions]))
+        if self.asks_beside:
+            asked.future.add_done_callback(lambda _: self.answered.put(asked))
+        return asked
 
     def _send_again(self, asked: Asked, lost: WorkerLost) -> None:
         """Send what was not answered once more, since the worker that had it is gone.
@@ -272,10 +253,13 @@ class OracleThread:
             self._store.sending(question.purpose.value, question.number)
         asked.future = self._submit(asked.questions).future
 
-    def _known(self, images: Images, indices: Indices, purpose: Purpose) -> Part | None:
-        return self._kept.take(_sent(images, indices, purpose)) if self._kept else None
+    def _answer(self, question: Question) -> Answer:
+        try:
+            return self._ask(question)
+        finally:
+            question.is_over.set()
 
-    def _answer(self, question: _Question) -> Answer:
+    def _ask(self, question: Question) -> Answer:
         if question.answer is not None:
             return question.answer
         # What waited behind a call that failed would be paid for, and its answer never be looked at.
@@ -285,24 +269,25 @@ class OracleThread:
         if self._is_closed:
             raise CancelledError
         try:
+            known = self.recall.await_others(question)
             with self._stopwatch.oracle_at_work(question.purpose.value, self._gate.who_answered):
                 is_again, question.is_sent = question.is_sent, True
-                answer = self._gate.send(
-                    question.images, question.indices, question.purpose, question.known, is_again=is_again
-                )
+                answer = self._gate.send(question.images, question.indices, question.purpose, known, is_again=is_again)
+            if self._store is not None:
+                # The gate's check overwrites what it is given.
+                question.part = Part(np.arange(len(question.indices)), tuple(array.copy() for array in answer))
+                self.recall.note(question, question.part, known)
+            question.answer = answer
         except WorkerLost:
             raise
         except PartialAnswer as error:
             question.part = Part(error.rows, error.answers)
             self.failure = self.failure or error
+            self.recall.note(question, question.part, known)
             raise
         except BaseException as error:
             self.failure = self.failure or error
             raise
-        if self._store is not None:
-            # The gate's check overwrites what it is given.
-            question.part = Part(np.arange(len(question.indices)), tuple(array.copy() for array in answer))
-        question.answer = answer
         return answer
 
     def _is_usable(self, part: Part, indices: Indices) -> bool:
@@ -313,16 +298,7 @@ class OracleThread:
         return True
 
 
-def wait_for_any(several: Iterable[Asked]) -> None:
-    """Return when one of several is answered, or has failed."""
-    wait([asked.future for asked in several], return_when=FIRST_COMPLETED)
-
-
-def _sent(images: Images, indices: Indices, purpose: Purpose) -> list[Sent]:
-    return [Sent(purpose.value, index, digest_of(image)) for image, index in zip(images, indices.tolist(), strict=True)]
-
-
-def _sums(numbers: Iterable[tuple[_Question, int]]) -> Counter[str]:
+def _sums(numbers: Iterable[tuple[Question, int]]) -> Counter[str]:
     """Return the sums of numbers by purpose."""
     sums: Counter[str] = Counter()
     for question, number in numbers:

@@ -39,22 +39,32 @@ def refuse_another_oracle(records: Sequence[Record], scores: Scores) -> None:
         StoreError: It says otherwise of more than half of them. A randomised oracle may differ now and then; another
             model differs nearly everywhere.
     """
-    differ = []
-    for record, row, found in zip(records, scores, predicted(scores).tolist(), strict=True):
-        before = record.probability_before
-        # Where labels alone are told there is none.
-        if before is None and found != record.class_before:
-            differ.append(f"image {record.index} was of class {record.class_before}, and is of class {found}")
-        if before is not None and (found != record.class_before or abs(row[found] - before) > _TOLERANCE):
-            differ.append(
-                f"image {record.index} was of class {record.class_before} with probability {before:.3g}, and is of "
-                f"class {found} with {row[found]:.3g}"
-            )
+    differ = [told for told in map(how_it_differs, records, scores) if told is not None]
     if 2 * len(differ) > len(records):
         raise StoreError(
             f"the oracle must be the one that the run began with, and it answers otherwise: {differ[0]}; pass that "
             "oracle, or start a new run in another folder"
         )
+
+
+def how_it_differs(record: Record, row: Scores) -> str | None:
+    """Return how an answer about an original differs from that of before, or None where it does not.
+
+    Args:
+        record: Of the image.
+        row: float64, (K,): what the oracle says of its original now.
+    """
+    (found,) = predicted(row[np.newaxis]).tolist()
+    before = record.probability_before
+    # Where labels alone are told there is none.
+    if before is None and found != record.class_before:
+        return f"image {record.index} was of class {record.class_before}, and is of class {found}"
+    if before is not None and (found != record.class_before or abs(row[found] - before) > _TOLERANCE):
+        return (
+            f"image {record.index} was of class {record.class_before} with probability {before:.3g}, and is of "
+            f"class {found} with {row[found]:.3g}"
+        )
+    return None
 
 
 def check_ended(folder: Path, digests: Mapping[int, bytes | None], plan: Plan, records: Sequence[Record]) -> None:

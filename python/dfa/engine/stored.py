@@ -44,6 +44,7 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
     }
     folder = Path(storage.folder)
+    keeps_record = plan.oracle.keeps_record
     is_made = not folder.exists()
     is_there = storage.resume and holds_run(folder) and not holds_nothing_paid(folder)
     if is_there and (digests := _digests_of_ended(folder)) is not None:
@@ -55,18 +56,27 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
     # An interrupt between the lock and what lets go of it would leave the folder locked for as long as the process is.
     with interrupts_held_back() as interrupts:
         if is_there:
-            store = Store.resume(folder, about, interval=storage.interval)
+            store = Store.resume(folder, about, interval=storage.interval, keeps_record=keeps_record)
         else:
             epsilon = plan.config["epsilon"]
-            store = Store.begin(folder, about, epsilon=epsilon, interval=storage.interval, overwrite=storage.overwrite)
+            store = Store.begin(
+                folder,
+                about,
+                epsilon=epsilon,
+                interval=storage.interval,
+                overwrite=storage.overwrite,
+                keeps_record=keeps_record,
+            )
     try:
         if interrupts.came:
             raise KeyboardInterrupt
+        if store.record is not None:
+            plan.oracle.keep_with(store.record.books, store.record.classes)
         result = _attack(replace(plan, store=store), store)
     except Exception as error:
         with interrupts_held_back(), contextlib.suppress(StoreError):
             store.close()
-            if not is_there and _is_fruitless(error):
+            if not is_there and _is_fruitless(error) and (store.record is None or store.record.is_empty):
                 discard_run(folder, is_made=is_made)
         raise
     finally:

@@ -78,7 +78,7 @@ class Window:
         )
         self.jobs: dict[int, Job] = {}
         self._free = list(range(capacity))  # a heap
-        self._flights = Flights(oracle.calls_at_once, self.batch_size, space.row_shape)
+        self._flights = Flights(oracle.calls_at_once, self.batch_size, space.row_shape, oracle.answered)
         self.batches = 0
         self.rows_sent = 0
 
@@ -103,31 +103,33 @@ class Window:
         """Tell whether a batch is to be sent before any answers are taken."""
         return self._flights.is_worth_sending(self._places.num_ready)
 
-    def send(self) -> None:
-        """Propose a batch, and send it."""
+    def send(self) -> int:
+        """Propose a batch, send it, and return how many images it holds."""
         questions = self._plan.questions
         if self._plan.prior is not None:
             with self._stopwatch.timing("prior"):
                 ask_prior(self._plan.prior, self._plan.space, self._places, self.jobs)
         with self._stopwatch.timing("propose"):
-            rows = self._flights.buffer
-            indices, goals = self._places.propose(rows, self._flights.most_rows(self._places.num_ready))
-            candidates = self._plan.space.show(rows[: len(indices)], lambda: self._originals(indices))
+            buffer = self._flights.buffer
+            indices, goals = self._places.propose(buffer, self._flights.most_rows(self._places.num_ready))
+            candidates = self._plan.space.show(buffer[: len(indices)], lambda: self._originals(indices))
             steps = questions.steps(candidates, indices)
         # Where the oracle is asked in this thread, the wait is here.
         with self._stopwatch.timing("wait"):
             asked = self._oracle.send((candidates, *steps.images), indices)
-        self._flights.begin(Flight(rows, candidates, indices, goals, steps, asked))
+        self._flights.begin(Flight(buffer, candidates, indices, goals, steps, asked))
         self.batches += questions.queries_per_image
-        self.rows_sent += questions.queries_per_image * len(indices)
+        rows = questions.queries_per_image * len(indices)
+        self.rows_sent += rows
+        return rows
 
     def send_again(self) -> None:
         """Send what was under way when the state was saved, in the same batches."""
         while self._places.num_again:
             self.send()
 
-    def next_flight(self) -> Flight | None:
-        """Wait for a batch that is answered and may be told, or return None if nothing is under way."""
+    def next_flights(self) -> list[Flight]:
+        """Wait for batches that are answered and may be told; none if nothing is under way."""
         return self._flights.wait(self._places)
 
     def hits(self, flight: Flight, degrees: Degrees) -> dict[int, Image]:
@@ -156,7 +158,6 @@ class Window:
         """
         over = self._places.tell(degrees, seconds, time.monotonic(), self._flights.number(flight))
         self._flights.end(flight)
-        self._oracle.forget(Purpose.ATTACK)
         self._plan.questions.advance(self._between_iterations())
         return over
 
@@ -281,12 +282,13 @@ def sizes(plan: Plan) -> tuple[int, int]:
     Independent images are so many that one iteration each fills the batches under way.
     """
     optimizer, num_images = plan.optimizer, plan.inputs.num_images
+    batch_size = min(plan.batch_size, plan.oracle.rows_per_call or plan.batch_size)
     if optimizer.archive:
         capacity = _core.Curriculum.capacity(plan.space.size)
     else:
         flights = FLIGHTS_PER_CALL * plan.oracle.calls_at_once
-        capacity = flights * math.ceil(plan.batch_size / optimizer.samples)
+        capacity = flights * math.ceil(batch_size / optimizer.samples)
     capacity = min(capacity, num_images)
     if optimizer.improvements_wanted:
-        return capacity, plan.batch_size
-    return capacity, min(plan.batch_size, capacity * optimizer.population)
+        return capacity, batch_size
+    return capacity, min(batch_size, capacity * optimizer.population)

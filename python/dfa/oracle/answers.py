@@ -7,6 +7,7 @@ show is filled in with what is known of it, and `is_told` keeps it out of record
 |---|---|
 | probabilities, logits | the probabilities |
 | top_k, top_1 | the shown probabilities; for the others an even share of what is missing, below the smallest shown |
+| top_k of fewer than k | the same, of those that are shown |
 | label | nearly 1 for the label, and an even share of the rest for each other class |
 """
 
@@ -32,6 +33,9 @@ whose sum is taken in turn does."""
 
 _FEW: Final = 4
 """Rows of logits that may, by chance, sum to 1 as closely as probabilities in half precision do."""
+
+NOT_SHOWN: Final = -1
+"""Class of a place that an answer of top_k leaves empty, as services do that show what is above a threshold."""
 
 _ROUNDING: Final = 2.0**-25
 """What float32 hides of a sum of 1: added to what is missing, so that an answer of exactly 1 leaves the others more
@@ -88,7 +92,7 @@ class Reader(ABC):
             OracleError: The answer is not what the oracle declares.
         """
 
-    def _check_labels(self, labels: NDArray[Any], shape: tuple[int, ...], indices: Indices) -> None:
+    def _check_labels(self, labels: NDArray[Any], shape: tuple[int, ...], indices: Indices, *, least: int = 0) -> None:
         """Refuse labels of another shape, dtype or range."""
         if labels.shape != shape:
             self._refuse(f"must answer {shape[0]} images with labels of shape {shape}; it gave shape {labels.shape}")
@@ -98,7 +102,7 @@ class Reader(ABC):
                 "scores, pass returns='probabilities' or 'logits'"
             )
         assert self.num_classes is not None
-        outside = (labels < 0) | (labels >= self.num_classes)
+        outside = (labels < least) | (labels >= self.num_classes)
         if outside.any():
             place = tuple(np.argwhere(outside)[0].tolist())
             self._refuse(
@@ -277,7 +281,7 @@ class _TopReader(Reader):
     def scores(self, answer: Answer, indices: Indices) -> Scores:
         labels, shown = answer
         shape = (len(indices),) if self._is_flat else (len(indices), self._num_shown)
-        self._check_labels(labels, shape, indices)
+        self._check_labels(labels, shape, indices, least=0 if self._is_flat else NOT_SHOWN)
         numbers = real(shown)
         if shown.shape != shape or numbers is None:
             self._refuse(
@@ -287,8 +291,28 @@ class _TopReader(Reader):
         ids = labels.reshape(len(indices), -1).astype(np.int64)
         probabilities: Scores = numbers.reshape(len(indices), -1)
         self._check_probabilities(probabilities, indices, self._tolerance_of(shown))
-        self._check_distinct(ids, indices)
-        return self._dense(ids, np.maximum(probabilities, _LEAST_SHOWN))
+        is_shown = ids != NOT_SHOWN
+        if is_shown.all():
+            self._check_distinct(ids, indices)
+            return self._dense(ids, np.maximum(probabilities, _LEAST_SHOWN))
+        self._check_left_out(is_shown, probabilities, indices)
+        rows = []
+        for row, shows in enumerate(is_shown):
+            few = ids[row : row + 1, shows]
+            self._check_distinct(few, indices[row : row + 1])
+            rows.append(self._dense(few, np.maximum(probabilities[row : row + 1, shows], _LEAST_SHOWN)))
+        return np.concatenate(rows)
+
+    def _check_left_out(self, is_shown: NDArray[np.bool_], probabilities: Scores, indices: Indices) -> None:
+        """Refuse rows that show nothing, or something after what they leave out, or a probability of that."""
+        is_wrong = ~is_shown[:, 0] | (is_shown[:, 1:] & ~is_shown[:, :-1]).any(axis=1)
+        is_wrong |= ((probabilities != 0) & ~is_shown).any(axis=1)
+        if is_wrong.any():
+            row = int(is_wrong.argmax())
+            self._refuse(
+                f"may leave out the last of the {self._num_shown} classes that it shows, each as class {NOT_SHOWN} with "
+                f"probability 0, and must show one at least; row {row} (image {indices[row]}) is otherwise"
+            )
 
     def _check_probabilities(self, shown: Scores, indices: Indices, tolerance: float) -> None:
         # A NaN makes these comparisons false.
@@ -325,7 +349,7 @@ class _TopReader(Reader):
 
     def _dense(self, ids: NDArray[np.int64], shown: Scores) -> Scores:
         assert self.num_classes is not None
-        num_hidden = max(1, self.num_classes - self._num_shown)
+        num_hidden = max(1, self.num_classes - ids.shape[1])
         missing = np.maximum(1.0 - shown.sum(axis=1), 0.0) + _ROUNDING
         hidden = np.minimum(missing / num_hidden, np.nextafter(shown.min(axis=1), 0.0))
         scores: Scores = np.repeat(hidden[:, np.newaxis], self.num_classes, axis=1)

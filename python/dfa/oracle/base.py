@@ -74,6 +74,14 @@ class Oracle(ABC):
             it answers must not depend on which of them comes first.
         calls_in_line: For each of these, how many calls it may be given at a time: the one that is answered, and others
             that wait where that is done.
+        rows_per_call: The most images of one call of `scores` in a run, where that is less than the run's batches hold:
+            a request to a service carries so many.
+        keeps_record: Whether a run in a folder writes down each answer as it arrives, so that none is paid for twice.
+        books: What was sent to a service and what it costs (`dfa.oracle.services.books.Books`).
+        currency: Of what it costs.
+        watch_every: Attack queries after which a run asks about an unchanged image again, to see that the service
+            answers as it did; None: never.
+        on_drift: What a run does where it answers otherwise: "stop", or "mark".
     """
 
     kind: ClassVar[str] = "custom"
@@ -88,6 +96,12 @@ class Oracle(ABC):
     in_callers_thread: bool = False
     calls_at_once: int = 1
     calls_in_line: int = 1
+    rows_per_call: int | None = None
+    keeps_record: bool = False
+    books: Any = None
+    currency: str = ""
+    watch_every: int | None = None
+    on_drift: str = "stop"
 
     @property
     def rows_per_batch(self) -> int | None:
@@ -130,6 +144,14 @@ class Oracle(ABC):
 
         Returns:
             What `returns` names, see `ScoreKind`; every array may be anything that `dfa.oracle.raw` reads.
+        """
+
+    def keep_with(self, books: Any, names: Any) -> None:  # noqa: B027 -- of services
+        """Go on from the books and class names that a run in a folder has kept, and keep them there from now on.
+
+        Args:
+            books: A `dfa.oracle.services.books.Keeper`.
+            names: The same of names: `load() -> Sequence[str]`, `add(number, name)`.
         """
 
     def taking(self, scalar: type[np.generic]) -> Oracle:

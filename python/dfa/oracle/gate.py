@@ -44,6 +44,7 @@ class Purpose(Enum):
     ATTACK = "attack"
     CLEAN = "clean"
     VERIFICATION = "verification"
+    WATCH = "watch"
 
 
 class Gate:
@@ -108,7 +109,7 @@ class Gate:
         """Go on from what `save` returned."""
         self.num_classes = document["num_classes"]
         self.counts |= {Purpose(name): number for name, number in document["counts"].items()}
-        self.seconds = {Purpose(name): seconds for name, seconds in document["seconds"].items()}
+        self.seconds |= {Purpose(name): seconds for name, seconds in document["seconds"].items()}
 
     def restore_sent(self, index: int, number: int) -> None:
         """Set how many attack queries had been sent for an image when the state was saved."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.oracle.services.books import ServiceUse
 from dfa.oracle.workers.slots import WorkerShare
 from dfa.results.parsing import MisfitError, fields_reader, reader
 from dfa.results.rates import ratio
@@ -99,6 +100,44 @@ def _in_pairs(numbers: list[int]) -> list[int]:
     return [sum(numbers[start : start + 2]) for start in range(0, len(numbers), 2)]
 
 
+@dataclass(frozen=True)
+class Drift:
+    """A service that answered otherwise about an unchanged image than it did when the run began.
+
+    Attributes:
+        sent: Attack queries sent before that was seen.
+        index: The image.
+        told: What it was, and is.
+        unsettled: Images whose records are of answers from about then on, in part or whole.
+    """
+
+    sent: int
+    index: int
+    told: str
+    unsettled: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a run asked of a service, and what that took.
+
+    Attributes:
+        asked: Images that the run asked about, for whatever purpose; budgets and results know of these alone.
+        from_record: Of these, images whose answer was in the run's record already.
+        coalesced: Of these, images that were under way already, whose answer did for both.
+        use: What was sent, billed and waited for.
+        currency: Of the costs; empty where none was told.
+        drifts: Where the service answered otherwise than before, and the run went on.
+    """
+
+    asked: int
+    from_record: int
+    coalesced: int
+    use: ServiceUse
+    currency: str = ""
+    drifts: list[Drift] = field(default_factory=list)
+
+
 @dataclass
 class Profile:
     """Where a run's time went. All times are in seconds.
@@ -107,7 +146,8 @@ class Profile:
     a thread of its own, so `oracle` overlaps them; what of it was not hidden shows up as `wait`. (A torch module on a
     CPU is asked in the main thread, and its attack queries are part of `wait`.)
 
-    Whatever was sent is counted once: in all the oracle saw `rows_sent + clean + verification + files + resent` images.
+    Whatever was sent is counted once: in all the oracle saw `rows_sent + clean + verification + watch + files + resent`
+    images, but for those of a service that were answered from the run's record (`service`).
     Only what a process that was killed had written down and not yet sent counts (as `resent`) and was not seen.
     `Result.save` asks about its files too, and belongs to no run; `SaveReport` says what it did.
 
@@ -132,6 +172,8 @@ class Profile:
         calls_over_time: How full the calls for attack queries were. A call that a resumed run sends again counts again.
         workers: What each worker did (`dfa.run(..., workers=)`), of a run that was taken up again since then; empty
             without workers.
+        watch: Images sent to see that a service answers as it did; no attack queries.
+        service: What was asked of a service, and what that took; None of other oracles.
     """
 
     wall: float = 0.0
@@ -152,6 +194,8 @@ class Profile:
     calls_over_time: CallsOverTime = field(default_factory=CallsOverTime, repr=False)
     prior: float = 0.0
     workers: list[WorkerShare] = field(default_factory=list, repr=False)
+    watch: int = 0
+    service: Service | None = None
 
     @property
     def occupancy(self) -> float:
@@ -176,7 +220,9 @@ class Profile:
     def save(self) -> dict[str, Any]:
         """Return what a folder keeps, in plain types."""
         workers = [dataclasses.asdict(each) for each in self.workers]
-        more = {"workers": workers} if workers else {}
+        more: dict[str, Any] = {"workers": workers} if workers else {}
+        if self.service is not None:
+            more["service"] = dataclasses.asdict(self.service)
         return {**self.as_dict(), "calls_over_time": self.calls_over_time.save(), **more}
 
     def totals(self) -> dict[str, Any]:
@@ -205,7 +251,9 @@ class Profile:
 
 
 TOTALS: Final = tuple(
-    entry.name for entry in dataclasses.fields(Profile) if entry.name not in ("spans", "calls_over_time", "workers")
+    entry.name
+    for entry in dataclasses.fields(Profile)
+    if entry.name not in ("spans", "calls_over_time", "workers", "service")
 )
 
 _TYPES: Final = {name: kind for name, kind in typing.get_type_hints(Profile).items() if name in TOTALS}
@@ -213,6 +261,7 @@ _TYPES: Final = {name: kind for name, kind in typing.get_type_hints(Profile).ite
 
 _read_totals: Final = fields_reader(_TYPES)
 _read_workers: Final = fields_reader({"workers": list[WorkerShare]})
+_read_service: Final = fields_reader({"service": Service | None})
 
 
 def read_profile(document: Mapping[str, Any]) -> Profile:
@@ -226,7 +275,7 @@ def read_profile(document: Mapping[str, Any]) -> Profile:
     """
     if not document:
         return Profile()
-    totals = _read_totals({"prior": 0.0, **document})
+    totals = _read_totals({"prior": 0.0, "watch": 0, **document})
     for name, value in totals.items():
         # What is left of the time is a difference of clocks.
         if value < 0 and name != "other":
@@ -236,4 +285,6 @@ def read_profile(document: Mapping[str, Any]) -> Profile:
         for name, value in dataclasses.asdict(share).items():
             if name != "name" and value < 0:
                 raise MisfitError("0 or more", value, f"workers.{place}.{name}")
-    return Profile(**totals, calls_over_time=CallsOverTime.read(document.get("calls_over_time")), workers=workers)
+    (service,) = _read_service({"service": document.get("service")}).values()
+    calls = CallsOverTime.read(document.get("calls_over_time"))
+    return Profile(**totals, calls_over_time=calls, workers=workers, service=service)

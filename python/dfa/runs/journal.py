@@ -159,9 +159,9 @@ def count_sent(journal: sqlite3.Connection, purpose: str, images: int) -> None:
     )
 
 
-def end_journal(journal: sqlite3.Connection) -> None:
+def end_journal(journal: sqlite3.Connection, *, keeps_answers: bool = False) -> None:
     """Write down that a run has ended, and let go of what it would have gone on from; part of a transaction."""
-    for table in ("checkpoint", "pictures", "answers"):
+    for table in ("checkpoint", "pictures", *(() if keeps_answers else ("answers",))):
         journal.execute(f"DELETE FROM {table}")
     journal.execute("INSERT OR REPLACE INTO about VALUES ('ended', '1')")
 

@@ -26,10 +26,10 @@ import contextlib
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import RLock
 from typing import Any, Final
 
 import numpy as np
@@ -40,6 +40,7 @@ from dfa.originals import difference, largest
 from dfa.results.parsing import load_json
 from dfa.runs.backlog import Backlog
 from dfa.runs.documents import Config, JournalRows, parse_config, read_journal
+from dfa.runs.due import Due
 from dfa.runs.folder import (
     JOURNAL,
     RUN,
@@ -62,7 +63,8 @@ from dfa.runs.journal import (
     reopen_journal,
     writing_to,
 )
-from dfa.runs.kept_answers import KeptAnswers, Sent
+from dfa.runs.kept_answers import KeptAnswers, Sent, read_position
+from dfa.runs.record import Record
 from dfa.runs.saved_run import (
     RUN_FORMAT,
     RUN_VERSION,
@@ -76,12 +78,6 @@ from dfa.types import Image
 
 DEFAULT_INTERVAL: Final = 100_000
 """Images sent to the oracle between two checkpoints, at most."""
-
-_SECONDS: Final = 60.0
-"""A checkpoint is also due this long after the last, so that a slow oracle's hours are not lost either ..."""
-
-_TIMES: Final = 100.0
-"""... but not before so many times what the last one took: states of large images are large."""
 
 
 FILES: Final = "files"
@@ -119,35 +115,6 @@ class Checkpoint:
         return cls(load_json(state.pop("document")), state)
 
 
-class _Due:
-    """When the next checkpoint is due: by images sent, and by time.
-
-    Attributes:
-        uncovered: Images sent that no checkpoint covers.
-    """
-
-    def __init__(self, interval: int) -> None:
-        """Begin with nothing sent."""
-        self.uncovered = 0
-        self._interval = interval
-        self._covered_at = self._asked_at = time.monotonic()
-        self._took = 0.0
-
-    def is_due(self, images: int) -> bool:
-        """Tell whether a checkpoint must come before so many images more are sent."""
-        if self.uncovered == 0:
-            return False
-        self._asked_at = time.monotonic()
-        is_late = self._asked_at - self._covered_at >= max(_SECONDS, _TIMES * self._took)
-        return is_late or self.uncovered + images > self._interval
-
-    def is_covered(self, under_way: int) -> None:
-        """Take note of a checkpoint that covers all but so many images."""
-        self.uncovered = under_way
-        self._covered_at = time.monotonic()
-        self._took = self._covered_at - self._asked_at
-
-
 class Store:
     """The folder of a run that is under way. One process at a time; closing it lets the next one in.
 
@@ -159,9 +126,18 @@ class Store:
         digests: Digests of the images read before, by place; None for one that could not be read; empty at the start.
         resumes: How often the run has been taken up again.
         answers: Those of before, to images that need not be sent again.
+        record: Keeps every answer as it arrives; None where only those are kept that would be lost.
     """
 
-    def __init__(self, folder: Path, interval: int, lock: sqlite3.Connection, journal: sqlite3.Connection) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        interval: int,
+        lock: sqlite3.Connection,
+        journal: sqlite3.Connection,
+        *,
+        keeps_record: bool = False,
+    ) -> None:
         """Take over an opened journal; `begin` and `resume` are the ways in."""
         self.folder = folder
         self.interval = interval
@@ -170,10 +146,12 @@ class Store:
         self.digests: dict[int, bytes | None] = {}
         self.resumes = 0
         self._shape: tuple[int, ...] | None = None
-        self.answers = KeptAnswers()
+        self.answers = KeptAnswers(is_record=keeps_record)
         self._lock = lock
         self._journal = journal
-        self._due = _Due(interval)
+        self._writing = RLock()
+        self.record = Record(folder, journal, self.answers, self._writing) if keeps_record else None
+        self._due = Due(interval)
         self._pending: list[tuple[int, str, bytes]] = []
         self._read: list[tuple[int, bytes | None]] = []
         self._backlog = Backlog(folder, journal)
@@ -187,6 +165,7 @@ class Store:
         epsilon: object = None,
         interval: int = DEFAULT_INTERVAL,
         overwrite: bool = False,
+        keeps_record: bool = False,
     ) -> Store:
         """Begin a run in a folder.
 
@@ -196,6 +175,7 @@ class Store:
             epsilon: Kept in a file of its own where it is an array.
             interval: The most images sent between two checkpoints.
             overwrite: A run or result there may be replaced.
+            keeps_record: Every answer is to be kept as it arrives.
 
         Raises:
             StoreError: The folder holds a run that has sent something, or a result, and `overwrite` is False, or files
@@ -215,16 +195,24 @@ class Store:
         except BaseException:
             lock.close()
             raise
-        return cls(folder, interval, lock, journal)
+        return cls(folder, interval, lock, journal, keeps_record=keeps_record)
 
     @classmethod
-    def resume(cls, folder: str | Path, about: Mapping[str, object], *, interval: int = DEFAULT_INTERVAL) -> Store:
+    def resume(
+        cls,
+        folder: str | Path,
+        about: Mapping[str, object],
+        *,
+        interval: int = DEFAULT_INTERVAL,
+        keeps_record: bool = False,
+    ) -> Store:
         """Take up a run that was cut short.
 
         Args:
             folder: Its folder.
             about: What run.json said; every difference is refused by name.
             interval: The most images sent between two checkpoints.
+            keeps_record: As of `begin`.
 
         Raises:
             StoreError: The folder holds no run, one of another version, one that another process is at, one that has
@@ -238,7 +226,7 @@ class Store:
             stack.callback(lock.close)
             journal = reopen_journal(folder)
             stack.callback(journal.close)
-            store = cls(folder, interval, lock, journal)
+            store = cls(folder, interval, lock, journal, keeps_record=keeps_record)
             with writing_to(folder / JOURNAL), journal:
                 rows, store.checkpoint = _take_up(folder, journal, config, store.answers)
             store.kept, store.digests, store.resumes = rows.records, rows.digests, rows.resumes + 1
@@ -373,7 +361,7 @@ class Store:
         """
         self._backlog.check_all_written()
         with self._transaction():
-            end_journal(self._journal)
+            end_journal(self._journal, keeps_answers=self.record is not None)
         with writing_to(self.folder / JOURNAL):
             make_readable_alone(self._journal)
 
@@ -387,7 +375,7 @@ class Store:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """Write down, with what the context writes, what has been finished and is not yet written down."""
-        with writing_to(self.folder / JOURNAL), self._journal:
+        with self._writing, writing_to(self.folder / JOURNAL), self._journal:
             self._journal.executemany("INSERT OR REPLACE INTO inputs VALUES (?, ?)", self._read)
             self._journal.executemany("INSERT OR REPLACE INTO records VALUES (?, ?, ?)", self._pending)
             self._backlog.put_down()
@@ -408,7 +396,7 @@ def _take_up(
     try:
         rows = read_journal(journal, config)
         checkpoint = Checkpoint.of(rows.checkpoint) if rows.checkpoint else None
-        answers.take_up(journal)
+        answers.take_up(journal, None if checkpoint is None else read_position(checkpoint.document.get("record")))
     except (ValueError, KeyError) as error:
         raise StoreError(
             f"the journal of the run in {folder} cannot be read: {error}; start a new run in another folder"

@@ -1,0 +1,88 @@
+"""Whether a service still answers as it did: an unchanged image is asked about again every so many attack queries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from dfa.engine.asking import Asked
+from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.sameness import NUM_PROBES, how_it_differs
+from dfa.errors import DriftError
+from dfa.oracle.base import Oracle
+from dfa.oracle.gate import Purpose
+from dfa.results.profile import Drift
+from dfa.results.record import Record
+from dfa.types import Image
+
+
+class Watch:
+    """Asks about images of the run as they are, in turn, and compares with what was answered first.
+
+    Attributes:
+        drifts: Where the service answered otherwise, in a run that goes on all the same.
+    """
+
+    def __init__(self, oracle: Oracle, thread: OracleThread, unsettled: Callable[[], Iterable[int]]) -> None:
+        """Begin without images.
+
+        Args:
+            oracle: Says how often it is watched, and what to do where it answers otherwise.
+            thread: Asks it.
+            unsettled: Returns the images of the run that have no record yet.
+        """
+        self.drifts: list[Drift] = []
+        self._every = oracle.watch_every
+        self._stops = oracle.on_drift == "stop"
+        self._thread = thread
+        self._unsettled = unsettled
+        self._known: list[tuple[Record, Image]] = []
+        self._turn = 0
+        self._sent = 0
+        self._due = self._every
+        self._asked: tuple[Record, Asked] | None = None
+
+    def see(self, record: Record, image: Image) -> None:
+        """Take note of an image whose clean answer is there."""
+        if self._every is not None and len(self._known) < NUM_PROBES:
+            self._known.append((record, image))
+
+    def after(self, rows: int) -> None:
+        """Ask about an image, if it is time to, now that so many attack queries more were sent."""
+        self._sent += rows
+        if self._due is None or self._sent < self._due or not self._known or self._asked is not None:
+            return
+        assert self._every is not None
+        self._due = self._sent + self._every
+        record, image = self._known[self._turn % len(self._known)]
+        self._turn += 1
+        indices = np.array([record.index], dtype=np.int64)
+        self._asked = record, self._thread.ask_ahead(image[np.newaxis], indices, Purpose.WATCH)
+
+    def look(self, *, waits: bool = False) -> None:
+        """Compare the answer that is there, if any.
+
+        Args:
+            waits: Whether to wait for one that is not.
+
+        Raises:
+            DriftError: The service answers otherwise than it did, and the run is to stop then.
+            OracleError: The oracle failed.
+        """
+        if self._asked is None or not (waits or self._asked[1].future.done()):
+            return
+        record, asked = self._asked
+        self._asked = None
+        (row,) = self._thread.scores(asked)
+        self._thread.forget(Purpose.WATCH)
+        told = how_it_differs(record, row)
+        if told is None:
+            return
+        if self._stops:
+            raise DriftError(
+                f"the oracle no longer answers as it did when the run began: {told}; it was looked at every "
+                f"{self._every:,} attack queries. What was found is kept; look whether the service has another model "
+                "now, and begin anew, or pass on_drift='mark' to go on all the same"
+            )
+        self.drifts.append(Drift(self._sent, record.index, told, tuple(self._unsettled())))

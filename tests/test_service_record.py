@@ -1,0 +1,193 @@
+"""A run that asks a service: no answer is asked for twice, counts are those of any run, and it can be replayed."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import numpy as np
+import pytest
+
+import dfa
+from oracles import LinearClassifier, random_images
+from outcomes import outcomes
+from services import Service
+
+SHAPE = (6, 6, 3)
+IMAGES = random_images(20, SHAPE)
+CLASSIFIER = LinearClassifier(SHAPE)
+SETTINGS = {"epsilon": 6, "max_queries": 100, "batch_size": 16, "progress": False}
+
+RUNS = {
+    "default": {},
+    "targeted": {"targets": dfa.rank(3), "epsilon": 12},
+    "independent": {"optimizer": dfa.Racos(archive=False)},
+    "repeated": {"confirmations": 3},
+    "labels": {"epsilon": 16},
+}
+
+
+def service(name="default", **settings):
+    oracle = Service(CLASSIFIER, **settings)
+    if name == "labels":
+        oracle = Service(lambda images: CLASSIFIER(images).argmax(axis=1), returns="label", num_classes=10, **settings)
+    return oracle
+
+
+def attack(oracle, name="default", images=IMAGES, **settings):
+    return dfa.run(oracle, images, **{**SETTINGS, **RUNS[name], **settings})
+
+
+def rows_in(folder, table="answers"):
+    with sqlite3.connect(folder / "journal.sqlite") as journal:
+        return journal.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "fails_at"),
+    [("default", 1), ("default", 40), ("default", 333), ("targeted", 200), ("independent", 77), ("repeated", 150)]
+    + [("labels", 99)],
+)
+def test_what_was_answered_before_a_service_failed_is_not_asked_for_again(tmp_path, name, fails_at):
+    expected = attack(service(name, calls_at_once=1, seconds=0.0), name)
+    first = service(name, fails_at=fails_at)
+    with pytest.raises(dfa.OracleError, match="the line is dead"):
+        attack(first, name, store=tmp_path / "run")
+    second = service(name)
+    found = attack(second, name, store=tmp_path / "run", resume=True)
+    assert outcomes(found) == outcomes(expected)
+    profile = found.profile
+    for count in ("rows_sent", "clean", "verification"):
+        assert getattr(profile, count) == getattr(expected.profile, count)
+    # Nothing that was answered is asked for again: both saw what one sees that does not fail.
+    whole = service(name)
+    attack(whole, name, store=tmp_path / "whole")
+    assert first.seen + second.seen == whole.seen
+    # What had been sent and not been answered when the first failed.
+    assert profile.resent == first.answers - sum(first.seen.values())
+    # The books of the first are the beginning of the second's.
+    assert profile.service.use.requests == second.books.use.requests > first.books.use.requests
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_record_is_the_run_again_without_the_service(tmp_path, name):
+    expected = attack(service(name), name, store=tmp_path / "run")
+    replayed = attack(dfa.ReplayOracle(tmp_path / "run"), name)
+    assert outcomes(replayed) == outcomes(expected)
+    assert replayed.config == expected.config
+    again = attack(dfa.ReplayOracle(tmp_path / "run"), name, store=tmp_path / "again")
+    assert outcomes(again) == outcomes(expected)
+    assert not again.refuted
+
+
+def test_a_record_that_was_taken_up_again_is_replayed_all_the_same(tmp_path):
+    with pytest.raises(dfa.OracleError):
+        attack(service(fails_at=300), store=tmp_path / "run")
+    expected = attack(service(), store=tmp_path / "run", resume=True)
+    assert outcomes(attack(dfa.ReplayOracle(tmp_path / "run"))) == outcomes(expected)
+
+
+def test_what_a_record_has_not_is_told(tmp_path):
+    attack(service(), store=tmp_path / "run", max_queries=20)
+    with pytest.raises(dfa.OracleError, match=r"has no answer about row 0 of a batch; replay it with the images"):
+        attack(dfa.ReplayOracle(tmp_path / "run"), max_queries=40)
+    attack(CLASSIFIER, store=tmp_path / "plain", max_queries=20)
+    with pytest.raises(dfa.StoreError, match="this one keeps none: only runs of services do"):
+        dfa.ReplayOracle(tmp_path / "plain")
+
+
+def test_equal_images_are_asked_for_once_and_count_as_often_as_they_are_there(tmp_path):
+    images = IMAGES.copy()
+    images[10:20] = images[:10]
+    expected = attack(service(calls_at_once=1, seconds=0.0), images=images)
+    oracle = service(calls_at_once=8, seconds=3e-3)
+    found = attack(oracle, images=images, store=tmp_path / "run")
+    assert outcomes(found) == outcomes(expected)
+    asked = found.profile.service
+    assert asked.coalesced > 0
+    assert asked.from_record + asked.coalesced >= 10
+    logical = found.profile.rows_sent + found.profile.clean + found.profile.verification + found.profile.files
+    assert asked.asked == logical
+    assert oracle.answers == asked.use.requests == logical - asked.from_record - asked.coalesced
+    assert found.profile.resent == 0
+    # What confirms is sent, whatever is known of the image.
+    assert found.profile.verification == found.success.sum()
+
+
+def test_without_a_folder_nothing_is_kept_and_all_is_sent():
+    oracle = service()
+    profile = attack(oracle).profile
+    assert (profile.service.from_record, profile.service.coalesced) == (0, 0)
+    assert oracle.answers == profile.rows_sent + profile.clean + profile.verification == profile.service.asked
+
+
+def test_other_oracles_keep_no_record(tmp_path):
+    result = attack(CLASSIFIER, store=tmp_path / "run")
+    assert rows_in(tmp_path / "run") == 0
+    assert result.profile.service is None
+    attack(service(), store=tmp_path / "service")
+    assert rows_in(tmp_path / "service") > 0
+
+
+def test_a_run_of_a_service_that_failed_at_once_leaves_what_was_paid_for(tmp_path):
+    with pytest.raises(dfa.OracleError):
+        attack(service(fails_at=0), store=tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(dfa.OracleError):
+        attack(service(fails_at=1, calls_at_once=2), store=tmp_path / "one")
+    assert rows_in(tmp_path / "one") == 1
+
+
+def test_what_a_service_took_is_read_back(tmp_path):
+    saved = attack(service(), store=tmp_path / "run")
+    assert dfa.Result.load(tmp_path / "run").profile.service == saved.profile.service
+
+
+class Drifting(Service):
+    """Has another model after so many answers."""
+
+    changes_at = 150
+
+    def scores(self, images):
+        answer = np.asarray(super().scores(images))
+        return answer[:, ::-1] if self.answers > self.changes_at else answer
+
+
+def drifting(**settings):
+    return Drifting(CLASSIFIER, watch_every=20, calls_at_once=2, **settings)
+
+
+def test_a_service_that_changes_ends_the_run_and_what_was_found_is_kept(tmp_path):
+    oracle = drifting()
+    with pytest.raises(dfa.DriftError, match=r"no longer answers as it did.*image \d+ was of class") as ended:
+        attack(oracle, store=tmp_path / "run", epsilon=2)
+    assert ended.value.result is not None
+    assert Drifting.changes_at < oracle.answers < Drifting.changes_at + 60
+    assert ended.value.result.profile.watch >= 1
+
+
+def test_a_service_that_changes_may_be_marked(tmp_path):
+    oracle = drifting()
+    oracle.on_drift = "mark"
+    profile = attack(oracle, store=tmp_path / "run", epsilon=2).profile
+    first = profile.service.drifts[0]
+    assert first.sent < Drifting.changes_at + 60
+    assert 0 < len(first.unsettled) <= len(IMAGES)
+    assert profile.watch > len(profile.service.drifts) > 1
+    assert dfa.Result.load(tmp_path / "run").profile.service.drifts == profile.service.drifts
+
+
+def test_a_watch_changes_nothing_in_what_is_found_and_is_no_query(tmp_path):
+    expected = attack(service(), store=tmp_path / "plain")
+    watched = attack(service(watch_every=10), store=tmp_path / "watched")
+    assert outcomes(watched) == outcomes(expected)
+    assert watched.profile.watch > 10
+    assert watched.profile.service.asked == expected.profile.service.asked + watched.profile.watch
+    assert outcomes(attack(dfa.ReplayOracle(tmp_path / "watched"))) == outcomes(expected)
+
+
+def test_a_resumed_run_asks_a_watched_service_whether_it_is_the_same(tmp_path):
+    with pytest.raises(dfa.OracleError):
+        attack(service(fails_at=300, watch_every=50), store=tmp_path / "run", epsilon=2)
+    other = Service(lambda images: CLASSIFIER(images)[:, ::-1], watch_every=50)
+    with pytest.raises(dfa.StoreError, match="the oracle must be the one that the run began with"):
+        attack(other, store=tmp_path / "run", resume=True, epsilon=2)

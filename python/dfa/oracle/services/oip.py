@@ -41,7 +41,7 @@ class OipOracle(ServiceOracle):
     `OnnxOracle`: `value_range=`, or `mean=` and `std=`, or `preprocess=`. A model of integers gets the grey levels.
 
     Tensors go as bytes behind the JSON where the server says that it reads them (its binary tensor extension), or else
-    as JSON, which is five times as long for floats and takes a hundred times as long.
+    as JSON, which is about three times as long and takes some forty times as long to write and to read.
 
     Each request is filled up to one number of rows, `images_per_request` or what the model fixes, so that an image's
     answer is the same to the bit whatever else is asked with it, so far as the server treats rows alike; rows that only

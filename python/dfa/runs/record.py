@@ -85,7 +85,7 @@ class Record:
         """Keep the names of the service's classes."""
         return _Names(self)
 
-    def load(self, name: str) -> Any:
+    def load(self, name: str) -> dict[str, Any] | None:
         """Return a document that is kept by name, or None.
 
         Raises:
@@ -127,7 +127,7 @@ class _Kept:
             StoreError: They are none.
         """
         totals = self._record.load(self._name) or {}
-        if not isinstance(totals, dict) or not all(isinstance(each, str | int | float) for each in totals.values()):
+        if not all(isinstance(each, str | int | float) for each in totals.values()):
             raise StoreError(f"the {self._name} that a run keeps must be numbers by name, and are {totals!r:.60}")
         return totals
 
@@ -149,7 +149,7 @@ class _Names:
         Raises:
             StoreError: They are none.
         """
-        names = self._record.load(_CLASSES) or []
+        names = (self._record.load(_CLASSES) or {}).get("names", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise StoreError(f"the classes that a run keeps must be names, and are {names!r:.60}")
         self._names = list(names)
@@ -162,4 +162,4 @@ class _Names:
         assert self._names is not None
         assert number == len(self._names)
         self._names.append(name)
-        self._record.save(_CLASSES, self._names)
+        self._record.save(_CLASSES, {"names": self._names})

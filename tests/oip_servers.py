@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         model, _, rest = self._model(parts)
         if rest == ["ready"]:
             if not model.is_ready:
-                raise _ProblemError(503, "still loading")
+                raise _ProblemError(503, f"{parts[1]} is still loading")
             return {}, b""
         tensors = [
             [{"name": name, "datatype": kind, "shape": shape} for name, kind, shape in side]

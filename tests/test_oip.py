@@ -124,8 +124,11 @@ class TestWhatTheModelIsGiven:
             asked(model, value_range=(0, 1))
         described = {"name": "x", "datatype": "FP32", "shape": [-1, 60]}
         for output in (None, "scores", {"name": "scores", "datatype": "FP64", "shape": [-1, 4]}):
-            scores = asked(model, value_range=(0, 1), input=described, output=output)
-            np.testing.assert_allclose(scores, expected(IMAGES), atol=1e-6)
+            with serving({"m": model}) as server:
+                scores = prepared(server, value_range=(0, 1), input=described, output=output).scores(IMAGES)
+                np.testing.assert_allclose(scores, expected(IMAGES), atol=1e-6)
+                # Bytes are asked for of all outputs where none is named.
+                assert server.documents[0].get("parameters", {}).get("binary_data_output", False) is (output is None)
 
     @pytest.mark.parametrize("wrong", [{"name": "x"}, {"name": "x", "datatype": "FP32", "shape": ["n", 60]}, 3])
     def test_a_description_is_that_of_the_protocol(self, wrong):
@@ -418,9 +421,21 @@ class TestWhatTheServerSays:
             with pytest.raises(dfa.OracleError, match=r"no \*\*\*"):
                 oracle.scores(IMAGES)
             assert server.headers[0]["Authorization"] == "Bearer s3cr3t-token"
+            server.models["s3cr3t-token"] = model
+            model.is_ready = False
+            with pytest.raises(dfa.OracleError, match=r"\*\*\* is still loading"):
+                prepared(server, "s3cr3t-token", name="hidden", token_env="OIP_TOKEN")
             shown = json.dumps(oracle.describe()) + repr(oracle) + str(pickle.dumps(oracle))
         assert "s3cr3t" not in shown
         assert "Authorization" in shown
+
+    def test_a_secret_that_is_gone_is_told_before_the_next_run(self, monkeypatch):
+        monkeypatch.setenv("OIP_TOKEN", "s3cr3t-token")
+        with serving({"m": answering({"y": [0.25, 0.75]})}) as server:
+            oracle = prepared(server, token_env="OIP_TOKEN")
+            monkeypatch.delenv("OIP_TOKEN")
+            with pytest.raises(dfa.InvalidInputError, match="OIP_TOKEN must hold a secret"):
+                oracle.prepare(SHAPE, 16)
 
 
 class TestArguments:
@@ -463,6 +478,11 @@ class TestRuns:
         assert found.success.any()
         assert images >= found.queries.sum()
         assert found.config["oracle"]["server"]["name"] == "small"
+
+    @pytest.mark.parametrize("settings", [{}, {"binary": False, "images_per_request": 3}])
+    def test_what_is_promised_of_oracles_holds(self, settings):
+        with serving({"m": classifier("UINT8", divisor=255.0)}) as server:
+            dfa.testing.check_oracle(prepared(server, **settings), IMAGES)
 
     def test_an_oracle_goes_to_another_process_with_what_it_knows(self):
         with serving({"m": classifier("UINT8", divisor=255.0)}) as server:

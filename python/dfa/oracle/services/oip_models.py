@@ -65,18 +65,19 @@ def read_model(transport: Transport, model: str, version: str | None) -> ServedM
     told, status = _asked(transport, at, _NOT_FOUND)
     if status != 200:
         raise InvalidInputError(
-            f"the server {place} has not {called}: status {status}, {_complaint(told)}; pass the name and the "
-            "version of one that it has"
+            f"the server {place} has not {called}: status {status}, {_complaint(told, transport)}; pass the name and "
+            "the version of one that it has"
         )
     ready, status = _asked(transport, f"{at}/ready", _NOT_READY)
     if status != 200 or (isinstance(ready, dict) and ready.get("ready") is False):
         raise OracleError(
-            f"{called} is not ready on the server {place}: status {status}, {_complaint(ready)}; wait until it is"
+            f"{called} is not ready on the server {place}: status {status}, {_complaint(ready, transport)}; wait until "
+            "it is"
         )
     if not isinstance(told, dict) or not isinstance(server, dict):
         what = told if isinstance(server, dict) else server
         raise OracleError(
-            f"{place} must be a server of the Open Inference Protocol, and answers with {cut(repr(what))}"
+            f"{place} must be a server of the Open Inference Protocol, and answers with {_complaint(what, transport)}"
         )
     extensions = server.get("extensions")
     return ServedModel(
@@ -147,9 +148,9 @@ def _asked(transport: Transport, path: str, allowed: tuple[int, ...]) -> tuple[A
         return reply.body.decode("utf-8", "replace"), reply.status
 
 
-def _complaint(told: Any) -> str:
+def _complaint(told: Any, transport: Transport) -> str:
     what = told.get("error", told.get("detail", told)) if isinstance(told, dict) else told
-    return cut(what if isinstance(what, str) else repr(what)) if what else "without a word"
+    return cut(transport.masked(what if isinstance(what, str) else repr(what))) if what else "without a word"
 
 
 def _tensors(told: dict[str, Any], place: str, kind: str) -> tuple[OipTensor, ...]:

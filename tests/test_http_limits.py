@@ -87,7 +87,7 @@ def test_a_service_that_counts_the_last_second_sees_no_request_too_many_and_few_
     assert shortest(moments, 1) >= 1 / number
 
 
-@pytest.mark.parametrize("late", [(0.0, 0.004, 0.001), (0.0, 0.03), (0.2, *[0.0] * 17)])
+@pytest.mark.parametrize("late", [(0.0, 0.004, 0.001), (0.0, 0.03), (0.03, *[0.0] * 40), (0.2, *[0.0] * 40)])
 def test_requests_that_go_out_late_do_not_crowd_the_next_second(monkeypatch, late):
     clock = use(monkeypatch, Clock(late))
     assert shortest(sent(Limits("20/s"), clock, 200), 20) >= 1.0099
@@ -140,12 +140,21 @@ def test_processes_that_share_a_file_keep_the_rate_together(clock, tmp_path):
 
 
 def test_lateness_is_told_to_those_who_share_a_file(monkeypatch, tmp_path):
-    clock = use(monkeypatch, Clock((0.0, 0.03)))
+    clock = use(monkeypatch, Clock((0.03, *[0.0] * 40)))
     first, second = (Limits("20/s", tmp_path / "rates") for _ in range(2))
     moments = []
     for kept in itertools.islice(itertools.cycle([first, first, second]), 100):
         moments += sent(kept, clock, 1)
     assert shortest(moments, 20) >= 1.0099
+
+
+def test_a_request_that_is_late_counts_from_when_it_went_out_also_where_the_next_one_has_its_moment(clock, tmp_path):
+    first, second = (Limits("20/s", tmp_path / "rates") for _ in range(2))
+    moment = first._opened().reserve(first._rules)
+    second._opened().reserve(second._rules)
+    clock.moment = moment + 0.04
+    first._opened().put_off(0.04)
+    assert sent(second, clock, 19)[-1] - (moment + 0.04) >= 1.0099
 
 
 def test_a_file_goes_with_its_rates(tmp_path):

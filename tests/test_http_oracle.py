@@ -7,6 +7,7 @@ import copy
 import io
 import json
 import pickle
+import time
 import traceback
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ import dfa
 import http_servers
 from dfa.errors import InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle.gate import Gate, Purpose
+from dfa.oracle.services.credentials import masked
 from dfa.oracle.services.names import ClassTable
 from dfa.oracle.services.png import encode_png
 from http_servers import NAMES, parse, parse_all, pixels, scores, served, status
@@ -286,6 +288,26 @@ def test_threads_that_bring_the_same_names_agree_on_their_ids():
         assert found == [by_name[name] for name in names[at:] + names[:at]]
 
 
+def test_a_name_that_another_thread_brings_meanwhile_is_added_once():
+    class Slow(Names):
+        def add(self, number, name):
+            time.sleep(0.005)
+            super().add(number, name)
+
+    class Stale(dict):
+        def get(self, name):
+            """Tell what was known before another thread came."""
+
+    kept = Slow()
+    table = ClassTable(None, None, kept)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(table.id_of, "abcdefgh" * 2))
+    assert kept.names == list(table.names)
+    assert sorted(kept.names) == list("abcdefgh")
+    table._ids = Stale(table._ids)
+    assert [table.id_of(name) for name in kept.names] == list(range(8))
+
+
 def test_an_oracle_tells_its_classes_once_it_knows_them_all():
     class Totals:
         def load(self):
@@ -395,6 +417,25 @@ def test_no_secret_is_in_an_error(monkeypatch, number):
             with pytest.raises(OracleError, match=r"parse failed on it: ValueError: no labels in .*\*\*\*") as caught:
                 oracle.scores(IMAGES[:1])
             assert_no_secret("".join(traceback.format_exception(caught.value)))
+
+
+def test_a_secret_that_holds_another_is_masked_whole_and_in_every_way_of_writing_it():
+    assert (
+        masked("a abcdef b ab%2Fc c abc\\nd e", ["abc", "abcdef", "ab/c", "abc\nd", "e", ""]) == "a *** b *** c *** e"
+    )
+
+
+def test_no_secret_is_in_the_words_on_a_broken_reply(monkeypatch):
+    with served() as service:
+        service.fault = lambda each: (
+            lambda handler: (
+                handler.wfile.write(handler.head(200, None, Transfer_Encoding=TOKEN)),
+                handler.hang_up(),
+            )
+        )
+        with pytest.raises(OracleError, match=r"the reply comes as '\*\*\*', which was not asked for") as caught:
+            secretive(service, monkeypatch)[0].scores(IMAGES[:1])
+        assert_no_secret("".join(traceback.format_exception(caught.value)))
 
 
 def test_no_secret_is_in_what_describes_an_oracle_or_is_sent_to_another_process(monkeypatch):

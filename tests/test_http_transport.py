@@ -177,6 +177,22 @@ def test_a_status_may_be_allowed_for_a_question_about_no_image():
     assert transport.books.use.requests == 0
 
 
+@pytest.mark.parametrize("word", ["close", "Keep-Alive, Close"])
+def test_a_connection_that_is_to_be_closed_is_not_used_again(word):
+    places = []
+
+    def answer(handler):
+        places.append(handler.client_address)
+        handler.reply(200, b"{}", Connection=word)
+
+    with served() as service:
+        service.fault = lambda number: answer
+        transport = quick(service.url)
+        for _ in range(3):
+            post(transport)
+        assert len(set(places)) == service.requests == 3
+
+
 def closed_port():
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))

@@ -190,3 +190,21 @@ def test_a_resumed_run_asks_a_watched_service_whether_it_is_the_same(tmp_path):
     other = Service(lambda images: CLASSIFIER(images)[:, ::-1], watch_every=50)
     with pytest.raises(dfa.StoreError, match="the oracle must be the one that the run began with"):
         attack(other, store=tmp_path / "run", resume=True, epsilon=2)
+
+
+class Several(Service):
+    """Takes as many images as there are in a call, one at a time."""
+
+    def scores(self, images):
+        return np.concatenate([super(Several, self).scores(images[row : row + 1]) for row in range(len(images))])
+
+
+@pytest.mark.parametrize(
+    "wrapped", [lambda each: dfa.top_k(each, 3, num_classes=10), lambda each: dfa.Pipeline([], each)]
+)
+def test_whatever_stands_before_a_service_its_answers_are_kept(tmp_path, wrapped):
+    oracle = Several(CLASSIFIER)
+    result = attack(wrapped(oracle), store=tmp_path / "run")
+    assert rows_in(tmp_path / "run") == oracle.answers == result.profile.service.use.requests > 100
+    replayed = attack(dfa.ReplayOracle(tmp_path / "run"))
+    assert outcomes(replayed) == outcomes(result)

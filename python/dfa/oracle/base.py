@@ -154,6 +154,11 @@ class Oracle(ABC):
             names: The same of names: `load() -> Sequence[str]`, `add(number, name)`.
         """
 
+    def stand_for(self, service: Oracle) -> None:
+        """Take over what a run must know of an oracle that this one asks, where that is a service."""
+        self.keeps_record, self.books, self.currency = service.keeps_record, service.books, service.currency
+        self.watch_every, self.on_drift = service.watch_every, service.on_drift
+
     def taking(self, scalar: type[np.generic]) -> Oracle:
         """Return this oracle of uint8 as one of batches of another scalar type, for spaces whose inputs are no images.
 

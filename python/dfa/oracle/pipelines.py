@@ -92,6 +92,12 @@ class Pipeline(Oracle):
         self.num_classes, self.num_shown = self._model.num_classes, self._model.num_shown
         self.class_names = self._model.class_names
         self.in_callers_thread = self._model.in_callers_thread
+        # One call at a time: a step may draw from a generator of its own.
+        self.stand_for(self._model)
+
+    def keep_with(self, books: Any, names: Any) -> None:
+        """Let the model keep its books and names where a run has them, if it is a service."""
+        self._model.keep_with(books, names)
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the model get ready for what the steps make of such images, which one black image shows.

@@ -50,12 +50,18 @@ class RestrictedOracle(Oracle):
         self.class_names = oracle.class_names
         self.in_callers_thread = oracle.in_callers_thread
         self.calls_at_once, self.calls_in_line = oracle.calls_at_once, oracle.calls_in_line
+        self.rows_per_call = oracle.rows_per_call
+        self.stand_for(oracle)
         self._oracle = oracle
         self._reader = reader_of(oracle)
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the oracle get ready."""
         self._oracle.prepare(shape, batch_size)
+
+    def keep_with(self, books: Any, names: Any) -> None:
+        """Let the oracle keep its books and names where a run has them."""
+        self._oracle.keep_with(books, names)
 
     @property
     def rows_per_batch(self) -> int | None:

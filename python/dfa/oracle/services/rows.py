@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from dfa.checks import is_number
 from dfa.errors import OracleError
+from dfa.oracle.answers import NOT_SHOWN
 from dfa.oracle.base import ScoreKind
 from dfa.oracle.services.names import ClassTable, shortened
-
-_HIDDEN: Final = -1
-"""Stands for a class that an answer does not show, with the probability 0."""
 
 
 class Rows:
@@ -80,7 +78,7 @@ class Rows:
             ((self._table.id_of(label), _score(score)) for label, score in pairs), key=lambda pair: -pair[1]
         )
         missing = self._num_shown - len(ranked)
-        return [pair[0] for pair in ranked] + [_HIDDEN] * missing, [pair[1] for pair in ranked] + [0.0] * missing
+        return [pair[0] for pair in ranked] + [NOT_SHOWN] * missing, [pair[1] for pair in ranked] + [0.0] * missing
 
 
 def _score(value: Any) -> float:

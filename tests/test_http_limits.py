@@ -82,7 +82,7 @@ def test_a_rate_is_a_text_or_several():
 @pytest.mark.parametrize("number", [1, 20, 500])
 def test_a_service_that_counts_the_last_second_sees_no_request_too_many_and_few_too_little(clock, number):
     moments = sent(Limits(f"{number}/s"), clock, 5 * number + 1)
-    assert shortest(moments, number) >= 1.01
+    assert shortest(moments, number) >= 1.0249
     assert moments[-1] - moments[0] <= 5 / 0.95
     assert shortest(moments, 1) >= 1 / number
 
@@ -90,20 +90,22 @@ def test_a_service_that_counts_the_last_second_sees_no_request_too_many_and_few_
 @pytest.mark.parametrize("late", [(0.0, 0.004, 0.001), (0.0, 0.03), (0.03, *[0.0] * 40), (0.2, *[0.0] * 40)])
 def test_requests_that_go_out_late_do_not_crowd_the_next_second(monkeypatch, late):
     clock = use(monkeypatch, Clock(late))
-    assert shortest(sent(Limits("20/s"), clock, 200), 20) >= 1.0099
+    assert shortest(sent(Limits("20/s"), clock, 200), 20) >= 1.0249
 
 
-def test_a_little_lateness_costs_nothing(monkeypatch):
-    clock = use(monkeypatch, Clock((0.002, 0.0, 0.005)))
+def test_lateness_is_made_up_for(monkeypatch):
+    clock = use(monkeypatch, Clock((0.002, 0.0, 0.005, 0.03, *[0.0] * 30)))
     moments = sent(Limits("20/s"), clock, 101)
     assert 100 / (moments[-1] - moments[0]) >= 0.95 * 20
 
 
-def test_a_pause_is_not_made_up_for(clock):
+def test_a_pause_is_made_up_for_a_little(clock):
     kept = Limits("20/s")
     sent(kept, clock, 10)
     clock.moment += 10
-    assert shortest(sent(kept, clock, 60), 20) >= 1.01
+    moments = sent(kept, clock, 60)
+    assert shortest(moments, 20) >= 1.0249
+    assert moments[4] - moments[0] >= 1.5 / 20
 
 
 def test_what_a_day_allows_may_go_out_at_once(clock):
@@ -132,7 +134,7 @@ def test_processes_that_share_a_file_keep_the_rate_together(clock, tmp_path):
     moments = []
     for kept in itertools.islice(itertools.cycle(shared), 120):
         moments += sent(kept, clock, 1)
-    assert shortest(moments, 20) >= 1.01
+    assert shortest(moments, 20) >= 1.0249
     assert shortest(moments, 100) >= 3600
     assert moments[99] - moments[0] <= 99 / 20 / 0.95
     # One that comes later knows what was sent.
@@ -145,16 +147,16 @@ def test_lateness_is_told_to_those_who_share_a_file(monkeypatch, tmp_path):
     moments = []
     for kept in itertools.islice(itertools.cycle([first, first, second]), 100):
         moments += sent(kept, clock, 1)
-    assert shortest(moments, 20) >= 1.0099
+    assert shortest(moments, 20) >= 1.0249
 
 
 def test_a_request_that_is_late_counts_from_when_it_went_out_also_where_the_next_one_has_its_moment(clock, tmp_path):
     first, second = (Limits("20/s", tmp_path / "rates") for _ in range(2))
-    moment = first._opened().reserve(first._rules)
-    second._opened().reserve(second._rules)
+    moment = first._opened().reserve()
+    second._opened().reserve()
     clock.moment = moment + 0.04
     first._opened().put_off(0.04)
-    assert sent(second, clock, 19)[-1] - (moment + 0.04) >= 1.0099
+    assert sent(second, clock, 19)[-1] - (moment + 0.04) >= 1.0249
 
 
 def test_a_file_goes_with_its_rates(tmp_path):

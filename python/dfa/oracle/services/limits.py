@@ -25,12 +25,14 @@ _FORM: Final = re.compile(r"\s*([1-9][0-9]{0,8})\s*/\s*([a-z]+)\s*")
 
 _EVEN: Final = 60.0
 """Seconds; requests are spread evenly over times up to this, while those of a day may go out at once."""
-_SLOWER: Final = 1.02
-"""How much further apart they go out, so that one that is late on its way comes with no more than are allowed."""
-_LATE: Final = 0.01
-"""Of such a time: what a request may be late without holding back those behind it."""
+_SLOWER: Final = 1.03
+"""How much further apart they go out than they might."""
+_LONGER: Final = 1.025
+"""How much longer the time is taken, so that a request that is late on its way comes with no more than are allowed."""
 _LONGEST_MARGIN: Final = 10.0
 """Seconds."""
+_CREDIT: Final = 0.1
+"""Of such a time: how much of it requests may make up for that went out late, or not at all."""
 
 
 class Rate(NamedTuple):
@@ -81,15 +83,13 @@ class Limits:
         if shared_file is not None and not self.rates:
             raise InvalidInputError("rate_file is where processes share a rate; pass rate too, such as '20/s'")
         self._file = None if shared_file is None else require_path("rate_file", shared_file)
-        self._rules = [rule for rate in self.rates for rule in _rules(rate)]
-        self._late = min((_LATE * rate.seconds for rate in self.rates), default=0.0)
+        self._pace = _Pace.of(self.rates)
         self._begin()
 
     def _begin(self) -> None:
         # Whoever has it is next: the others wait for it in line, and know nothing of when they go out.
         self._turn = threading.Lock()
-        most = max((rule.number for rule in self._rules), default=1)
-        self._log: _Memory | _File | None = None if self._file else _Memory(most)
+        self._log: _Memory | _File | None = None if self._file else _Memory(self._pace)
 
     def wait(self, sleep: Callable[[float], None] = time.sleep) -> float:
         """Wait until a request may go out.
@@ -103,15 +103,15 @@ class Limits:
         Raises:
             InvalidInputError: The shared file cannot be used.
         """
-        if not self._rules:
+        if not self.rates:
             return 0.0
         began = time.monotonic()
         with self._turn:
             log = self._opened()
-            moment = log.reserve(self._rules)
+            moment = log.reserve()
             while (left := moment - log.now()) > 0:
                 sleep(left)
-            late = log.now() - moment - self._late
+            late = log.now() - moment
             if late > 0:
                 log.put_off(late)
         return time.monotonic() - began
@@ -128,9 +128,8 @@ class Limits:
     def _opened(self) -> _Memory | _File:
         if self._log is None:
             assert self._file is not None
-            self._log = _File(
-                self._file, self._rules, ", ".join(f"{each.number}/{each.seconds:g}s" for each in self.rates)
-            )
+            words = ", ".join(f"{rate.number}/{rate.seconds:g}s" for rate in self.rates)
+            self._log = _File(self._file, self._pace, words)
         return self._log
 
     def __getstate__(self) -> dict[str, Any]:
@@ -143,11 +142,34 @@ class Limits:
         self._begin()
 
 
-def _rules(rate: Rate) -> list[Rate]:
-    """Return how long after the one so many before it a request may go out, so that a rate is kept."""
-    margin = min(_LATE * rate.seconds, _LONGEST_MARGIN)
-    window = Rate(rate.number, rate.seconds + margin)
-    return [window, Rate(1, rate.seconds * _SLOWER / rate.number)] if rate.seconds <= _EVEN else [window]
+class _Pace(NamedTuple):
+    """What rates ask of requests.
+
+    Attributes:
+        windows: No more than the number of each go out in its seconds, counted from when they did go out.
+        interval: Seconds from the turn of one to the turn of the next, of even rates; 0 of others.
+        credit: Seconds that a turn may lie back: requests that were late are followed by others that are early.
+    """
+
+    windows: list[Rate]
+    interval: float
+    credit: float
+
+    @classmethod
+    def of(cls, rates: Sequence[Rate]) -> _Pace:
+        windows = [Rate(each.number, min(each.seconds * _LONGER, each.seconds + _LONGEST_MARGIN)) for each in rates]
+        even = [each for each in rates if each.seconds <= _EVEN]
+        interval = max((each.seconds * _SLOWER / each.number for each in even), default=0.0)
+        return cls(windows, interval, min((each.seconds * _CREDIT for each in even), default=0.0))
+
+    @property
+    def most(self) -> int:
+        """How many moments have to be known."""
+        return max((each.number for each in self.windows), default=1)
+
+    def turn(self, last: float | None, now: float) -> float:
+        """Return the turn of the request after one whose turn was `last`."""
+        return now if last is None else max(last + self.interval, now - self.credit)
 
 
 class _Memory:
@@ -155,14 +177,17 @@ class _Memory:
 
     now = staticmethod(time.monotonic)
 
-    def __init__(self, most: int) -> None:
-        self._moments: deque[float] = deque(maxlen=most)
+    def __init__(self, pace: _Pace) -> None:
+        self._pace = pace
+        self._moments: deque[float] = deque(maxlen=pace.most)
+        self._turn: float | None = None
 
-    def reserve(self, rules: list[Rate]) -> float:
+    def reserve(self) -> float:
         """Return when the next request may go out, and write that down."""
-        moments = self._moments
-        before = [moments[-rule.number] + rule.seconds for rule in rules if len(moments) >= rule.number]
-        moment = max([self.now(), *before])
+        moments, now = self._moments, self.now()
+        self._turn = self._pace.turn(self._turn, now)
+        before = [moments[-each.number] + each.seconds for each in self._pace.windows if len(moments) >= each.number]
+        moment = max([now, self._turn, *before])
         moments.append(moment)
         return moment
 
@@ -177,9 +202,9 @@ class _File:
     # One that all processes have.
     now = staticmethod(time.time)
 
-    def __init__(self, file: Path, rules: list[Rate], words: str) -> None:
+    def __init__(self, file: Path, pace: _Pace, words: str) -> None:
         self._path = file
-        self._most = max(rule.number for rule in rules)
+        self._pace = pace
         self._last = 0
         with self._told():
             self._base = sqlite3.connect(file, timeout=60.0, isolation_level=None, check_same_thread=False)
@@ -187,7 +212,7 @@ class _File:
             self._base.execute("PRAGMA synchronous = OFF")
         with self._writing() as base:
             base.execute("CREATE TABLE IF NOT EXISTS rates (words TEXT)")
-            base.execute("CREATE TABLE IF NOT EXISTS sent (number INTEGER PRIMARY KEY, moment REAL)")
+            base.execute("CREATE TABLE IF NOT EXISTS sent (number INTEGER PRIMARY KEY, turn REAL, moment REAL)")
             found = base.execute("SELECT words FROM rates").fetchone()
             if found is None:
                 base.execute("INSERT INTO rates VALUES (?)", (words,))
@@ -197,17 +222,22 @@ class _File:
                 "of them the same rate, or this one another file"
             )
 
-    def reserve(self, rules: list[Rate]) -> float:
+    def reserve(self) -> float:
         """Return when the next request may go out, and write that down."""
         with self._writing() as base:
-            (last,) = base.execute("SELECT COALESCE(MAX(number), 0) FROM sent").fetchone()
-            moment = self.now()
-            for rule in rules:
-                before = base.execute("SELECT moment FROM sent WHERE number = ?", (last + 1 - rule.number,)).fetchone()
-                moment = moment if before is None else max(moment, before[0] + rule.seconds)
+            last, turn = base.execute("SELECT number, turn FROM sent ORDER BY number DESC LIMIT 1").fetchone() or (
+                0,
+                None,
+            )
+            now = self.now()
+            turn = self._pace.turn(turn, now)
+            moment = max(now, turn)
+            for each in self._pace.windows:
+                before = base.execute("SELECT moment FROM sent WHERE number = ?", (last + 1 - each.number,)).fetchone()
+                moment = moment if before is None else max(moment, before[0] + each.seconds)
             self._last = last + 1
-            base.execute("INSERT INTO sent VALUES (?, ?)", (self._last, moment))
-            base.execute("DELETE FROM sent WHERE number <= ?", (self._last - self._most,))
+            base.execute("INSERT INTO sent VALUES (?, ?, ?)", (self._last, turn, moment))
+            base.execute("DELETE FROM sent WHERE number <= ?", (self._last - self._pace.most,))
         return moment
 
     def put_off(self, late: float) -> None:

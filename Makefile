@@ -64,7 +64,7 @@ else
 	  --capture=sys --sanitized --fuzzed=$(FUZZED) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 endif
 
-python-tests: $(VENV)/wheel-installed
+python-tests: $(VENV)/wheel-installed $(VENV)/servers/mlserver/installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
 	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 	# What users are promised does not hang on an assert, which `python -O` leaves out.
@@ -95,6 +95,17 @@ $(VENV)/demo-installed: $(VENV)/created $(SOURCES)
 $(VENV)/tools-installed: $(VENV)/created pyproject.toml
 	$(BIN)/python -m pip install --quiet --group test --group backends --group attacks
 	$(BIN)/python -m pip install --quiet --no-deps 'torchattacks>=3.5'
+	touch $@
+
+# A server of the Open Inference Protocol, in an environment of its own: it asks for other packages than the tests have.
+# It is not there for Python 3.13 and later, where its tests are skipped.
+MLSERVER := $(VENV)/servers/mlserver
+$(MLSERVER)/installed: $(VENV)/created pyproject.toml
+	mkdir -p $(MLSERVER)
+	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+	  $(PYTHON) -m venv $(MLSERVER) && \
+	  $(MLSERVER)/bin/python -m pip install --quiet --upgrade 'pip>=25.1' && \
+	  $(MLSERVER)/bin/python -m pip install --quiet --group mlserver; fi
 	touch $@
 
 $(VENV)/docs-installed: $(VENV)/created $(SOURCES)

@@ -192,6 +192,13 @@ def test_a_resumed_run_asks_a_watched_service_whether_it_is_the_same(tmp_path):
         attack(other, store=tmp_path / "run", resume=True, epsilon=2)
 
 
+def test_a_run_that_has_ended_asks_a_service_nothing_when_it_is_resumed(tmp_path):
+    expected = attack(service(), store=tmp_path / "run")
+    oracle = service()
+    assert outcomes(attack(oracle, store=tmp_path / "run", resume=True)) == outcomes(expected)
+    assert oracle.answers == 0
+
+
 class Several(Service):
     """Takes as many images as there are in a call, one at a time."""
 

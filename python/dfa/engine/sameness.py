@@ -73,7 +73,7 @@ def check_ended(folder: Path, digests: Mapping[int, bytes | None], plan: Plan, r
     Args:
         folder: Its folder.
         digests: Of the images that it read, by place; None for one that could not be.
-        plan: What was asked for now; its oracle is asked about up to eight originals.
+        plan: What was asked for now; its oracle is asked about up to eight originals, unless it is a service.
         records: What the run found.
 
     Raises:
@@ -86,7 +86,8 @@ def check_ended(folder: Path, digests: Mapping[int, bytes | None], plan: Plan, r
         except InvalidInputError:
             now = None
         refuse_another_image(folder, place, digest, now)
-    asked = probes(records, most=min(NUM_PROBES, plan.batch_size))
+    # Of a service each answer is paid for, and nothing more is sent in this run.
+    asked = [] if plan.oracle.keeps_record else probes(records, most=min(NUM_PROBES, plan.batch_size))
     if asked:
         gate = Gate(plan.oracle, num_images=plan.inputs.num_images, max_queries=0)
         gate.prepare(plan.inputs.shape, plan.batch_size)

@@ -328,3 +328,13 @@ def test_masked_values_are_no_answer_about_vectors():
 
     with pytest.raises(dfa.OracleError, match="masked array"):
         dfa.audit(CLASSIFIER, IMAGES, VECTORS, vector_oracle=ask)
+
+
+@pytest.mark.parametrize(
+    ("size", "share"), [((99, 300, 3), 0.1), ((300, 99, 3), 0.1), ((100, 100, 1), 0.05), ((1, 40_000, 2), 0.1)], ids=str
+)
+def test_windows_begin_smaller_on_large_images(size, share):
+    assert dfa.Racos().first_windows(size) == share
+    assert dfa.Racos(window_share=0.2).first_windows(size) == 0.2
+    moving = dataclasses.replace(dfa.Pixels(3).optimizer(), window_share=None)
+    assert moving.first_windows(size) == 0.1

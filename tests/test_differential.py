@@ -317,16 +317,6 @@ def test_the_default_setting_is_the_reference(size: tuple[int, int, int], iterat
     follow(image, 10, several, degree, iterations // 4, config=dfa.Racos().configure(image.size, image.shape))
 
 
-@pytest.mark.parametrize(
-    ("size", "share"), [((99, 300, 3), 0.1), ((300, 99, 3), 0.1), ((100, 100, 1), 0.05), ((1, 40_000, 2), 0.1)], ids=str
-)
-def test_windows_begin_smaller_on_large_images(size, share):
-    assert dfa.Racos().first_windows(size) == share
-    assert dfa.Racos(window_share=0.2).first_windows(size) == 0.2
-    moving = replace(dfa.Pixels(3).optimizer(), window_share=None)
-    assert moving.first_windows(size) == 0.1
-
-
 def test_two_images_of_one_batch_are_their_references() -> None:
     """Asked and told together, in turns, each with its own epsilon and id."""
     images = [photo((5, 5, 2), 1), photo((5, 5, 2), 2)]

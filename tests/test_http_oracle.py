@@ -24,7 +24,7 @@ from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.services.credentials import masked
 from dfa.oracle.services.names import ClassTable
 from dfa.oracle.services.png import encode_png
-from http_servers import NAMES, parse, parse_all, pixels, scores, served, status
+from http_servers import NAMES, parse, parse_all, pixels, says, scores, served, status
 from oracles import random_images
 
 IMAGES = random_images(5)
@@ -111,7 +111,7 @@ def test_several_images_go_in_one_request():
         oracle = oracle_of(service, parse=parse_all, images_per_request=2, concurrency=3)
         assert (oracle.rows_per_call, oracle.calls_at_once) == (2, 3)
         assert_same(oracle.scores(IMAGES), IMAGES)
-        assert [len(json.loads(body)["images"]) for body in service.bodies] == [2, 2, 1]
+        assert sorted(len(json.loads(body)["images"]) for body in service.bodies) == [1, 2, 2]
         assert (oracle.books.use.requests, oracle.books.use.images) == (3, 5) == (service.requests, service.images)
         listed = oracle_of(
             service,
@@ -127,8 +127,9 @@ def test_what_was_answered_before_a_request_fails_is_not_lost():
         service.fault = lambda number: status(400) if number == 3 else None
         with pytest.raises(PartialAnswer) as caught:
             oracle_of(service).scores(IMAGES)
-        assert list(caught.value.rows) == [0, 1]
-        assert_same(caught.value.answers, IMAGES[:2])
+        rows = list(caught.value.rows)
+        assert 0 < len(rows) < len(IMAGES)
+        assert_same(caught.value.answers, IMAGES[rows])
         service.fault = lambda number: status(400)
         with pytest.raises(OracleError, match="status 400") as alone:
             oracle_of(service).scores(IMAGES)
@@ -143,7 +144,6 @@ REPLY = {"labels": [{"name": "crow", "confidence": 0.25}, {"name": "eel", "confi
     [
         ("top_k", {"eel": 0.25, "crow": 0.5}, ([[0, 2, -1]], [[0.5, 0.25, 0.0]])),
         ("top_k", [("fern", 0.25), ("eel", 0.25), (0, 0.5)], ([[0, 3, 2]], [[0.5, 0.25, 0.25]])),
-        ("top_k", {}, ([[-1, -1, -1]], [[0.0, 0.0, 0.0]])),
         ("top_1", ("jay", np.float32(0.5)), ([7], [0.5])),
         ("label", "iris", [6]),
         ("label", np.int64(4), [4]),
@@ -477,3 +477,12 @@ def test_a_variable_is_told_by_its_name_alone():
     with pytest.raises(InvalidInputError, match="not its value") as caught:
         dfa.FromEnvironment(f"key={KEY}")
     assert_no_secret(str(caught.value))
+
+
+def test_a_service_that_sees_nothing_needs_a_class_for_that():
+    with served() as service:
+        service.fault = lambda number: says(b'{"labels": []}')
+        with pytest.raises(
+            OracleError, match=r"let it return a class of its own for that, such as \[\('nothing', 1\.0\)"
+        ):
+            oracle_of(service).scores(IMAGES[:1])

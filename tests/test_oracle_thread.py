@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.recall import usable_rows
 from dfa.engine.stopwatch import Stopwatch
 from dfa.errors import OracleError, PartialAnswer, StoreError
 from dfa.oracle import as_oracle
@@ -25,7 +26,7 @@ INDICES = np.arange(5)
 
 def thread_of(ask, sending=None, *, batch_size=4):
     gate = Gate(as_oracle(ask), num_images=5, max_queries=100)
-    store = None if sending is None else SimpleNamespace(sending=sending)
+    store = None if sending is None else SimpleNamespace(sending=sending, record=None)
     return OracleThread(gate, Stopwatch(), store, batch_size=batch_size, in_callers_thread=False)
 
 
@@ -158,11 +159,11 @@ def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
 
     class Kept:
         def take(self, sent):
-            return Part(np.array([2]), (np.array([[0.25, 0.75]]),)) if sent[0].place == 1 else None
+            return (Part(np.array([2]), (np.array([[0.25, 0.75]]),)), [7]) if sent[0].place == 1 else (None, [])
 
     counted = Counter()
     thread = thread_of(fails, lambda purpose, number: counted.update({purpose: number}))
-    thread.recall(Kept())
+    thread.take_up(Kept())
     flights = [thread.send([IMAGES[rows]], INDICES[rows]) for rows in (slice(0, 3), slice(1, 4))]
     assert counted == {"attack": 3 + 2}
     may_fail.set()
@@ -173,7 +174,7 @@ def test_what_was_known_of_a_batch_that_waited_behind_a_failure_stays_known():
     for _ in range(2):
         thread.take_back()
         assert counted == {"attack": 3}
-    (first, answer), (second, known) = thread.unused()
+    (first, answer), (second, known) = usable_rows(thread.open, Gate(as_oracle(fails), num_images=5, max_queries=0))
     assert (first.place, second.place) == (1, 3)
     np.testing.assert_array_equal(answer[0], brightness(IMAGES[1:2])[0])
     np.testing.assert_array_equal(known[0], [0.25, 0.75])

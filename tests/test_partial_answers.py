@@ -300,7 +300,7 @@ def test_claims_that_were_asked_about_in_vain_are_due_at_once():
         raise PartialAnswer([], [])
 
     plan = SimpleNamespace(confirmation=SimpleNamespace(is_repeated=False))
-    oracle = SimpleNamespace(ask_ahead=lambda *_: None, scores=fails)
+    oracle = SimpleNamespace(ask_in_parts_ahead=lambda *_: [None], scores=fails)
     jury = Jury(plan, oracle, None, None, batch_size=4)
     jury.hear(Claim(SimpleNamespace(index=0), Picture(IMAGES[0], IMAGES[0])))
     while not jury.is_due:

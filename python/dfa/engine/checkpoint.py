@@ -14,6 +14,7 @@ from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
+from dfa.engine.recall import usable_rows
 from dfa.engine.sameness import NUM_PROBES, probes, refuse_another_oracle
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.watch import Watch
@@ -76,7 +77,7 @@ class Checkpoints:
         Raises:
             StoreError: It cannot be written.
         """
-        if self.store.is_due(number):
+        if self.store.due.is_due(number):
             self.store.cover(self._save(), under_way=self.window.rows_under_way)
 
     def save_now(self) -> None:
@@ -97,7 +98,7 @@ class Checkpoints:
         self.save_now()
         # A record has them already.
         if self.store.record is None:
-            self.store.keep(self.oracle.unused())
+            self.store.keep(usable_rows(self.oracle.open, self.gate))
 
     def restore(self) -> None:
         """Take the run up where its last checkpoint left it, having seen that images and oracle are the same.
@@ -136,7 +137,7 @@ class Checkpoints:
             "jury": jury,
             "questions": self.plan.questions.save(),
         }
-        position = self.oracle.position()
+        position = self.oracle.recall.position(self.oracle.open)
         if position is not None:
             document["record"] = position
         blobs = of_window | of_jury

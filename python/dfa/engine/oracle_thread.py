@@ -12,14 +12,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.engine.asking import Asked, Question, sent_rows
+from dfa.engine.asking import Asked, Question
 from dfa.engine.recall import Recall
 from dfa.engine.stopwatch import Stopwatch
 from dfa.errors import OracleError, PartialAnswer, StoreError, WorkerLost
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
-from dfa.runs.kept_answers import KeptAnswers, Sent
+from dfa.runs.kept_answers import KeptAnswers
 from dfa.runs.replay import ReplayOracle
 from dfa.runs.store import Store
 from dfa.types import Images, Indices, Scores
@@ -48,6 +48,7 @@ class OracleThread:
         asks_beside: Whether it may be given one while it has another.
         recall: Knows what need not be sent.
         answered: What was answered, or has failed, in that order; whoever sent it takes it out.
+        open: What is asked about, and no part of the run's state yet.
         failure: What the first call that failed raised, after which nothing is sent.
         settled: Images, by purpose, whose answers are part of the run's state; to be set when that is loaded.
     """
@@ -88,7 +89,7 @@ class OracleThread:
         self.answered: SimpleQueue[Asked] = SimpleQueue()
         self.failure: BaseException | None = None
         self.settled: Counter[str] = Counter()
-        self._open: list[Question] = []
+        self.open: list[Question] = []
         self._is_closed = False
         self._executor: Executor = (
             _Here()
@@ -180,25 +181,21 @@ class OracleThread:
 
     def forget(self, purpose: Purpose) -> None:
         """Take note that the answers of a purpose that the run has are part of its state now."""
-        those = [each for each in self._open if each.purpose is purpose and each.is_taken]
+        those = [each for each in self.open if each.purpose is purpose and each.is_taken]
         self.settled += _sums((question, len(question.indices)) for question in those)
-        self._open = [each for each in self._open if each.purpose is not purpose or not each.is_taken]
+        self.open = [each for each in self.open if each.purpose is not purpose or not each.is_taken]
 
     def take_up(self, kept: KeptAnswers) -> None:
         """Use kept answers from now on, instead of sending the same again."""
         self.recall.take_up(kept)
-        self._open.clear()
-
-    def position(self) -> dict[str, Any] | None:
-        """Return what a checkpoint that is made now has of the record; None without one."""
-        return self.recall.position(self._open)
+        self.open.clear()
 
     def take_back(self) -> None:
         """Take out of the books what was written down and not sent, once the threads are closed.
 
         A store that cannot be written counts too much then, as after a kill.
         """
-        those = [question for question in self._open if not question.is_sent and not question.is_taken_back]
+        those = [question for question in self.open if not question.is_sent and not question.is_taken_back]
         for question in those:
             question.is_taken_back = True
             if question.noted_at is not None:
@@ -208,16 +205,6 @@ class OracleThread:
                 for purpose, number in _sums((question, question.number) for question in those).items():
                     self._store.sending(purpose, -number)
 
-    def unused(self) -> list[tuple[Sent, Answer]]:
-        """Return the usable answers that are not part of the state, row by row, once the threads are closed."""
-        rows: list[tuple[Sent, Answer]] = []
-        for question in self._open:
-            part = question.part or question.known
-            if part is None or not self._is_usable(part, question.indices):
-                continue
-            rows += part.by_row(sent_rows(question.images, question.indices, question.purpose))
-        return rows
-
     def _questions(self, batches: Sequence[Images], indices: Indices, purpose: Purpose) -> list[Question]:
         """Return what is about to be sent, written down."""
         questions = [Question(images, indices, purpose) for images in batches]
@@ -225,7 +212,7 @@ class OracleThread:
             self.recall.look_up(question)
         if self._store is not None:
             self._store.sending(purpose.value, sum(question.number for question in questions))
-        self._open += questions
+        self.open += questions
         return questions
 
     def _submit(self, questions: list[Question]) -> Asked:
@@ -289,13 +276,6 @@ class OracleThread:
             self.failure = self.failure or error
             raise
         return answer
-
-    def _is_usable(self, part: Part, indices: Indices) -> bool:
-        try:
-            self._gate.check(tuple(array.copy() for array in part.answer), indices[part.rows])
-        except OracleError:
-            return False
-        return True
 
 
 def _sums(numbers: Iterable[tuple[Question, int]]) -> Counter[str]:

@@ -11,9 +11,9 @@ from typing import Any, Final
 from dfa.engine.asking import Question, sent_rows
 from dfa.errors import OracleError
 from dfa.oracle.answers import Answer
-from dfa.oracle.gate import Purpose
+from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
-from dfa.runs.kept_answers import KeptAnswers, with_row
+from dfa.runs.kept_answers import KeptAnswers, Sent, with_row
 from dfa.runs.replay import ReplayOracle
 from dfa.runs.store import Store
 
@@ -135,3 +135,21 @@ class Recall:
                 mine[sent.digest] = question, row
         self._under_way |= mine
         self.spared += question.spared
+
+
+def usable_rows(questions: Iterable[Question], gate: Gate) -> list[tuple[Sent, Answer]]:
+    """Return the answers of questions that can be used, row by row."""
+    rows: list[tuple[Sent, Answer]] = []
+    for question in questions:
+        part = question.part or question.known
+        if part is not None and _is_usable(part, question, gate):
+            rows += part.by_row(sent_rows(question.images, question.indices, question.purpose))
+    return rows
+
+
+def _is_usable(part: Part, question: Question, gate: Gate) -> bool:
+    try:
+        gate.check(tuple(array.copy() for array in part.answer), question.indices[part.rows])
+    except OracleError:
+        return False
+    return True

@@ -310,8 +310,8 @@ class _TopReader(Reader):
         if is_wrong.any():
             row = int(is_wrong.argmax())
             self._refuse(
-                f"may leave out the last of the {self._num_shown} classes that it shows, each as class {NOT_SHOWN} with "
-                f"probability 0, and must show one at least; row {row} (image {indices[row]}) is otherwise"
+                f"may leave out the last of the {self._num_shown} classes that it shows, each as class {NOT_SHOWN} "
+                f"with probability 0, and must show one at least; row {row} (image {indices[row]}) is otherwise"
             )
 
     def _check_probabilities(self, shown: Scores, indices: Indices, tolerance: float) -> None:

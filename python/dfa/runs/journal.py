@@ -159,6 +159,13 @@ def count_sent(journal: sqlite3.Connection, purpose: str, images: int) -> None:
     )
 
 
+def number_sent(journal: sqlite3.Connection, purpose: str | None) -> int:
+    """Return how many images are counted as sent, for a purpose or (None) for all."""
+    total = "SELECT COALESCE(SUM(images), 0) FROM sent WHERE ? IN (purpose, '')"
+    (number,) = journal.execute(total, (purpose or "",)).fetchone()
+    return int(number)
+
+
 def end_journal(journal: sqlite3.Connection, *, keeps_answers: bool = False) -> None:
     """Write down that a run has ended, and let go of what it would have gone on from; part of a transaction."""
     for table in ("checkpoint", "pictures", *(() if keeps_answers else ("answers",))):

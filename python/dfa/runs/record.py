@@ -160,6 +160,6 @@ class _Names:
         if self._names is None:
             self.load()
         assert self._names is not None
-        assert number == len(self._names)
-        self._names.append(name)
+        # Names come in the order of their ids.
+        self._names[number:] = [name]
         self._record.save(_CLASSES, {"names": self._names})

@@ -60,6 +60,7 @@ from dfa.runs.journal import (
     lock_folder,
     make_journal,
     make_readable_alone,
+    number_sent,
     reopen_journal,
     writing_to,
 )
@@ -125,6 +126,7 @@ class Store:
         kept: Records written before, by place; empty at the start. `let_go` leaves but their files.
         digests: Digests of the images read before, by place; None for one that could not be read; empty at the start.
         resumes: How often the run has been taken up again.
+        due: Tells when a checkpoint must come.
         answers: Those of before, to images that need not be sent again.
         record: Keeps every answer as it arrives; None where only those are kept that would be lost.
     """
@@ -151,7 +153,7 @@ class Store:
         self._journal = journal
         self._writing = RLock()
         self.record = Record(folder, journal, self.answers, self._writing) if keeps_record else None
-        self._due = Due(interval)
+        self.due = Due(interval)
         self._pending: list[tuple[int, str, bytes]] = []
         self._read: list[tuple[int, bytes | None]] = []
         self._backlog = Backlog(folder, journal)
@@ -182,19 +184,7 @@ class Store:
                 that no run wrote, or belongs to another process, or cannot be written.
         """
         folder = Path(folder)
-        check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
-        lock = lock_folder(folder)
-        try:
-            # Once more, now that nobody else can begin.
-            check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
-            clear_folder(folder, check_replaceable(folder))
-            write_epsilon(folder, epsilon)
-            journal = make_journal(folder)
-            # Last, because its presence says that the rest is there.
-            write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about}, is_synced=True)
-        except BaseException:
-            lock.close()
-            raise
+        lock, journal = _begun(folder, about, epsilon, overwrite=overwrite)
         return cls(folder, interval, lock, journal, keeps_record=keeps_record)
 
     @classmethod
@@ -281,8 +271,7 @@ class Store:
         row = self.kept[place]
         if row["file"] is None:
             return None
-        picture = self._backlog.get(place)
-        if picture is not None:
+        if (picture := self._backlog.get(place)) is not None:
             return picture.image
         return _read_whole(self.folder, row, self._shape, self.digests.get(place))
 
@@ -299,7 +288,7 @@ class Store:
         self._backlog.write_while_cheap()
         with self._transaction():
             count_sent(self._journal, purpose, images)
-        self._due.uncovered += images
+        self.due.uncovered += images
 
     def flush(self) -> None:
         """Write down what has been finished, all images as files, before anything else says so.
@@ -313,10 +302,6 @@ class Store:
         self._backlog.write_all()
         with self._transaction():
             pass
-
-    def is_due(self, images: int) -> bool:
-        """Tell whether a checkpoint must come before so many images more are sent."""
-        return self._due.is_due(images)
 
     def cover(self, checkpoint: Checkpoint, *, under_way: int) -> None:
         """Write a checkpoint, in place of the last one, and let go of kept answers that were used.
@@ -332,7 +317,7 @@ class Store:
             self._journal.execute("DELETE FROM checkpoint")
             self._journal.executemany("INSERT INTO checkpoint VALUES (?, ?)", checkpoint.rows().items())
             self.answers.put_down(self._journal)
-        self._due.is_covered(under_way)
+        self.due.is_covered(under_way)
 
     def keep(self, answers: Iterable[tuple[Sent, Answer]]) -> None:
         """Keep answers beside the last checkpoint, each about one image, and let go of those that were used.
@@ -349,9 +334,7 @@ class Store:
         Args:
             purpose: Why; None for all purposes together.
         """
-        total = "SELECT COALESCE(SUM(images), 0) FROM sent WHERE ? IN (purpose, '')"
-        (number,) = self._journal.execute(total, (purpose or "",)).fetchone()
-        return int(number)
+        return number_sent(self._journal, purpose)
 
     def end(self) -> None:
         """Write down that the run has ended, and let go of the state that nobody will go on from.
@@ -383,6 +366,26 @@ class Store:
         self._backlog.put_down_is_over()
         self._read.clear()
         self._pending.clear()
+
+
+def _begun(
+    folder: Path, about: Mapping[str, object], epsilon: object, *, overwrite: bool
+) -> tuple[sqlite3.Connection, sqlite3.Connection]:
+    """Return the lock and the journal of a run that is begun in a folder; arguments and errors as of `Store.begin`."""
+    check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
+    lock = lock_folder(folder)
+    try:
+        # Once more, now that nobody else can begin.
+        check_folder(folder, overwrite=overwrite or holds_nothing_paid(folder))
+        clear_folder(folder, check_replaceable(folder))
+        write_epsilon(folder, epsilon)
+        journal = make_journal(folder)
+        # Last, because its presence says that the rest is there.
+        write_json(folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **about}, is_synced=True)
+    except BaseException:
+        lock.close()
+        raise
+    return lock, journal
 
 
 def _take_up(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -178,7 +179,7 @@ class HttpOracle(ServiceOracle):
         """Return what the service says of a batch.
 
         Args:
-            images: uint8, (n, H, W, C), 0..255; more than a request holds go out one request after another.
+            images: uint8, (n, H, W, C), 0..255; more than a request holds go out in several, `concurrency` at a time.
 
         Returns:
             What `returns` names. Of "top_k", places of classes that a reply left out hold the class -1 and the
@@ -186,18 +187,27 @@ class HttpOracle(ServiceOracle):
 
         Raises:
             OracleError: The service cannot be asked, or says what cannot be read.
-            PartialAnswer: One of several requests failed; it holds the answers to those before it.
+            PartialAnswer: One of several requests failed; it holds the answers to the others.
         """
         assert self.rows_per_call is not None
-        answers: list[Any] = []
-        for begin in range(0, len(images), self.rows_per_call):
-            try:
-                answers += self._asked(images[begin : begin + self.rows_per_call])
-            except OracleError as error:
-                if not answers:
-                    raise
-                raise PartialAnswer(range(len(answers)), self._rows.of_all(answers), error) from error
-        return self._rows.of_all(answers)
+        if len(images) <= self.rows_per_call:
+            return self._rows.of_all(self._asked(images))
+        begins = range(0, len(images), self.rows_per_call)
+        threads = ThreadPoolExecutor(min(len(begins), self.calls_at_once))
+        try:
+            asked = [threads.submit(self._asked, images[begin : begin + self.rows_per_call]) for begin in begins]
+            wait(asked)
+        finally:
+            threads.shutdown(cancel_futures=True)
+        failures = [error for error in (each.exception() for each in asked) if error is not None]
+        if not failures:
+            return self._rows.of_all([row for each in asked for row in each.result()])
+        known = {begin: each.result() for begin, each in zip(begins, asked, strict=True) if each.exception() is None}
+        if not known or not isinstance(failures[0], OracleError):
+            raise failures[0]
+        rows = [begin + row for begin, answers in known.items() for row in range(len(answers))]
+        answers = [row for answers in known.values() for row in answers]
+        raise PartialAnswer(rows, self._rows.of_all(answers), failures[0]) from failures[0]
 
     def keep_with(self, books: Keeper | None, names: NamesKeeper | None = None) -> None:
         """Go on from what a run has kept of an earlier process, and keep it there.

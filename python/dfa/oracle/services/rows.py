@@ -68,6 +68,11 @@ class Rows:
                 f"{shortened(answer)}"
             )
         assert self._num_shown is not None
+        if not pairs:
+            raise OracleError(
+                "parse must return one label at least, and gave none; where a service may see nothing in an image, let "
+                "it return a class of its own for that, such as [('nothing', 1.0)]"
+            )
         if len(pairs) > self._num_shown:
             raise OracleError(
                 f"parse must return no more than k={self._num_shown} labels, and gave {len(pairs)}; leave the least "

@@ -279,6 +279,22 @@ def test_once_a_request_failed_for_good_the_others_stop_and_later_ones_do_not():
         assert post(transport) == {"answers": []}
 
 
+def test_who_hangs_up_waits_for_no_further_attempt_and_may_ask_later():
+    with served() as service:
+        service.fault = only(status(503, Retry_After="3000"), 1)
+        transport = quick(service.url)
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(post, transport)
+            while service.requests == 0 or not transport.books.use.rejected:
+                time.sleep(0.01)
+            transport.hang_up()
+            with pytest.raises(
+                OracleError, match="not sent again, since another request failed for good: the run is over"
+            ):
+                waiting.result(timeout=60)
+        assert service.requests == 1
+
+
 def test_what_the_environment_holds_is_read_when_it_is_sent(monkeypatch):
     with served() as service:
         transport = quick(service.url, token_env="DFA_TEST_TOKEN", headers={"X-Key": FromEnvironment("DFA_TEST_KEY")})

@@ -199,6 +199,19 @@ def test_a_run_that_has_ended_asks_a_service_nothing_when_it_is_resumed(tmp_path
     assert oracle.answers == 0
 
 
+@pytest.mark.parametrize("wrapped", [lambda each: each, lambda each: dfa.top_1(each, num_classes=10)])
+def test_a_run_that_is_interrupted_hangs_up(wrapped):
+    def interrupt(record):
+        raise KeyboardInterrupt
+
+    oracle = service()
+    ended = []
+    oracle.hang_up = lambda: ended.append(oracle.answers)
+    with pytest.raises(dfa.Interrupted):
+        attack(wrapped(oracle), progress=interrupt)
+    assert len(ended) == 1
+
+
 class Several(Service):
     """Takes as many images as there are in a call, one at a time."""
 

@@ -254,6 +254,7 @@ class Loop:
             self._checkpoints.save_if_due(number)
 
     def _close(self) -> None:
+        self._plan.oracle.hang_up()
         self._oracle.close()
         self._ledger.close()
 

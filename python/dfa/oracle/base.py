@@ -154,6 +154,9 @@ class Oracle(ABC):
             names: The same of names: `load() -> Sequence[str]`, `add(number, name)`.
         """
 
+    def hang_up(self) -> None:  # noqa: B027 -- of services
+        """Let calls that are under way end soon, since the run is over: what has not come is not asked for again."""
+
     def stand_for(self, service: Oracle) -> None:
         """Take over what a run must know of an oracle that this one asks, where that is a service."""
         self.keeps_record, self.books, self.currency = service.keeps_record, service.books, service.currency

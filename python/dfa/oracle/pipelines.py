@@ -99,6 +99,10 @@ class Pipeline(Oracle):
         """Let the model keep its books and names where a run has them, if it is a service."""
         self._model.keep_with(books, names)
 
+    def hang_up(self) -> None:
+        """Let calls that are under way end soon."""
+        self._model.hang_up()
+
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """Let the model get ready for what the steps make of such images, which one black image shows.
 

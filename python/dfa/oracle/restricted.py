@@ -63,6 +63,10 @@ class RestrictedOracle(Oracle):
         """Let the oracle keep its books and names where a run has them."""
         self._oracle.keep_with(books, names)
 
+    def hang_up(self) -> None:
+        """Let calls that are under way end soon."""
+        self._oracle.hang_up()
+
     @property
     def rows_per_batch(self) -> int | None:
         """Rows of every batch that the model is given, or None for as many as are asked."""

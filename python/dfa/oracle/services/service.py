@@ -109,6 +109,10 @@ class ServiceOracle(Oracle):
         if names is not None:
             self._names.keep_with(names)
 
+    def hang_up(self) -> None:
+        """Let requests that are under way end: one that is sent has its reply, none is sent again."""
+        self._transport.hang_up()
+
     def close(self) -> None:
         """Close the connections; a request that is sent later opens new ones."""
         self._transport.close()

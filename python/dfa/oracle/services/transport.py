@@ -182,6 +182,10 @@ class Transport:
         reply: Reply = self._until_answered(request, None)
         return reply
 
+    def hang_up(self) -> None:
+        """Let requests that have begun be sent no more; those that begin later are."""
+        self._patience.stop_others(self._patience.failures, "the run is over")
+
     def close(self) -> None:
         """Close the connections that nobody uses; a request that is sent later opens new ones."""
         self._pool.close()

@@ -1,15 +1,16 @@
-"""Models from words: files, names of timm and torchvision, and `module:attribute`; and the oracles made of them."""
+"""Models from words: files, names of timm and torchvision, `module:attribute`, addresses; and the oracles of them."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from dfa.cli.sources.hubs import HUBS, hub_of, load_timm, load_torchvision
 from dfa.cli.sources.model_files import SUFFIXES, check_trusted, load_keras, load_pickle
 from dfa.cli.sources.objects import load_object
+from dfa.cli.sources.services import SERVICES, open_service, refuse_settings, service_of
 from dfa.errors import InvalidInputError, told
 from dfa.files import check_file, reading
 from dfa.oracle import (
@@ -51,6 +52,11 @@ _TAKES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     ),
     "timm": ("a model of timm, which knows its mean and std", ("returns", "device")),
     "torchvision": ("a model of torchvision, whose weights know its transforms", ("returns", "device")),
+    "http": ("a service that is sent images", ("returns", "num_classes", "k")),
+    "oip": (
+        "a model on a server",
+        ("returns", "mean", "std", "value_range", "model_layout", "preprocess", "num_classes", "k"),
+    ),
 }
 """By the kind of a word: what messages call it, and which settings go with it; of other kinds `as_oracle` judges."""
 
@@ -71,6 +77,8 @@ def load_model(word: str, *, device: str | None = None, trust_pickle: bool = Fal
         MissingDependencyError: The framework that loads it is not installed.
     """
     kind = kind_of(word)
+    if kind in SERVICES:
+        return open_service(word, kind, {}, None, None)
     if kind == "timm":
         return _on(load_timm(word), device)
     if kind == "torchvision":
@@ -120,6 +128,8 @@ def open_oracle(
     shows: str | None,
     trust_pickle: bool = False,
     moves_modules: bool = False,
+    service: Mapping[str, Any] | None = None,
+    classes: Sequence[str] | None = None,
 ) -> tuple[Oracle, int | None]:
     """Return a model ready to be asked, and how many channels it takes, if it tells.
 
@@ -138,6 +148,8 @@ def open_oracle(
         shows: What of its answers is shown; None for all.
         trust_pickle: The user lets the code of a pickle run.
         moves_modules: Whether a torch module of the user's is put on the device too.
+        service: `SERVICE_SETTINGS`, of a command that may ask services.
+        classes: What a service calls its classes; None where it does not matter, or is not known.
 
     Raises:
         InvalidInputError: The model cannot be opened, or these do not go together.
@@ -160,11 +172,16 @@ def open_oracle(
         }
     )
     _refuse_others(model, kind, given)
+    if kind in SERVICES and shows is not None:
+        raise InvalidInputError(f"--shows hides what a model here tells, and {model} is a service; leave it out")
+    if kind not in SERVICES:
+        refuse_settings(model, service)
     if kind == "torchvision":
         loaded, weights = load_torchvision(model)
         loaded = _on(loaded, device)
     else:
-        loaded, weights = load_model(model, device=device, trust_pickle=trust_pickle), None
+        loaded = None if kind in SERVICES else load_model(model, device=device, trust_pickle=trust_pickle)
+        weights = None
     if kind == "object":
         _refuse_maker(model, loaded)
         loaded = _on(loaded, device) if moves_modules and descends_from(loaded, "torch", "Module") else loaded
@@ -173,7 +190,9 @@ def open_oracle(
     if "model_layout" in given:
         given["layout"] = given.pop("model_layout")
     oracle: Oracle
-    if isinstance(loaded, Oracle):
+    if kind in SERVICES:
+        oracle = open_service(model, kind, given, service, classes)
+    elif isinstance(loaded, Oracle):
         if given:
             raise InvalidInputError(f"{model} is a dfa.Oracle and says itself what it returns and how it preprocesses")
         oracle = loaded
@@ -214,7 +233,7 @@ def open_prior(word: str | None, *, device: str | None, trust_pickle: bool) -> A
     if word is None:
         return None
     kind = kind_of(word)
-    if kind in ("onnx", "tflite", "torchvision"):
+    if kind in ("onnx", "tflite", "torchvision", *SERVICES):
         raise InvalidInputError(
             f"--prior must be a model with gradients from its class back to grey levels, which {word} does not have; "
             "pass a .keras, .pt, .ts or .pt2 file, timm:NAME, or module:attribute for a torch or Keras model, or for a "
@@ -231,17 +250,19 @@ def open_prior(word: str | None, *, device: str | None, trust_pickle: bool) -> A
 
 
 def kind_of(word: str) -> str:
-    """Return the kind of model that a word names: one of `SUFFIXES`, a hub, or "object" for module:attribute.
+    """Return the kind of model that a word names: one of `SUFFIXES`, a hub, one of `SERVICES`, or "object".
+
+    An object is what module:attribute names.
 
     Raises:
         InvalidInputError: It is no word for a model.
     """
-    kind = hub_of(word) or SUFFIXES.get(Path(word).suffix.lower())
+    kind = service_of(word) or hub_of(word) or SUFFIXES.get(Path(word).suffix.lower())
     if kind is None and ":" not in word:
         raise InvalidInputError(
             "MODEL must be a .keras, .tflite, .onnx, .pt, .ts or .pt2 file, "
             f"{' or '.join(f'{hub}:NAME' for hub in HUBS)}, or module:attribute for any model or function of a uint8 "
-            f"batch, got {word!r}"
+            f"batch, or https://HOST/PATH for a service, got {word!r}"
         )
     return kind or "object"
 

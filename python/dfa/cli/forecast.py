@@ -163,7 +163,7 @@ def benchmark(
         oracle_seconds=oracle_seconds,
         optimizer_seconds=optimizer_seconds,
         optimizer_share=optimizer_seconds / per_query,
-        forecast=_forecast(result, inputs.num_images if number is None else number, per_query),
+        forecast=forecast_of(result, inputs.num_images if number is None else number, per_query),
     )
 
 
@@ -202,7 +202,14 @@ def _settings_of(settings: Mapping[str, Any], chosen: NDArray[np.int64], number:
     return picked
 
 
-def _forecast(result: Result, number: int, per_query: float) -> Forecast:
+def forecast_of(result: Result, number: int, per_query: float) -> Forecast:
+    """Return what a run would take.
+
+    Args:
+        result: Of the pilot.
+        number: Images of the run.
+        per_query: Seconds of a query.
+    """
     sent = result.queries_sent.astype(np.float64)
     mean = float(sent.mean())
     error = _Z * float(sent.std(ddof=1)) / math.sqrt(len(sent)) if len(sent) > 1 else math.inf

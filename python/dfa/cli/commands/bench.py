@@ -18,7 +18,7 @@ from dfa.cli.commands.options import (
     target_option,
 )
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, print_json
-from dfa.cli.commands.screen import Screen
+from dfa.cli.commands.screen import Screen, duration
 from dfa.cli.forecast import DEFAULT_SIZES, benchmark
 from dfa.cli.sources.images import open_images, parse_size
 from dfa.cli.sources.labels import parse_target
@@ -105,16 +105,8 @@ def bench(model: str, images: str, as_json: bool, **words: Any) -> int:
         f"Pilot: {measured.pilot.attacked} images, TSR {100 * measured.pilot.TSR:.0f} %, "
         f"{measured.pilot.queries_sent:,} queries.",
         f"{forecast.images:,} images would take about {forecast.queries:,.0f} queries ({forecast.queries_low:,.0f} to "
-        f"{forecast.queries_high:,.0f}) and {_duration(forecast.seconds)} ({_duration(forecast.seconds_low)} to "
-        f"{_duration(forecast.seconds_high)}).",
+        f"{forecast.queries_high:,.0f}) and {duration(forecast.seconds)} ({duration(forecast.seconds_low)} to "
+        f"{duration(forecast.seconds_high)}).",
     ):
         screen.say(line)
     return DONE
-
-
-def _duration(seconds: float) -> str:
-    """Return a time in the unit that suits it."""
-    for unit, length in (("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:,.1f} {unit}"
-    return f"{seconds:,.1f} s"

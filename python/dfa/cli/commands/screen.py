@@ -43,5 +43,13 @@ class Screen(Console):
         raise BrokenPipeError
 
 
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    for unit, length in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}"
+    return f"{seconds:,.1f} s"
+
+
 def _verbatim(text: object, style: str = "") -> Text:
     return Text(printable(text), style=style)

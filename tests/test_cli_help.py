@@ -77,7 +77,7 @@ def test_what_is_looked_for_would_be_found():
 
 def test_everyday_flags_come_first_and_the_optimizers_apart(capsys):
     found = sections(page(capsys, "attack"))
-    assert list(found) == ["Options", "The model", "The images", "The run", "The optimizer"]
+    assert list(found) == ["Options", "The model", "A service", "The images", "The run", "The optimizer"]
     assert found["Options"][0] == "--epsilon"
     assert {"--labels", "--target", "--max-queries", "--out", "--fail-above", "--help"} <= set(found["Options"])
     fields = {f"--{name.replace('_', '-')}" for name in dfa.Racos.__dataclass_fields__}
@@ -94,6 +94,7 @@ def test_the_first_page_of_attack_fits_on_a_screen(capsys, monkeypatch, option):
     found = sections(told)
     assert {"--epsilon", "--labels", "--target", "--max-queries", "--out", "--help-all"} <= set(found["Options"])
     assert {"--mean", "--std", "--value-range"} <= set(found["The model"])
+    assert {"--parse", "--rate", "--max-cost"} <= set(found["A service"])
     assert found["The optimizer"] == ["--preset"]
     assert "--epsilon LEVELS" in told
     assert "[default: 10]" in " ".join(told.split())

@@ -18,6 +18,8 @@ from dfa.runs.saved_run import read_run_json
 RUN_SETTINGS: Final = ("max_queries", "max_seconds", "give_up_after", "batch_size", "seed", "threads")
 """The parameters of `dfa.run` that a request keeps by their names, and that have flags."""
 
+_RESUME_IN_PYTHON: Final = "resume it from Python: dfa.run(..., store=folder, resume=True)"
+
 
 class NotOnRecordError(StoreError):
     """A run was begun from Python, so no words say what it attacks."""
@@ -46,6 +48,22 @@ class Request:
         model_layout: Where such a model has its channels.
         device: Where it runs.
         part: Which part of IMAGES is attacked, NUMBER/PARTS; None for all.
+        parse: module:attribute of what reads a service's replies.
+        encode: "png", "png-base64", or module:attribute of what writes its requests; None for the oracle's own.
+        rate: What the service allows, with commas between several.
+        rate_file: A file through which processes share that.
+        price: Of a request, in decimal digits.
+        max_cost: What all requests may cost, likewise.
+        currency: Of both.
+        concurrency: Requests at a time.
+        images_per_request: The most images of one.
+        token_env: The environment variable of a token.
+        header: HEADER=VARIABLE, with commas between several: environment variables, never values.
+        watch_every: Attack queries from one look at an unchanged image to the next; 0 for never.
+        on_drift: "stop" or "mark".
+        retries: How often a request is sent again.
+        timeout: Seconds.
+        ca_file: Certificates to trust.
         class_offset: Of a .tflite file.
         num_classes: Of a function whose answers do not tell.
         k: How many classes are shown.
@@ -88,10 +106,30 @@ class Request:
     model_layout: str | None = None
     device: str | None = None
     part: str | None = None
+    parse: str | None = None
+    encode: str | None = None
+    rate: str | None = None
+    rate_file: str | None = None
+    price: str | None = None
+    max_cost: str | None = None
+    currency: str | None = None
+    concurrency: int | None = None
+    images_per_request: int | None = None
+    token_env: str | None = None
+    header: str | None = None
+    watch_every: int | None = None
+    on_drift: str | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    ca_file: str | None = None
 
     @classmethod
-    def of_run(cls, folder: Path) -> Request:
+    def of_run(cls, folder: Path, cure: str = _RESUME_IN_PYTHON) -> Request:
         """Return the request that a run folder keeps.
+
+        Args:
+            folder: The run folder.
+            cure: What to say where no command began the run.
 
         Raises:
             StoreError: The folder holds no run, or the command in it is not as one wrote it.
@@ -100,8 +138,7 @@ class Request:
         command = read_run_json(folder).command
         if command is None:
             raise NotOnRecordError(
-                f"the run in {folder} was not begun by `dfa attack`, so its model and images are not on record; "
-                "resume it from Python: dfa.run(..., store=folder, resume=True)"
+                f"the run in {folder} was not begun by `dfa attack`, so its model and images are not on record; {cure}"
             )
         problem = _why_not_a_request(command)
         if problem:

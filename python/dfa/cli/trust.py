@@ -22,6 +22,7 @@ from dfa.cli.sources.hubs import HUBS, weights_in
 from dfa.cli.sources.images import FOLDERS
 from dfa.cli.sources.models import MODEL_SETTINGS, kind_of
 from dfa.cli.sources.objects import file_of, lies_in
+from dfa.cli.sources.services import SERVICE_SETTINGS, SERVICES, loads_code
 from dfa.cli.sources.spaces import is_object
 from dfa.cli.text import one_line, printable
 from dfa.errors import InvalidInputError
@@ -29,13 +30,26 @@ from dfa.runs.documents import parse_config
 from dfa.runs.saved_run import read_run, read_run_json
 from dfa.search.confirmation import Confirmation
 
+ASKED: Final = ("model", "preprocess", "parse", "encode")
+"""The words of a request that may load code to ask its model."""
+
+SEARCHED: Final = ("space", "prior")
+"""Those that may load code to search."""
+
+_REACHING: Final = ("token_env", "header", "ca_file", "rate_file")
+"""What says which secrets a service is sent, who may read them, and what is written elsewhere than in a run folder."""
+
 _ARRAYS: Final = (".csv", ".npy", ".npz")
 
 
 def code_of(request: Request, names: tuple[str, ...]) -> dict[str, str]:
     """Return the words of a request that load code, by name, of those that a command would load."""
-    words = {name: getattr(request, name) for name in names}
-    return {name: word for name, word in words.items() if word is not None and (name != "space" or is_object(word))}
+    words = {name: word for name in names if (word := getattr(request, name)) is not None}
+    return {name: word for name, word in words.items() if _is_code(name, word)}
+
+
+def _is_code(name: str, word: str) -> bool:
+    return is_object(word) if name == "space" else name != "encode" or loads_code(name, word)
 
 
 def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ...], *, trust: bool) -> None:
@@ -46,7 +60,7 @@ def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ..
     Args:
         request: What the folder keeps.
         run: The run folder.
-        command: "verify" or "resume".
+        command: "verify", "resume" or "replay".
         names: Which words the command would load.
         trust: Whether the user has said so already.
 
@@ -57,13 +71,13 @@ def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ..
     folder = Path(request.folder)
     _refuse_in_run(folder, "the folder that its words are relative to", run)
     refuse_from_run(code, folder, run)
-    if command == "resume":
+    if command != "verify":
         _refuse_wide_glob(request.images, folder)
     shown = "\n".join(_described(request, run, code, folder, command))
     again = f"dfa {command} {shlex.quote(one_line(run))}"
-    named = [*code, *(["images"] if command == "resume" else [])]
-    given = " ".join([f"--{name} ..." for name in named] + _plain_words(request, command, code))
-    if not trust and not _says_yes(run, shown, "loading runs code"):
+    named = [*code, *([] if command == "verify" else ["images"]), *(_reaching(request) if command == "resume" else [])]
+    given = " ".join([f"{_flag(name)} ..." for name in named] + _plain_words(request, command, code))
+    if not trust and not _says_yes(run, shown, "loading runs code" if code else "images are read"):
         raise InvalidInputError(
             f"a run folder is data, and nothing is loaded because it names it; {one_line(run)} names\n{shown}\n"
             f"where you know who wrote it, go on with: {again} --trust\n"
@@ -79,7 +93,9 @@ def trust_folder(request: Request, run: Path, command: str, names: tuple[str, ..
     os.chdir(folder)
 
 
-def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: bool) -> Request:
+def name_again(
+    request: Request, run: Path, given: Mapping[str, str], command: str, names: tuple[str, ...], *, trust: bool
+) -> Request:
     """Return a request with what it loads named by the user, and the rest where the folder has it.
 
     On a terminal the user is asked about that rest; else its images are read only if the user says so.
@@ -88,20 +104,24 @@ def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: 
         request: What the folder keeps.
         run: The run folder.
         given: Words of the user by name, relative to the folder that the user is in.
+        command: "resume" or "replay".
+        names: Which words the command would load.
         trust: Whether the user has said that the rest may be read.
 
     Raises:
         InvalidInputError: Something that the request loads is not among them, or would be loaded from the run folder;
             or the user does not say that the images may be read, and names none.
     """
-    missing = [name for name in code_of(request, ("model", "preprocess", "space", "prior")) if name not in given]
+    needed = [*code_of(request, names), *(_reaching(request) if command == "resume" else [])]
+    missing = [name for name in needed if name not in given]
     if missing:
         raise InvalidInputError(
             f"what the run loads must all be named, or none of it, and these are missing: "
-            f"{', '.join(f'--{name} (it was {one_line(getattr(request, name))})' for name in missing)}; or leave all "
-            "out and pass --trust"
+            f"{', '.join(f'{_flag(name)} (it was {one_line(getattr(request, name))})' for name in missing)}; or leave "
+            "all out and pass --trust"
         )
-    refuse_from_run({name: given[name] for name in given if name != "images"}, Path.cwd(), run, files=False)
+    code = {name: word for name, word in given.items() if name in names and _is_code(name, word)}
+    refuse_from_run(code, Path.cwd(), run, files=False)
     folder = Path(request.folder)
     tables = {name: str(folder / word) for name, word in _tables_of(request).items()}
     if "images" in given:
@@ -111,23 +131,22 @@ def name_again(request: Request, run: Path, given: Mapping[str, str], *, trust: 
         images = anchored(request.images, folder)
     named: dict[str, Any] = {**tables, **given, "images": images}
     renamed = replace(request, **named)
-    shown = "\n".join(
-        _described(renamed, run, {name: given[name] for name in given if name != "images"}, None, "resume")
-    )
+    shown = "\n".join(_described(renamed, run, code, None, command))
     if trust or not _has_terminal():
         if not trust and "images" not in given:
             words = " ".join(
-                [f"--{name} {shlex.quote(word)}" for name, word in given.items()]
-                + _plain_words(request, "resume", given)
+                [f"{_flag(name)} {shlex.quote(word)}" for name, word in given.items()]
+                + _plain_words(request, command, code)
             )
-            again = f"dfa resume {shlex.quote(one_line(run))} {words}"
+            again = f"dfa {command} {shlex.quote(one_line(run))} {words}"
             raise InvalidInputError(
                 f"a run folder is data, and no images are read because it names them; {one_line(run)} names\n{shown}\n"
                 f"name them too: {again} --images ...\n"
                 f"or, where you know who wrote the folder, go on with: {again} --trust"
             )
-        print(printable(f"dfa: going on with {one_line(run)}\n{shown}"), file=sys.stderr)
-    elif not _says_yes(run, shown, "this costs queries and time"):
+        doing = "replaying" if command == "replay" else "going on with"
+        print(printable(f"dfa: {doing} {one_line(run)}\n{shown}"), file=sys.stderr)
+    elif not _says_yes(run, shown, "this takes time" if command == "replay" else "this costs queries and time"):
         raise InvalidInputError(f"nothing is begun, since you did not say yes to what {one_line(run)} names")
     return renamed
 
@@ -233,10 +252,12 @@ def _described(
         run: The run folder.
         code: The words that load code, by name.
         folder: The folder that they are relative to; None for those of the user.
-        command: "verify" or "resume".
+        command: "verify", "resume" or "replay".
     """
     values: dict[str, object] = {"run": _price_of(run, command)}
-    if command == "resume":
+    if command != "replay":
+        values |= {name.replace("_", " "): word for name, word in _of_service(request).items()}
+    if command != "verify":
         settings = {**request.settings, "confirmations": request.confirmations, **request.optimizer}
         values |= {name.replace("_", " "): value for name, value in settings.items() if value is not None}
         values |= {name.replace("_", " "): word for name, word in _tables_of(request).items()}
@@ -251,7 +272,9 @@ def _described(
         word, module = code[name], modules[name]
         kind = _kind_in(name, word)
         found = ["a pickle, which runs whatever code is in it"] if kind == "pickle" else []
-        if folder is None:
+        if kind in SERVICES:
+            found.append("a service, which is sent images")
+        elif folder is None:
             pass
         elif kind in HUBS:
             weights = weights_in(word)
@@ -283,6 +306,8 @@ def _price_of(run: Path, command: str) -> str:
         config = read_run_json(run).config
         return price_of(parse_config(config).num_images, config)
     saved = read_run(run)
+    if command == "replay":
+        return f"{saved.num_images:,} images, from the record; no model is loaded, and nothing is sent"
     return price_of(saved.num_images, saved.config)
 
 
@@ -295,9 +320,23 @@ def _plain_words(request: Request, command: str, code: Mapping[str, str]) -> lis
 def words_of_model(request: Request) -> list[str]:
     """Return the flags with which a run says how its model is asked, code excepted."""
     values = {name: getattr(request, name) for name in MODEL_SETTINGS if name != "preprocess"}
-    return [
-        f"--{name.replace('_', '-')} {one_line(shlex.quote(str(value)))}" for name, value in values.items() if value
-    ]
+    if kind_of(request.model) in SERVICES:
+        values |= {"class_names": request.class_names} | _of_service(request)
+    return [f"{_flag(name)} {one_line(shlex.quote(str(value)))}" for name, value in values.items() if value]
+
+
+def _of_service(request: Request) -> dict[str, Any]:
+    """Return what a request says of how a service is asked, by name, code excepted."""
+    values = {name: getattr(request, name) for name in SERVICE_SETTINGS}
+    return {name: word for name, word in values.items() if word is not None and not loads_code(name, word)}
+
+
+def _reaching(request: Request) -> list[str]:
+    return [name for name in _REACHING if getattr(request, name) is not None]
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _has_terminal() -> bool:

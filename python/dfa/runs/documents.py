@@ -143,6 +143,22 @@ class Command:
     image_layout: str | None = None
     confirmations: str | None = None
     part: str | None = None
+    parse: str | None = None
+    encode: str | None = None
+    rate: str | None = None
+    rate_file: str | None = None
+    price: str | None = None
+    max_cost: str | None = None
+    currency: str | None = None
+    concurrency: int | None = None
+    images_per_request: int | None = None
+    token_env: str | None = None
+    header: str | None = None
+    watch_every: int | None = None
+    on_drift: str | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dfa.cli.commands.demo import demo
 from dfa.cli.commands.info import info
 from dfa.cli.commands.merge import merge
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPTED, ORACLE, UNREAD, USAGE
+from dfa.cli.commands.replay import replay
 from dfa.cli.commands.report import report
 from dfa.cli.commands.resume import resume
 from dfa.cli.commands.verify import verify
@@ -42,7 +43,9 @@ _NUMBERS: Final = re.compile(r"arguments? \((?:-?[\d.]+[ ,]*)+\)")
 Examples:
   dfa attack model.keras photos/ --epsilon 8 --out runs/first
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
+  dfa attack https://HOST/PATH photos/ --parse mymodule:parse --k 5 --num-classes 1000 --rate 20/s
   dfa resume runs/first
+  dfa replay runs/first
   dfa verify runs/first --model model.keras
   dfa report runs/first
   dfa bench model.keras photos/
@@ -56,11 +59,13 @@ def app() -> None:
     MODEL is a file (.keras, .tflite, .onnx, or a torch program: .pt, .ts, .pt2), timm:NAME or torchvision:NAME (with
     their weights, or with @FILE.safetensors behind), or module:attribute (or file.py:attribute) for what there is of a
     model in Python: a torch module, a Keras model, any function from uint8 images (n, H, W, C) to scores (n, K), a
-    dfa.Pipeline, or another dfa.Oracle. IMAGES is a folder, a glob, or a .npy or .npz file.
+    dfa.Pipeline, or another dfa.Oracle. Or it is the address of a service, https://HOST/PATH, or
+    oip+http://HOST:PORT/NAME for a model on a server of the Open Inference Protocol. IMAGES is a folder, a glob, or a
+    .npy or .npz file.
     """
 
 
-for command in (attack, resume, merge, verify, report, bench, audit, demo, info, completion):
+for command in (attack, resume, replay, merge, verify, report, bench, audit, demo, info, completion):
     app.add_command(command)
 
 

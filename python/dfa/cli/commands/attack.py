@@ -12,7 +12,9 @@ from typing import Any, Final
 import click
 
 import dfa
-from dfa.cli.commands.flags import IMAGES, OPTIMIZER, RUN, LongCommand, flag
+from dfa.cli.commands.config_file import check_arguments, config_option
+from dfa.cli.commands.dry_run import DEFAULT_PILOT, tell_forecast
+from dfa.cli.commands.flags import IMAGES, OPTIMIZER, RUN, SERVICE, LongCommand, flag
 from dfa.cli.commands.options import (
     allow_missing_option,
     class_names_option,
@@ -30,16 +32,19 @@ from dfa.cli.commands.options import (
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
+from dfa.cli.commands.service_options import service_options
 from dfa.cli.request import Request
 from dfa.cli.sources.at_workers import WORKER_WORDS, parse_workers
+from dfa.cli.sources.services import check_address, service_of
+from dfa.errors import InvalidInputError
 from dfa.space import core_spaces
 
 _EXAMPLES: Final = """\b
 Examples:
-  dfa attack model.keras photos/ --epsilon 8
-  dfa attack model.keras photos/ --labels labels.csv --size 224x224
+  dfa attack model.keras photos/ --epsilon 8 --labels labels.csv --size 224x224
   dfa attack mynet.py:model photos/ --mean 0.5 --std 0.5   # any torch module, in eval mode
   dfa attack model.onnx photos/ --value-range 0,255        # or 0,1; or --mean and --std
+  dfa attack https://HOST/PATH photos/ --parse mine:parse --k 5 --num-classes 1000 --dry-run
 """
 
 
@@ -56,6 +61,9 @@ Examples:
   dfa attack model.keras photos/ --space rectangle:height=32,width=32
   dfa attack model.keras photos/ --shows label             # as if the model answered with labels alone
   dfa attack model.keras photos/ --prior surrogate.keras   # another model's gradients are a hint
+  dfa attack https://HOST/PATH photos/ --parse mine.py:parse --class-names names.txt --k 5 --token-env VISION_TOKEN \
+      --rate 20/s --rate 5000/day --price 0.0015 --max-cost 5.00 --currency EUR --dry-run   # a service
+  dfa attack oip+http://localhost:8000/resnet50 photos/ --value-range 0,1   # of Triton, KServe, MLServer, ...
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
@@ -75,8 +83,8 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @flag(
     "--labels",
     metavar="FILE",
-    help="A table of class ids, or the word folders where IMAGES has a folder for each class. An image that the model "
-    "gets wrong is then skipped.",
+    help="A table of class ids, or the word folders. That is where IMAGES has a folder for each class. An image that "
+    "the model gets wrong is then skipped.",
 )
 @target_option
 @class_names_option
@@ -93,6 +101,19 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @fail_above_option
 @json_option
 @model_options
+@service_options
+@flag(
+    "--dry-run",
+    section=SERVICE,
+    is_flag=True,
+    help="Attack a few images and say what all would take. The few are a run of their own, in OUT-pilot; then it ends.",
+)
+@flag(
+    "--pilot",
+    section=SERVICE,
+    type=click.IntRange(2),
+    help=f"With --dry-run: how many images to attack, spread over all.  [default: {DEFAULT_PILOT}]",
+)
 @image_options
 @image_layout_option
 @flag(
@@ -107,7 +128,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
     section=RUN,
     is_common=True,
     metavar="K/N",
-    help="Of a randomised model: how many of how many repeated answers must find an image adversarial.  [default: 1/1]",
+    help="K of N answers must find it fallen. Of a randomised model.  [default: 1/1]",
 )
 @flag(
     "--checkpoint",
@@ -120,6 +141,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @worker_options
 @flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @allow_missing_option
+@config_option
 @preset_option
 @flag(
     "--objective",
@@ -134,9 +156,16 @@ def attack(
     fail_above: float | None,
     allow_missing: float | None,
     as_json: bool,
+    dry_run: bool,
+    pilot: int | None,
     **words: Any,
 ) -> int:
     """Attack every image of IMAGES, and keep what is found in a run folder."""
+    check_arguments(click.get_current_context())
+    if service_of(words["model"]) is not None:
+        check_address(words["model"])  # before anything names it
+    if pilot is not None and not dry_run:
+        raise InvalidInputError("--pilot says how many images --dry-run attacks; add --dry-run")
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
     # Not kept: who goes on with the run says it again.
     trust_pickle = words.pop("trust_pickle")
@@ -151,6 +180,18 @@ def attack(
         # Two runs may begin within a second.
         names = itertools.chain([stamped], (f"{stamped}-{number}" for number in itertools.count(2)))
         out = next(folder for folder in map(Path("runs").joinpath, names) if not folder.exists())
+    if dry_run:
+        if workers is not None:
+            raise InvalidInputError("--dry-run asks a service, which --workers do not; leave --workers out")
+        return tell_forecast(
+            request,
+            out.with_name(f"{out.name}-pilot"),
+            overwrite=overwrite,
+            interval=checkpoint,
+            as_json=as_json,
+            pilot=pilot or DEFAULT_PILOT,
+            trust_pickle=trust_pickle,
+        )
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
         return run_request(

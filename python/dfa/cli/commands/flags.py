@@ -13,10 +13,11 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 EVERYDAY: Final = "Options"
 MODEL: Final = "The model"
+SERVICE: Final = "A service"
 IMAGES: Final = "The images"
 RUN: Final = "The run"
 OPTIMIZER: Final = "The optimizer"
-_SECTIONS: Final = (EVERYDAY, MODEL, IMAGES, RUN, OPTIMIZER)
+_SECTIONS: Final = (EVERYDAY, MODEL, SERVICE, IMAGES, RUN, OPTIMIZER)
 """In the order of a help page."""
 
 _KINDS: Final = {
@@ -173,6 +174,25 @@ class Share(click.ParamType[Any]):
             return as_share(str(value))
         except ValueError:
             self.fail(f"{value!r} must be a share, such as 0.05, or a percentage, such as 5%", param, ctx)
+
+
+class Joined(click.ParamType[Any]):
+    """One of several words that a flag may be given, or some of them with commas between them."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the word without blanks around its parts."""
+        parts = [part.strip() for part in str(value).split(",")]
+        if "" in parts:
+            # What it holds may be a secret that has no place there.
+            self.fail("nothing stands before or behind a comma, or at all", param, ctx)
+        return ",".join(parts)
+
+
+def joined(context: click.Context, option: click.Parameter, given: tuple[str, ...]) -> str | None:
+    """Return all words that a flag was given as one, with commas between them; None without any."""
+    return ",".join(given) or None
 
 
 class Rate(click.ParamType[Any]):

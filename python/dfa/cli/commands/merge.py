@@ -55,5 +55,5 @@ def merge(out: Path, parts: tuple[Path, ...], overwrite: bool, as_json: bool) ->
         return DONE
     if refuted:
         Screen(error=True).say(refuted, "bold red")
-    print_result(summary, [], out)
+    print_result(result, [], out)
     return DONE

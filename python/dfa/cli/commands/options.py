@@ -160,12 +160,12 @@ def model_options(command: Decorated) -> Decorated:
         flag(
             "--preprocess", section=MODEL, metavar="MODULE:ATTR", help="What keras.applications calls preprocess_input."
         ),
-        flag("--k", section=MODEL, type=int, help="How many classes an answer of top_k shows."),
+        flag("--k", section=MODEL, type=int, help="How many classes an answer of top_k shows, at most."),
         flag(
             "--num-classes",
             section=MODEL,
             type=int,
-            help="Of a function that answers with top_k, top_1 or label, or of a model with --shows.",
+            help="Of a function or a service that answers with top_k, top_1 or label, or of a model with --shows.",
         ),
         flag(
             "--device",
@@ -184,8 +184,8 @@ def model_options(command: Decorated) -> Decorated:
             section=MODEL,
             is_common=True,
             metavar="LOW,HIGH",
-            help="Of an .onnx file, instead of --mean and --std, or of an estimator of scikit-learn: what black and "
-            "white become, such as 0,255 where it takes pixels as they are, or 0,1 or -1,1.",
+            help="What black and white become, such as 0,1. Of an .onnx file, instead of --mean and --std, of an "
+            "estimator of scikit-learn, or of oip+http://...; 0,255 where it takes pixels as they are, or 0,1 or -1,1.",
         ),
         flag(
             "--std",
@@ -199,7 +199,7 @@ def model_options(command: Decorated) -> Decorated:
             section=MODEL,
             is_common=True,
             metavar="N,N,...",
-            help="Of a torch or ONNX model: subtracted from pixels / 255; one number, or one per channel, such as "
+            help="Subtracted from pixels / 255. Of torch and ONNX models: one number, or one per channel, such as "
             "0.485,0.456,0.406.",
         ),
         flag(
@@ -212,7 +212,7 @@ def model_options(command: Decorated) -> Decorated:
             "--returns",
             section=MODEL,
             type=click.Choice([kind.value for kind in ScoreKind]),
-            help="What the model answers.  [default: probabilities; logits, of a torch model]",
+            help="What the model answers.  [default: probabilities; logits, of a torch model; top_k, of https://...]",
         ),
     ):
         command = option(command)
@@ -303,7 +303,7 @@ allow_missing_option = flag(
     "--fail-above no errors]",
 )
 target_option = flag(
-    "--target", metavar="WORD", help="rank:J, class:ID, or a table with a column target; else untargeted."
+    "--target", metavar="WORD", help="rank:J, class:ID, or a table; else untargeted. Of a table its column target."
 )
 preset_option = flag(
     "--preset",

@@ -30,10 +30,10 @@ LIKELY_CAUSES: Final = (
 _MOST_MISSING: Final = 0.5
 
 EXIT_STATUS: Final = """\b
-Exit status: 0 done, 1 attacks above --fail-above (or a verification that does
-not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not be read or
-written, 5 most images were not attacked (with --fail-above: any in error), so
-nothing is judged (--allow-missing), 70 a fault of dfa, 130 interrupted."""
+Exit status: 0 done, 1 attacks above --fail-above (or a verification or replay
+that does not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not
+be read or written, 5 most images were not attacked (with --fail-above: any in
+error; --allow-missing), 70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
 
 

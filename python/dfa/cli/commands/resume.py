@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -20,12 +20,16 @@ from dfa.cli.commands.options import (
 )
 from dfa.cli.commands.outcome import EXIT_STATUS
 from dfa.cli.commands.running import interruptible, run_request
+from dfa.cli.commands.service_options import resume_options
 from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import Request
 from dfa.cli.sources.at_workers import WORKER_WORDS, parse_workers
-from dfa.cli.trust import name_again, trust_folder
+from dfa.cli.trust import ASKED, SEARCHED, name_again, trust_folder
 from dfa.runs.documents import parse_config
 from dfa.runs.saved_run import read_run_json
+
+_CHANGED: Final = ("rate", "max_cost", "concurrency", "retries", "timeout")
+"""How a service is asked from now on; what it answers, and so the run's end, is the same."""
 
 
 @click.command(
@@ -35,6 +39,7 @@ Examples:
   dfa resume runs/first                       # asks before it loads what the folder names
   dfa resume runs/first --model model.keras --images photos   # loads what you name
   dfa resume runs/first --trust               # loads what the folder names; in a script
+  dfa resume runs/first --trust --max-cost 20 # of a service whose --max-cost was reached
 
 {EXIT_STATUS}""",
 )
@@ -46,6 +51,7 @@ Examples:
 @flag("--prior", metavar="MODEL", help="The run's surrogate, named again.")
 @trust_option
 @trust_pickle_option
+@resume_options
 @worker_options
 @fail_above_option
 @allow_missing_option
@@ -69,12 +75,14 @@ def resume(
     request = Request.of_run(run)
     run = run.resolve()
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))
+    changed = {name: word for name in _CHANGED if (word := words.pop(name)) is not None}
+    request = dataclasses.replace(request, **changed)
     given = {name: word for name, word in words.items() if word is not None}
     with interruptible(run, is_begun=True):
         if given:
-            request = name_again(request, run, given, trust=trust)
+            request = name_again(request, run, given, "resume", (*ASKED, *SEARCHED), trust=trust)
         else:
-            trust_folder(request, run, "resume", ("model", "preprocess", "space", "prior"), trust=trust)
+            trust_folder(request, run, "resume", (*ASKED, *SEARCHED), trust=trust)
             trust_pickle = True  # whatever the folder names was just trusted
         # More files than the run has images are another run's, however many a word of the folder finds.
         config = parse_config(read_run_json(run).config)

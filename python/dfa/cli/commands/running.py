@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-import numpy as np
 
 import dfa
 from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
+from dfa.cli.commands.service import sent_until, tell_service
+from dfa.cli.inputs import open_inputs
 from dfa.cli.request import Request
 from dfa.cli.sources.at_workers import open_at_workers
-from dfa.cli.sources.images import ImageSource, open_images, parse_size, tell_unused_labels
-from dfa.cli.sources.labels import parse_target, read_class_names, read_labels
-from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle, open_prior
+from dfa.cli.sources.images import ImageSource
+from dfa.cli.sources.labels import read_class_names
+from dfa.cli.sources.models import MODEL_SETTINGS, kind_of, open_oracle, open_prior
+from dfa.cli.sources.services import SERVICE_SETTINGS, SERVICES, refuse_settings
 from dfa.cli.sources.spaces import parse_space
-from dfa.data.choice import as_images
-from dfa.data.image_files import TURNED, ImageFiles
-from dfa.data.parts import Part
+from dfa.data.image_files import TURNED
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
     DoubtfulDataWarning,
+    InvalidInputError,
     MostSkippedWarning,
     ObjectiveError,
     OracleError,
@@ -37,11 +38,11 @@ from dfa.errors import (
     SpaceError,
     StoreError,
 )
+from dfa.oracle.services.service import ServiceOracle
 from dfa.oracle.workers.pool import Workers
 from dfa.results.refuted import tell_refuted
 from dfa.results.skips import tell_skipped_records
 from dfa.runs.folder import RUN, read_document
-from dfa.search.confirmation import Confirmation
 
 _SHOWN: Final = 10
 """Images that could not be attacked, by name; of others their number."""
@@ -69,7 +70,7 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
         if error.result is not None and _stamp(folder / RUN) not in (None, before):
-            error.args = (f"{error}; then go on with: {command}",)
+            error.args = (f"{error}{sent_until(error.result)}; then go on with: {command}",)
         raise
 
 
@@ -80,6 +81,45 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def open_model(
+    request: Request,
+    class_names: Sequence[str] | None,
+    *,
+    workers: Workers | None = None,
+    trust_pickle: bool = False,
+    no_imports_from: Sequence[Path] = (),
+) -> tuple[dfa.Oracle, int | None]:
+    """Return the oracle of a request, for as long as the command works, and how many channels it takes, if it tells.
+
+    Args:
+        request: The attack.
+        class_names: Of the model, or None.
+        workers: Who is asked; None: this process.
+        trust_pickle: Whether a model that is a pickle may be read.
+        no_imports_from: Run folders, from which workers may import nothing.
+
+    Raises:
+        DfaError: The model cannot be opened, or not by workers.
+    """
+    asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
+    service = {name: getattr(request, name) for name in SERVICE_SETTINGS}
+    if workers is None:
+        oracle, channels = open_oracle(
+            request.model, **asked, trust_pickle=trust_pickle, service=service, classes=class_names
+        )
+        if isinstance(oracle, ServiceOracle):
+            click.get_current_context().call_on_close(oracle.close)
+        return oracle, channels
+    if kind_of(request.model) in SERVICES:
+        raise InvalidInputError(
+            "--workers are processes with a model of their own each, and a service is asked by one, many times at once "
+            "(--concurrency); leave --workers out"
+        )
+    refuse_settings(request.model, service)
+    opened = open_at_workers(request.model, asked, workers, trust_pickle=trust_pickle, runs=no_imports_from)
+    return click.get_current_context().with_resource(opened)
 
 
 def run_request(
@@ -119,43 +159,22 @@ def run_request(
     # What is wrong with a word shows before a model is loaded, which takes a while.
     space = parse_space(request.space, request.epsilon)
     optimizer = request.racos(space)
-    asked = {name: getattr(request, name) for name in MODEL_SETTINGS}
-    if workers is None:
-        oracle, channels = open_oracle(request.model, **asked, trust_pickle=trust_pickle)
-    else:
-        opened = open_at_workers(request.model, asked, workers, trust_pickle=trust_pickle, runs=no_imports_from)
-        oracle, channels = click.get_current_context().with_resource(opened)
-    prior = open_prior(request.prior, device=request.device, trust_pickle=trust_pickle)
-    size = parse_size(request.size)
     class_names = read_class_names(request.class_names)
-    source = open_images(
-        request.images,
-        labels=request.labels,
+    oracle, channels = open_model(
+        request, class_names, workers=workers, trust_pickle=trust_pickle, no_imports_from=no_imports_from
+    )
+    inputs = open_inputs(
+        request,
+        space,
+        optimizer=optimizer,
+        prior=open_prior(request.prior, device=request.device, trust_pickle=trust_pickle),
         class_names=class_names,
-        channels=request.channels,
-        size=size,
+        known_names=oracle.class_names,
         wanted=channels,
         most=most_images,
+        tell=(lambda text: None) if as_json else screen.say,
     )
-    if not as_json:
-        screen.say(source.text)
-    notes = [*source.notes, *tell_unused_labels(source, request.images, request.labels)]
-    labels = (
-        None
-        if request.labels is None or source.folders is not None
-        else read_labels(request.labels, source.names, class_names=class_names, notes=notes)
-    )
-    targets = parse_target(request.target, source.names, class_names or oracle.class_names or source.class_names, notes)
-    files = source.images if isinstance(source.images, ImageFiles) else None
-    data, layout = source.images if source.folders is None else source.folders, request.image_layout
-    part = None if request.part is None else Part.parse(request.part, len(source.names))
-    if part is not None:
-        data = as_images(data, layout=layout, form=space.form).part(part.number, of=part.of)
-        layout = None if layout is None else "NHWC"
-        labels = None if labels is None else labels[part.places]
-        targets = targets[part.places] if isinstance(targets, np.ndarray) else targets
-        source = source.part(part)
-        notes.append(f"part {part}: images {part.places[0] + 1:,} to {part.places[-1] + 1:,} of {part.total:,}")
+    source, files, part, notes = inputs.source, inputs.files, inputs.part, inputs.notes
     for note in dict.fromkeys(notes):
         screen.say(note)
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
@@ -164,23 +183,8 @@ def run_request(
         notes.append(warning)
         screen.say(warning)
 
-    with watch as progress, _telling_warnings(tell):
-        result = dfa.run(
-            oracle,
-            data,
-            labels,
-            targets=targets,
-            space=space,
-            objective=request.objective,
-            optimizer=optimizer,
-            confirmations=Confirmation.parse(request.confirmations or 1),
-            store=storage,
-            progress=progress,
-            layout=layout,
-            class_names=class_names,
-            prior=prior,
-            **request.settings,
-        )
+    with watch as progress, telling_warnings(tell):
+        result = inputs.run(oracle, store=storage, progress=progress)
     if files is not None and part is not None:
         files.forget_changes(kept=part.places)  # it may have read the images before them
     if trace is not None:
@@ -209,6 +213,7 @@ def run_request(
                 "summary": summary,
                 "saved": read_document(Path(storage.folder)).get("saved"),
                 "profile": result.profile.as_dict(),
+                "service": result.profile.service,
                 "errors": [
                     {"index": each.index, "file": source.names[each.index], "reason": each.reason} for each in errors
                 ],
@@ -218,7 +223,7 @@ def run_request(
             }
         )
         return status
-    print_result(summary, changes, Path(storage.folder))
+    print_result(result, changes, Path(storage.folder))
     if status == ABOVE:
         text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
         Screen().say(text, "bold red")
@@ -226,7 +231,7 @@ def run_request(
 
 
 @contextlib.contextmanager
-def _telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
+def telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
     """Let what dfa warns of be told in the words of the command line; other warnings are shown as ever."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MostSkippedWarning)  # told at the end, with the files' names
@@ -261,11 +266,12 @@ def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterat
         yield "  --size HEIGHTxWIDTH makes image files one size"
 
 
-def print_result(summary: dfa.Summary, changes: Sequence[str], folder: Path) -> None:
-    """Print a run's figures, what of its images was not attacked, and where it is kept."""
+def print_result(result: dfa.Result, changes: Sequence[str], folder: Path) -> None:
+    """Print a run's figures, what it took of a service, what was not attacked, and where it is kept."""
     screen = Screen()
-    lines = [line.partition("  ") for line in str(summary).splitlines()]
+    lines = [line.partition("  ") for line in str(result.summary()).splitlines()]
     screen.show([(name, value.strip()) for name, _, value in lines])
+    tell_service(screen, result)
     for change in changes:
         screen.say(change)
     screen.say(f"Kept in {folder}; look at it with: dfa report {shlex.quote(str(folder))}")

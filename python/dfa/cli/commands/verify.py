@@ -10,16 +10,19 @@ import click
 
 import dfa
 from dfa.cli.commands.flags import Command, flag
-from dfa.cli.commands.options import image_options, json_option, model_options, trust_option
+from dfa.cli.commands.options import class_names_option, image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.commands.service_options import service_options
 from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import NotOnRecordError, Request
 from dfa.cli.sources.images import open_images, parse_size
+from dfa.cli.sources.labels import read_class_names
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
+from dfa.cli.sources.services import SERVICE_SETTINGS, loads_code
 from dfa.cli.sources.spaces import parse_epsilon
 from dfa.cli.text import printable
-from dfa.cli.trust import anchored, price_of, refuse_from_run, trust_folder, words_of_model
+from dfa.cli.trust import ASKED, anchored, price_of, refuse_from_run, trust_folder, words_of_model
 from dfa.errors import InvalidInputError, StoreError
 from dfa.runs.saved_run import holds_run, read_run
 from dfa.search.confirmation import Confirmation
@@ -48,6 +51,8 @@ Examples:
 )
 @flag("--batch-size", type=click.IntRange(1), default=64, show_default=True, help="Of the images asked together.")
 @model_options
+@class_names_option
+@service_options
 @image_options
 @json_option
 def verify(run: Path, model: str | None, images: str | None, trust: bool, as_json: bool, **words: Any) -> int:
@@ -59,16 +64,23 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     # What the user names is relative to where the user is.
     images = None if images is None else anchored(images, Path.cwd())
     if model is None:
-        if words["preprocess"] is not None:
-            raise InvalidInputError("--preprocess goes before the model that --model names; give both, or neither")
+        for name in ("preprocess", "parse", "encode"):
+            if words[name] is not None:
+                raise InvalidInputError(f"--{name} is of the model that --model names; give both, or neither")
         request = _request_of(run)
-        trust_folder(request, run, "verify", ("model", "preprocess"), trust=trust)
+        trust_folder(request, run, "verify", ASKED, trust=trust)
         settings = {name: words[name] or getattr(request, name) for name in MODEL_SETTINGS}
-        oracle, _ = open_oracle(request.model, **settings, trust_pickle=True)
+        given = {name: getattr(request, name) if (word := words[name]) is None else word for name in SERVICE_SETTINGS}
+        class_names = read_class_names(words["class_names"] or request.class_names)
+        oracle, _ = open_oracle(request.model, **settings, trust_pickle=True, service=given, classes=class_names)
     else:
-        named = {"model": model, "preprocess": words["preprocess"]}
-        refuse_from_run({name: word for name, word in named.items() if word}, Path.cwd(), run, files=False)
-        oracle, _ = open_oracle(model, **{name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")})
+        named = {"model": model, **{name: word for name in ASKED[1:] if (word := words[name]) is not None}}
+        code = {name: word for name, word in named.items() if name != "encode" or loads_code(name, word)}
+        refuse_from_run(code, Path.cwd(), run, files=False)
+        given = {name: words[name] for name in SERVICE_SETTINGS}
+        settings = {name: words[name] for name in (*MODEL_SETTINGS, "trust_pickle")}
+        class_names = read_class_names(words["class_names"])
+        oracle, _ = open_oracle(model, **settings, service=given, classes=class_names)
         saved = read_run(run)
         if Confirmation.parse(saved.config.get("confirmations", 1)).is_repeated:
             print(printable(f"dfa: verifying {price_of(saved.num_images, saved.config)}"), file=sys.stderr)

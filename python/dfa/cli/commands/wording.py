@@ -11,6 +11,8 @@ import click
 
 _RENAMED: Final = {
     "gpus": "gpus_per_worker",
+    "classes": "class_names",
+    "headers": "header",
     "interval": "checkpoint",
     "layout": "image_layout",
     "mixed": "mixed_workers",
@@ -31,6 +33,9 @@ _PHRASES: Final = (
     ("resume=True", "dfa resume RUN"),
     ("wrap it: dfa.top_k(model, k), dfa.top_1(model) or dfa.label_only(model)", "pass --shows top_k, top_1 or label"),
     ("as_oracle needs ", "MODEL must be "),
+    ("pass rate too", "pass --rate too"),
+    ("pass the address that is meant as url", "give the address that is meant as MODEL"),
+    ("url must be ", "MODEL must be "),
     ("leave providers out", "leave --device out"),
     ("prior must be None, a torch module", "--prior must be a torch module"),
     ("leave prior out", "leave out --prior"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import doctest
 import re
 from collections.abc import Callable
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 import dfa
+from http_servers import parse, served
+from oip_servers import Model, serving
 from oracles import random_images
 
 README = Path(__file__).parents[1] / "README.md"
@@ -92,6 +95,16 @@ def probabilities(images: Any) -> Any:
     return bright / bright.sum(axis=1, keepdims=True)
 
 
+SERVERS = contextlib.ExitStack()
+"""Ends those of a test with it."""
+
+
+def oip_server() -> str:
+    inputs, outputs = [("image", "FP32", [-1, 32, 32, 3])], [("scores", "FP64", [-1, 10])]
+    model = Model(lambda rows: {"scores": probabilities(rows)}, inputs, outputs)
+    return SERVERS.enter_context(serving({"model": model})).url
+
+
 NEEDED: dict[str, Callable[[], dict[str, Any]]] = {
     "a PyTorch module": lambda: {"module": hub("torch_networks").small_network(10)},
     "a model of timm": lambda: {"timm_model": timm_model()},
@@ -113,7 +126,9 @@ NEEDED: dict[str, Callable[[], dict[str, Any]]] = {
     "an 8-bit TFLite file": lambda: tflite_file() or {},
     "a function from uint8 batches to probabilities": lambda: {"function": probabilities},
     "one that answers labels alone": lambda: {"function": lambda images: images[:, 0, 0, 0] % 10},
-    "a function of one image, such as a request": lambda: {"ask": lambda image: probabilities(image[np.newaxis])[0]},
+    "a service behind an address": lambda: {"url": SERVERS.enter_context(served()).url, "parse": parse},
+    "a model on Triton, KServe, MLServer": lambda: {"url": oip_server()},
+    "a function of one image": lambda: {"ask": lambda image: probabilities(image[np.newaxis])[0]},
     "a pipeline before the model": lambda: {"keras_model": keras_model()},
 }
 
@@ -130,8 +145,9 @@ def test_the_readme_makes_an_oracle_of(what: str, expression: str, tmp_path: Pat
     monkeypatch.chdir(tmp_path)
     # timm's small model takes images of 160 pixels, and torchvision's none so small.
     images = random_images(3, (160, 160, 3) if "timm" in what or "torchvision" in what else (32, 32, 3))
-    oracle = eval(expression, {"dfa": dfa, "mean": MEAN, "std": STD, **NEEDED[what]()})
-    result = dfa.run(oracle, images, epsilon=8, max_queries=3, progress=False)
+    with SERVERS:
+        oracle = eval(expression, {"dfa": dfa, "mean": MEAN, "std": STD, **NEEDED[what]()})
+        result = dfa.run(oracle, images, epsilon=8, max_queries=3, progress=False)
     assert [record.status for record in result.records].count("error") == 0
     assert len(result.records) == 3
 

@@ -53,7 +53,7 @@ py::tuple propose(dfa::Places& places, const Array<std::uint8_t>& images, const 
   std::uint8_t* data = writeable_images(images, places.batch_size(), places.shape());
   bool is_empty = false;
   {
-    const py::gil_scoped_release release;  // the core touches no Python object
+    const Released released(std::min(most_rows, places.num_ready()) * places.shape().size());
     is_empty = places.propose(data, most_rows) == 0;
   }
   if (is_empty) {
@@ -87,7 +87,7 @@ std::vector<std::size_t> tell_places(dfa::Places& places, const Array<double>& d
                                 describe(degrees));
   }
   const double* values = degrees.data();
-  const py::gil_scoped_release release;  // the core touches no Python object
+  const Released released(static_cast<std::size_t>(degrees.size()) * places.shape().size());
   return places.tell(values, seconds, now, batch);
 }
 

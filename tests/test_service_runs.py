@@ -218,3 +218,17 @@ def test_the_rows_of_a_record_are_read_one_by_one(tmp_path):
             (again,) = _rows_of(journal, number)
             assert again[:2] == (number, sent)
             assert all(one.tobytes() == other.tobytes() for one, other in zip(again[2], answer, strict=True))
+
+
+def test_how_a_service_is_asked_may_change_when_a_run_goes_on(tmp_path):
+    with http_servers.served() as service:
+        expected = attack(service, storage=tmp_path / "whole")
+        with pytest.raises(dfa.OracleError, match="max_cost"):
+            attack(service, storage=tmp_path / "run", price="0.01", max_cost="1")
+        found = attack(
+            service,
+            storage=dfa.Storage(tmp_path / "run", resume=True),
+            **{"price": "0.01", "max_cost": "100", "concurrency": 3, "rate": "900/s", "retries": 2, "timeout": 9},
+        )
+        assert outcomes(found) == outcomes(expected)
+        assert found.profile.service.use.cost_low == pytest.approx(0.01 * sum(in_record(tmp_path / "run").values()))

@@ -52,6 +52,21 @@ _MAY_DIFFER: Final = {
 }
 """What decides nothing about the results, or is only told."""
 
+_OF_REQUESTS: Final = {
+    "concurrency",
+    "currency",
+    "headers",
+    "max_cost",
+    "on_drift",
+    "price",
+    "rate",
+    "retries",
+    "timeout",
+    "watch_every",
+}
+_SERVICES: Final = ("http", "oip")
+"""Kinds of oracles of which these may differ too: how a service is asked, and not what it answers."""
+
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -288,7 +303,8 @@ def _differences(where: str, begun: Any, now: Any) -> Iterator[str]:
     if where in _MAY_DIFFER:
         return
     if isinstance(begun, dict) and isinstance(now, dict):
-        for name in sorted({*begun, *now}):
+        may_differ = _OF_REQUESTS if begun.get("kind") in _SERVICES else frozenset[str]()
+        for name in sorted({*begun, *now} - may_differ):
             yield from _differences(f"{where}.{name}" if where else name, begun.get(name), now.get(name))
     elif begun != now:
         long = isinstance(begun, list) and isinstance(now, list) and _short(begun).endswith("...")

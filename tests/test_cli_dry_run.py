@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 
@@ -15,6 +16,8 @@ pytest.importorskip("rich")
 import dfa
 import http_servers
 from command_line import IMAGES, dfa_says
+from dfa.cli.commands.dry_run import _at_rate
+from dfa.oracle.services.limits import parse_rate
 from test_cli_services import command_of, refused, words, workplace
 
 
@@ -83,6 +86,12 @@ class TestDryRun:
         status, out, _ = dfa_says(capsys, "attack", *words(service, "--out", "run", "--dry-run", *money))
         assert (status, told in out) == (0, True), out
         assert service.requests < 400
+
+    @pytest.mark.parametrize(("rate", "requests", "seconds"), [("20/s", 41, 2), ("5/min", 11, 120), ("20/h", 41, 7200)])
+    def test_time_goes_by_the_rate(self, rate, requests, seconds):
+        assert _at_rate(requests, parse_rate(rate)) == seconds
+        assert _at_rate(20, parse_rate("20/day")) == 0
+        assert _at_rate(math.inf, parse_rate(rate)) == math.inf
 
     def test_it_does_not_cost_more_than_all_may(self, here, capsys, service):
         money = ("--price", "1", "--max-cost", "7")

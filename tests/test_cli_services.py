@@ -7,6 +7,7 @@ import re
 import shutil
 
 import numpy as np
+import PIL.Image
 import pytest
 
 pytest.importorskip("click")
@@ -162,6 +163,8 @@ def test_secrets_are_sent_and_lie_nowhere(here, capsys, service, monkeypatch):
         f"https://vision.example/v1?key={SECRET}",
         f"https://vision.example/v1?a=1&subscription-key={SECRET}",
         f"https://vision.example/v1?code={SECRET}",
+        "https://vision.example/v1?api_key=tiny-AbCdEf0",
+        "https://vision.example/v1?sig=AbCdEf0",
         "https://vision.example/v1?x=AbCdEf0123456789AbCdEf01",
         "https://vision.example/v1?AbCdEf0123456789AbCdEf01",
         f"oip+https://me:{SECRET}@vision.example/resnet",
@@ -215,6 +218,7 @@ def test_other_addresses_are_refused_with_those_that_there_are(here, capsys, wor
         (("http://h/x", "images.npy", "--parse", "mine.py:parse", "--workers", 2), "leave --workers out"),
         (("oip+http://h/m", "images.npy", "--parse", "mine.py:parse"), "--parse are of services at http"),
         (("model.py:classify", "images.npy", "--rate", "20/s", "--k", 3), "--rate is of a service, and model.py:class"),
+        (("model.py:classify", "images.npy", "--price", 1, "--workers", 2), "--price is of a service"),
         (("model.py:classify", "images.npy", "--dry-run"), "dfa bench tells it of other models"),
         (("model.py:classify", "images.npy", "--pilot", 3), "add --dry-run"),
         (("model.py:classify", "images.npy", "--prior", "http://h/x"), "--prior must be a model with gradients"),
@@ -323,6 +327,23 @@ def test_a_run_that_failed_goes_on(here, capsys, service):
         assert found["summary"][name] == expected["summary"][name]
 
 
+def test_a_run_that_may_cost_more_goes_on(here, capsys, service):
+    money = ("--price", "0.5", "--max-cost", "20")
+    status, _, err = dfa_says(capsys, "attack", *words(service, *money, "--out", "run"))
+    assert (status, "resume it with a higher --max-cost (40 requests sent, for 20.00 until then)" in err) == (3, True)
+    assert dfa_says(capsys, "resume", "run", "--trust")[0] == 3
+    assert service.requests == 40
+    more = ("--max-cost", "5000", "--concurrency", 2, "--rate", "9999/s", "--retries", 1, "--timeout", "9")
+    status, out, err = dfa_says(capsys, "resume", "run", "--trust", "--json", *more)
+    assert (status, "  max cost    5000" in err.splitlines(), "  rate        9999/s" in err.splitlines()) == (
+        0,
+        True,
+        True,
+    )
+    use = json.loads(out)["service"]["use"]
+    assert (use["requests"], use["cost_low"]) == (service.requests, 0.5 * service.requests)
+
+
 def otherwise(service, after):
     """Let a service have another model after so many requests."""
     answer = service.answer
@@ -387,6 +408,16 @@ class TestReplay:
         assert (status, "another end than that of the run: 1 difference\n" in out) == (1, True), out
         queries = found["queries"]
         assert f"image {found['index']}: queries was {queries}, and is {queries - 1}" in out
+
+    def test_an_image_that_is_another_one_is_named(self, here, capsys, service):
+        attacked(capsys, service)
+        file = min((here / "run" / "images").iterdir())
+        with PIL.Image.open(file) as picture:
+            changed = np.array(picture)
+        changed[0, 0, 0] ^= 1
+        PIL.Image.fromarray(changed).save(file)
+        status, out, _ = dfa_says(capsys, "replay", "run", "--trust")
+        assert (status, f"image {int(file.stem)}: the adversarial image is another one" in out) == (1, True), out
 
     def test_images_that_are_others_are_not_in_the_record(self, here, capsys, service):
         attacked(capsys, service)

@@ -23,7 +23,7 @@ from dfa.cli.sources.labels import read_class_names
 from dfa.cli.sources.models import open_prior
 from dfa.cli.sources.spaces import parse_space
 from dfa.errors import InvalidInputError, OracleError
-from dfa.oracle.services.limits import parse_rate
+from dfa.oracle.services.limits import Rate, parse_rate
 from dfa.results.profile import Service
 
 DEFAULT_PILOT: Final = 5
@@ -168,9 +168,8 @@ def _cost_of(result: dfa.Result, service: Service, total: int, oracle: dfa.Oracl
     requests = _of_three([each * number + least for number in queries])
     latency = max(0.0, seconds - use.waited) / max(1, use.requests)
     rates = [parse_rate(rate) for rate in oracle.describe().get("rate", ())]
-    # So many may go out at once, and the others as the rate lets them.
     times = [
-        max([number * latency / oracle.calls_at_once, *((number - 1) / rate.number * rate.seconds for rate in rates)])
+        max([number * latency / oracle.calls_at_once, *(_at_rate(number, rate) for rate in rates)])
         for number in requests
     ]
     price = None if books.price is None else float(books.price)
@@ -186,6 +185,14 @@ def _cost_of(result: dfa.Result, service: Service, total: int, oracle: dfa.Oracl
         max_cost=most,
         images_for_max_cost=None if most is None else math.floor(total * share),
     )
+
+
+def _at_rate(number: float, rate: Rate) -> float:
+    """Return the seconds that so many requests take at a rate."""
+    times = max(0.0, number - 1) / rate.number
+    # Those of an hour or a day may go out at once, and then the next when these are over.
+    is_spread = rate.seconds <= 60 or math.isinf(times)
+    return (times if is_spread else math.floor(times)) * rate.seconds
 
 
 def _of_three(numbers: list[float]) -> tuple[float, float, float]:

@@ -28,7 +28,7 @@ from dfa.cli.trust import ASKED, SEARCHED, name_again, trust_folder
 from dfa.runs.documents import parse_config
 from dfa.runs.saved_run import read_run_json
 
-_CHANGED: Final = ("rate", "max_cost", "concurrency", "retries", "timeout")
+_CHANGED: Final = ("rate", "price", "max_cost", "concurrency", "watch_every", "on_drift", "retries", "timeout")
 """How a service is asked from now on; what it answers, and so the run's end, is the same."""
 
 

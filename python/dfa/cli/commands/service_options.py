@@ -81,6 +81,20 @@ encode_option = flag(
     help=f"Of MODEL https://...: how images are posted. {' or '.join(WAYS)}, which is JSON, or MODULE:ATTR, a function "
     f"of an image.  [default: {WAYS[1]}]",
 )
+on_drift_option = flag(
+    "--on-drift",
+    section=SERVICE,
+    type=click.Choice(["stop", "mark"]),
+    help="What to do where it no longer answers as it did: stop, or mark what follows.  [default: stop]",
+)
+watch_every_option = flag(
+    "--watch-every",
+    section=SERVICE,
+    type=click.IntRange(0),
+    help="Attack queries after which an unchanged image is asked about again, to see that it answers as it "
+    f"did; 0: never.  [default: {WATCH_EVERY}]",
+)
+price_option = flag("--price", section=SERVICE, metavar="MONEY", help="Of one request, such as 0.0015.")
 
 
 def service_options(command: Decorated) -> Decorated:
@@ -89,19 +103,8 @@ def service_options(command: Decorated) -> Decorated:
         ca_file_option,
         timeout_option,
         retries_option,
-        flag(
-            "--on-drift",
-            section=SERVICE,
-            type=click.Choice(["stop", "mark"]),
-            help="What to do where it no longer answers as it did: stop, or mark what follows.  [default: stop]",
-        ),
-        flag(
-            "--watch-every",
-            section=SERVICE,
-            type=click.IntRange(0),
-            help="Attack queries after which an unchanged image is asked about again, to see that it answers as it "
-            f"did; 0: never.  [default: {WATCH_EVERY}]",
-        ),
+        on_drift_option,
+        watch_every_option,
         header_option,
         token_env_option,
         flag(
@@ -113,7 +116,7 @@ def service_options(command: Decorated) -> Decorated:
         concurrency_option,
         flag("--currency", section=SERVICE, metavar="WORD", help="What --price is in, such as EUR."),
         max_cost_option,
-        flag("--price", section=SERVICE, metavar="MONEY", help="Of one request, such as 0.0015."),
+        price_option,
         rate_file_option,
         rate_option,
         encode_option,
@@ -134,8 +137,11 @@ def resume_options(command: Decorated) -> Decorated:
         parse_option,
         timeout_option,
         retries_option,
+        on_drift_option,
+        watch_every_option,
         concurrency_option,
         max_cost_option,
+        price_option,
         rate_option,
     ):
         command = option(command)

@@ -122,6 +122,7 @@ def test_names_that_are_not_known_before_get_ids_that_a_resumed_run_keeps(tmp_pa
         found = dfa.run(oracle, IMAGES, store=tmp_path / "run", resume=True, **SETTINGS)
         names = oracle.known_names
         expected = attack(service)
+        assert dfa.verify(tmp_path / "run", oracle_of(service, **settings)).holds
     assert sorted(names) == sorted(http_servers.NAMES)
     for record, other in zip(found.records, expected.records, strict=True):
         assert names[record.class_before] == http_servers.NAMES[other.class_before]

@@ -17,8 +17,9 @@ from typing import Any, Final
 from dfa.errors import StoreError
 from dfa.oracle.answers import Answer
 from dfa.results.parsing import load_json
+from dfa.runs import door
 from dfa.runs.folder import JOURNAL
-from dfa.runs.journal import writing_to
+from dfa.runs.journal import reading, writing_to
 from dfa.runs.kept_answers import KeptAnswers, Sent
 
 _BOOKS: Final = "books"
@@ -149,11 +150,8 @@ class _Names:
         Raises:
             StoreError: They are none.
         """
-        names = (self._record.load(_CLASSES) or {}).get("names", [])
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise StoreError(f"the classes that a run keeps must be names, and are {names!r:.60}")
-        self._names = list(names)
-        return names
+        self._names = _names_in(self._record.load(_CLASSES))
+        return self._names
 
     def add(self, number: int, name: str) -> None:
         """Keep one name more."""
@@ -163,3 +161,36 @@ class _Names:
         # Names come in the order of their ids.
         self._names[number:] = [name]
         self._record.save(_CLASSES, {"names": self._names})
+
+
+class NamesOfRun:
+    """The names of a service's classes that a run has kept, for whoever asks the service apart from the run."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read them from the run's journal when they are asked for."""
+        self._folder = folder
+
+    def load(self) -> Sequence[str]:
+        """Return the names, in the order of their ids; none where the run has kept none.
+
+        Raises:
+            StoreError: They are none.
+        """
+        if not door.holds(self._folder, JOURNAL):
+            return []
+        with reading(self._folder) as journal:
+            row = journal.execute("SELECT value FROM about WHERE name = ?", (_CLASSES,)).fetchone()
+        try:
+            return _names_in(None if row is None else load_json(str(row[0]).encode()))
+        except ValueError as error:
+            raise StoreError(f"{self._folder / JOURNAL} must tell its classes in JSON, and does not: {error}") from error
+
+    def add(self, number: int, name: str) -> None:
+        """Keep nothing: the run is over, or another's."""
+
+
+def _names_in(document: dict[str, Any] | None) -> list[str]:
+    names = (document or {}).get("names", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise StoreError(f"the classes that a run keeps must be names, and are {names!r:.60}")
+    return list(names)

@@ -32,6 +32,7 @@ from dfa.runs.questions import Questions, class_of, in_batches, mean_of, why_ben
 from dfa.runs.recorded import contradictions, recorded_epsilon, row_contradictions
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.runs.tables import table_contradictions
+from dfa.runs.record import NamesOfRun
 from dfa.runs.verification import CHECKS, PROBABILITY_TOLERANCE, Finding, Verification
 from dfa.search.confirmation import Confirmation
 from dfa.space.constraints import WITHOUT_PROMISE, why_broken
@@ -100,6 +101,9 @@ def verify(
         )
     pictures = Pictures(run, originals)
     asked = as_oracle(oracle).taking(pictures.form.takes)
+    if asked.keeps_record:
+        # A service that names its classes as they come has numbered them so in the run.
+        asked.keep_with(None, NamesOfRun(run.folder))
     return _Verifier(run, asked, pictures, epsilon, confirmation, confirmations is not None, batch_size).verify()
 
 

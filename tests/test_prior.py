@@ -17,6 +17,7 @@ import dfa
 from core_driver import DEFAULT, ask, config_of, population_of, rows_of, tell
 from core_trajectories import degrees_of, picture
 from dfa import _core
+from dfa.oracle import priors
 from dfa.oracle.priors import FROM_BEST, START, FunctionPrior, Walk, as_prior, follow, smoothed
 from dfa.results.profile import read_profile
 from dfa.views.report import write_report
@@ -320,8 +321,29 @@ def test_a_torch_module_gives_the_gradient_of_its_log_odds() -> None:
     assert not any(parameter.grad is not None for parameter in module.parameters())
 
 
-def test_gradients_are_averaged_over_shifted_copies() -> None:
-    """Of two classes and a linear model the log-odds have the same gradient everywhere, which shifts move."""
+def resized(shift: int, length: int, start: int, size: int) -> Any:
+    """Rows of an image that is shifted and shrunk, by torch: what each takes of each row, (size, size)."""
+    torch = pytest.importorskip("torch")
+    rows = torch.tensor(np.roll(np.eye(size), shift, axis=0)).T[:, None]  # each row of an image that is one there
+    taken = torch.nn.functional.interpolate(rows, length, mode="linear", align_corners=False)[:, 0].T.numpy()
+    return np.pad(taken, ((start, size - start - length), (0, 0)))
+
+
+def test_copies_are_shifted_and_shrunk_within_bounds() -> None:
+    drawn = set()
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        shift, length = int(random.integers(-1, 2)), int(random.integers(15, 21))
+        start = int(random.integers(20 - length + 1))
+        drawn.add((shift, length))
+        made = priors._view(20, 1, 0.75, np.random.default_rng(seed))
+        np.testing.assert_allclose(made, resized(shift, length, start, 20), atol=1e-12)
+    assert {shift for shift, _ in drawn} == {-1, 0, 1}
+    assert {length for _, length in drawn} == set(range(15, 21))
+
+
+def test_gradients_are_averaged_over_shifted_and_shrunk_copies() -> None:
+    """Of two classes and a linear model the log-odds have the same gradient everywhere, which copies move."""
     torch = pytest.importorskip("torch")
     random = np.random.default_rng(0)
     weights = random.standard_normal((1, 90, 92)).astype(np.float32)
@@ -333,14 +355,26 @@ def test_gradients_are_averaged_over_shifted_copies() -> None:
     prior = as_prior(module, is_targeted=True)
     assert prior is not None
     image = random.integers(0, 256, (1, 90, 92, 1), dtype=np.uint8)
-    given = prior.checked_directions(image, np.array([1]))[0, :, :, 0]
+    used: list[Any] = []
+    view = priors._view
+
+    def noted(size: int, reach: int, least: float, stream: Any) -> Any:
+        used.append(view(size, reach, least, stream))
+        assert (size, reach) == ((90, 92)[(len(used) - 1) % 2], 4)
+        assert least == (1.0 if len(used) <= 4 else 0.75)
+        return used[-1]
+
+    with patch.object(priors, "_view", noted):
+        given = prior.checked_directions(image, np.array([1]))[0, :, :, 0]
     assert len(seen[-1]) == 4
-    reach = range(-4, 5)
-    shifts = [(down, right) for down in reach for right in reach]
-    moved = {np.roll(image[0, :, :, 0], shift, (0, 1)).tobytes(): shift for shift in shifts}
-    used = [moved[copy[0].astype(np.uint8).tobytes()] for copy in seen[-1]]
-    assert len(set(used)) > 1
-    mean = np.mean([np.roll(weights[0], (-down, -right), (0, 1)) for down, right in used], axis=0)
+    assert len(used) == 8
+    assert len({each.tobytes() for each in used}) > 5
+    pairs = list(zip(used[::2], used[1::2], strict=True))
+    for copy, (down, right) in zip(seen[-1], pairs, strict=True):
+        inside = np.outer(down.sum(1), right.sum(1))
+        expected = down @ image[0, :, :, 0].astype(np.float64) @ right.T + 128 * (1 - inside)
+        assert abs(copy[0] - expected).max() < 0.5 + 1e-6
+    mean = np.mean([down.T @ weights[0] @ right for down, right in pairs], axis=0)
     expected = smoothed(mean[:, :, None].astype(np.float64), 1)[:, :, 0]
     np.testing.assert_allclose(given, expected / abs(expected).mean(), atol=1e-4)
     both = prior.checked_directions(np.concatenate([255 - image, image]), np.array([0, 1]))

@@ -132,9 +132,9 @@ def run(
             Where both are there, a label of the data is the class of its name.
         prior: A surrogate, for whoever has one: a torch module (from images / 255 to logits), a Keras model, or what
             `dfa.as_oracle` made of one, of the same classes; or a function from uint8 images (n, H, W, C) and goals
-            (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients
-            (n, H, W, C): above 0 where a value should rise, or True, and False where it should fall. A model's are
-            those of the goal's log-odds, averaged over shifted copies of the image. It gives a first start for each
+            (n,), the targets or in an untargeted run the original classes to get away from, to signs or gradients (n,
+            H, W, C): above 0 where a value should rise, or True, and False where it should fall. A model's are those of
+            the goal's log-odds, averaged over shifted and shrunk copies of the image. It gives a first start for each
             image, by a dozen steps within the ball on the surrogate alone, and one more way to move: part of all
             coordinates take the signs that six steps from the best candidate so far end with. It is asked at each step
             for each candidate that improves, never for one that is only tried. What it is worth is learned from the

@@ -17,8 +17,11 @@ PROMISES := $(addprefix tests/test_,$(addsuffix .py,arguments core_errors gate r
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m dfa.demo --out runs/demo
 
-# What is missing is told of last, so that all else is tested first.
-test: system-packages lint types cpp-tests fuzz docs python-tests
+# What is missing is told of last, so that all else is tested first. The documentation keeps one core busy, so it is built
+# beside the C++; all that is installed comes before.
+test: system-packages lint types $(VENV)/docs-installed $(VENV)/servers/mlserver/installed
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target cpp-tests fuzz docs
+	@$(MAKE) --no-print-directory python-tests
 	@tests/system_packages.sh --check
 
 # What pip does not have: the header of doctest, and a browser for the pages.

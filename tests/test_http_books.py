@@ -113,7 +113,7 @@ def test_a_process_that_was_killed_has_counted_too_much_rather_than_too_little()
         third.reserve(1)
 
 
-def test_what_was_counted_in_memory_is_added_to_what_is_kept():
+def test_the_totals_of_a_run_are_its_own_and_memory_goes_on_from_them():
     shelf = Shelf()
     shelf.save({"requests": 5, "images": 6, "billed_high": 5, "cost_high": "0.5", "waited": 2.5})
     books = Books(price=0.1)
@@ -122,7 +122,11 @@ def test_what_was_counted_in_memory_is_added_to_what_is_kept():
     books.add_wait(1.0)
     books.keep_with(shelf)
     use = books.use
-    assert (use.requests, use.images, use.answered, use.cost_low, use.cost_high, use.waited) == (6, 8, 1, 0.1, 0.6, 3.5)
+    assert (use.requests, use.images, use.answered, use.cost_low, use.cost_high, use.waited) == (5, 6, 0, 0.0, 0.5, 2.5)
+    assert Books(keeper=shelf).use == use
+    books.keep_with(None)
+    books.reserve(1)
+    assert books.use.since(use) == ServiceUse(1, 1, 0, 0, 0, 0, 1, 0.0, 0.1, 0.0)
     assert Books(keeper=shelf).use == use
 
 

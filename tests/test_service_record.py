@@ -228,3 +228,48 @@ def test_whatever_stands_before_a_service_its_answers_are_kept(tmp_path, wrapped
     assert rows_in(tmp_path / "run") == oracle.answers == result.profile.service.use.requests > 100
     replayed = attack(dfa.ReplayOracle(tmp_path / "run"))
     assert outcomes(replayed) == outcomes(result)
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_an_answer_that_cannot_be_used_is_asked_for_again_when_the_run_goes_on(tmp_path, concurrency):
+    expected = attack(service())
+
+    class Wrong(Service):
+        def scores(self, images):
+            answer = super().scores(images)
+            return np.full_like(answer, np.nan) if self.answers == 120 else answer
+
+    with pytest.raises(dfa.OracleError, match="nan"):
+        attack(Wrong(CLASSIFIER, calls_at_once=concurrency), store=tmp_path / "run")
+    oracle = service()
+    assert outcomes(attack(oracle, store=tmp_path / "run", resume=True)) == outcomes(expected)
+    assert oracle.answers < len(IMAGES) * 100
+
+
+def test_what_a_run_marked_is_kept_when_it_goes_on(tmp_path):
+    oracle = drifting(fails_at=400)
+    oracle.on_drift = "mark"
+    with pytest.raises(dfa.OracleError, match="the line is dead") as ended:
+        attack(oracle, store=tmp_path / "run", epsilon=2)
+    before = ended.value.result.profile.service.drifts
+    assert before
+    other = drifting()
+    other.on_drift, other.answers = "mark", 1000
+    found = attack(other, store=tmp_path / "run", resume=True, epsilon=2)
+    assert found.profile.service.drifts[: len(before)] == before
+
+
+def test_one_odd_answer_of_a_randomised_service_is_no_drift(tmp_path):
+    class Odd(Service):
+        odd = 0
+
+        def scores(self, images):
+            answer = super().scores(images)
+            known = images.tobytes() in {image[None].tobytes() for image in IMAGES}
+            self.odd += known and self.answers > 200
+            return answer[:, ::-1] if known and self.odd == 1 else answer
+
+    oracle = Odd(CLASSIFIER, watch_every=15, calls_at_once=1)
+    result = attack(oracle, "repeated", store=tmp_path / "run", epsilon=2)
+    assert oracle.odd > 2
+    assert result.profile.service.drifts == []

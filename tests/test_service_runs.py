@@ -233,3 +233,26 @@ def test_how_a_service_is_asked_may_change_when_a_run_goes_on(tmp_path):
         )
         assert outcomes(found) == outcomes(expected)
         assert found.profile.service.use.cost_low == pytest.approx(0.01 * sum(in_record(tmp_path / "run").values()))
+
+
+def test_one_oracle_serves_several_runs_and_what_comes_after_them(tmp_path):
+    with http_servers.served() as service:
+        oracle = oracle_of(service)
+        first = dfa.run(oracle, IMAGES, store=tmp_path / "first", **SETTINGS)
+        assert first.profile.service.use.requests == service.requests
+        assert dfa.verify(tmp_path / "first", oracle).holds
+        first.save(tmp_path / "saved")
+        second, before = dfa.run(oracle, IMAGES[:3], **SETTINGS), service.requests
+        assert second.profile.service.use.requests == second.profile.service.asked
+        third = dfa.run(oracle, IMAGES[:3], store=tmp_path / "third", **SETTINGS)
+        assert third.profile.service.use.requests == service.requests - before
+        assert first.profile.service == dfa.Result.load(tmp_path / "first").profile.service
+
+
+def test_a_record_does_not_verify_itself(tmp_path):
+    with http_servers.served() as service:
+        attack(service, storage=tmp_path / "run")
+    with pytest.raises(
+        dfa.InvalidInputError, match="must be asked of the model itself, and a record of answers is none"
+    ):
+        dfa.verify(tmp_path / "run", dfa.ReplayOracle(tmp_path / "run"))

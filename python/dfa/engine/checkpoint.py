@@ -15,7 +15,7 @@ from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.recall import usable_rows
-from dfa.engine.sameness import NUM_PROBES, probes, refuse_another_oracle
+from dfa.engine.sameness import NUM_PROBES, how_it_differs, probes, refuse_another_oracle
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.watch import Watch
 from dfa.engine.window import Window
@@ -140,6 +140,7 @@ class Checkpoints:
         position = self.oracle.recall.position(self.oracle.open)
         if position is not None:
             document["record"] = position
+            document["watch"] = self.watch.save()
         blobs = of_window | of_jury
         return Checkpoint(document, blobs)
 
@@ -156,6 +157,8 @@ class Checkpoints:
         waiting = {draft.index: draft for draft in (*searched, *ready, *claimed)}
         images, lost = self._read_again(document["feed"]["num_read"], waiting)
         self.gate.prepare(self.plan.inputs.shape, self.window.batch_size)
+        if "watch" in document:
+            self.watch.load(document["watch"])
         self._check_oracle(waiting, images, document["gate"]["num_classes"])
         self.gate.load(document["gate"])
         self.oracle.settled = Counter(document["gate"]["counts"])
@@ -226,7 +229,11 @@ class Checkpoints:
             indices = np.array([draft.index for draft in drafts], dtype=np.int64)
             scores = self.oracle.ask(np.stack([images[draft.index] for draft in drafts]), indices, purpose)
             num_classes = scores.shape[1]
-            refuse_another_oracle(drafts, scores)
+            if not self.watch.marks:
+                refuse_another_oracle(drafts, scores)
+            for draft, row in zip(drafts, scores, strict=True) if self.watch.marks else ():
+                if (told := how_it_differs(draft, row)) is not None:
+                    self.watch.tell(draft.index, told)
         if not drafts or num_classes is None:
             return
         for draft in waiting.values():

@@ -7,6 +7,7 @@ they fall into different batches. So results do not depend on the batch size.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -106,7 +107,9 @@ class Loop:
             keeps_originals=not plan.inputs.is_held,
             shows_progress=plan.shows_progress,
         )
-        self._watch = Watch(plan.oracle, self._oracle, self._ledger.unsettled)
+        # Of a run in a folder the books are its own.
+        self._use_before = None if plan.store or plan.oracle.books is None else plan.oracle.books.use
+        self._watch = Watch(plan.oracle, self._oracle, self._ledger.unsettled, is_random=plan.confirmation.is_repeated)
         self._feed = Feed(plan, self._oracle, self._ledger, self._watch, self._save_if_due, batch_size=batch_size)
         # Where a call carries few images, there are several calls at once.
         most = 0 if plan.oracle.rows_per_call is None else plan.batch_size
@@ -170,6 +173,9 @@ class Loop:
 
     def keep_answers(self, error: BaseException) -> None:
         """Write down, in a run that is kept, what an oracle answered in or beside the batch in which it failed."""
+        if self._checkpoints is not None and isinstance(error, OracleError):
+            with suppress(StoreError):  # which is told below, or where the next one writes
+                self._oracle.recall.drop_unusable(self._oracle.open, self._gate)
         is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.asks_beside
         if self._checkpoints is None or not isinstance(error, OracleError) or not is_partial:
             return
@@ -273,9 +279,8 @@ class Loop:
         oracle, recall = self._plan.oracle, self._oracle.recall
         if oracle.books is None:
             return None
-        return Service(
-            asked, recall.from_record, recall.coalesced, oracle.books.use, oracle.currency, self._watch.drifts
-        )
+        use = oracle.books.use if self._use_before is None else oracle.books.use.since(self._use_before)
+        return Service(asked, recall.from_record, recall.coalesced, use, oracle.currency, self._watch.drifts)
 
     def _profile(self) -> Profile:
         counts, seconds, wall = self._gate.counts, self._stopwatch.seconds, self._stopwatch.wall()

@@ -216,7 +216,7 @@ class OracleThread:
         return questions
 
     def _submit(self, questions: list[Question]) -> Asked:
-        asked = Asked(questions, self._executor.submit(lambda: [self._answer(question) for question in questions]))
+        asked = Asked(questions, self._executor.submit(self._answers_of, questions))
         if self.asks_beside:
             asked.future.add_done_callback(lambda _: self.answered.put(asked))
         return asked
@@ -240,11 +240,13 @@ class OracleThread:
             self._store.sending(question.purpose.value, question.number)
         asked.future = self._submit(asked.questions).future
 
-    def _answer(self, question: Question) -> Answer:
+    def _answers_of(self, questions: list[Question]) -> list[Answer]:
         try:
-            return self._ask(question)
+            return [self._ask(question) for question in questions]
         finally:
-            question.is_over.set()
+            # Those behind one that failed as well: others may wait for them.
+            for question in questions:
+                question.is_over.set()
 
     def _ask(self, question: Question) -> Answer:
         if question.answer is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from dfa.engine.asking import Question, sent_rows
-from dfa.errors import OracleError
+from dfa.errors import OracleError, StoreError
 from dfa.oracle.answers import Answer
 from dfa.oracle.gate import Gate, Purpose
 from dfa.oracle.parts import Part
@@ -63,6 +63,12 @@ class Recall:
         question.sent = sent_rows(question.images, question.indices, question.purpose)
         if question.purpose is Purpose.WATCH:
             return
+        try:
+            self._look_up(question)
+        except (ValueError, TypeError) as error:
+            raise StoreError(f"the answers that are kept of the run do not fit together: {error}") from error
+
+    def _look_up(self, question: Question) -> None:
         if self._kept:
             question.known, question.numbers = self._kept.take(question.sent)
             if self._record is not None and question.known is not None:
@@ -100,6 +106,19 @@ class Recall:
             self._record.write(rows, question.numbers)
         for sent in question.sent:
             self._under_way.pop(sent.digest, None)
+
+    def drop_unusable(self, still_open: Iterable[Question], gate: Gate) -> None:
+        """Let go of what the record has of questions whose answers cannot be used, so that they are asked again.
+
+        Raises:
+            StoreError: The record cannot be written.
+        """
+        if self._record is None:
+            return
+        for question in still_open:
+            part = question.part or question.known
+            if part is not None and question.numbers and not _is_usable(part, question, gate):
+                self._record.drop(question.numbers)
 
     def position(self, still_open: Iterable[Question]) -> dict[str, Any] | None:
         """Return what a checkpoint has of the record, where questions are no part of it; None without a record."""

@@ -81,6 +81,8 @@ def attack_stored(plan: Plan, storage: Storage) -> Result:
         raise
     finally:
         with interrupts_held_back() as interrupts:
+            # Whoever asks the oracle after the run is no part of it.
+            plan.oracle.keep_with(None, None)
             store.close()
     if interrupts.came:
         raise Interrupted("interrupted when the run had ended; its `result` is in this error", result=result)

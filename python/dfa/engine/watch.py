@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from dfa.engine.sameness import NUM_PROBES, how_it_differs
 from dfa.errors import DriftError
 from dfa.oracle.base import Oracle
 from dfa.oracle.gate import Purpose
+from dfa.results.parsing import fields_reader
 from dfa.results.profile import Drift
 from dfa.results.record import Record
 from dfa.types import Image
@@ -24,13 +27,17 @@ class Watch:
         drifts: Where the service answered otherwise, in a run that goes on all the same.
     """
 
-    def __init__(self, oracle: Oracle, thread: OracleThread, unsettled: Callable[[], Iterable[int]]) -> None:
+    def __init__(
+        self, oracle: Oracle, thread: OracleThread, unsettled: Callable[[], Iterable[int]], *, is_random: bool
+    ) -> None:
         """Begin without images.
 
         Args:
             oracle: Says how often it is watched, and what to do where it answers otherwise.
             thread: Asks it.
             unsettled: Returns the images of the run that have no record yet.
+            is_random: Whether answers are repeated, since they differ from one time to the next; then two images in
+                turn must be answered otherwise.
         """
         self.drifts: list[Drift] = []
         self._every = oracle.watch_every
@@ -42,11 +49,48 @@ class Watch:
         self._sent = 0
         self._due = self._every
         self._asked: tuple[Record, Asked] | None = None
+        self._is_random = is_random
+        self._doubted: str | None = None
 
     def see(self, record: Record, image: Image) -> None:
         """Take note of an image whose clean answer is there."""
         if self._every is not None and len(self._known) < NUM_PROBES:
             self._known.append((record, image))
+
+    def save(self) -> dict[str, Any]:
+        """Return the state, but for the images, in plain JSON types."""
+        drifts = [dataclasses.asdict(drift) for drift in self.drifts]
+        return {"sent": self._sent, "due": self._due, "turn": self._turn, "drifts": drifts}
+
+    def load(self, document: Mapping[str, Any]) -> None:
+        """Go on from what `save` returned.
+
+        Raises:
+            MisfitError: It returned nothing of the kind.
+        """
+        state = _read(document)
+        self.drifts = state["drifts"]
+        self._sent, self._turn = state["sent"], state["turn"]
+        self._due = None if self._every is None else min(state["due"] or 0, self._sent + self._every)
+
+    def tell(self, index: int, told: str) -> None:
+        """Stop the run, or take note, since an image's answer is another.
+
+        Raises:
+            DriftError: The run is to stop then.
+        """
+        if self._stops:
+            raise DriftError(
+                f"the oracle no longer answers as it did when the run began: {told}; it was looked at every "
+                f"{self._every:,} attack queries. What was found is kept; look whether the service has another model "
+                "now, and begin anew, or pass on_drift='mark' to go on all the same"
+            )
+        self.drifts.append(Drift(self._sent, index, told, tuple(self._unsettled())))
+
+    @property
+    def marks(self) -> bool:
+        """Whether a run goes on with a service that answers otherwise."""
+        return self._every is not None and not self._stops
 
     def after(self, rows: int) -> None:
         """Ask about an image, if it is time to, now that so many attack queries more were sent."""
@@ -77,12 +121,14 @@ class Watch:
         (row,) = self._thread.scores(asked)
         self._thread.forget(Purpose.WATCH)
         told = how_it_differs(record, row)
-        if told is None:
+        if told is not None and self._is_random and self._doubted is None:
+            # One answer of a service that is randomised says little: another image is asked about at once.
+            self._doubted = told
+            self._due = self._sent
             return
-        if self._stops:
-            raise DriftError(
-                f"the oracle no longer answers as it did when the run began: {told}; it was looked at every "
-                f"{self._every:,} attack queries. What was found is kept; look whether the service has another model "
-                "now, and begin anew, or pass on_drift='mark' to go on all the same"
-            )
-        self.drifts.append(Drift(self._sent, record.index, told, tuple(self._unsettled())))
+        self._doubted = None
+        if told is not None:
+            self.tell(record.index, told)
+
+
+_read: Final = fields_reader({"sent": int, "due": int | None, "turn": int, "drifts": list[Drift]})

@@ -23,10 +23,11 @@ import numpy as np
 from dfa.oracle.answers import Answer
 from dfa.oracle.parts import Part
 from dfa.oracle.raw import BFLOAT16
-from dfa.results.parsing import fields_reader
+from dfa.results.parsing import MisfitError, fields_reader
 
 _Row: TypeAlias = tuple[str, int, bytes, str, bytes]
 
+_MOST: Final = 2**62
 _ALIKE: Final = ("attack", "clean")
 """Purposes of which one may be answered with what was answered to the other: a model is asked what it says."""
 
@@ -189,7 +190,13 @@ def read_position(document: object) -> Mapping[str, Any] | None:
     Raises:
         ValueError: It is none.
     """
-    return None if document is None else _read_position(document)
+    if document is None:
+        return None
+    position = _read_position(document)
+    for name, number in position.items():
+        if min(number, default=0) < 0 if isinstance(number, list) else not 0 <= number < _MOST:
+            raise MisfitError("0 or more, and no more than can be", number, name)
+    return position
 
 
 _read_position: Final = fields_reader(

@@ -7,6 +7,7 @@ all else that writes there, answers come from several threads.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,16 +15,18 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
+from dfa.checks import is_number
 from dfa.errors import StoreError
 from dfa.oracle.answers import Answer
-from dfa.results.parsing import load_json
+from dfa.results.parsing import MisfitError, fields_reader, load_json
 from dfa.runs import door
 from dfa.runs.folder import JOURNAL
 from dfa.runs.journal import reading, writing_to
 from dfa.runs.kept_answers import KeptAnswers, Sent
 
+_MOST: Final = 2**62
 _BOOKS: Final = "books"
-_CLASSES: Final = "classes"
+_CLASS: Final = "class "
 
 
 class Record:
@@ -60,6 +63,15 @@ class Record:
             numbers += more
             for number, (sent, _) in zip(more, answers, strict=True):
                 self._kept.note(number, sent)
+
+    def drop(self, numbers: Sequence[int]) -> None:
+        """Keep these answers no longer.
+
+        Raises:
+            StoreError: The journal cannot be written.
+        """
+        with self._transaction():
+            self._journal.executemany("DELETE FROM answers WHERE id = ?", [(number,) for number in numbers])
 
     @property
     def is_empty(self) -> bool:
@@ -99,6 +111,15 @@ class Record:
         except ValueError as error:
             raise StoreError(f"{self._folder / JOURNAL} must tell its {name} in JSON, and does not: {error}") from error
 
+    def load_names(self) -> list[str]:
+        """Return the names of classes that are kept, in the order of their ids.
+
+        Raises:
+            StoreError: They are none.
+        """
+        with self._writing:
+            return _names_in(self._journal, self._folder)
+
     def save(self, name: str, document: object) -> None:
         """Keep a document, in place of that of before.
 
@@ -128,8 +149,8 @@ class _Kept:
             StoreError: They are none.
         """
         totals = self._record.load(self._name) or {}
-        if not all(isinstance(each, str | int | float) for each in totals.values()):
-            raise StoreError(f"the {self._name} that a run keeps must be numbers by name, and are {totals!r:.60}")
+        if not all(map(_is_total, totals.values())):
+            raise StoreError(f"the {self._name} that a run keeps must be amounts by name, and are {totals!r:.60}")
         return totals
 
     def save(self, totals: Mapping[str, float | str]) -> None:
@@ -142,7 +163,6 @@ class _Names:
 
     def __init__(self, record: Record) -> None:
         self._record = record
-        self._names: list[str] | None = None
 
     def load(self) -> Sequence[str]:
         """Return the names of before, in the order of their ids.
@@ -150,17 +170,11 @@ class _Names:
         Raises:
             StoreError: They are none.
         """
-        self._names = _names_in(self._record.load(_CLASSES))
-        return self._names
+        return self._record.load_names()
 
     def add(self, number: int, name: str) -> None:
         """Keep one name more."""
-        if self._names is None:
-            self.load()
-        assert self._names is not None
-        # Names come in the order of their ids.
-        self._names[number:] = [name]
-        self._record.save(_CLASSES, {"names": self._names})
+        self._record.save(f"{_CLASS}{number:09}", {"name": name})
 
 
 class NamesOfRun:
@@ -179,18 +193,33 @@ class NamesOfRun:
         if not door.holds(self._folder, JOURNAL):
             return []
         with reading(self._folder) as journal:
-            row = journal.execute("SELECT value FROM about WHERE name = ?", (_CLASSES,)).fetchone()
-        try:
-            return _names_in(None if row is None else load_json(str(row[0]).encode()))
-        except ValueError as error:
-            raise StoreError(f"{self._folder / JOURNAL} must tell its classes in JSON, and does not: {error}") from error
+            return _names_in(journal, self._folder)
 
     def add(self, number: int, name: str) -> None:
         """Keep nothing: the run is over, or another's."""
 
 
-def _names_in(document: dict[str, Any] | None) -> list[str]:
-    names = (document or {}).get("names", [])
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise StoreError(f"the classes that a run keeps must be names, and are {names!r:.60}")
-    return list(names)
+def _names_in(journal: sqlite3.Connection, folder: Path) -> list[str]:
+    """Return the names of classes that a journal has, in the order of their ids."""
+    rows = journal.execute("SELECT name, value FROM about WHERE name GLOB ? ORDER BY name", (f"{_CLASS}[0-9]*",))
+    names: list[str] = []
+    try:
+        for number, (row, value) in enumerate(rows):
+            names.append(_read_name(load_json(str(value).encode()))["name"])
+            if row != f"{_CLASS}{number:09}":
+                raise MisfitError(f"{_CLASS}{number:09}", row, "the next class")
+    except ValueError as error:
+        raise StoreError(f"{folder / JOURNAL} must tell the names of classes, and does not: {error}") from error
+    if len(set(names)) < len(names):
+        raise StoreError(f"{folder / JOURNAL} must tell distinct names of classes, and has one twice")
+    return names
+
+
+_read_name: Final = fields_reader({"name": str})
+
+
+def _is_total(value: object) -> bool:
+    """Tell whether a value is a number of 0 or more, or the decimal digits of one."""
+    if isinstance(value, str):
+        return re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,15})?(E[+-]?[0-9]{1,2})?", value) is not None
+    return is_number(value) and 0 <= value < _MOST

@@ -29,10 +29,11 @@ from dfa.runs.image_files import IMAGES, ORIGINALS, halves_in, original_of
 from dfa.runs.measuring import Allowed, measure, read_allowed
 from dfa.runs.opening import Pictures
 from dfa.runs.questions import Questions, class_of, in_batches, mean_of, why_benign, why_not_rank
+from dfa.runs.record import NamesOfRun
 from dfa.runs.recorded import contradictions, recorded_epsilon, row_contradictions
+from dfa.runs.replay import ReplayOracle
 from dfa.runs.saved_run import SavedRun, read_run
 from dfa.runs.tables import table_contradictions
-from dfa.runs.record import NamesOfRun
 from dfa.runs.verification import CHECKS, PROBABILITY_TOLERANCE, Finding, Verification
 from dfa.search.confirmation import Confirmation
 from dfa.space.constraints import WITHOUT_PROMISE, why_broken
@@ -100,6 +101,11 @@ def verify(
             f"{type(originals).__name__ if given is None else given}"
         )
     pictures = Pictures(run, originals)
+    if isinstance(oracle, ReplayOracle):
+        raise InvalidInputError(
+            f"what the run in {run.folder} claims must be asked of the model itself, and a record of answers is none: "
+            "pass the service, such as dfa.HttpOracle(...)"
+        )
     asked = as_oracle(oracle).taking(pictures.form.takes)
     if asked.keeps_record:
         # A service that names its classes as they come has numbered them so in the run.

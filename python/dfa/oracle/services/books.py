@@ -34,7 +34,8 @@ class ServiceUse:
     """What a service was sent, and what that costs.
 
     Attributes:
-        requests: Requests that were sent, those that were sent again included: what the service counts itself.
+        requests: Requests that were sent, those that were sent again included: what the service counts itself, or more
+            where it hung up before it read one.
         images: Images in these requests.
         retries: How often a request was tried again, whether or not its connection came about.
         rejected: Requests to which the service said that it takes none now.
@@ -56,6 +57,15 @@ class ServiceUse:
     cost_low: float | None = None
     cost_high: float | None = None
     waited: float = 0.0
+
+    def since(self, before: ServiceUse) -> ServiceUse:
+        """Return what was sent after something was."""
+        numbers: dict[str, Any] = {}
+        for each in dataclasses.fields(self):
+            now, then = getattr(self, each.name), getattr(before, each.name)
+            # Money has few decimal places, which floats are near to.
+            numbers[each.name] = round(now - (then or 0), 9) if isinstance(now, float) else now and now - (then or 0)
+        return ServiceUse(**numbers)
 
 
 class Keeper(Protocol):
@@ -106,21 +116,16 @@ class Books:
             low, high = (float(self._sums[name]) if has_price else None for name in _SUMS)
             return ServiceUse(**self._counts, cost_low=low, cost_high=high, waited=self._waited)
 
-    def keep_with(self, keeper: Keeper) -> None:
-        """Go on from the totals that a keeper has, and keep them there.
+    def keep_with(self, keeper: Keeper | None) -> None:
+        """Go on from the totals that a keeper has, and keep them there: those of a run are its own.
 
-        What was counted in memory until now is added to them; what another keeper has kept stays with that one.
+        With None totals are kept in memory alone, from those that there are on.
         """
         with self._lock:
-            before = {} if self._keeper is not None else self._totals()
-            self._begin(keeper.load())
-            for name in _COUNTS:
-                self._counts[name] += int(before.get(name, 0))
-            for name in _SUMS:
-                self._sums[name] += Decimal(before.get(name, 0))
-            self._waited += float(before.get("waited", 0))
             self._keeper = keeper
-            keeper.save(self._totals())
+            if keeper is not None:
+                self._begin(keeper.load())
+                keeper.save(self._totals())
 
     def reserve(self, images: int) -> None:
         """Write down a request that is about to be sent.

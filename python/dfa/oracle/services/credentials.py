@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from dfa.errors import InvalidInputError
 
 MASK: Final = "***"
+_BEGINNING: Final = 8
+"""Characters of a secret that tell something of it."""
 """What stands for a secret in whatever is shown."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -214,9 +216,30 @@ class Headers:
 
 
 def masked(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the secrets in it, however they are written there."""
-    forms = {form for secret in secrets for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
+    """Return a text without the secrets in it, however they are written there, nor the beginning of one."""
+    forms = {
+        form
+        for secret in secrets
+        for form in (
+            secret,
+            quote(secret, safe=""),
+            json.dumps(secret)[1:-1],
+            json.dumps(secret)[1:-1].replace("/", "\\/"),
+        )
+    }
     # One character hides nothing, and masks every other word.
     for form in sorted((form for form in forms if len(form) > 1), key=len, reverse=True):
         text = text.replace(form, MASK)
+        if len(form) > _BEGINNING:
+            text = _without_beginnings(text, form)
+    return text
+
+
+def _without_beginnings(text: str, secret: str) -> str:
+    """Return a text without what begins as a secret does, as one that was cut off is shown."""
+    while (start := text.find(secret[:_BEGINNING])) >= 0:
+        length = _BEGINNING
+        while length < len(secret) and text[start : start + length + 1] == secret[: length + 1]:
+            length += 1
+        text = text[:start] + MASK + text[start + length :]
     return text

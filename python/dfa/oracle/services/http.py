@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from dfa.errors import InvalidInputError, OracleError, PartialAnswer, told, told_with_place
+from dfa.errors import InvalidInputError, OracleError, PartialAnswer, told_with_place
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, checked_tolerance, declare_shown, name_of
-from dfa.oracle.services.books import Keeper
 from dfa.oracle.services.credentials import FromEnvironment
 from dfa.oracle.services.encoding import check_encode, encoded
-from dfa.oracle.services.names import ClassTable, NamesKeeper, shortened
+from dfa.oracle.services.names import ClassTable, shortened
 from dfa.oracle.services.png import CHANNELS
 from dfa.oracle.services.rows import Rows
 from dfa.oracle.services.service import WATCH_EVERY, ServiceOracle
@@ -137,26 +137,16 @@ class HttpOracle(ServiceOracle):
         )
         self.returns = ScoreKind.of(returns)
         self.tolerance = checked_tolerance(tolerance)
-        self._table = ClassTable(classes, num_classes)
-        self.num_classes, self.num_shown = declare_shown(self.returns, self._table.num_classes, k)
+        self._names = ClassTable(classes, num_classes)
+        self.num_classes, self.num_shown = declare_shown(self.returns, self._names.num_classes, k)
         if not callable(parse):
             raise InvalidInputError(f"parse must be a function of a reply, got {type(parse).__name__}")
         check_encode(encode, images_per_request)
         self._parse = parse
         self._encode = encode
-        self._rows = Rows(self.returns, self._table, self.num_shown)
+        self._rows = Rows(self.returns, self._names, self.num_shown)
         address = self._transport.address
         self.name = address.host + address.path if name is None else name
-
-    @property
-    def class_names(self) -> tuple[str, ...] | None:  # type: ignore[override]
-        """What the classes are called, in the order of their ids, once all of them are known."""
-        return self._table.names if self._table.names and self._table.is_complete else None
-
-    @property
-    def known_names(self) -> tuple[str, ...]:
-        """The names that are known until now, in the order of their ids."""
-        return self._table.names
 
     def prepare(self, shape: tuple[int, int, int], batch_size: int) -> None:
         """See that images can be encoded, and that all is there that a request needs.
@@ -209,20 +199,6 @@ class HttpOracle(ServiceOracle):
         answers = [row for answers in known.values() for row in answers]
         raise PartialAnswer(rows, self._rows.of_all(answers), failures[0]) from failures[0]
 
-    def keep_with(self, books: Keeper | None, names: NamesKeeper | None = None) -> None:
-        """Go on from what a run has kept of an earlier process, and keep it there.
-
-        Args:
-            books: Of what was sent and what it costs; None: in memory.
-            names: Of the ids of classes that were told by their names; None: in memory.
-
-        Raises:
-            InvalidInputError: The run has other ids for the same names.
-        """
-        super().keep_with(books)
-        if names is not None:
-            self._table.keep_with(names)
-
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types, without secrets."""
         encode = self._encode if isinstance(self._encode, str) else name_of(self._encode)
@@ -235,9 +211,10 @@ class HttpOracle(ServiceOracle):
         try:
             parsed = self._parse(answer.content)
         except Exception as error:  # a user's function may raise anything
+            # Its words, and those of what led to it, may show what they were given.
+            shown = "".join(traceback.format_exception(error))
             raise self._unread(f"parse failed on it: {told_with_place(error)}", answer, error) from (
-                # Its words may show what they were given.
-                error if self._transport.masked(told(error)) == told(error) else None
+                error if self._transport.masked(shown) == shown else None
             )
         if self.rows_per_call == 1:
             parsed = [parsed]

@@ -96,14 +96,22 @@ class ClassTable:
         with self._lock:
             return self._ids[label] if label in self._ids else self._added(label)
 
-    def keep_with(self, keeper: NamesKeeper) -> None:
-        """Go on from the table that a keeper has, and keep it there.
+    def keep_with(self, keeper: NamesKeeper | None) -> None:
+        """Go on from the table that a keeper has, and keep it there; with None, in memory alone.
 
         Raises:
             InvalidInputError: The keeper has other ids for the same names.
         """
         with self._lock:
+            if keeper is None:
+                self._keeper = None
+                return
             kept, known = list(keeper.load()), list(self._ids)
+            if self._num_classes is not None and len(kept) > self._num_classes:
+                raise InvalidInputError(
+                    f"the run knows {len(kept):,} classes by name, more than the num_classes={self._num_classes} that "
+                    "are said; pass as many as before"
+                )
             both = min(len(kept), len(known))
             if kept[:both] != known[:both] or (self._is_given and len(kept) > len(known)):
                 raise InvalidInputError(

@@ -90,7 +90,7 @@ class Patience:
             OracleError: One did.
         """
         with self._turn:
-            has_failed = self._turn.wait_for(lambda: failures != self.failures, seconds)
+            has_failed = self._turn.wait_for(lambda: failures != self.failures, min(seconds, threading.TIMEOUT_MAX))
         if has_failed:
             raise OracleError(f"not sent again, since another request failed for good: {self._why}")
 

@@ -104,10 +104,8 @@ class ServiceOracle(Oracle):
             books: Of what was sent and what it costs; None: in memory.
             names: Of the ids of classes that are told by their names; None: in memory.
         """
-        if books is not None:
-            self.books.keep_with(books)
-        if names is not None:
-            self._names.keep_with(names)
+        self.books.keep_with(books)
+        self._names.keep_with(names)
 
     def hang_up(self) -> None:
         """Let requests that are under way end: one that is sent has its reply, none is sent again."""

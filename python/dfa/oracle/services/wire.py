@@ -6,8 +6,10 @@ needs of the processor, and a search shares its core with the requests. urllib3 
 
 from __future__ import annotations
 
+import math
 import re
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -15,9 +17,12 @@ _END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 _STATUS: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: .*)?")
 _SIZE: Final = re.compile(rb"\s*([0-9A-Fa-f]{1,8})\s*(?:;.*)?\r?\n")
 _LENGTH: Final = re.compile(r"[0-9]{1,18}")
+_QUICKACK: Final[int | None] = getattr(socket, "TCP_QUICKACK", None)
 _PIECE: Final = 2**16
 _MOST_OF_HEAD: Final = 2**17
 _MOST_OF_BODY: Final = 2**28
+_TIMES_SILENCE: Final = 10
+"""How many times as long as it may be silent a service may take for a whole reply."""
 
 
 class BrokenReplyError(Exception):
@@ -70,6 +75,10 @@ def exchanged(sock: socket.socket, head: bytes, body: bytes) -> Reply:
         else:
             sock.sendall(head)
             sock.sendall(body)
+        if _QUICKACK is not None:
+            # Who sends the head of a reply and its body apart, as plain servers do, sends the body when the head is
+            # acknowledged, which systems put off by 40 ms.
+            sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
     except (BrokenPipeError, ConnectionResetError) as error:
         # Who refuses a request may say so and hang up before all of it is there.
         try:
@@ -94,6 +103,10 @@ class _Reader:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._came = b""
+        # Whoever sends a byte now and then is never silent, and would be waited for without end.
+        timeout = sock.gettimeout()
+        self._longest = math.inf if timeout is None else _TIMES_SILENCE * timeout
+        self._ends = time.monotonic() + self._longest
 
     def reply(self) -> Reply:
         while True:
@@ -142,8 +155,14 @@ class _Reader:
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
         return first[1], int(first[2]), headers
 
+    def _received(self, most: int) -> bytes:
+        piece = self._sock.recv(most)
+        if time.monotonic() > self._ends:
+            raise BrokenReplyError(f"the reply takes more than {self._longest:g} seconds in all")
+        return piece
+
     def _more(self) -> bool:
-        piece = self._sock.recv(_PIECE)
+        piece = self._received(_PIECE)
         self._came += piece
         return bool(piece)
 
@@ -153,7 +172,7 @@ class _Reader:
         pieces, missing = [self._came], length - len(self._came)
         self._came = b""
         while missing > 0:
-            piece = self._sock.recv(min(missing, 2**20))
+            piece = self._received(min(missing, 2**20))
             if not piece:
                 raise BrokenReplyError(f"the reply is cut off: {missing} of its {length} bytes are missing")
             pieces.append(piece)
@@ -193,7 +212,7 @@ class _Reader:
     def _rest(self) -> bytes:
         pieces, total = [self._came], len(self._came)
         self._came = b""
-        while piece := self._sock.recv(_PIECE):
+        while piece := self._received(_PIECE):
             pieces.append(piece)
             total += len(piece)
             if total > _MOST_OF_BODY:

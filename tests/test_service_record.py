@@ -162,6 +162,14 @@ def test_a_service_that_changes_ends_the_run_and_what_was_found_is_kept(tmp_path
     assert ended.value.result is not None
     assert Drifting.changes_at < oracle.answers < Drifting.changes_at + 60
     assert ended.value.result.profile.watch >= 1
+    # It is not forgotten, whatever the service says now.
+    same = Service(CLASSIFIER, watch_every=20, calls_at_once=1)
+    with pytest.raises(dfa.DriftError, match="no longer answers as it did"):
+        attack(same, store=tmp_path / "run", resume=True, epsilon=2)
+    other = drifting()
+    other.on_drift, other.answers = "mark", 1000
+    found = attack(other, store=tmp_path / "run", resume=True, epsilon=2)
+    assert found.profile.service.drifts[:1] == ended.value.result.profile.service.drifts != []
 
 
 def test_a_service_that_changes_may_be_marked(tmp_path):
@@ -235,9 +243,14 @@ def test_an_answer_that_cannot_be_used_is_asked_for_again_when_the_run_goes_on(t
     expected = attack(service())
 
     class Wrong(Service):
+        was_wrong = False
+
         def scores(self, images):
             answer = super().scores(images)
-            return np.full_like(answer, np.nan) if self.answers == 120 else answer
+            if self.answers < 120 or self.was_wrong:
+                return answer
+            self.was_wrong = True
+            return np.full_like(answer, np.nan)
 
     with pytest.raises(dfa.OracleError, match="nan"):
         attack(Wrong(CLASSIFIER, calls_at_once=concurrency), store=tmp_path / "run")

@@ -16,9 +16,11 @@ import pytest
 
 import dfa
 import http_servers
+from dfa.results.profile import Drift
 from dfa.runs.journal import reading
 from dfa.runs.kept_answers import KeptAnswers, _rows_of
 from dfa.runs.saved_run import holds_run
+from dfa.views.report import write_report
 from oracles import random_images
 from outcomes import outcomes, timeless
 
@@ -256,3 +258,25 @@ def test_a_record_does_not_verify_itself(tmp_path):
         dfa.InvalidInputError, match="must be asked of the model itself, and a record of answers is none"
     ):
         dfa.verify(tmp_path / "run", dfa.ReplayOracle(tmp_path / "run"))
+
+
+def test_labels_need_the_ids_of_classes_that_are_known_before():
+    with http_servers.served() as service:
+        for more in ({"labels": [0] * len(IMAGES)}, {"targets": 3}):
+            oracle = oracle_of(service, classes=None, num_classes=20)
+            with pytest.raises(dfa.InvalidInputError, match=r"numbers its classes as their names come.*pass classes="):
+                dfa.run(oracle, IMAGES, **more, **SETTINGS)
+        oracle = oracle_of(service, classes=None, num_classes=20)
+        assert dfa.run(oracle, IMAGES[:2], targets=dfa.rank(2), **SETTINGS).success.any()
+
+
+def test_a_report_tells_what_a_service_took_and_that_it_changed(tmp_path):
+    with http_servers.served() as service:
+        result = attack(service, storage=tmp_path / "run", price="0.01", currency="EUR")
+    result.profile.service.drifts.append(Drift(40, 3, "image 3 was of class 1, and is of class 2", (3, 4)))
+    result.save(tmp_path / "saved")
+    page = write_report(tmp_path / "saved", tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The service" in page
+    assert f"{result.profile.service.use.requests:,}, with" in page
+    assert "EUR" in page
+    assert "From 40 attack queries on the service answered otherwise than before" in page

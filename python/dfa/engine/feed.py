@@ -23,7 +23,7 @@ from dfa.originals import Form
 from dfa.results.record import Record, Status
 from dfa.runs.folder import plain
 from dfa.search.class_names import check_class_names
-from dfa.search.goals import check_label_range, resolve_targets
+from dfa.search.goals import Rank, Targets, check_label_range, resolve_targets
 from dfa.search.objectives import measure, predicted
 from dfa.types import Image, Indices
 
@@ -222,6 +222,12 @@ class Feed:
         """Wait for clean answers, and make jobs of the images, or settle them."""
         drafts, images, answers = look.drafts, look.images, look.answers()
         scores = mean_answer(answers)
+        if self._plan.oracle.names_came and (self._plan.labels is not None or _are_ids(self._plan.targets)):
+            raise InvalidInputError(
+                f"labels and targets are ids of classes, and the oracle {self._plan.oracle.name!r} numbers its classes "
+                "as their names come in answers, so nobody knows these ids; pass classes=, the names of all classes in "
+                "the order of their ids, to the oracle"
+            )
         check_label_range(self._plan.labels, scores.shape[1])
         check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
         goals = resolve_targets(self._plan.targets, scores, look.indices)
@@ -247,3 +253,7 @@ class Feed:
                 self.ready.append(Job(draft, images[row], float(degrees[row])))
         self._oracle.forget(Purpose.CLEAN)
         self._first_look.see(drafts, classes.tolist(), scores.shape[1])
+
+
+def _are_ids(targets: Targets) -> bool:
+    return targets is not None and not isinstance(targets, Rank)

@@ -22,7 +22,7 @@ from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.watch import Watch
 from dfa.engine.window import Window, sizes
-from dfa.errors import DfaError, Interrupted, OracleError, PartialAnswer, StoreError, told
+from dfa.errors import DfaError, DriftError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.images import AdversarialImages
@@ -177,6 +177,7 @@ class Loop:
             with suppress(StoreError):  # which is told below, or where the next one writes
                 self._oracle.recall.drop_unusable(self._oracle.open, self._gate)
         is_partial = isinstance(self._oracle.failure, PartialAnswer) or self._oracle.asks_beside
+        is_partial |= isinstance(error, DriftError)
         if self._checkpoints is None or not isinstance(error, OracleError) or not is_partial:
             return
         try:

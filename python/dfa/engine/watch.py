@@ -72,6 +72,17 @@ class Watch:
         self.drifts = state["drifts"]
         self._sent, self._turn = state["sent"], state["turn"]
         self._due = None if self._every is None else min(state["due"] or 0, self._sent + self._every)
+        # Once is enough: what came after it is of another model, whatever the service says now.
+        self._stop()
+
+    def _stop(self) -> None:
+        """Stop the run if the service has answered otherwise, unless that is only to be marked."""
+        if self.drifts and self._stops:
+            raise DriftError(
+                f"the oracle no longer answers as it did when the run began: {self.drifts[-1].told}, seen after "
+                f"{self.drifts[-1].sent:,} attack queries. What was found is kept; look whether the service has "
+                "another model now, and begin anew, or go on all the same with on_drift='mark', which the result says"
+            )
 
     def tell(self, index: int, told: str) -> None:
         """Stop the run, or take note, since an image's answer is another.
@@ -79,13 +90,8 @@ class Watch:
         Raises:
             DriftError: The run is to stop then.
         """
-        if self._stops:
-            raise DriftError(
-                f"the oracle no longer answers as it did when the run began: {told}; it was looked at every "
-                f"{self._every:,} attack queries. What was found is kept; look whether the service has another model "
-                "now, and begin anew, or pass on_drift='mark' to go on all the same"
-            )
         self.drifts.append(Drift(self._sent, index, told, tuple(self._unsettled())))
+        self._stop()
 
     @property
     def marks(self) -> bool:

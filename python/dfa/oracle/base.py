@@ -104,6 +104,11 @@ class Oracle(ABC):
     on_drift: str = "stop"
 
     @property
+    def names_came(self) -> bool:
+        """Whether classes were numbered as their names came in answers, so that nobody knew their ids before."""
+        return False
+
+    @property
     def rows_per_batch(self) -> int | None:
         """Rows of every batch that the model is given, filled up to them, once prepared; None: as many as are asked."""
         return None

@@ -26,6 +26,7 @@ from dfa.results.rates import ratio, wilson
 from dfa.results.record import Record, Status
 from dfa.results.refuted import listed
 from dfa.results.result import Result
+from dfa.results.service_words import drift_lines, service_rows
 from dfa.results.setting import goal_words
 from dfa.results.summary import Summary
 from dfa.runs.documents import RunDocument
@@ -223,6 +224,18 @@ class _View:
             )
             for share in self.result.profile.workers
         ]
+
+    @property
+    def service(self) -> list[tuple[str, str]]:
+        """What was asked of a service, and what it cost; nothing of other oracles."""
+        service = self.result.profile.service
+        return [] if service is None else service_rows(service)
+
+    @property
+    def drifts(self) -> list[str]:
+        """What is to be known of a service that changed in the middle of the run."""
+        service = self.result.profile.service
+        return [] if service is None else drift_lines(service)
 
     @property
     def settings(self) -> str:

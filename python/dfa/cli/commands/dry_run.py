@@ -15,7 +15,7 @@ from dfa.checks import counted
 from dfa.cli.commands.outcome import DONE, print_json
 from dfa.cli.commands.running import open_model, telling_warnings
 from dfa.cli.commands.screen import Screen, duration
-from dfa.cli.commands.service import money, sent_in_words, sent_until
+from dfa.cli.commands.service import sent_in_words, sent_until
 from dfa.cli.forecast import Forecast, forecast_of
 from dfa.cli.inputs import open_inputs
 from dfa.cli.request import Request
@@ -25,6 +25,7 @@ from dfa.cli.sources.spaces import parse_space
 from dfa.errors import InvalidInputError, OracleError
 from dfa.oracle.services.limits import Rate, parse_rate
 from dfa.results.profile import Service
+from dfa.results.service_words import money
 
 DEFAULT_PILOT: Final = 5
 

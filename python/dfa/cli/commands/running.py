@@ -29,6 +29,7 @@ from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
     DoubtfulDataWarning,
+    DriftError,
     InvalidInputError,
     MostSkippedWarning,
     ObjectiveError,
@@ -68,6 +69,9 @@ def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
         if _stamp(folder / RUN) == before:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
+    except DriftError as error:
+        error.args = (f"{error}; to go on all the same: {command} --on-drift mark",)
+        raise
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
         if error.result is not None and _stamp(folder / RUN) not in (None, before):
             error.args = (f"{error}{sent_until(error.result)}; then go on with: {command}",)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
 from dfa.checks import counted
 from dfa.cli.commands.screen import Screen
 from dfa.results.profile import Service
 from dfa.results.result import Result
-
-_SHOWN: Final = 3
-"""Drifts that are told of; of others their number."""
+from dfa.results.service_words import drift_lines, service_rows, span_of
 
 
 def tell_service(screen: Screen, result: Result) -> None:
@@ -20,15 +15,9 @@ def tell_service(screen: Screen, result: Result) -> None:
     if service is None:
         return
     screen.say("The service:")
-    screen.show([(f"  {name}", value) for name, value in _rows(service)])
-    for drift in service.drifts[:_SHOWN]:
-        screen.say(
-            f"From {drift.sent:,} attack queries on the service answered otherwise than before ({drift.told}); of "
-            f"{counted(len(drift.unsettled), 'image')} the records are in part or whole of such answers",
-            "bold red",
-        )
-    if len(service.drifts) > _SHOWN:
-        screen.say(f"and so {len(service.drifts) - _SHOWN:,} times more", "bold red")
+    screen.show([(f"  {name}", value) for name, value in service_rows(service)])
+    for line in drift_lines(service):
+        screen.say(line, "bold red")
 
 
 def sent_in_words(service: Service) -> str:
@@ -42,37 +31,3 @@ def sent_until(result: Result | None) -> str:
     """Return in brackets what a run that failed sent a service until then; nothing of other models."""
     service = None if result is None else result.profile.service
     return "" if service is None else f" ({sent_in_words(service)} until then)"
-
-
-def span_of(low: float | None, high: float | None, currency: str) -> str:
-    """Return an amount of money, or one between two; nothing where no price is known."""
-    if low is None or high is None:
-        return ""
-    amount = money(low) if money(low) == money(high) else f"{money(low)} to {money(high)}"
-    return f"{amount} {currency}".rstrip()
-
-
-def money(amount: float, *, is_about: bool = False) -> str:
-    """Return an amount of money, to the cent at least; one that is about so much no finer than it is known."""
-    digits = f"{amount:,.{6 if not is_about else 2 if amount >= 1 else 4}f}".rstrip("0")
-    whole, _, rest = digits.partition(".")
-    return f"{whole}.{rest.ljust(2, '0')}"
-
-
-def _rows(service: Service) -> Sequence[tuple[str, str]]:
-    use = service.use
-    rows = [
-        ("asked about", counted(service.asked, "image")),
-        ("answered from the record", f"{service.from_record:,}"),
-        ("under way already", f"{service.coalesced:,}"),
-        ("requests sent", f"{use.requests:,}, with {counted(use.images, 'image')}"),
-        ("sent again", f"{use.retries:,}" + (f", {use.rejected:,} turned away" if use.rejected else "")),
-    ]
-    is_sure = use.billed_low == use.billed_high
-    rows.append(("billed", f"{use.billed_low:,}" + ("" if is_sure else f" to {use.billed_high:,}") + " requests"))
-    cost = span_of(use.cost_low, use.cost_high, service.currency)
-    if cost:
-        rows.append(("cost", cost))
-    if use.waited >= 0.05:
-        rows.append(("waited", f"{use.waited:,.1f} s, all requests together"))
-    return rows

@@ -63,6 +63,11 @@ class ClassTable:
         return self._num_classes
 
     @property
+    def is_given(self) -> bool:
+        """Whether the names were said before the first answer."""
+        return self._is_given
+
+    @property
     def is_complete(self) -> bool:
         """Whether no further name can come."""
         with self._lock:

@@ -92,7 +92,7 @@ class Patience:
         with self._turn:
             has_failed = self._turn.wait_for(lambda: failures != self.failures, min(seconds, threading.TIMEOUT_MAX))
         if has_failed:
-            raise OracleError(f"not sent again, since another request failed for good: {self._why}")
+            raise OracleError(f"{self._why} (another request; this one was not sent again)")
 
     def _counted(self, seconds: float, failures: int) -> None:
         began = time.monotonic()

@@ -97,6 +97,11 @@ class ServiceOracle(Oracle):
         """The names that are known until now, in the order of their ids."""
         return self._names.names
 
+    @property
+    def names_came(self) -> bool:
+        """Whether classes were numbered as their names came in replies."""
+        return bool(self._names.names) and not self._names.is_given
+
     def keep_with(self, books: Keeper | None, names: NamesKeeper | None = None) -> None:
         """Go on from what a run has kept of an earlier process, and keep it there.
 

@@ -47,10 +47,12 @@ def serve(data: str, per_second: int | None, line: Connection) -> None:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                began = time.monotonic()
                 length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
                 body = await reader.readexactly(length)
                 status, reply, seconds = answer(body)
-                await asyncio.sleep(seconds)
+                # A request takes as long as is said, what it takes of the processor included.
+                await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
                 writer.write(
                     b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
                     % (status, len(reply), reply)

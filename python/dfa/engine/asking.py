@@ -33,7 +33,7 @@ class Question:
         is_taken_back: Whether the books no longer count it, since it was never sent.
         part: What is answered, the known rows included.
         answer: The same, once it is whole.
-        is_over: Set once it is answered, or has failed.
+        is_over: Set once it is answered, or has failed; None where nobody may wait for it.
         losses: Workers that were lost over it.
         is_taken: Whether the run has its answer.
     """
@@ -51,7 +51,7 @@ class Question:
     is_taken_back: bool = False
     part: Part | None = None
     answer: Answer | None = None
-    is_over: Event = field(default_factory=Event)
+    is_over: Event | None = None
     losses: int = 0
     is_taken: bool = False
 

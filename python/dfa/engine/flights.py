@@ -20,6 +20,9 @@ FLIGHTS_PER_CALL: Final = 2
 _SCORED_TOGETHER: Final = 64
 """Rows of several small batches that are scored at once: of a single one most of the time is the calling of it."""
 
+_GATHERED: Final = 48
+"""Rows that are worth a turn of the loop, where there is no hurry."""
+
 _WORTH_SENDING: Final = 0.5
 """Share of a batch below which it waits for the answers under way, with which it can be filled."""
 
@@ -117,18 +120,31 @@ class Flights:
             return self._flights[:1]
         while self._flights:
             self._note_answered()
-            rows = 0
-            tellable: list[Flight] = []
-            for flight in self._done:
-                # Together they are one batch to whoever scores them.
-                has_room = rows + len(flight.indices) <= max(self._batch_size, _SCORED_TOGETHER) or not tellable
-                if has_room and places.may_be_told(self.number(flight)):
-                    tellable.append(flight)
-                    rows += len(flight.indices)
-            if tellable:
-                return tellable
+            if not self._may_gather():
+                tellable = self._tellable(places)
+                if tellable:
+                    return tellable
             self._note(self._answered.get())
         return []
+
+    def _may_gather(self) -> bool:
+        """Tell whether there is time to wait for more answers: few rows came, and the oracle has work beside."""
+        rows = sum(len(flight.indices) for flight in self._done)
+        return rows < _GATHERED and len(self._waiting) > self._calls_at_once
+
+    def _tellable(self, places: _core.Places) -> list[Flight]:
+        """Return batches that are answered and may be told, as many as are scored at once."""
+        numbers = {id(flight): number for number, flight in enumerate(self._flights)}
+        most, rows = max(self._batch_size, _SCORED_TOGETHER), 0
+        tellable: list[Flight] = []
+        for flight in self._done:
+            # Together they are one batch to whoever scores them.
+            if tellable and rows + len(flight.indices) > most:
+                break
+            if places.may_be_told(numbers[id(flight)]):
+                tellable.append(flight)
+                rows += len(flight.indices)
+        return tellable
 
     def _note_answered(self) -> None:
         """Take note of all that was answered meanwhile."""

@@ -214,13 +214,15 @@ class Loop:
         with self._stopwatch.timing("score"):
             # Here and not beside the oracle, which is busy with the next batch by now.
             scored = degrees_of_all(flights, answers, self._gate, self._plan)
+            hits = [self._window.hits(*each) for each in zip(flights, scored, strict=True)]
         seconds = self._stopwatch.lap() / sum(map(len, scored))
-        for flight, degrees in zip(flights, scored, strict=True):
-            with self._stopwatch.timing("score"):
-                hits = self._window.hits(flight, degrees)
-            if self._plan.confirmation.is_repeated:
-                degrees = self._jury.doubt(degrees, hits, flight.indices, flight.goals)
-            with self._stopwatch.timing("update"):
+        if self._plan.confirmation.is_repeated:
+            scored = [
+                self._jury.doubt(degrees, of_flight, flight.indices, flight.goals)
+                for flight, degrees, of_flight in zip(flights, scored, hits, strict=True)
+            ]
+        with self._stopwatch.timing("update"):
+            for flight, degrees in zip(flights, scored, strict=True):
                 for place in self._window.tell(flight, degrees, seconds):
                     self._retire(place)
         self._oracle.forget(Purpose.ATTACK)

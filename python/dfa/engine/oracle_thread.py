@@ -246,7 +246,8 @@ class OracleThread:
         finally:
             # Those behind one that failed as well: others may wait for them.
             for question in questions:
-                question.is_over.set()
+                if question.is_over is not None:
+                    question.is_over.set()
 
     def _ask(self, question: Question) -> Answer:
         if question.answer is not None:

@@ -6,6 +6,7 @@ Only whoever sends looks here; what is answered is written down by whichever thr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from threading import Event
 from typing import Any, Final
 
 from dfa.engine.asking import Question, sent_rows
@@ -84,6 +85,7 @@ class Recall:
         """
         known = question.known
         for row, (other, there) in question.awaited.items():
+            assert other.is_over is not None
             other.is_over.wait()
             if other.answer is None:
                 raise OracleError("the same image was under way already, and the oracle failed over it")
@@ -152,6 +154,8 @@ class Recall:
                 question.spared += 1
             else:
                 mine[sent.digest] = question, row
+        if mine:
+            question.is_over = Event()
         self._under_way |= mine
         self.spared += question.spared
 

@@ -378,6 +378,12 @@ class TestReplay:
     def test_a_run_is_replayed_without_the_service(self, here, capsys):
         with http_servers.served() as service:
             attacked(capsys, service)
+        # As for whoever is handed the folder, the images and the names.
+        (here / "names.txt").rename(here / "classes.txt")
+        given = ("--images", "images.npy", "--class-names", "classes.txt")
+        status, out, err = dfa_says(capsys, "replay", "run", *given)
+        assert (status, "the same, to the bit" in out) == (0, True), err
+        (here / "classes.txt").rename(here / "names.txt")
         (here / "mine.py").write_text("raise RuntimeError('nothing of the model is loaded')")
         sent = int(dfa.Result.load("run").queries_sent.sum())
         status, out, err = dfa_says(capsys, "replay", "run", "--trust")

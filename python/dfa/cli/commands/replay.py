@@ -48,6 +48,8 @@ Examples:
 )
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @flag("--images", metavar="IMAGES", help="The run's images, named again.")
+@flag("--labels", metavar="FILE", help="The run's labels, named again where the folder of before has them no more.")
+@flag("--class-names", metavar="FILE", help="The names of its classes, likewise.")
 @flag("--space", metavar="WORD", help="The run's search space, named again.")
 @flag("--prior", metavar="MODEL", help="The run's surrogate, named again.")
 @trust_option

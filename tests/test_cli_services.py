@@ -362,7 +362,11 @@ def test_a_service_that_changes_ends_the_run_or_is_told_of(here, capsys, service
     otherwise(service, 100)
     watched = ("--watch-every", 20, "--concurrency", 1)
     status, _, err = dfa_says(capsys, "attack", *words(service, *watched, "--out", "run"))
-    assert (status, "no longer answers as it did" in err, "to go on all the same: dfa resume run --on-drift mark" in err) == (3, True, True)
+    assert (
+        status,
+        "no longer answers as it did" in err,
+        "to go on all the same: dfa resume run --on-drift mark" in err,
+    ) == (3, True, True)
     service.requests = 0
     status, out, _ = dfa_says(capsys, "attack", *words(service, *watched, "--on-drift", "mark", "--out", "marked"))
     assert (status, "the service answered otherwise than before" in " ".join(out.split())) == (0, True), out

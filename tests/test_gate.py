@@ -41,8 +41,8 @@ def test_attack_queries_are_counted_per_image():
     ask(gate, 0)
     assert gate.sent.tolist() == [2, 0, 3, 0]
     assert gate.sent.dtype == np.int64
-    assert gate.counts == {Purpose.ATTACK: 5, Purpose.CLEAN: 0, Purpose.VERIFICATION: 0}
-    assert gate.calls == {Purpose.ATTACK: 2, Purpose.CLEAN: 0, Purpose.VERIFICATION: 0}
+    assert gate.counts == {Purpose.ATTACK: 5, Purpose.CLEAN: 0, Purpose.VERIFICATION: 0, Purpose.WATCH: 0}
+    assert gate.calls == {Purpose.ATTACK: 2, Purpose.CLEAN: 0, Purpose.VERIFICATION: 0, Purpose.WATCH: 0}
 
 
 @pytest.mark.parametrize("purpose", [Purpose.CLEAN, Purpose.VERIFICATION])

@@ -42,7 +42,7 @@ def attack(oracle, **settings):
 def test_what_is_found_does_not_depend_on_how_many_calls_are_made_at_once(name):
     expected = attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0), **RUNS[name])
     assert expected.success.sum() > 0
-    for calls_at_once in (2, 7):
+    for calls_at_once in (2, 3, 7):
         oracle = SeveralCalls(CLASSIFIER, calls_at_once, seed=calls_at_once)
         found = attack(oracle, **RUNS[name])
         assert outcomes(found) == outcomes(expected)

@@ -310,6 +310,7 @@ def test_the_default_setting_is_the_reference(size: tuple[int, int, int], iterat
     for field in fields(Settings):
         if field.name not in ("coordinates", "prior", "window_share"):
             assert getattr(racos, field.name) == getattr(default, field.name)
+    assert racos.first_windows(size) == default.window_share
     degree = distance(photo(size, 9), 256)
     follow(image, 10, default, degree, iterations, config=racos.configure(image.size, image.shape))
     assert replace(dfa.Racos(), improvements=0.0) == racos

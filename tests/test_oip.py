@@ -176,7 +176,7 @@ class TestRows:
 
         model.predict = third_fails
         with pytest.raises(dfa.PartialAnswer, match="unexpected inference output") as caught:
-            asked(model, value_range=(0, 1), images_per_request=2)
+            asked(model, value_range=(0, 1), images_per_request=2, concurrency=1)
         assert list(caught.value.rows) == [0, 1, 2, 3]
         np.testing.assert_allclose(caught.value.answers, expected(IMAGES[:4]), atol=1e-6)
 

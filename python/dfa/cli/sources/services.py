@@ -39,19 +39,9 @@ SERVICE_SETTINGS: Final = (
 WAYS: Final = ("png", "png-base64")
 """What `encode` may be that is no code."""
 
-_AS_THEY_ARE: Final = (
-    "rate_file",
-    "price",
-    "max_cost",
-    "currency",
-    "concurrency",
-    "images_per_request",
-    "token_env",
-    "on_drift",
-    "retries",
-    "timeout",
-    "ca_file",
-)
+_READ_FIRST: Final = ("parse", "encode", "rate", "header", "watch_every")
+"""Those that are no arguments of an oracle as they are."""
+
 _OIP: Final = re.compile(
     r"oip\+(?P<base>https?://[^/?#]+(?:/[^?#]+?)??)(?:/v2/models)?/(?P<model>[^/:?#]+)"
     r"(?:(?::|/versions/)(?P<version>[^/:?#]+))?"
@@ -161,7 +151,7 @@ def open_service(
             "run would take); elsewhere make a module with oracle = dfa.HttpOracle(...), and give MODULE:oracle"
         )
     words = given_settings(settings)
-    arguments = {name: words[name] for name in _AS_THEY_ARE if name in words} | dict(given)
+    arguments = {name: word for name, word in words.items() if name not in _READ_FIRST} | dict(given)
     if "token_env" in words:
         _check_variable(words["token_env"], "--token-env")
     if "header" in words:

@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from dfa.errors import InvalidInputError
 
 MASK: Final = "***"
+"""What stands for a secret in whatever is shown."""
+
 _BEGINNING: Final = 8
 """Characters of a secret that tell something of it."""
-"""What stands for a secret in whatever is shown."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Unpack
 
-from dfa.errors import InvalidInputError, OracleError, PartialAnswer, told_with_place
+from dfa.errors import InvalidInputError, OracleError, told_with_place
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, checked_tolerance, declare_shown, name_of
-from dfa.oracle.services.credentials import FromEnvironment
 from dfa.oracle.services.encoding import check_encode, encoded
 from dfa.oracle.services.names import ClassTable, shortened
 from dfa.oracle.services.png import CHANNELS
 from dfa.oracle.services.rows import Rows
-from dfa.oracle.services.service import WATCH_EVERY, ServiceOracle
+from dfa.oracle.services.service import Requests, ServiceOracle
 from dfa.oracle.services.transport import Reply, content_of
 from dfa.types import Images
 
@@ -61,20 +59,8 @@ class HttpOracle(ServiceOracle):
         k: int | None = None,
         tolerance: float = DEFAULT_TOLERANCE,
         images_per_request: int = 1,
-        concurrency: int = 8,
-        rate: str | Sequence[str] | None = None,
-        rate_file: str | Path | None = None,
-        price: float | str | None = None,
-        max_cost: float | str | None = None,
-        currency: str = "",
-        retries: int = 8,
-        timeout: float = 30.0,
-        headers: Mapping[str, str | FromEnvironment] | None = None,
-        token_env: str | None = None,
-        ca_file: str | Path | None = None,
-        watch_every: int | None = WATCH_EVERY,
-        on_drift: str = "stop",
         name: str | None = None,
+        **requests: Unpack[Requests],
     ) -> None:
         """Get ready to ask a service; nothing is sent yet.
 
@@ -96,45 +82,13 @@ class HttpOracle(ServiceOracle):
             k: The most labels of one reply; needed with "top_k". A reply may have fewer.
             tolerance: How far the probabilities of one image may sum from 1 (what is shown of them: above 1).
             images_per_request: The most images of one request.
-            concurrency: The most requests at a time.
-            rate: What the service allows, such as "20/s", "100/min", "5000/day", or several of these; it is not
-                passed.
-            rate_file: A file that processes share, so that they keep the rate together.
-            price: Of a request.
-            max_cost: What all requests together may cost at most; none is sent that might pass it.
-            currency: Of the price, for records.
-            retries: How often a request is sent again that is not answered, later and later; a service that says when
-                (Retry-After) is believed.
-            timeout: Seconds that the service may be silent before a request counts as lost.
-            headers: What requests say besides, by name; `dfa.FromEnvironment("NAME")` reads a value where it is sent.
-                Values are shown and recorded nowhere.
-            token_env: The environment variable of a token, sent as `Authorization: Bearer ...`.
-            ca_file: Certificates to trust, in PEM form, in place of the system's.
-            watch_every: Attack queries after which a run asks about an unchanged image again, to see that the service
-                still answers as it did; None: never.
-            on_drift: What a run does where it does not: "stop", or "mark" what comes after.
             name: What records and messages call the oracle; the address without its secrets by default.
+            **requests: How the service is asked: see `dfa.oracle.services.service.Requests`.
 
         Raises:
             InvalidInputError: An argument is not what it should be.
         """
-        super().__init__(
-            url,
-            images_per_request=images_per_request,
-            concurrency=concurrency,
-            rate=rate,
-            rate_file=rate_file,
-            price=price,
-            max_cost=max_cost,
-            currency=currency,
-            retries=retries,
-            timeout=timeout,
-            headers=headers,
-            token_env=token_env,
-            ca_file=ca_file,
-            watch_every=watch_every,
-            on_drift=on_drift,
-        )
+        super().__init__(url, images_per_request=images_per_request, **requests)
         self.returns = ScoreKind.of(returns)
         self.tolerance = checked_tolerance(tolerance)
         self._names = ClassTable(classes, num_classes)
@@ -179,25 +133,7 @@ class HttpOracle(ServiceOracle):
             OracleError: The service cannot be asked, or says what cannot be read.
             PartialAnswer: One of several requests failed; it holds the answers to the others.
         """
-        assert self.rows_per_call is not None
-        if len(images) <= self.rows_per_call:
-            return self._rows.of_all(self._asked(images))
-        begins = range(0, len(images), self.rows_per_call)
-        threads = ThreadPoolExecutor(min(len(begins), self.calls_at_once))
-        try:
-            asked = [threads.submit(self._asked, images[begin : begin + self.rows_per_call]) for begin in begins]
-            wait(asked)
-        finally:
-            threads.shutdown(cancel_futures=True)
-        failures = [error for error in (each.exception() for each in asked) if error is not None]
-        if not failures:
-            return self._rows.of_all([row for each in asked for row in each.result()])
-        known = {begin: each.result() for begin, each in zip(begins, asked, strict=True) if each.exception() is None}
-        if not known or not isinstance(failures[0], OracleError):
-            raise failures[0]
-        rows = [begin + row for begin, answers in known.items() for row in range(len(answers))]
-        answers = [row for answers in known.values() for row in answers]
-        raise PartialAnswer(rows, self._rows.of_all(answers), failures[0]) from failures[0]
+        return self._side_by_side(images, self._asked, lambda answers: self._rows.of_all([*chain(*answers)]))
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types, without secrets."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn, Unpack
 
 import numpy as np
 
 from dfa.checks import require_flag
-from dfa.errors import InvalidInputError, OracleError, PartialAnswer
+from dfa.errors import InvalidInputError, OracleError
 from dfa.oracle.adapters.scaling import scaling_of
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -19,13 +18,12 @@ from dfa.oracle.base import (
     declare_shown,
     name_of,
 )
-from dfa.oracle.services.credentials import FromEnvironment
 from dfa.oracle.services.names import ClassTable
 from dfa.oracle.services.oip_answers import answer_of, check_version, scores_of
 from dfa.oracle.services.oip_binding import BoundModel, Wishes, bind
 from dfa.oracle.services.oip_models import Described, path_of, read_model
 from dfa.oracle.services.oip_tensors import Outputs, outputs_of, request_of
-from dfa.oracle.services.service import WATCH_EVERY, ServiceOracle
+from dfa.oracle.services.service import Requests, ServiceOracle
 from dfa.oracle.services.transport import Reply
 from dfa.types import Images
 
@@ -79,20 +77,8 @@ class OipOracle(ServiceOracle):
         static_batch: bool = True,
         tolerance: float = DEFAULT_TOLERANCE,
         images_per_request: int = 16,
-        concurrency: int = 8,
-        rate: str | Sequence[str] | None = None,
-        rate_file: str | Path | None = None,
-        price: float | str | None = None,
-        max_cost: float | str | None = None,
-        currency: str = "",
-        retries: int = 8,
-        timeout: float = 30.0,
-        headers: Mapping[str, str | FromEnvironment] | None = None,
-        token_env: str | None = None,
-        ca_file: str | Path | None = None,
-        watch_every: int | None = WATCH_EVERY,
-        on_drift: str = "stop",
         name: str | None = None,
+        **requests: Unpack[Requests],
     ) -> None:
         """Say what to ask; the server is asked nothing yet.
 
@@ -119,20 +105,8 @@ class OipOracle(ServiceOracle):
             static_batch: Whether every request has the same number of rows (see above).
             tolerance: How far the probabilities of one image may sum from 1.
             images_per_request: The most images of one request.
-            concurrency: How many requests are under way at once.
-            rate: What the server allows, such as "20/s" or ["20/s", "5000/day"].
-            rate_file: A file through which processes share that rate.
-            price: Of one request.
-            max_cost: What all requests together may cost at most.
-            currency: What prices are in, for records.
-            retries: How often a request that failed is sent again.
-            timeout: Seconds until a request that has no answer has failed.
-            headers: Of every request; a value may be `dfa.FromEnvironment("NAME")`.
-            token_env: The environment variable of a bearer token.
-            ca_file: Certificates to trust, besides the system's.
-            watch_every: Attack queries after which an unchanged image is asked about again; None: never.
-            on_drift: What a run does where the service answers otherwise then: "stop" or "mark".
             name: What records call the oracle.
+            **requests: How the server is asked: see `dfa.oracle.services.service.Requests`.
 
         Raises:
             InvalidInputError: An argument is not as described.
@@ -140,19 +114,7 @@ class OipOracle(ServiceOracle):
         super().__init__(
             url.rstrip("/").removesuffix("/v2") if isinstance(url, str) else url,
             images_per_request=images_per_request,
-            concurrency=concurrency,
-            rate=rate,
-            rate_file=rate_file,
-            price=price,
-            max_cost=max_cost,
-            currency=currency,
-            retries=retries,
-            timeout=timeout,
-            headers=headers,
-            token_env=token_env,
-            ca_file=ca_file,
-            watch_every=watch_every,
-            on_drift=on_drift,
+            **requests,
         )
         if not isinstance(model, str) or not model:
             raise InvalidInputError(f"model must be the name of a model on the server, got {model!r}")
@@ -195,7 +157,7 @@ class OipOracle(ServiceOracle):
             bound.images.check(shape)
 
     def scores(self, images: Images) -> Any:
-        """Return what the model answers; one request asks about so many images as `images_per_request` allows.
+        """Return what the model answers; more images than a request holds go out in several, some at a time.
 
         Args:
             images: uint8, (n, H, W, C), 0..255.
@@ -205,16 +167,9 @@ class OipOracle(ServiceOracle):
             PartialAnswer: Some of several requests failed.
         """
         bound = self._bind()
-        most = self.rows_per_call or len(images)
-        answers: list[Any] = []
-        for start in range(0, len(images), most):
-            try:
-                answers.append(self._asked(bound, images[start : start + most]))
-            except OracleError as error:
-                if answers:
-                    raise PartialAnswer(range(start), _joined(answers), error) from error
-                raise
-        return _joined(answers)
+        if not len(images):
+            return _joined([])
+        return self._side_by_side(images, lambda part: self._asked(bound, part), _joined)
 
     def describe(self) -> dict[str, Any]:
         """Return what a record should keep of this oracle, in plain JSON types; the server is asked where it was not.

@@ -2,23 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 from dfa.checks import require_count
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle.base import Oracle
 from dfa.oracle.services.books import Books, Keeper
 from dfa.oracle.services.credentials import FromEnvironment
 from dfa.oracle.services.limits import Limits
 from dfa.oracle.services.names import ClassTable, NamesKeeper
 from dfa.oracle.services.transport import Transport
+from dfa.types import Images
 
 WATCH_EVERY: Final = 1000
 """Attack queries from one look at an unchanged image to the next."""
 
 _ON_DRIFT: Final = ("stop", "mark")
+
+
+class Requests(TypedDict, total=False):
+    """How a service is asked: what every oracle of a service takes besides its own arguments.
+
+    Attributes:
+        concurrency: The most requests at a time; 8 where nothing is said.
+        rate: What the service allows, such as "20/s", "100/min", "5000/day", or several of these; it is not passed.
+        rate_file: A file that processes share, so that they keep the rate together.
+        price: Of a request, whatever is in it: a number, or its decimal digits.
+        max_cost: What all requests together may cost at most; none is sent that might pass it.
+        currency: Of the price, for records.
+        retries: How often a request is sent again that is not answered, later and later; a service that says when
+            (Retry-After) is believed. 8 where nothing is said.
+        timeout: Seconds that the service may be silent before a request counts as lost, and a tenth of what a whole
+            reply may take; 30 where nothing is said.
+        headers: What requests say besides, by name; `dfa.FromEnvironment("NAME")` reads a value where it is sent.
+            Values are shown and recorded nowhere.
+        token_env: The environment variable of a token, sent as `Authorization: Bearer ...`.
+        ca_file: Certificates to trust, in PEM form, in place of the system's.
+        watch_every: Attack queries after which a run asks about an unchanged image again, to see that the service still
+            answers as it did; None: never. 1,000 where nothing is said.
+        on_drift: What a run does where it does not: "stop", or "mark" what comes after. "stop" where nothing is said.
+    """
+
+    concurrency: int
+    rate: str | Sequence[str] | None
+    rate_file: str | Path | None
+    price: float | str | None
+    max_cost: float | str | None
+    currency: str
+    retries: int
+    timeout: float
+    headers: Mapping[str, str | FromEnvironment] | None
+    token_env: str | None
+    ca_file: str | Path | None
+    watch_every: int | None
+    on_drift: str
 
 
 class ServiceOracle(Oracle):
@@ -31,24 +71,24 @@ class ServiceOracle(Oracle):
         url: str,
         *,
         images_per_request: int,
-        concurrency: int,
-        rate: str | Sequence[str] | None,
-        rate_file: str | Path | None,
-        price: float | str | None,
-        max_cost: float | str | None,
-        currency: str,
-        retries: int,
-        timeout: float,
-        headers: Mapping[str, str | FromEnvironment] | None,
-        token_env: str | None,
-        ca_file: str | Path | None,
-        watch_every: int | None,
-        on_drift: str,
+        concurrency: int = 8,
+        rate: str | Sequence[str] | None = None,
+        rate_file: str | Path | None = None,
+        price: float | str | None = None,
+        max_cost: float | str | None = None,
+        currency: str = "",
+        retries: int = 8,
+        timeout: float = 30.0,
+        headers: Mapping[str, str | FromEnvironment] | None = None,
+        token_env: str | None = None,
+        ca_file: str | Path | None = None,
+        watch_every: int | None = WATCH_EVERY,
+        on_drift: str = "stop",
     ) -> None:
-        """Get ready to ask; nothing is sent yet.
+        """Get ready to ask at an address, so many images a request, and otherwise as `Requests` says; nothing is sent.
 
         Raises:
-            InvalidInputError: An argument is not as the oracle's class describes it.
+            InvalidInputError: An argument is not as described.
         """
         self.rows_per_call = require_count("images_per_request", images_per_request, 1)
         self.books = Books(price, max_cost)
@@ -111,6 +151,39 @@ class ServiceOracle(Oracle):
         """
         self.books.keep_with(books)
         self._names.keep_with(names)
+
+    def _side_by_side(self, images: Images, ask: Callable[[Images], Any], joined: Callable[[list[Any]], Any]) -> Any:
+        """Return the answers about images, of one request or of several that are sent at a time.
+
+        Args:
+            images: uint8, (n, H, W, C).
+            ask: Returns what one request says of its images.
+            joined: Makes one answer of several requests' answers.
+
+        Raises:
+            OracleError: No request was answered.
+            PartialAnswer: Some were not; it holds the answers of the others.
+        """
+        most = self.rows_per_call or len(images)
+        if len(images) <= most:
+            return joined([ask(images)])
+        parts = [range(begin, min(begin + most, len(images))) for begin in range(0, len(images), most)]
+        threads = ThreadPoolExecutor(min(len(parts), self.calls_at_once))
+        try:
+            asked = [threads.submit(ask, images[part.start : part.stop]) for part in parts]
+            # What waits behind one that failed would be paid for, and may fail as well.
+            wait(asked, return_when=FIRST_EXCEPTION)
+        finally:
+            threads.shutdown(cancel_futures=True)
+        ended = [(part, each) for part, each in zip(parts, asked, strict=True) if not each.cancelled()]
+        failed = next((error for _, each in ended if (error := each.exception()) is not None), None)
+        if failed is None:
+            return joined([each.result() for each in asked])
+        known = [(part, each.result()) for part, each in ended if each.exception() is None]
+        if not known or not isinstance(failed, OracleError):
+            raise failed
+        rows = [row for part, _ in known for row in part]
+        raise PartialAnswer(rows, joined([answer for _, answer in known]), failed) from failed
 
     def hang_up(self) -> None:
         """Let requests that are under way end: one that is sent has its reply, none is sent again."""

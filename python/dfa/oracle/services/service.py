@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
@@ -168,22 +168,29 @@ class ServiceOracle(Oracle):
         if len(images) <= most:
             return joined([ask(images)])
         parts = [range(begin, min(begin + most, len(images))) for begin in range(0, len(images), most)]
+        failures: list[BaseException] = []
+
+        def ask_about(part: range) -> Any:
+            # What waits behind one that failed would be paid for, and may fail as well.
+            if not failures:
+                try:
+                    return ask(images[part.start : part.stop])
+                except BaseException as error:
+                    failures.append(error)
+            return None
+
         threads = ThreadPoolExecutor(min(len(parts), self.calls_at_once))
         try:
-            asked = [threads.submit(ask, images[part.start : part.stop]) for part in parts]
-            # What waits behind one that failed would be paid for, and may fail as well.
-            wait(asked, return_when=FIRST_EXCEPTION)
+            answers = list(threads.map(ask_about, parts))
         finally:
             threads.shutdown(cancel_futures=True)
-        ended = [(part, each) for part, each in zip(parts, asked, strict=True) if not each.cancelled()]
-        failed = next((error for _, each in ended if (error := each.exception()) is not None), None)
-        if failed is None:
-            return joined([each.result() for each in asked])
-        known = [(part, each.result()) for part, each in ended if each.exception() is None]
-        if not known or not isinstance(failed, OracleError):
-            raise failed
+        known = [(part, answer) for part, answer in zip(parts, answers, strict=True) if answer is not None]
+        if not failures:
+            return joined([answer for _, answer in known])
+        if not known or not isinstance(failures[0], OracleError):
+            raise failures[0]
         rows = [row for part, _ in known for row in part]
-        raise PartialAnswer(rows, joined([answer for _, answer in known]), failed) from failed
+        raise PartialAnswer(rows, joined([answer for _, answer in known]), failures[0]) from failures[0]
 
     def hang_up(self) -> None:
         """Let requests that are under way end: one that is sent has its reply, none is sent again."""

@@ -299,8 +299,10 @@ class TestTrust:
     def test_a_run_is_verified_as_it_was_asked(self, here, capsys, service):
         attacked(capsys, service, "--encode", "png")
         before = service.requests
-        assert dfa_says(capsys, "verify", "run", "--trust")[0] == 0
+        status, out, _ = dfa_says(capsys, "verify", "run", "--trust")
+        assert status == 0
         assert service.requests > before
+        assert f"the service: {service.requests - before} requests sent for this" in " ".join(out.split())
         assert b"PNG" in service.bodies[-1][:4]
         given = ("--model", service.url, "--parse", "mine.py:parse", "--k", 5, "--class-names", "names.txt")
         assert dfa_says(capsys, "verify", "run", *given)[0] == 0

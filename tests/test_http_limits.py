@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import pickle
+import sqlite3
 
 import pytest
 
@@ -192,3 +193,25 @@ def test_limits_go_to_another_process(clock, tmp_path):
     kept.wait(clock.sleep)
     pickle.loads(pickle.dumps(kept)).wait(clock.sleep)
     assert clock.moment >= 1000 + 3600
+
+
+def test_nobody_waits_for_a_clock_that_was_put_back(tmp_path, clock):
+    kept = Limits(["20/s", "1000/min"], tmp_path / "rates")
+    sent(kept, clock, 30)
+    clock.moment -= 3600
+    began = clock.moment
+    kept.wait(clock.sleep)
+    assert clock.moment - began <= 61.5
+
+
+@pytest.mark.parametrize("moment", ["'soon'", "x'00'", "9e999", "NULL"])
+def test_a_file_that_tells_no_moments_is_refused(tmp_path, clock, moment):
+    kept = Limits("2/s", tmp_path / "rates")
+    sent(kept, clock, 2)
+    with sqlite3.connect(tmp_path / "rates") as base:
+        base.execute(f"UPDATE sent SET moment = {moment}, turn = {'turn' if moment == 'NULL' else moment}")
+    if moment == "NULL":
+        kept.wait(clock.sleep)  # as if nothing had gone out
+        return
+    with pytest.raises(InvalidInputError, match="must tell when requests went out, and tells"):
+        kept.wait(clock.sleep)

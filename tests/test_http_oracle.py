@@ -21,9 +21,9 @@ import dfa
 import http_servers
 from dfa.errors import InvalidInputError, OracleError, PartialAnswer
 from dfa.oracle.gate import Gate, Purpose
+from dfa.oracle.png import encode_png
 from dfa.oracle.services.credentials import masked
 from dfa.oracle.services.names import ClassTable
-from dfa.oracle.services.png import encode_png
 from http_servers import NAMES, parse, parse_all, pixels, scores, served, status
 from oracles import random_images
 

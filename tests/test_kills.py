@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from contextlib import closing
-from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -22,6 +17,7 @@ from dfa.runs.saved_run import holds_nothing_paid, holds_run, journal_rows
 from outcomes import timeless
 from small_problem import CLASSIFIER, IMAGES, SHAPE
 from stored_runs import INTERVAL, assert_same, run_whole
+from zygote import Zygote
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +25,7 @@ def whole():
     return run_whole()
 
 
-ZYGOTE = """
-import os, sys
-sys.path.insert(0, {tests!r})
+RUN = """
 import numpy as np
 import dfa
 from oracles import LinearClassifier, random_images
@@ -48,23 +42,6 @@ def run(folder, log, settings):
     storage = dfa.Storage(folder, resume=True, interval={interval})
     seen = settings.pop("shown")(oracle)
     dfa.run(seen, images, store=storage, batch_size=4, progress=False, **settings)
-
-for line in iter(sys.stdin.readline, ""):
-    folder, log, settings = eval(line)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            run(folder, log, settings)
-            status = 0
-        except KeyboardInterrupt:
-            status = 130
-        finally:
-            os._exit(status)
-    print(child, flush=True)
-    # Not before the parent has sent its signal, lest the number belong to another process by then.
-    sys.stdin.readline()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -82,44 +59,11 @@ def of_run(settings):
     return others
 
 
-class Zygote:
-    """A process that has imported everything, and forks a run whenever it is asked to."""
-
-    def __init__(self):
-        code = ZYGOTE.format(
-            tests=str(Path(__file__).parent),
-            number=len(IMAGES),
-            shape=SHAPE,
-            interval=INTERVAL,
-            of_run=inspect.getsource(of_run),
-        )
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, folder, log, settings, *, seconds=None, with_signal=signal.SIGKILL):
-        """Let a run go on; kill it after some seconds if it has not ended; return its exit status."""
-        self._process.stdin.write(repr((str(folder), str(log), settings)) + "\n")
-        self._process.stdin.flush()
-        child = int(self._process.stdout.readline())
-        if seconds is not None:
-            time.sleep(seconds)
-            os.kill(child, with_signal)
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def end(self):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
-
-
 @pytest.fixture(scope="module")
 def zygote():
-    opened = Zygote()
-    yield opened
-    opened.end()
+    code = RUN.format(number=len(IMAGES), shape=SHAPE, interval=INTERVAL, of_run=inspect.getsource(of_run))
+    with closing(Zygote(code)) as opened:
+        yield opened
 
 
 def sent_to(log):
@@ -179,7 +123,7 @@ def kill_until_it_ends(zygote, tmp_path, settings, moments, most_kills):
         # Killed after its last word: it is read back, once four originals have shown that the oracle is the same.
         probes += 4 * (holds_run(folder) and not holds_nothing_paid(folder) and journal_rows(folder).is_over)
         patience = moments.uniform(0.0, 0.25) if kills < most_kills else None
-        status = zygote.run(folder, log, settings, seconds=patience)
+        status = zygote.run(str(folder), str(log), settings, seconds=patience)
         assert status in (0, -signal.SIGKILL)
         if status == 0:
             break
@@ -237,10 +181,12 @@ def test_an_interrupted_process_leaves_a_run_that_goes_on(zygote, tmp_path, whol
     moments = random.Random(1)
     statuses = set()
     for _ in range(12):
-        status = zygote.run(folder, log, settings, seconds=moments.uniform(0.02, 0.1), with_signal=signal.SIGINT)
+        status = zygote.run(
+            str(folder), str(log), settings, seconds=moments.uniform(0.02, 0.1), with_signal=signal.SIGINT
+        )
         statuses.add(status)
         if status == 0:
             break
     assert statuses <= {0, 130, -signal.SIGINT}
-    assert zygote.run(folder, log, settings) == 0
+    assert zygote.run(str(folder), str(log), settings) == 0
     assert_same(dfa.Result.load(folder), whole[0])

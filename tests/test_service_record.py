@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 
 import numpy as np
 import pytest
 
 import dfa
+from dfa.oracle.services.names import ClassTable
+from dfa.runs.kept_answers import KeptAnswers, Sent
 from oracles import LinearClassifier, random_images
 from outcomes import outcomes
 from services import Service
@@ -35,6 +39,13 @@ def service(name="default", **settings):
 
 def attack(oracle, name="default", images=IMAGES, **settings):
     return dfa.run(oracle, images, **{**SETTINGS, **RUNS[name], **settings})
+
+
+class Several(Service):
+    """Takes as many images as there are in a call, one at a time."""
+
+    def scores(self, images):
+        return np.concatenate([super(Several, self).scores(images[row : row + 1]) for row in range(len(images))])
 
 
 def rows_in(folder, table="answers"):
@@ -110,6 +121,73 @@ def test_equal_images_are_asked_for_once_and_count_as_often_as_they_are_there(tm
     assert found.profile.resent == 0
     # What confirms is sent, whatever is known of the image.
     assert found.profile.verification == found.success.sum()
+
+
+def test_equal_images_of_one_request_go_out_once(tmp_path):
+    class Fours(Several):
+        def __init__(self, *arguments, **settings):
+            super().__init__(*arguments, **settings)
+            self.rows_per_call = 4
+
+    images = IMAGES[[0, 0, 1, 0, 2, 2, 2, 3, 4, 5, 6, 7]]
+    expected = attack(service(calls_at_once=1, seconds=0.0), images=images)
+    oracle = Fours(CLASSIFIER, calls_at_once=1)
+    found = attack(oracle, images=images, store=tmp_path / "run")
+    assert outcomes(found) == outcomes(expected)
+    clean = {IMAGES[row].tobytes() for row in range(8)}
+    times = [oracle.seen[hashlib.sha256(image).hexdigest()] for image in clean]
+    assert times == [1] * 8
+    assert (
+        found.profile.service.asked
+        == found.profile.service.from_record + found.profile.service.coalesced + oracle.answers
+    )
+    assert found.profile.resent == 0
+    assert outcomes(attack(dfa.ReplayOracle(tmp_path / "run"), images=images)) == outcomes(expected)
+
+
+def test_a_record_that_somebody_has_changed_is_refused_in_words(tmp_path):
+    attack(service(), store=tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run" / "journal.sqlite") as journal:
+        row = journal.execute("SELECT purpose, place, digest FROM answers WHERE purpose = 'clean' LIMIT 1").fetchone()
+        sent = Sent(*row)
+        journal.execute("DELETE FROM answers WHERE purpose = 'clean' AND place = ?", (sent.place,))
+        # Two arrays of an oracle that answers with one; the seal fits.
+        KeptAnswers(is_record=True).add(journal, sent, (np.zeros(10), np.zeros(10)))
+    with pytest.raises(dfa.DfaError, match=r"must be of 1 array, and one that was kept is of 2|do not fit together"):
+        attack(dfa.ReplayOracle(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("books", {"requests": -5}, "must be amounts by name"),
+        ("books", {"cost_high": "-1000"}, "must be amounts by name"),
+        ("books", {"cost_high": "sNaN"}, "must be amounts by name"),
+        ("class 000000001", {"name": "eel"}, "must tell the names of classes"),
+        ("class 000000000", {"name": 3}, "must tell the names of classes"),
+    ],
+)
+def test_books_and_names_that_somebody_has_changed_are_refused(tmp_path, name, value, told):
+    with pytest.raises(dfa.OracleError, match="the line is dead"):
+        attack(named(fails_at=100), store=tmp_path / "run")
+    with sqlite3.connect(tmp_path / "run" / "journal.sqlite") as journal:
+        journal.execute("INSERT OR REPLACE INTO about VALUES (?, ?)", (name, json.dumps(value)))
+    with pytest.raises(dfa.StoreError, match=told):
+        attack(named(), store=tmp_path / "run", resume=True)
+
+
+def named(**settings):
+    """A service that keeps the names of its classes as `HttpOracle` does."""
+    oracle = service(**settings)
+    table = ClassTable(None, 20)
+    keep = oracle.keep_with
+
+    def keep_with(books, names):
+        keep(books, names)
+        table.keep_with(names)
+
+    oracle.keep_with = keep_with
+    return oracle
 
 
 def test_without_a_folder_nothing_is_kept_and_all_is_sent():
@@ -218,13 +296,6 @@ def test_a_run_that_is_interrupted_hangs_up(wrapped):
     with pytest.raises(dfa.Interrupted):
         attack(wrapped(oracle), progress=interrupt)
     assert len(ended) == 1
-
-
-class Several(Service):
-    """Takes as many images as there are in a call, one at a time."""
-
-    def scores(self, images):
-        return np.concatenate([super(Several, self).scores(images[row : row + 1]) for row in range(len(images))])
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +21,7 @@ from dfa.runs.saved_run import holds_run
 from dfa.views.report import write_report
 from oracles import random_images
 from outcomes import outcomes, timeless
+from zygote import Zygote
 
 SHAPE = (6, 6, 3)
 IMAGES = random_images(12, SHAPE)
@@ -131,65 +130,25 @@ def test_names_that_are_not_known_before_get_ids_that_a_resumed_run_keeps(tmp_pa
         assert (record.status, record.queries) == (other.status, other.queries)
 
 
-ZYGOTE = """
-import os, sys
-sys.path.insert(0, {tests!r})
+RUN = """
 import dfa
 import test_service_runs
 
-for line in iter(sys.stdin.readline, ""):
-    folder, url = eval(line)
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            class At:
-                pass
-            At.url = url
-            test_service_runs.attack(At, storage=dfa.Storage(folder, resume=True, interval=4 * 256))
-            status = 0
-        finally:
-            os._exit(status)
-    print(child, flush=True)
-    sys.stdin.readline()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+def run(folder, url):
+    class At:
+        pass
+    At.url = url
+    test_service_runs.attack(At, storage=dfa.Storage(folder, resume=True, interval=4 * 256))
 """
-
-
-class Zygote:
-    """A process that has imported everything, and forks a run whenever it is asked to."""
-
-    def __init__(self):
-        code = ZYGOTE.format(tests=str(Path(__file__).parent))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def run(self, folder, url, *, seconds=None):
-        """Let a run go on; kill it after some seconds if it has not ended; return its exit status."""
-        self._process.stdin.write(repr((str(folder), url)) + "\n")
-        self._process.stdin.flush()
-        child = int(self._process.stdout.readline())
-        if seconds is not None:
-            time.sleep(seconds)
-            os.kill(child, signal.SIGKILL)
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def close(self):
-        self._process.stdin.close()
-        self._process.wait()
-        self._process.stdout.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
 def test_no_answer_that_had_arrived_is_asked_for_again_after_a_kill(tmp_path, killed):
-    with http_servers.served() as service, closing(Zygote()) as zygote:
+    with http_servers.served() as service, closing(Zygote(RUN)) as zygote:
         expected = attack(service, storage=tmp_path / "whole")
         whole = in_record(tmp_path / "whole")
         began = time.monotonic()
-        assert zygote.run(tmp_path / "first", service.url) == 0
+        assert zygote.run(str(tmp_path / "first"), service.url) == 0
         seconds = time.monotonic() - began
         chance = random.Random(0)
         number = kills = 0
@@ -197,7 +156,7 @@ def test_no_answer_that_had_arrived_is_asked_for_again_after_a_kill(tmp_path, ki
             number += 1
             folder = tmp_path / f"run{number}"
             service.requests = 0
-            while (status := zygote.run(folder, service.url, seconds=chance.uniform(0.1, 0.5) * seconds)) != 0:
+            while (status := zygote.run(str(folder), service.url, seconds=chance.uniform(0.1, 0.5) * seconds)) != 0:
                 assert status == -signal.SIGKILL
                 kills += 1
                 if holds_run(folder):

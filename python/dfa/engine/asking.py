@@ -26,6 +26,7 @@ class Question:
         sent: What each row is, to the record and to what is kept; empty in a run without a folder.
         known: Answers of before.
         awaited: Rows that another question asks about at this moment, and the row there.
+        copies: Rows that are the same image as another row of the batch, and that row.
         spared: Rows that were never sent, since the same image was asked about elsewhere.
         numbers: Of its answers in the record.
         is_sent: Whether it went to the oracle.
@@ -44,6 +45,7 @@ class Question:
     sent: Sequence[Sent] = ()
     known: Part | None = None
     awaited: dict[int, tuple[Question, int]] = field(default_factory=dict)
+    copies: dict[int, int] = field(default_factory=dict)
     spared: int = 0
     numbers: list[int] = field(default_factory=list)
     is_sent: bool = False
@@ -58,7 +60,8 @@ class Question:
     @property
     def number(self) -> int:
         """Images to be sent."""
-        return len(self.indices) - (0 if self.known is None else len(self.known.rows)) - len(self.awaited)
+        known = 0 if self.known is None else len(self.known.rows)
+        return len(self.indices) - known - len(self.awaited) - len(self.copies)
 
 
 @dataclass

@@ -262,7 +262,14 @@ class OracleThread:
             known = self.recall.await_others(question)
             with self._stopwatch.oracle_at_work(question.purpose.value, self._gate.who_answered):
                 is_again, question.is_sent = question.is_sent, True
-                answer = self._gate.send(question.images, question.indices, question.purpose, known, is_again=is_again)
+                answer = self._gate.send(
+                    question.images,
+                    question.indices,
+                    question.purpose,
+                    known,
+                    copies=question.copies,
+                    is_again=is_again,
+                )
             if self._store is not None:
                 # The gate's check overwrites what it is given.
                 question.part = Part(np.arange(len(question.indices)), tuple(array.copy() for array in answer))

@@ -100,7 +100,7 @@ class Recall:
         """
         if self._record is None:
             return
-        before = frozenset() if known is None else frozenset(known.rows.tolist())
+        before = {*question.copies, *(() if known is None else known.rows.tolist())}
         rows = [
             each for row, each in zip(part.rows.tolist(), part.by_row(question.sent), strict=True) if row not in before
         ]
@@ -144,7 +144,11 @@ class Recall:
             # In this order: what is answered meanwhile leaves the one when it is in the other.
             other = self._under_way.get(sent.digest)
             answer: Answer | None = None if other is not None else find(sent.digest)
-            if other is not None:
+            if sent.digest in mine:
+                question.copies[row] = mine[sent.digest][1]
+                self.coalesced += 1
+                question.spared += 1
+            elif other is not None:
                 question.awaited[row] = other
                 self.coalesced += 1
                 question.spared += 1

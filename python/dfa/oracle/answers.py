@@ -14,7 +14,7 @@ show is filled in with what is known of it, and `is_told` keeps it out of record
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, ClassVar, Final, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,11 @@ class Reader(ABC):
     """Reads the answers of one oracle.
 
     Attributes:
+        num_arrays: Of which an answer is made.
         num_classes: K; where the oracle does not declare it, None before the first answer.
     """
+
+    num_arrays: ClassVar[int] = 1
 
     _wanted = "real numbers of shape (n, K), one row per image"
 
@@ -258,6 +261,7 @@ class _LogitsReader(_ScoresReader):
 class _TopReader(Reader):
     """Reads the likeliest classes and their probabilities."""
 
+    num_arrays = 2
     _wanted = "labels and probabilities that are arrays of numbers"
 
     def __init__(self, oracle: Oracle) -> None:
@@ -321,7 +325,8 @@ class _TopReader(Reader):
             row, column = np.argwhere(~is_probability)[0]
             self._refuse(
                 f"must answer with probabilities within [0, 1]; it gave {shown[row, column]:.6g} in row {row} (image "
-                f"{indices[row]}); if these are logits, apply a softmax over all classes before the top is taken"
+                f"{indices[row]}); if these are logits, apply a softmax over all classes before the top is taken, and "
+                "divide percentages by 100"
             )
         is_rising = (shown[:, 1:] > shown[:, :-1]).any(axis=1)
         if is_rising.any():

@@ -12,8 +12,6 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +21,7 @@ import PIL.features
 import PIL.Image
 
 from dfa.errors import InvalidInputError, MissingDependencyError, told_with_place
+from dfa.oracle.png import CHANNELS, stored_png
 from dfa.types import Image
 
 _KNOWN: Final = "'png', 'webp', 'jpeg:QUALITY' with a quality of 1..100, 'none', or a dfa.Codec"
@@ -92,31 +91,11 @@ class Codec:
 
 
 def _png(image: Image) -> Image:
-    """Return what Pillow reads of a PNG that is written here, neither compressed nor filtered.
-
-    The file is read back at once, so its size is nobody's concern, while trying every filter on every line, as Pillow
-    does even uncompressed, costs more than half of an audit's own time.
-    """
-    height, width, channels = image.shape
-    colours = _PNG_COLOURS.get(channels)
-    if colours is None:
-        raise ValueError(f"PNG holds images of 1 or 3 or 4 channels, not {channels}")
-    lines = np.zeros((height, 1 + width * channels), dtype=np.uint8)  # each begins with its filter: 0, none
-    lines[:, 1:] = image.reshape(height, -1)
-    header = struct.pack(">IIBBBBB", width, height, 8, colours, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(lines.tobytes(), 0)), (b"IEND", b""))
-    file = io.BytesIO(_PNG_SIGNATURE + b"".join(_png_chunk(kind, data) for kind, data in chunks))
-    with PIL.Image.open(file, formats=("PNG",)) as read:
+    """Return what Pillow reads of a PNG that is written here; its size is nobody's concern."""
+    if image.shape[2] not in CHANNELS:
+        raise ValueError(f"PNG holds images of 1 or 3 or 4 channels, not {image.shape[2]}")
+    with PIL.Image.open(io.BytesIO(stored_png(image)), formats=("PNG",)) as read:
         return np.asarray(read).reshape(image.shape)
-
-
-_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
-_PNG_COLOURS: Final = {1: 0, 3: 2, 4: 6}
-"""Colour type by number of channels."""
-
-
-def _png_chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
 
 
 def _webp(image: Image) -> Image:

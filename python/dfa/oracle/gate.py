@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.checks import counted
 from dfa.errors import (
     BudgetExceededError,
     DfaError,
@@ -176,6 +177,7 @@ class Gate:
         purpose: Purpose,
         known: Part | None = None,
         *,
+        copies: Mapping[int, int] | None = None,
         is_again: bool = False,
     ) -> Answer:
         """Return the oracle's answer to a batch, counted and timed, but not yet checked.
@@ -187,6 +189,7 @@ class Gate:
             indices: As of `ask`.
             purpose: As of `ask`.
             known: Answers of before, to rows that count as any, but need not be sent again.
+            copies: Rows that count as any, and are the same image as another row, which is sent for both.
             is_again: The same was sent before, to a worker that is gone.
 
         Raises:
@@ -209,7 +212,10 @@ class Gate:
                     self._spend(indices)
                 self.counts[purpose] += num_rows
                 self.calls[purpose] += 1
-        return self._answer(images, purpose) if known is None else self._answer_rest(images, purpose, known)
+        if known is None and not copies:
+            return self._answer(images, purpose)
+        none = Part(np.zeros(0, dtype=np.int64), ())
+        return self._answer_rest(images, purpose, none if known is None else known, copies or {})
 
     def check(self, answer: Answer, indices: Indices) -> Scores:
         """Return the probabilities that an answer of `send` holds, as `ask` returns them.
@@ -223,6 +229,12 @@ class Gate:
         """
         if len(indices) == 0:
             return np.empty((0, self.num_classes or 0), dtype=np.float64)
+        # One that was kept in a file may be of whatever somebody has written there.
+        if len(answer) != self._reader.num_arrays:
+            raise OracleError(
+                f"an answer of the oracle {self._oracle.name!r} must be of {counted(self._reader.num_arrays, 'array')}, and one "
+                f"that was kept is of {len(answer)}; begin the run anew"
+            )
         return self._reader.scores(answer, indices)
 
     def _spend(self, indices: Indices) -> None:
@@ -264,13 +276,14 @@ class Gate:
         self._check_unchanged(given, images)
         return answer
 
-    def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part) -> Answer:
-        """Return the answer to a batch of which some rows are known."""
-        rest = np.setdiff1d(np.arange(len(images)), known.rows)
+    def _answer_rest(self, images: NDArray[Any], purpose: Purpose, known: Part, copies: Mapping[int, int]) -> Answer:
+        """Return the answer to a batch of which some rows are known, or are others once more."""
+        rest = np.setdiff1d(np.arange(len(images)), [*known.rows.tolist(), *copies])
         if not rest.size:
-            return known.in_order()
+            return known.with_copies(copies).in_order()
         try:
-            return known.with_part(Part(rest, self._answer(images[rest], purpose))).in_order()
+            whole = known.with_part(Part(rest, self._answer(images[rest], purpose)))
+            return whole.with_copies(copies).in_order()
         except PartialAnswer as error:
             part = known.with_part(Part(rest[error.rows], error.answers))
             raise PartialAnswer(*part, error.cause, message=str(error)) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -29,6 +29,19 @@ class Part(NamedTuple):
         """Return the answers in the order of the batch."""
         order = np.argsort(self.rows)
         return tuple(array[order] for array in self.answer)
+
+    def with_copies(self, copies: Mapping[int, int]) -> Part:
+        """Return this with rows more, each of which has the answer of another.
+
+        Args:
+            copies: The row of each answer, by the row that has the same.
+        """
+        if not copies:
+            return self
+        places = {row: at for at, row in enumerate(self.rows.tolist())}
+        of = [places[row] for row in copies.values()]
+        rows = np.concatenate([self.rows, np.fromiter(copies, np.int64, len(copies))])
+        return Part(rows, tuple(np.concatenate([array, array[of]]) for array in self.answer))
 
     def by_row(self, names: Sequence[Name]) -> list[tuple[Name, Answer]]:
         """Return each row's answer alone, with the name that its row of the batch has."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -18,8 +19,10 @@ from dfa.runs.saved_run import read_run
 from dfa.runs.store import digest_of
 from dfa.types import Images
 
-_read_oracle = fields_reader({"name": str, "returns": str, "tolerance": float})
-_read_shown = fields_reader({"num_classes": int | None, "num_shown": int | None})
+_MOST_CLASSES: Final = 2**24
+
+_read_oracle: Final = fields_reader({"name": str, "returns": str, "tolerance": float})
+_read_shown: Final = fields_reader({"num_classes": int | None, "num_shown": int | None})
 
 
 class ReplayOracle(Oracle):
@@ -62,6 +65,11 @@ class ReplayOracle(Oracle):
             )
         self.name, self.tolerance = known["name"], known["tolerance"]
         self.num_classes, self.num_shown = shown["num_classes"], shown["num_shown"]
+        if not 0 <= self.tolerance < math.inf or not _is_number(self.num_classes) or not _is_number(self.num_shown):
+            raise StoreError(
+                f"the run in {self._folder} must say of its oracle what is a tolerance and how many classes it knows, "
+                f"and says {self.tolerance}, {self.num_classes} and {self.num_shown}"
+            )
         self._described: dict[str, Any] = dict(described or {})
 
     def scores(self, images: Images) -> Any:
@@ -84,3 +92,8 @@ class ReplayOracle(Oracle):
     def describe(self) -> dict[str, Any]:
         """Return what the run recorded of its oracle."""
         return self._described
+
+
+def _is_number(declared: int | None) -> bool:
+    """Tell whether so many classes can be: a row of scores of them has room."""
+    return declared is None or 1 <= declared <= _MOST_CLASSES

@@ -209,7 +209,7 @@ def _told(result: dfa.Result, service: Service, cost: Cost, described: Mapping[s
     at = f" at {rates}," if rates else ""
     lines = [
         f"Pilot: {counted(summary.attacked, 'image')} attacked{fell}, {summary.queries_sent:,} queries, "
-        f"{sent_in_words(service)}.",
+        f"{sent_in_words(service.use, service.currency)}.",
         f"{counted(cost.images, 'image')} would take about {_span(cost.queries, _whole)} queries and "
         f"{_span(cost.requests, _whole)} requests.",
         f"Time: about {_span(cost.seconds, duration)},{at} {counted(described['concurrency'], 'request')} at a time.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dfa.checks import counted
 from dfa.cli.commands.screen import Screen
-from dfa.results.profile import Service
+from dfa.oracle.services.books import ServiceUse
 from dfa.results.result import Result
 from dfa.results.service_words import drift_lines, service_rows, span_of
 
@@ -20,14 +20,13 @@ def tell_service(screen: Screen, result: Result) -> None:
         screen.say(line, "bold red")
 
 
-def sent_in_words(service: Service) -> str:
+def sent_in_words(use: ServiceUse, currency: str) -> str:
     """Return in a few words what a service was sent, and what that cost."""
-    use = service.use
-    cost = span_of(use.cost_low, use.cost_high, service.currency)
+    cost = span_of(use.cost_low, use.cost_high, currency)
     return f"{counted(use.requests, 'request')} sent" + (f", for {cost}" if cost else "")
 
 
 def sent_until(result: Result | None) -> str:
     """Return in brackets what a run that failed sent a service until then; nothing of other models."""
     service = None if result is None else result.profile.service
-    return "" if service is None else f" ({sent_in_words(service)} until then)"
+    return "" if service is None else f" ({sent_in_words(service.use, service.currency)} until then)"

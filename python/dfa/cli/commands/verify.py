@@ -13,6 +13,7 @@ from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import class_names_option, image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
 from dfa.cli.commands.screen import Screen
+from dfa.cli.commands.service import sent_in_words
 from dfa.cli.commands.service_options import service_options
 from dfa.cli.import_guard import no_imports_from
 from dfa.cli.request import NotOnRecordError, Request
@@ -98,7 +99,8 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
     )
     status = DONE if verification.holds else ABOVE
     if as_json:
-        print_json({**verification.as_dict(), "exit": status})
+        service = {} if oracle.books is None else {"service": oracle.books.use}
+        print_json({**verification.as_dict(), **service, "exit": status})
         return status
     screen = Screen()
     if verification.asked_otherwise:
@@ -122,6 +124,8 @@ def verify(run: Path, model: str | None, images: str | None, trust: bool, as_jso
         screen.say(f"believed of the folder: {name}: {told}")
     for note in verification.notes:
         screen.say(f"note: {note}")
+    if oracle.books is not None:
+        screen.say(f"the service: {sent_in_words(oracle.books.use, oracle.currency)} for this")
     if verification.fresh_share:
         screen.say(f"fresh answers: {verification.fresh_share}")
     if verification.asked_otherwise and verification.findings:

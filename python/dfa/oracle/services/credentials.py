@@ -20,6 +20,7 @@ _BEGINNING: Final = 8
 """Characters of a secret that tell something of it."""
 
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _OWN: Final = frozenset({"content-length", "transfer-encoding", "connection", "content-type", "host"})
 """Headers that say how a request is sent, which is not for a user to say."""
@@ -45,9 +46,9 @@ class FromEnvironment:
         """Refuse what can be no variable.
 
         Raises:
-            InvalidInputError: The name is no text, or empty, or has a `=` in it.
+            InvalidInputError: The name has others than letters, digits and `_` in it, or begins with a digit.
         """
-        if not isinstance(self.name, str) or not self.name or "=" in self.name or "\0" in self.name:
+        if not isinstance(self.name, str) or not _VARIABLE.fullmatch(self.name):
             # It is not shown: who passes the value in place of the name passes a secret.
             raise InvalidInputError("dfa.FromEnvironment needs the name of an environment variable, not its value")
 

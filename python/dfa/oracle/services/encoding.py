@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from dfa.errors import InvalidInputError, OracleError, told_with_place
-from dfa.oracle.services.png import encode_png
+from dfa.oracle.png import encode_png
 from dfa.types import Images
 
 _WAYS: Final = ("png", "png-base64")

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Unpack
 
 from dfa.errors import InvalidInputError, OracleError, told_with_place
 from dfa.oracle.base import DEFAULT_TOLERANCE, ScoreKind, checked_tolerance, declare_shown, name_of
+from dfa.oracle.png import CHANNELS
 from dfa.oracle.services.encoding import check_encode, encoded
 from dfa.oracle.services.names import ClassTable, shortened
-from dfa.oracle.services.png import CHANNELS
 from dfa.oracle.services.rows import Rows
 from dfa.oracle.services.service import Requests, ServiceOracle
 from dfa.oracle.services.transport import Reply, content_of
@@ -149,7 +149,9 @@ class HttpOracle(ServiceOracle):
         except Exception as error:  # a user's function may raise anything
             # Its words, and those of what led to it, may show what they were given.
             shown = "".join(traceback.format_exception(error))
-            raise self._unread(f"parse failed on it: {told_with_place(error)}", answer, error) from (
+            is_json = not isinstance(answer.content, bytes)
+            what = "parse" if is_json else "it does not call itself JSON, so parse was given bytes, and"
+            raise self._unread(f"{what} failed on it: {told_with_place(error)}", answer) from (
                 error if self._transport.masked(shown) == shown else None
             )
         if self.rows_per_call == 1:
@@ -165,7 +167,7 @@ class HttpOracle(ServiceOracle):
         except OracleError as error:
             raise self._unread(str(error), answer) from None
 
-    def _unread(self, why: str, answer: _Answer, error: BaseException | None = None) -> OracleError:
+    def _unread(self, why: str, answer: _Answer) -> OracleError:
         """Return the error of a reply that cannot be used."""
         return OracleError(
             f"the reply of {self._transport.address.shown} cannot be used, {self._transport.masked(why)}; it begins "

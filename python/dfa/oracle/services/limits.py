@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import sqlite3
 import threading
@@ -167,6 +168,11 @@ class _Pace(NamedTuple):
         """How many moments have to be known."""
         return max((each.number for each in self.windows), default=1)
 
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest rate."""
+        return max((each.seconds for each in self.windows), default=0.0)
+
     def turn(self, last: float | None, now: float) -> float:
         """Return the turn of the request after one whose turn was `last`."""
         return now if last is None else max(last + self.interval, now - self.credit)
@@ -230,15 +236,32 @@ class _File:
                 None,
             )
             now = self.now()
-            turn = self._pace.turn(turn, now)
+            turn = self._pace.turn(self._believed(turn, now), now)
             moment = max(now, turn)
             for each in self._pace.windows:
-                before = base.execute("SELECT moment FROM sent WHERE number = ?", (last + 1 - each.number,)).fetchone()
-                moment = moment if before is None else max(moment, before[0] + each.seconds)
+                found = base.execute("SELECT moment FROM sent WHERE number = ?", (last + 1 - each.number,)).fetchone()
+                before = None if found is None else self._believed(found[0], now)
+                moment = moment if before is None else max(moment, before + each.seconds)
             self._last = last + 1
             base.execute("INSERT INTO sent VALUES (?, ?, ?)", (self._last, turn, moment))
             base.execute("DELETE FROM sent WHERE number <= ?", (self._last - self._pace.most,))
         return moment
+
+    def _believed(self, moment: object, now: float) -> float | None:
+        """Return a moment of the file; None of one that can only be of a clock that was put back meanwhile.
+
+        Raises:
+            InvalidInputError: It is none.
+        """
+        if moment is None:
+            return None
+        if not isinstance(moment, float) or not math.isfinite(moment):
+            raise InvalidInputError(
+                f"rate_file {self._path} must tell when requests went out, and tells {moment!r:.40}; pass one that is "
+                "not there yet"
+            )
+        # Nobody waits for longer than the longest of the rates takes.
+        return moment if moment <= now + self._pace.longest else None
 
     def put_off(self, late: float) -> None:
         """Write down that the last request of this process went out so much later."""

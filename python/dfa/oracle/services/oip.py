@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Unpack
 import numpy as np
 
 from dfa.checks import require_flag
-from dfa.errors import InvalidInputError, OracleError
+from dfa.errors import DriftError, InvalidInputError, OracleError
 from dfa.oracle.adapters.scaling import scaling_of
 from dfa.oracle.base import (
     DEFAULT_TOLERANCE,
@@ -234,8 +234,9 @@ class OipOracle(ServiceOracle):
         except OracleError as error:
             self._refuse(error)
 
-    def _refuse(self, what: object) -> NoReturn:
-        raise OracleError(self._transport.masked(f"the oracle {self.name!r}, {self._transport.address.shown}: {what}"))
+    def _refuse(self, what: OracleError) -> NoReturn:
+        kind = DriftError if isinstance(what, DriftError) else OracleError
+        raise kind(self._transport.masked(f"the oracle {self.name!r}, {self._transport.address.shown}: {what}"))
 
 
 def _joined(answers: list[Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import counted
-from dfa.errors import OracleError
+from dfa.errors import DriftError, OracleError
 from dfa.oracle.adapters.image_inputs import as_rows, both_classes
 from dfa.oracle.base import ScoreKind
 from dfa.oracle.services.oip_tensors import TEXT, Answered, Outputs
@@ -27,13 +27,13 @@ def check_version(outputs: Outputs, known: dict[str, str]) -> None:
         known: Holds the first one's version, once there was one; threads agree on what a dict was given first.
 
     Raises:
-        OracleError: It is of another one.
+        DriftError: It is of another one.
     """
     if outputs.version is None:
         return
     first = known.setdefault("version", outputs.version)
     if outputs.version != first:
-        raise OracleError(
+        raise DriftError(
             f"the server answers with version {outputs.version!r} of the model, and answered with {first!r} before; "
             f"pass version={first!r} to ask that one, or on_drift='mark' to go on"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -234,10 +233,11 @@ def _of_json(tensor: OipTensor, data: Any) -> NDArray[Any]:
         if values.dtype.kind not in "biufO":
             raise TypeError(f"{values.dtype} instead of numbers")
         return values.astype(tensor.dtype)
-    texts = np.empty(math.prod(side or 0 for side in tensor.shape), dtype=object)
     flat = _leaves(data)
     if not all(isinstance(text, str) for text in flat):
         raise TypeError("no strings")
+    # As many as came, whatever the shape claims.
+    texts = np.empty(len(flat), dtype=object)
     texts[:] = flat
     return texts
 

@@ -231,9 +231,10 @@ class Gate:
             return np.empty((0, self.num_classes or 0), dtype=np.float64)
         # One that was kept in a file may be of whatever somebody has written there.
         if len(answer) != self._reader.num_arrays:
+            wanted = counted(self._reader.num_arrays, "array")
             raise OracleError(
-                f"an answer of the oracle {self._oracle.name!r} must be of {counted(self._reader.num_arrays, 'array')}, and one "
-                f"that was kept is of {len(answer)}; begin the run anew"
+                f"an answer of the oracle {self._oracle.name!r} must be of {wanted}, and one that was kept is of "
+                f"{len(answer)}; begin the run anew"
             )
         return self._reader.scores(answer, indices)
 

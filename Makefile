@@ -20,7 +20,7 @@ demo: $(VENV)/demo-installed
 # What is missing is told of last, so that all else is tested first. The documentation keeps one core busy, so it is built
 # beside the C++; all that is installed comes before.
 test: system-packages lint types $(VENV)/docs-installed $(VENV)/servers/mlserver/installed
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target cpp-tests fuzz docs
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target docs cpp-tests fuzz
 	@$(MAKE) --no-print-directory python-tests
 	@tests/system_packages.sh --check
 

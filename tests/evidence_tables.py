@@ -306,6 +306,15 @@ def journal() -> Iterator[str]:
             yield f"| {' | '.join(cells)} | {ratios['attack']:.2f} | {ratios['stored_over_saved']:.2f} |"
 
 
+def services() -> Iterator[str]:
+    """Yield how much of what a service allows is used."""
+    for row in results("services")["results"]:
+        allowed = "64 at a time" if row["allowed"].startswith("64") else row["allowed"]
+        speed = f"{row['per second']:,.0f}" if row["per second"] >= 100 else f"{row['per second']:.1f}"
+        cells = [allowed, str(row["images"]), "yes" if row["images learn"] else "no", f"{row['requests']:,}", speed]
+        yield f"| {' | '.join(cells)} | {row['of what is allowed']:.2f} | {row['rejected']} |"
+
+
 def throughput() -> Iterator[str]:
     """Yield attack queries per second over images per second of the bare oracle."""
     for file in ("lenet1", "mobilenetv1", "h100-lenet1", "h100-mobilenetv1"):
@@ -374,7 +383,7 @@ TABLES = {
     "few-pixels": (few_pixels, spaces),
     "prior-and-rest": (priors, at_rest),
     "paper": (papers_setting,),
-    "speed": (core, devices, throughput, adapters, journal, workers, schedule),
+    "speed": (core, devices, throughput, adapters, journal, workers, schedule, services),
 }
 
 

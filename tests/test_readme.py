@@ -185,3 +185,18 @@ def test_the_way_back_into_a_pipeline_of_torch(data: Path) -> None:
     exec(lines, {**names, "labels": torch.from_numpy(labels)}, names)
     assert 0 < result.summary().robust_accuracy < 7 / 8
     assert float(names["robust_accuracy"]) == result.summary().robust_accuracy
+
+
+def test_the_picture_on_top_tells_of_the_attack_that_a_reader_gets(data: Path) -> None:
+    pytest.importorskip("keras", reason="Keras is not installed")
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from harness.inputs import load_model
+    from pair import EPSILON, NAMES, attacked, photograph
+
+    result = attacked(dfa.as_oracle(load_model(data, "mobilenet_v2_224.keras")), photograph())
+    (record,) = result.records
+    before, after = (NAMES[found] for found in (record.class_before, record.class_after) if found is not None)
+    told = f"A {before} that MobileNetV2 takes for a {after} after {record.queries} queries"
+    assert record.linf == EPSILON
+    for page in (README, README.parent / "docs" / "index.md"):
+        assert told in page.read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from statistics import NormalDist
 from typing import Final, NamedTuple, TypeAlias
@@ -23,6 +24,8 @@ class FreshAnswers(NamedTuple):
 
 NO_ANSWERS: Final = FreshAnswers(0, 0)
 
+_CLOSE: Final = 1e-14
+
 CONFIDENCE: Final = 0.95
 """Of the intervals."""
 
@@ -43,3 +46,48 @@ def wilson(part: int, whole: int) -> Interval:
     reach = z / scale * math.sqrt(rate * (1 - rate) / whole + z * z / (4 * whole * whole))
     # At the ends the formula gives 0 and 1 up to rounding.
     return (0.0 if part == 0 else centre - reach), (1.0 if part == whole else centre + reach)
+
+
+def clopper_pearson(part: int, whole: int, confidence: float = CONFIDENCE) -> Interval:
+    """Return the exact interval of a proportion of independent draws; (nan, nan) of nothing.
+
+    It holds the true share with at least the given confidence, whatever that share is.
+
+    Source:
+        Clopper and Pearson, Biometrika 26, 1934: the quantiles of two Beta distributions.
+    """
+    if whole == 0:
+        return math.nan, math.nan
+    tail = (1 - confidence) / 2
+    low = 0.0 if part == 0 else _beta_quantile(tail, part, whole - part + 1)
+    high = 1.0 if part == whole else 1 - _beta_quantile(tail, whole - part, part + 1)
+    return low, high
+
+
+def _beta_quantile(chance: float, a: int, b: int) -> float:
+    """Return where the Beta distribution reaches `chance`, of which it is known to be far from 1, by halving."""
+    low, high = 0.0, 1.0
+    while (middle := (low + high) / 2) not in (low, high):
+        low, high = (middle, high) if _beta_below(middle, a, b) < chance else (low, middle)
+    return middle
+
+
+def _beta_below(x: float, a: int, b: int) -> float:
+    """Return the chance of a Beta distribution's variable to be below x, 0 < x < 1, by its continued fraction."""
+    if x > (a + 1) / (a + b + 2):
+        return 1 - _beta_below(1 - x, b, a)
+    scale = math.exp(math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x))
+    # Lentz's way of evaluating it from its first term on.
+    upper, lower = 1.0, 1 / (1 - (a + b) * x / (a + 1))
+    total = lower
+    for m in itertools.count(1):
+        for term in (
+            m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
+            -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
+        ):
+            lower = 1 / (1 + term * lower)
+            upper = 1 + term / upper
+            total *= upper * lower
+        if abs(upper * lower - 1) < _CLOSE:
+            return scale * total / a
+    raise AssertionError("it converges")

@@ -21,7 +21,7 @@ def test_images_begin_at_the_ticks_of_the_core():
 
     class Noting(Window):
         def _admit(self, job):
-            began[job.index] = self._curriculum.now
+            began[job.index] = self._searches._curriculum.now
             super()._admit(job)
 
         def tell(self, flight, degrees, seconds):

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa import _core
 from dfa.engine.asking import Asked
+from dfa.engine.places import Places
 from dfa.search.label_walk import Steps
 from dfa.types import Classes, Indices
 
@@ -114,7 +114,7 @@ class Flights:
         if self._calls_at_once > 1:
             self._waiting[id(flight.asked)] = flight
 
-    def wait(self, places: _core.Places) -> list[Flight]:
+    def wait(self, places: Places) -> list[Flight]:
         """Wait for batches that are answered and may be told; none if nothing is under way."""
         if self._calls_at_once == 1:
             return self._flights[:1]
@@ -132,7 +132,7 @@ class Flights:
         rows = sum(len(flight.indices) for flight in self._done)
         return rows < _GATHERED and len(self._waiting) > self._calls_at_once
 
-    def _tellable(self, places: _core.Places) -> list[Flight]:
+    def _tellable(self, places: Places) -> list[Flight]:
         """Return batches that are answered and may be told, as many as are scored at once."""
         numbers = {id(flight): number for number, flight in enumerate(self._flights)}
         most, rows = max(self._batch_size, _SCORED_TOGETHER), 0

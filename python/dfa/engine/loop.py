@@ -18,10 +18,11 @@ from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
 from dfa.engine.plan import Plan
 from dfa.engine.scoring import degrees_of_all
+from dfa.engine.searches import CoreSearches
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.watch import Watch
-from dfa.engine.window import Window, sizes
+from dfa.engine.window import Window
 from dfa.errors import DfaError, DriftError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
@@ -82,11 +83,12 @@ class Loop:
         # What counts or walks along in a run is this run's own, so that the plan stays what it was.
         plan = replace(plan, ids=deepcopy(plan.ids), questions=deepcopy(plan.questions))
         num_images = plan.inputs.num_images
-        _, batch_size = sizes(plan)
         self._plan = plan
         self._stopwatch = Stopwatch()
         self._threads = ThreadChoice(plan.threads)
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
+        searches = CoreSearches(plan, self._gate, self._stopwatch)
+        batch_size = searches.batch_size
         self._oracle = OracleThread(
             self._gate,
             self._stopwatch,
@@ -98,7 +100,7 @@ class Loop:
             is_exact=not plan.confirmation.is_repeated,
             replay=plan.oracle if isinstance(plan.oracle, ReplayOracle) else None,
         )
-        self._window = Window(plan, self._gate, self._oracle, self._stopwatch)
+        self._window = Window(plan, searches, self._gate, self._oracle, self._stopwatch)
         self._ledger = Ledger(
             num_images,
             plan.inputs.form,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -92,6 +93,11 @@ class Plan:
     def is_targeted(self) -> bool:
         """Whether images are to become of given classes, and not only of others than their own."""
         return self.targets is not None
+
+    @property
+    def deadline(self) -> float:
+        """When a search that begins now is over, by the clock of `time.monotonic`; infinity for never."""
+        return math.inf if self.max_seconds is None else time.monotonic() + self.max_seconds
 
     def label(self, index: int) -> int | None:
         """Return the label given for an image, if any."""

@@ -9,78 +9,64 @@ which batch is answered first, changes nothing in what is found.
 from __future__ import annotations
 
 import heapq
-import math
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa import _core
 from dfa.engine.feed import Feed, Job
-from dfa.engine.flights import FLIGHTS_PER_CALL, Flight, Flights
-from dfa.engine.guidance import ask_prior, first_signs
+from dfa.engine.flights import Flight, Flights
 from dfa.engine.jury import Claim
 from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.places import Searches
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results.record import AT_REST, Record
+from dfa.results.record import Record
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.types import Degrees, Image, Indices
 
-_LEAST_SCALE: Final = 1e-9
-"""So that degrees can be divided by that of a clean image."""
-
 
 class Window:
-    """Places for jobs, their searches in the core, and the batches under way.
+    """Places for jobs, their searches, and the batches under way.
 
     Attributes:
         jobs: By place; only to be read.
-        batch_size: The most images of one batch.
         batches: Sent so far.
         rows_sent: Their images.
     """
 
-    def __init__(self, plan: Plan, gate: Gate, oracle: OracleThread, stopwatch: Stopwatch) -> None:
+    def __init__(self, plan: Plan, searches: Searches, gate: Gate, oracle: OracleThread, stopwatch: Stopwatch) -> None:
         """Begin with free places only.
 
         Args:
             plan: The run.
+            searches: Of the active images.
             gate: Counts what is sent for each image.
             oracle: Answers.
             stopwatch: Takes the time of proposing.
         """
         self._plan = plan
+        self._searches = searches
+        self._places = searches.places
         self._gate = gate
         self._oracle = oracle
         self._stopwatch = stopwatch
-        space, optimizer = plan.space, plan.optimizer
-        self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
-        capacity, self.batch_size = sizes(plan)
-        config = optimizer.configure(space.size, space.row_shape, prior=plan.prior is not None)
-        self._batch = _core.Batch(config, space.row_shape, plan.seed, plan.threads or 1)
-        each = plan.questions.queries_per_image
-        self._places = _core.Places(
-            self._batch,
-            self._curriculum,
-            capacity,
-            self.batch_size,
-            plan.max_queries // each,
-            optimizer.max_iterations,
-            # Up, so that it is not 0, which is never.
-            math.ceil((plan.give_up_after or 0) / each),
-        )
         self.jobs: dict[int, Job] = {}
-        self._free = list(range(capacity))  # a heap
-        self._flights = Flights(oracle.calls_at_once, self.batch_size, space.row_shape, oracle.answered)
+        self._free = list(range(self._places.capacity))  # a heap
+        self._flights = Flights(oracle.calls_at_once, searches.batch_size, plan.space.row_shape, oracle.answered)
         self.batches = 0
         self.rows_sent = 0
+
+    @property
+    def batch_size(self) -> int:
+        """The most images of one batch."""
+        return self._searches.batch_size
 
     @property
     def rows_under_way(self) -> int:
@@ -88,15 +74,17 @@ class Window:
         return self._plan.questions.queries_per_image * self._flights.rows
 
     def use_threads(self, number: int) -> None:
-        """Let the core take so many threads from now on."""
-        self._batch.threads = number
+        """Let the searches take so many threads from now on."""
+        self._searches.use_threads(number)
 
     def refill(self, feed: Feed) -> None:
         """Let waiting images into free places, as far as they may begin."""
         while True:
-            while self._has_room() and feed.fill():
-                self._admit(feed.ready.popleft())
-            if self._curriculum is None or not self._curriculum.advance():
+            while self._free and self._searches.has_room() and feed.fill():
+                # It waits until it has begun: where that fails, what is known of it is told.
+                self._admit(feed.ready[0])
+                feed.ready.popleft()
+            if not self._searches.advance():
                 return
 
     def is_worth_sending(self) -> bool:
@@ -106,9 +94,7 @@ class Window:
     def send(self) -> int:
         """Propose a batch, send it, and return how many images it holds."""
         questions = self._plan.questions
-        if self._plan.prior is not None:
-            with self._stopwatch.timing("prior"):
-                ask_prior(self._plan.prior, self._plan.space, self._places, self.jobs)
+        self._searches.consult(self.jobs)
         with self._stopwatch.timing("propose"):
             buffer = self._flights.buffer
             indices, goals = self._places.propose(buffer, self._flights.most_rows(self._places.num_ready))
@@ -203,9 +189,7 @@ class Window:
         """Return why a search that has found nothing is over."""
         if draft.queries_sent + self._plan.questions.queries_per_image > self._plan.max_queries:
             return "query budget"
-        if self._places.is_at_rest(place):
-            return AT_REST
-        return "iterations" if self._places.iteration(place) == self._plan.optimizer.max_iterations else "time"
+        return self._searches.why_over(place)
 
     def dismiss(self, place: int) -> None:
         """Free the place of a search that is over."""
@@ -222,7 +206,7 @@ class Window:
             "rows_sent": self.rows_sent - self.rows_under_way,
             "jobs": [[place, plain(job.draft), job.degree] for place, job in self.jobs.items()],
         }
-        return document, {"places": self._places.save(time.monotonic())}
+        return document, {"places": self._searches.save(time.monotonic())}
 
     def load(
         self, document: Mapping[str, Any], blobs: Mapping[str, bytes], drafts: list[Record], images: Mapping[int, Image]
@@ -237,31 +221,18 @@ class Window:
         """
         self.batches, self.rows_sent = document["batches"], document["rows_sent"]
         self._gate.calls[Purpose.ATTACK], self._gate.counts[Purpose.ATTACK] = self.batches, self.rows_sent
-        self._places.load(blobs["places"], time.monotonic())
         for draft, (place, _, degree) in zip(drafts, document["jobs"], strict=True):
             self.jobs[place] = Job(draft, images[draft.index], degree)
+        self._searches.load(blobs["places"], time.monotonic(), self.jobs)
+        for place, draft in zip(self.jobs, drafts, strict=True):
             self._plan.questions.begin(draft.index, images[draft.index])
             sent = self._places.answered(place) * self._plan.questions.queries_per_image
             self._gate.restore_sent(draft.index, sent)
         self._free = [place for place in range(self._places.capacity) if place not in self.jobs]
 
-    def _has_room(self) -> bool:
-        return bool(self._free) if self._curriculum is None else self._curriculum.has_room()
-
     def _admit(self, job: Job) -> None:
-        space, optimizer = self._plan.space, self._plan.optimizer
-        start = None
-        if self._plan.prior is not None:
-            with self._stopwatch.timing("prior"):
-                start = first_signs(self._plan.prior, space, job, self._gate.num_classes)
-        lessons = None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
-        if self._curriculum is not None:
-            lessons = self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)
-        slot = self._batch.add(space.base(job.image), job.draft.id, space.limits(job.index), lessons)
-        deadline = math.inf if self._plan.max_seconds is None else time.monotonic() + self._plan.max_seconds
-        place = heapq.heappop(self._free)
-        self._places.admit(place, slot, job.index, job.goal, deadline)
-        self.jobs[place] = job
+        self._searches.begin(self._free[0], job)
+        self.jobs[heapq.heappop(self._free)] = job
         self._plan.questions.begin(job.index, job.image)
 
     def _originals(self, indices: Indices) -> NDArray[Any]:
@@ -274,21 +245,3 @@ class Window:
         for place, job in self.jobs.items():
             if self._places.answered(place) == self._places.spent(place):
                 yield job.index
-
-
-def sizes(plan: Plan) -> tuple[int, int]:
-    """Return the number of places, and the most images of a batch.
-
-    Independent images are so many that one iteration each fills the batches under way.
-    """
-    optimizer, num_images = plan.optimizer, plan.inputs.num_images
-    batch_size = min(plan.batch_size, plan.oracle.rows_per_call or plan.batch_size)
-    if optimizer.archive:
-        capacity = _core.Curriculum.capacity(plan.space.size)
-    else:
-        flights = FLIGHTS_PER_CALL * plan.oracle.calls_at_once
-        capacity = flights * math.ceil(batch_size / optimizer.samples)
-    capacity = min(capacity, num_images)
-    if optimizer.improvements_wanted:
-        return capacity, batch_size
-    return capacity, min(batch_size, capacity * optimizer.population)

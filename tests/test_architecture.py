@@ -56,6 +56,7 @@ DOORS = {
 KNOW_THE_CORE = {
     "selftest",
     "search.racos",
+    "search.racos_search",
     "space.base",
     "space.ball",
     "space.boxes",

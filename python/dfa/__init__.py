@@ -53,6 +53,7 @@ from dfa.errors import (
     MissingDependencyError,
     MostSkippedWarning,
     ObjectiveError,
+    OptimizerError,
     OracleError,
     PartialAnswer,
     PriorError,
@@ -99,6 +100,7 @@ from dfa.search import objectives
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, rank
 from dfa.search.objectives import Objective
+from dfa.search.protocol import Optimizer, Search, Task
 from dfa.search.racos import Racos
 from dfa.space import (
     Custom,
@@ -148,6 +150,8 @@ __all__ = [
     "OipOracle",
     "OneByOne",
     "OnnxOracle",
+    "Optimizer",
+    "OptimizerError",
     "Oracle",
     "OracleError",
     "PartialAnswer",
@@ -167,6 +171,7 @@ __all__ = [
     "ReplayOracle",
     "Result",
     "Rounding",
+    "Search",
     "Shift",
     "SklearnOracle",
     "Space",
@@ -175,6 +180,7 @@ __all__ = [
     "Storage",
     "StoreError",
     "Summary",
+    "Task",
     "TfliteOracle",
     "Tiled",
     "TinyRectangles",

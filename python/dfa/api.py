@@ -22,6 +22,7 @@ from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
 from dfa.search.objectives import Objective
+from dfa.search.protocol import Optimizer
 from dfa.search.racos import Racos
 from dfa.space import Space
 from dfa.types import DegreeFunction
@@ -36,7 +37,7 @@ def run(
     epsilon: ArrayLike = 10,
     space: Space | None = None,
     objective: Objective | DegreeFunction | str | None = None,
-    optimizer: Racos | None = None,
+    optimizer: Racos | Optimizer | None = None,
     confirmations: Confirmation | int = 1,
     max_queries: int = 10_000,
     max_seconds: float | None = None,
@@ -85,9 +86,12 @@ def run(
             `dfa.Patch`, `dfa.Frame`, `dfa.Rectangle`, `dfa.TinyRectangles`, `dfa.Lighting`, `dfa.Tiled`, `dfa.Shift`,
             or with `dfa.Custom` one of your own, whose originals (`images`) may be arrays of any numbers and shape.
         objective: "odds", "log", "paper" (as printed), "paper-code" (as its authors ran it), a `dfa.Objective`, or a
-            function of (scores, classes). None: the optimizer's own.
+            function of (scores, classes). None: the optimizer's own; of one of yours "odds".
         optimizer: None for the space's default, `dfa.Racos.sequential()` where queries are dear and calls are not,
-            `dfa.Racos.paper()` for the paper's setting, which towards a target is `dfa.Racos.paper(targeted=True)`.
+            `dfa.Racos.paper()` for the paper's setting, which towards a target is `dfa.Racos.paper(targeted=True)`; or
+            one of your own, in an L-infinity ball: an object whose `begin(task)` returns what is asked for candidates
+            and told their degrees, see `dfa.Optimizer`. Its images are independent; by labels alone it is asked one
+            query a candidate as well, and told degrees that say nothing but whether one is adversarial.
         confirmations: For oracles that are randomised: how many of how many repeated answers must find an image
             adversarial before it counts, `dfa.Confirmation(8, of=10)`, or k for k of k. Where they do not, the search
             goes on, and that image ranks by the mean degree of its repeated answers. The clean prediction is then a
@@ -159,6 +163,7 @@ def run(
             is at another process's hands, or was begun with other images, another oracle or other settings.
         OracleError: The oracle failed or its answer cannot be used; `.result` holds what was found before.
         ObjectiveError: The objective failed likewise.
+        OptimizerError: An optimizer of yours failed likewise, or asked about what lies beyond epsilon.
         PriorError: The prior failed likewise.
         Interrupted: On KeyboardInterrupt; `.result` holds what was found before. A further Ctrl-C waits until that is
             saved. Whatever else ends a run, an error of a `progress` function say, is raised as it is, and carries

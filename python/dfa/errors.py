@@ -144,6 +144,14 @@ class ObjectiveError(DfaError, RuntimeError):
         self.result = result
 
 
+class OptimizerError(DfaError, RuntimeError):
+    """An optimizer of the user's failed, or what it asks about cannot be used: it leaves the ball, say.
+
+    Attributes:
+        result: What the run had found when it ended (a `Result`), or None where no run was under way.
+    """
+
+
 class SpaceError(DfaError, RuntimeError):
     """A function of a user's search space failed, or its answer cannot be used; or what was found is not of the space.
 

@@ -232,7 +232,7 @@ class Feed:
         check_class_names(self._plan.class_names, scores.shape[1], self._plan.inputs.class_names)
         goals = resolve_targets(self._plan.targets, scores, look.indices)
         classes = predicted(scores)
-        if not self._plan.optimizer.archive:
+        if not self._plan.learns:
             degrees = np.ones(len(classes))  # of no use, and a user's function may be costly
         else:
             degrees = measure(self._plan.degree, scores, classes if goals is None else goals)

@@ -16,11 +16,13 @@ from dfa.engine.feed import Feed
 from dfa.engine.jury import Jury
 from dfa.engine.ledger import Ledger
 from dfa.engine.oracle_thread import OracleThread
+from dfa.engine.places import Searches
 from dfa.engine.plan import Plan
 from dfa.engine.scoring import degrees_of_all
 from dfa.engine.searches import CoreSearches
 from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.thread_choice import ThreadChoice
+from dfa.engine.users_searches import UsersSearches
 from dfa.engine.watch import Watch
 from dfa.engine.window import Window
 from dfa.errors import DfaError, DriftError, Interrupted, OracleError, PartialAnswer, StoreError, told
@@ -32,6 +34,7 @@ from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.runs.replay import ReplayOracle
 from dfa.runs.store import FILES
+from dfa.search.racos import Racos
 from dfa.types import Image
 
 
@@ -41,6 +44,7 @@ def attack(plan: Plan) -> Result:
     Raises:
         OracleError: The oracle failed or its answer cannot be used. `.result` holds what was found before.
         ObjectiveError: The degree function failed. `.result` likewise.
+        OptimizerError: An optimizer of the user's failed. `.result` likewise.
         Interrupted: On KeyboardInterrupt. `.result` likewise.
         InvalidInputError: A label, target or rank does not fit the number of classes the oracle turned out to have.
         StoreError: The run's folder cannot be written, or what it holds does not fit the run. `.result` likewise.
@@ -87,7 +91,7 @@ class Loop:
         self._stopwatch = Stopwatch()
         self._threads = ThreadChoice(plan.threads)
         self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
-        searches = CoreSearches(plan, self._gate, self._stopwatch)
+        searches = _searches(plan, self._gate, self._stopwatch)
         batch_size = searches.batch_size
         self._oracle = OracleThread(
             self._gate,
@@ -314,6 +318,13 @@ class Loop:
             watch=counts[Purpose.WATCH],
             service=self._service(logical),
         )
+
+
+def _searches(plan: Plan, gate: Gate, stopwatch: Stopwatch) -> Searches:
+    """Return what holds the searches of a run: the core, or for another optimizer what asks that."""
+    if isinstance(plan.optimizer, Racos):
+        return CoreSearches(plan, plan.optimizer, gate, stopwatch)
+    return UsersSearches(plan, plan.optimizer, stopwatch)
 
 
 @dataclass(frozen=True)

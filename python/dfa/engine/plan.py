@@ -27,7 +27,8 @@ from dfa.search.class_names import parse_class_names
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank, Targets, check_ranked, parse_labels, parse_targets
 from dfa.search.label_walk import LabelWalk, Questions
-from dfa.search.objectives import Objective
+from dfa.search.objectives import ODDS, Objective
+from dfa.search.protocol import Optimizer, describe_optimizer
 from dfa.search.racos import MOST_STARTS_OF_RAYS, Racos
 from dfa.search.rays import Rays
 from dfa.space import BoundSpace, LinfBall, Space
@@ -73,7 +74,7 @@ class Plan:
     own_classes: Sequence[str] | None
     targets: Targets
     space: BoundSpace
-    optimizer: Racos
+    optimizer: Racos | Optimizer
     degree: DegreeFunction
     questions: Questions
     confirmation: Confirmation
@@ -93,6 +94,11 @@ class Plan:
     def is_targeted(self) -> bool:
         """Whether images are to become of given classes, and not only of others than their own."""
         return self.targets is not None
+
+    @property
+    def learns(self) -> bool:
+        """Whether images learn from the images before them."""
+        return isinstance(self.optimizer, Racos) and self.optimizer.archive
 
     @property
     def deadline(self) -> float:
@@ -119,7 +125,7 @@ def make_plan(
     epsilon: ArrayLike,
     space: Space | None,
     objective: Objective | DegreeFunction | str | None,
-    optimizer: Racos | None,
+    optimizer: Racos | Optimizer | None,
     confirmations: Confirmation | int,
     max_queries: int,
     max_seconds: float | None,
@@ -153,15 +159,19 @@ def make_plan(
         targets, num_images=inputs.num_images, labels=parsed_labels, class_names=parsed_names
     )
     is_targeted = parsed_targets is not None
-    chosen = optimizer.objective if objective is None else Objective.of(objective)
+    own = optimizer.objective if isinstance(optimizer, Racos) else ODDS
+    chosen = own if objective is None else Objective.of(objective)
     confirmation = Confirmation.parse(confirmations)
     bound = space.bind(inputs.num_images, inputs.shape)
     check_ranked(parsed_targets, model.num_ranked)
     chosen = chosen.seen_through(model.num_shown, shows_all=model.shows_all)
-    if not model.shows_distance:
-        optimizer = _by_labels(optimizer, space, is_targeted=is_targeted)
-    questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
-    _check_limits(questions, optimizer, max_queries, max_seconds)
+    questions = Questions()
+    if isinstance(optimizer, Racos):
+        if not model.shows_distance:
+            optimizer = _by_labels(optimizer, space, is_targeted=is_targeted)
+        questions = _questions(model, space, bound, optimizer, is_targeted=is_targeted)
+    first = optimizer.population if isinstance(optimizer, Racos) else 1
+    _check_limits(questions, first, max_queries, max_seconds)
     checked_prior = as_prior(prior, is_targeted=is_targeted)
     if checked_prior is not None:
         _check_prior(model, space, optimizer)
@@ -172,7 +182,7 @@ def make_plan(
                 f"give_up_after must be at most max_queries, {max_queries}, which ends an image before it, got "
                 f"{give_up_after}; lower it, or leave it out"
             )
-        least = 2 * questions.queries_per_image * optimizer.population
+        least = 2 * questions.queries_per_image * first
         if give_up_after < least:
             raise InvalidInputError(
                 f"give_up_after must be at least {least}, twice what the first iteration asks, so that there is a "
@@ -195,7 +205,7 @@ def make_plan(
         "class_names": parsed_names,
         **bound.describe(),
         "objective": chosen.name,
-        "optimizer": optimizer,
+        "optimizer": optimizer if isinstance(optimizer, Racos) else describe_optimizer(optimizer),
         "confirmations": confirmation,
         **numbers,
         "oracle": model.describe(),
@@ -247,12 +257,22 @@ def _checked_space(space: Space | None, epsilon: ArrayLike) -> Space:
     return space
 
 
-def _checked_optimizer(optimizer: Racos | None, space: Space) -> Racos:
+def _checked_optimizer(optimizer: Racos | Optimizer | None, space: Space) -> Racos | Optimizer:
     if optimizer is None:
         return space.optimizer()
-    if not isinstance(optimizer, Racos):
-        raise InvalidInputError(f"optimizer must be None or a dfa.Racos, got {optimizer!r}")
-    space.check_optimizer(optimizer)
+    if isinstance(optimizer, Racos):
+        space.check_optimizer(optimizer)
+        return optimizer
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "begin", None)):
+        raise InvalidInputError(
+            "optimizer must be None, a dfa.Racos, or an object with a method begin(task), as dfa.Optimizer says, got "
+            f"{optimizer!r:.80}{'; pass an instance of it' if isinstance(optimizer, type) else ''}"
+        )
+    if not isinstance(space, LinfBall):
+        raise InvalidInputError(
+            f"an optimizer of your own needs the space dfa.LinfBall, got {type(space).__name__}; leave space out, or "
+            "take a dfa.Racos"
+        )
     return optimizer
 
 
@@ -280,7 +300,9 @@ def _questions(oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos
     return LabelWalk(is_targeted=is_targeted)
 
 
-def _check_prior(oracle: Oracle, space: Space, optimizer: Racos) -> None:
+def _check_prior(oracle: Oracle, space: Space, optimizer: Racos | Optimizer) -> None:
+    if not isinstance(optimizer, Racos):
+        raise InvalidInputError(f"a prior needs a dfa.Racos, got {optimizer!r:.80}; leave prior or optimizer out")
     if not isinstance(space, LinfBall):
         raise InvalidInputError(f"a prior needs the space dfa.LinfBall, got {type(space).__name__}; leave prior out")
     if not oracle.shows_distance:
@@ -295,13 +317,14 @@ def _check_prior(oracle: Oracle, space: Space, optimizer: Racos) -> None:
         )
 
 
-def _check_limits(questions: Questions, optimizer: Racos, max_queries: int, max_seconds: float | None) -> None:
+def _check_limits(questions: Questions, first: int, max_queries: int, max_seconds: float | None) -> None:
+    """Check the limits of an image of which so many candidates are asked first, all at once."""
     require_integer("max_queries", max_queries, 1, 2**62)
     each = questions.queries_per_image
-    if max_queries < each * optimizer.population:
+    if max_queries < each * first:
         raise InvalidInputError(
             f"max_queries must be at least {f'{each} times ' if each > 1 else ''}the population of "
-            f"{optimizer.population} (samples + positives), which is asked first, got {max_queries}"
+            f"{first} (samples + positives), which is asked first, got {max_queries}"
         )
     if max_seconds is not None and not (is_number(max_seconds) and 0 < max_seconds < math.inf):
         raise InvalidInputError(f"max_seconds must be None or a number above 0, got {max_seconds!r}")

@@ -14,6 +14,7 @@ from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.gate import Gate
 from dfa.results.record import AT_REST
+from dfa.search.racos import Racos
 
 _LEAST_SCALE: Final = 1e-9
 """So that degrees can be divided by that of a clean image."""
@@ -27,20 +28,22 @@ class CoreSearches:
         places: Of the core.
     """
 
-    def __init__(self, plan: Plan, gate: Gate, stopwatch: Stopwatch) -> None:
+    def __init__(self, plan: Plan, optimizer: Racos, gate: Gate, stopwatch: Stopwatch) -> None:
         """Begin with free places only.
 
         Args:
             plan: The run.
+            optimizer: Of that run.
             gate: Knows the number of classes, once the oracle has answered.
             stopwatch: Takes the time of the prior.
         """
         self._plan = plan
+        self._optimizer = optimizer
         self._gate = gate
         self._stopwatch = stopwatch
-        space, optimizer = plan.space, plan.optimizer
+        space = plan.space
         self._curriculum = _core.Curriculum(space.size) if optimizer.archive else None
-        capacity, self.batch_size = _sizes(plan)
+        capacity, self.batch_size = _sizes(plan, optimizer)
         config = optimizer.configure(space.size, space.row_shape, prior=plan.prior is not None)
         self._batch = _core.Batch(config, space.row_shape, plan.seed, plan.threads or 1)
         each = plan.questions.queries_per_image
@@ -65,7 +68,7 @@ class CoreSearches:
 
     def begin(self, place: int, job: Job) -> None:
         """Begin the search of an image in a free place; from now on its time counts."""
-        space, optimizer = self._plan.space, self._plan.optimizer
+        space, optimizer = self._plan.space, self._optimizer
         start = None
         if self._plan.prior is not None:
             with self._stopwatch.timing("prior"):
@@ -90,7 +93,7 @@ class CoreSearches:
         """Return why a search is over that has found nothing, and could have asked for more."""
         if self.places.is_at_rest(place):
             return AT_REST
-        return "iterations" if self.places.iteration(place) == self._plan.optimizer.max_iterations else "time"
+        return "iterations" if self.places.iteration(place) == self._optimizer.max_iterations else "time"
 
     def save(self, now: float) -> bytes:
         """Return the exact state, of the curriculum too; deadlines are kept as time left at `now`."""
@@ -101,19 +104,18 @@ class CoreSearches:
         self.places.load(state, now)
 
 
-def _sizes(plan: Plan) -> tuple[int, int]:
+def _sizes(plan: Plan, optimizer: Racos) -> tuple[int, int]:
     """Return the number of places, and the most images of a batch.
 
     Independent images are so many that one iteration each fills the batches under way.
     """
-    optimizer, num_images = plan.optimizer, plan.inputs.num_images
     batch_size = min(plan.batch_size, plan.oracle.rows_per_call or plan.batch_size)
     if optimizer.archive:
         capacity = _core.Curriculum.capacity(plan.space.size)
     else:
         flights = FLIGHTS_PER_CALL * plan.oracle.calls_at_once
         capacity = flights * math.ceil(batch_size / optimizer.samples)
-    capacity = min(capacity, num_images)
+    capacity = min(capacity, plan.inputs.num_images)
     if optimizer.improvements_wanted:
         return capacity, batch_size
     return capacity, min(batch_size, capacity * optimizer.population)

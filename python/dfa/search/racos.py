@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from dfa import _core
-from dfa.checks import as_length, is_number, require_count, require_flag
+from dfa.checks import as_length, is_number, require_count, require_flag, require_integer
 from dfa.errors import InvalidInputError
 from dfa.search.objectives import ODDS, PAPER, PAPER_CODE, Objective
+from dfa.search.protocol import Task
+from dfa.search.racos_search import RacosSearch, RacosSearches
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
 Shape: TypeAlias = Literal["scattered", "window", "ray", "own"]
@@ -217,6 +220,35 @@ class Racos:
     def sequential(cls) -> Racos:
         """Return the default with one candidate at a time, after a start of two: fewer images sent, by more calls."""
         return cls(improvements=0.0)
+
+    def begin(self, task: Task, /) -> RacosSearch:
+        """Return the search of one image, for a loop of your own. It knows no other image, as with `archive=False`.
+
+        Raises:
+            InvalidInputError: It is no task, or its image is not for this optimizer.
+        """
+        return RacosSearch(self.begin_all([task]))
+
+    def begin_all(self, tasks: Sequence[Task], *, threads: int = 1) -> RacosSearches:
+        """Return the searches of many images, which the core makes side by side; likewise.
+
+        Args:
+            tasks: At least one; of one shape and one seed.
+            threads: Of the core, which change nothing in what is asked.
+
+        Raises:
+            InvalidInputError: They are no such tasks, or not for this optimizer.
+        """
+        tasks = list(tasks)
+        if not tasks or not all(isinstance(each, Task) for each in tasks):
+            raise InvalidInputError(f"tasks must be one dfa.Task per image, at least one, got {tasks!r:.60}")
+        if len({(task.original.shape, task.seed) for task in tasks}) > 1:
+            raise InvalidInputError("tasks that are begun together must be of one shape and one seed, got several")
+        if self.shape == "own":
+            raise InvalidInputError("shape='own' is for spaces that move their integers themselves, not for a ball")
+        shape = tasks[0].original.shape
+        config = self.configure(tasks[0].original.size, shape)
+        return RacosSearches(config, tasks, threads=require_integer("threads", threads, 1, 1024))
 
     @property
     def improvements_wanted(self) -> float:

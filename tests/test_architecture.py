@@ -28,6 +28,7 @@ ROOMS = [
     "results",  # what was found? plain data, no files, no loop
     "runs",  # how does a run live on disk?
     "engine",  # how are batches kept full until every image has its record?
+    "critical",  # how far is it safe?
     "auditing",  # what is left of another attack's vectors?
     "views",  # how do people see it?
     "face",  # what does a user call?

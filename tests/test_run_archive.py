@@ -6,13 +6,16 @@ Whole runs equal the plain reference, which lets every active image make one ite
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import dfa
+import dfa.api
 from core_driver import DEFAULT
 from dfa import _core
+from dfa.engine.plan import make_plan
 from dfa.search.objectives import log_odds_degree, log_untargeted_degree
 from oracles import LazyImages, LinearClassifier, Recorder, Until, raising, random_images
 from outcomes import outcomes
@@ -77,11 +80,18 @@ CASES = {
     "a budget within the starts": {"max_queries": 9},
     "some that are skipped": {"labels": True, "max_queries": 40},
     "some that are given up at rest": {"give_up_after": 24, "epsilon": 4},
+    "a budget for each": {"budgets": 20 + np.arange(19) ** 2 % 211, "epsilon": 5},
+    "forecast, each by its budget": {
+        "budgets": 20 + np.arange(19) ** 2 % 211,
+        "give_up_after": 12,
+        "is_forecast": True,
+        "epsilon": 5,
+    },
 }
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_whole_runs_are_the_reference(name):
+def test_whole_runs_are_the_reference(name, monkeypatch):
     case = {"epsilon": EPSILON, "max_queries": 230, **CASES[name]}
     shape = case.pop("shape", SHAPE)
     images = IMAGES if shape == SHAPE else random_images(19, shape)
@@ -107,7 +117,9 @@ def test_whole_runs_are_the_reference(name):
     settings = dataclasses.replace(DEFAULT, improvements=optimizer.improvements_wanted, **changes)
     give_up_after = case.get("give_up_after")
     limits = {"max_queries": case["max_queries"], "give_up_after": give_up_after}
-    expected = attack(targets, settings, degree, seed=5, **limits)
+    own = {name: case.pop(name) for name in ("budgets", "is_forecast") if name in case}
+    monkeypatch.setattr(dfa.api, "make_plan", lambda *given, **named: replace(make_plan(*given, **named), **own))
+    expected = attack(targets, settings, degree, seed=5, **limits, **own)
     result = dfa.run(
         classifier,
         images,

@@ -41,6 +41,7 @@ from dfa.auditing import (
     audit_attack,
     repair,
 )
+from dfa.critical import CriticalRecord, Frontier, FrontierPoint, frontier
 from dfa.errors import (
     BudgetExceededError,
     ChanceAccuracyWarning,
@@ -128,6 +129,7 @@ __all__ = [
     "Codec",
     "Confirmation",
     "ContractError",
+    "CriticalRecord",
     "Custom",
     "DfaError",
     "DoubtfulDataWarning",
@@ -135,6 +137,8 @@ __all__ = [
     "Finding",
     "Frame",
     "FromEnvironment",
+    "Frontier",
+    "FrontierPoint",
     "HttpOracle",
     "Interrupted",
     "InvalidInputError",
@@ -196,6 +200,7 @@ __all__ = [
     "from_timm",
     "from_torchvision",
     "from_transformers",
+    "frontier",
     "label_only",
     "merge",
     "objectives",

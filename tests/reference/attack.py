@@ -41,7 +41,15 @@ class Outcome:
 class Attack:
     """One image's search, until an iteration holds an adversarial image or the budget is spent."""
 
-    def __init__(self, target: Target, search: Racos, max_queries: int, give_up_after: int | None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        search: Racos,
+        max_queries: int,
+        give_up_after: int | None,
+        *,
+        is_forecast: bool = False,
+    ) -> None:
         """Begin with nothing asked."""
         self.target = target
         self.search = search
@@ -50,6 +58,7 @@ class Attack:
         self.adversarial: NDArray[np.uint8] | None = None
         self.is_at_rest = False
         self._max_queries = max_queries
+        self._is_forecast = is_forecast
         self._marks = [] if give_up_after is None else [give_up_after // 2, *(give_up_after << n for n in range(32))]
         """Where its best degree is looked at."""
         self._looks: list[float] = []
@@ -80,12 +89,19 @@ class Attack:
             self._look()
 
     def _look(self) -> None:
-        """Give up where more than nine tenths are left of the degree at the last mark."""
+        """Give up where too much is left of the degree at the last mark."""
         passed = sum(mark <= self.sent for mark in self._marks)
         if passed > len(self._looks):
             best = self.trace[-1][1]
-            self.is_at_rest = bool(self._looks) and best > tuning.GIVEN_UP_ABOVE * self._looks[-1]
+            self.is_at_rest = bool(self._looks) and best > self._ratio() * self._looks[-1]
             self._looks += [best] * (passed - len(self._looks))
+
+    def _ratio(self) -> float:
+        """Return the share of the degree at the last mark above which it is given up."""
+        if not self._is_forecast:
+            return tuning.GIVEN_UP_ABOVE
+        doublings = math.log2(2 * self._max_queries / self.sent)
+        return doublings / (1 + doublings * (1 - tuning.QUICKENING))
 
 
 def may_begin(num_new: int, num_learned: int) -> bool:
@@ -102,6 +118,8 @@ def attack(
     max_queries: int,
     seed: int,
     give_up_after: int | None = None,
+    budgets: Sequence[int] | None = None,
+    is_forecast: bool = False,
 ) -> list[Outcome | None]:
     """Attack all images; None stands for one that is not searched, and has nothing to teach."""
     archive = Archive()
@@ -115,7 +133,8 @@ def attack(
             assert target is not None
             plan = archive.plan(target.goal, max(degree(target.image, target.goal), 1e-9))
             search = Racos(target.image, target.epsilon, settings, seed=seed, image_id=target.image_id, plan=plan)
-            attacks[index] = Attack(target, search, max_queries, give_up_after)
+            limit = max_queries if budgets is None else budgets[index]
+            attacks[index] = Attack(target, search, limit, give_up_after, is_forecast=is_forecast)
             # Those of this tick know nothing of one another.
             num_new += 1
         active = [index for index in sorted(attacks) if not attacks[index].is_over]

@@ -14,6 +14,8 @@ RESTART_AFTER = 512
 REST_RATIO = 0.95
 GIVEN_UP_ABOVE = 0.9
 """Share of its best degree that is left, since half as many candidates, where a search is given up at rest."""
+QUICKENING = 0.15
+"""Share of the degree that is left, by which it may fall more than the last time, where a search is forecast."""
 
 _FIRST = [("columns", 1), ("rows", 2), ("checks", 1), ("rows", 8), ("checks", 2), ("checks", 8)]
 _LAST = [("rows", 4), ("rows", 1), ("columns", 4)]

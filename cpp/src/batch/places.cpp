@@ -1,6 +1,7 @@
 #include "dfa/batch/places.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -20,9 +21,13 @@ Places::Places(Batch& batch, Curriculum* curriculum, std::size_t capacity, std::
     throw std::invalid_argument("capacity and batch_size must be at least 1, got " + std::to_string(capacity) +
                                 " and " + std::to_string(batch_size));
   }
-  if (budget.queries < batch.config().population()) {
+  std::uint64_t least = budget.queries;
+  for (const std::uint64_t queries : budget.queries_of) {
+    least = std::min(least, queries);
+  }
+  if (least < batch.config().population()) {
     throw std::invalid_argument("the start alone needs " + std::to_string(batch.config().population()) +
-                                " queries, the limit is " + std::to_string(budget.queries));
+                                " queries, the limit is " + std::to_string(least));
   }
 }
 
@@ -37,6 +42,10 @@ const Places::Place& Places::checked(std::size_t place) const {
 void Places::admit(std::size_t place, std::size_t slot, std::int64_t image, std::int64_t goal, double deadline) {
   if (checked(place).is_taken) {
     throw std::logic_error("place " + std::to_string(place) + " is taken");
+  }
+  if (!is_budgeted(image)) {
+    throw std::invalid_argument("there are budgets of " + std::to_string(budget_.queries_of.size()) +
+                                " images, got image " + std::to_string(image));
   }
   const Racos& search = batch_.search(slot);
   if (search.iteration() != 0) {
@@ -209,11 +218,31 @@ std::vector<std::size_t> Places::tell(const double* degrees, double seconds, dou
   return finished;
 }
 
+bool Places::is_budgeted(std::int64_t image) const {
+  // As unsigned what is below 0 is beyond them all.
+  return budget_.queries_of.empty() || static_cast<std::uint64_t>(image) < budget_.queries_of.size();
+}
+
+std::uint64_t Places::limit(const Place& place) const {
+  return budget_.queries_of.empty() ? budget_.queries : budget_.queries_of[static_cast<std::size_t>(place.image)];
+}
+
+double Places::rest_ratio(const Place& place) const {
+  if (!budget_.is_forecast) {
+    return kRestRatio;
+  }
+  // How often the candidates can double, and once more. Each time the degree falls by what it fell the last time, and by
+  // a share of what is left: it reaches 0 where it is no more than this share of what it was.
+  const double doublings = std::log2(2.0 * static_cast<double>(limit(place)) / static_cast<double>(place.spent));
+  return doublings / (1.0 + doublings * (1.0 - kQuickening));
+}
+
 bool Places::end_iteration(Place& place, double now) {
   place.spent += place.size;
   place.asked = place.told = 0;
-  const bool has_ended = !place.hit.empty() || place.spent >= budget_.queries || place.iteration >= budget_.iterations;
-  place.is_at_rest = !has_ended && place.looks.find_rest(budget_.give_up_after, kRestRatio, place.spent, place.best);
+  const bool has_ended = !place.hit.empty() || place.spent >= limit(place) || place.iteration >= budget_.iterations;
+  place.is_at_rest =
+      !has_ended && place.looks.find_rest(budget_.give_up_after, rest_ratio(place), place.spent, place.best);
   const bool is_over = has_ended || place.is_at_rest || now >= place.deadline;
   if (curriculum_ != nullptr) {
     curriculum_->report(place.image, place.goal, batch_.take_lesson(place.slot), place.spent, is_over);
@@ -225,7 +254,7 @@ bool Places::end_iteration(Place& place, double now) {
   ++place.tick;
   ++place.iteration;
   const std::uint64_t next = batch_.search(place.slot).iteration_size();
-  place.size = static_cast<std::uint32_t>(std::min(next, budget_.queries - place.spent));
+  place.size = static_cast<std::uint32_t>(std::min(next, limit(place) - place.spent));
   num_ready_ += place.size;
   return false;
 }
@@ -318,6 +347,9 @@ void Places::check(const Place& loaded, const Racos& search) const {
   if ((!loaded.hit.empty() && loaded.hit.size() != shape().size()) ||
       (!loaded.hit_vector.empty() && loaded.hit_vector.size() != vector_size)) {
     throw std::invalid_argument("saved places hold an image of another size");
+  }
+  if (!is_budgeted(loaded.image)) {
+    throw std::invalid_argument("saved places hold an image for which there is no budget");
   }
   // Where a search has ended, the iteration of its place has no candidates left.
   const bool has_ended = loaded.size == 0;

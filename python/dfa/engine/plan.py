@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dfa import _core
 from dfa.checks import is_integer, is_number, require_count, require_flag, require_integer
@@ -64,6 +64,8 @@ class Plan:
         on_record: Called with each record as it is settled, or None.
         store: Where the run is kept while it goes on, and what it goes on from; or None.
         prior: A surrogate that says where images should go, or None.
+        budgets: int64, (N,), of each image, at most `max_queries`; or None for that.
+        is_forecast: An image is given up already where its search, going on as it did last, would not end in time.
     """
 
     oracle: Oracle
@@ -89,6 +91,8 @@ class Plan:
     on_record: Callable[[Record], None] | None = None
     store: Store | None = None
     prior: Prior | None = None
+    budgets: NDArray[np.int64] | None = None
+    is_forecast: bool = False
 
     @property
     def is_targeted(self) -> bool:
@@ -104,6 +108,10 @@ class Plan:
     def deadline(self) -> float:
         """When a search that begins now is over, by the clock of `time.monotonic`; infinity for never."""
         return math.inf if self.max_seconds is None else time.monotonic() + self.max_seconds
+
+    def budget(self, index: int) -> int:
+        """Return the attack queries that may be sent for an image."""
+        return self.max_queries if self.budgets is None else int(self.budgets[index])
 
     def label(self, index: int) -> int | None:
         """Return the label given for an image, if any."""

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+import numpy as np
+
 from dfa import _core
 from dfa.engine.feed import Job
 from dfa.engine.flights import FLIGHTS_PER_CALL
@@ -56,6 +58,8 @@ class CoreSearches:
             optimizer.max_iterations,
             # Up, so that it is not 0, which is never.
             math.ceil((plan.give_up_after or 0) / each),
+            None if plan.budgets is None else (plan.budgets // each).astype(np.uint64),
+            plan.is_forecast,
         )
 
     def has_room(self) -> bool:

@@ -30,6 +30,7 @@ class Place:
         candidates: Of this iteration, as far as the budget allows them; none once the search is over.
         looks: At the best degree.
         tick: When this iteration is due: the lower, the longer it has waited.
+        limit: The most candidates.
         iteration: Its number, from 0.
         asked: Of the candidates.
         told: Likewise.
@@ -49,6 +50,7 @@ class Place:
     candidates: Images
     looks: Looks
     tick: int
+    limit: int
     iteration: int = 0
     asked: int = 0
     told: int = 0
@@ -120,7 +122,9 @@ class UsersPlaces:
         """Batches that were under way when the state was saved, and have not been proposed again."""
         return len(self._again)
 
-    def admit(self, place: int, index: int, goal: int, deadline: float, search: Guarded) -> None:
+    def admit(
+        self, place: int, index: int, goal: int, deadline: float, search: Guarded, limit: int | None = None
+    ) -> None:
         """Give a free place to an image whose search has just begun.
 
         Args:
@@ -129,16 +133,20 @@ class UsersPlaces:
             goal: Of the image.
             deadline: The search ends with the iteration told then or later.
             search: Asked for the first candidates.
+            limit: Queries for this image, at most `max_queries`; None for these.
 
         Raises:
             OptimizerError: The search fails, or gives up before it has asked anything.
         """
-        candidates = search.ask()[: self._max_queries]
+        limit = self._max_queries if limit is None else limit
+        candidates = search.ask()[:limit]
         if not len(candidates):
             raise OptimizerError(
                 f"an optimizer must ask about one candidate of an image at least, and asked about none of image {index}"
             )
-        self.taken[place] = Place(index, goal, deadline, search, candidates, Looks(self._give_up_after), self.tick)
+        self.taken[place] = Place(
+            index, goal, deadline, search, candidates, Looks(self._give_up_after), self.tick, limit
+        )
 
     def dismiss(self, place: int) -> None:
         """Free a place and forget its search."""
@@ -217,7 +225,7 @@ class UsersPlaces:
         place.spent += number
         place.asked = place.told = 0
         place.candidates = place.candidates[:0]
-        if place.hit is not None or place.spent >= self._max_queries:
+        if place.hit is not None or place.spent >= place.limit:
             return True
         place.is_at_rest = place.looks.find_rest(place.spent, place.best)
         if place.is_at_rest or now >= place.deadline:
@@ -227,7 +235,7 @@ class UsersPlaces:
         place.is_at_rest = not len(candidates)
         if place.is_at_rest:
             return True
-        place.candidates = candidates[: self._max_queries - place.spent]
+        place.candidates = candidates[: place.limit - place.spent]
         place.tick += 1
         place.iteration += 1
         return False

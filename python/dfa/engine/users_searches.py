@@ -73,7 +73,7 @@ class UsersSearches:
         """Begin the search of an image in a free place; from now on its time counts."""
         with self._stopwatch.timing("propose"):
             deadline = self._plan.deadline
-            self.places.admit(place, job.index, job.goal, deadline, self._begun(job))
+            self.places.admit(place, job.index, job.goal, deadline, self._begun(job), self._plan.budget(job.index))
 
     def _begun(self, job: Job) -> Guarded:
         plan = self._plan
@@ -83,7 +83,7 @@ class UsersSearches:
             epsilon=plan.space.epsilon(job.index),
             goal=job.goal,
             is_targeted=plan.is_targeted,
-            max_queries=plan.max_queries,
+            max_queries=plan.budget(job.index),
             seed=plan.seed,
             id=job.draft.id,
         )

@@ -187,7 +187,7 @@ class Window:
 
     def why_over(self, place: int, draft: Record) -> str:
         """Return why a search that has found nothing is over."""
-        if draft.queries_sent + self._plan.questions.queries_per_image > self._plan.max_queries:
+        if draft.queries_sent + self._plan.questions.queries_per_image > self._plan.budget(draft.index):
             return "query budget"
         return self._searches.why_over(place)
 

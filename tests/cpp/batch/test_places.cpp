@@ -156,6 +156,46 @@ TEST_CASE("a search is given up where more than nine tenths of its degree are le
   }
 }
 
+TEST_CASE("an image may have a budget of its own") {
+  dfa::Budget limits = budget(1000);
+  limits.queries_of = {1000, 7};
+  Window window(2, 100, limits);
+  window.admit(0, 1);
+  CHECK(window.propose().size() == 5);
+  CHECK(window.tell(std::vector<double>(5, 1.0)).empty());
+  CHECK(window.propose().size() == 2);
+  CHECK(window.tell(std::vector<double>(2, 1.0)) == Finished{0});
+  CHECK_THROWS_AS(window.admit(1, 2), std::invalid_argument);
+  limits.queries_of = {1000, 4};
+  CHECK_THROWS_AS(Window(1, 100, limits), std::invalid_argument);
+  // One that is saved may be of an image that these know nothing of.
+  Window other(1, 100, budget(1000));
+  other.admit(0, 2);
+  limits.queries_of = {9, 9};
+  Window loaded(1, 100, limits);
+  CHECK_THROWS_AS(loaded.places.load(other.places.save(0.0), 0.0), std::invalid_argument);
+}
+
+TEST_CASE("a search is forecast by what the last doubling of its candidates left") {
+  dfa::Budget limits = budget(128);
+  limits.give_up_after = 16;
+  limits.is_forecast = true;
+  const auto tell = [](Window& window, double degree) {
+    const std::size_t number = window.propose().size();
+    return window.tell(std::vector<double>(number, degree));
+  };
+  // Looked at when 8 and 17 are answered, where 256 / 17 are 3.91 doublings: 3.91 / (1 + 3.91 * 0.85) is 0.904.
+  for (const auto& [degree, is_over] : {std::pair{9.03, false}, std::pair{9.05, true}}) {
+    Window window(1, 100, limits);
+    window.admit(0, 1);
+    for (const double each : {12.0, 10.0, 9.9, 9.9}) {
+      CHECK(tell(window, each).empty());
+    }
+    CHECK(tell(window, degree).empty() == !is_over);
+    CHECK(window.places.is_at_rest(0) == is_over);
+  }
+}
+
 TEST_CASE("places are refused where they make no sense, and a refused tell changes nothing") {
   CHECK_THROWS_AS(Window(0, 1, budget(10)), std::invalid_argument);
   CHECK_THROWS_AS(Window(1, 0, budget(10)), std::invalid_argument);

@@ -18,6 +18,10 @@ namespace dfa {
 /// begins anew; a search that does is given up, so it is the one of which less is asked.
 constexpr double kRestRatio = 0.9;
 
+/// Where a search is forecast, the share of its best degree by which the next doubling of its candidates may lower it more
+/// than the last one did.
+constexpr double kQuickening = 0.15;
+
 /// Places there may be: far above what memory holds of any image.
 constexpr std::size_t kMostPlaces = std::size_t{1} << 20U;
 
@@ -28,6 +32,10 @@ struct Budget {
   /// Candidates from which on a search is given up where it rests, whichever of its descents its best degree is of; 0:
   /// never.
   std::uint32_t give_up_after = 0;
+  /// Candidates that may be asked, by image; empty: `queries` for each.
+  std::vector<std::uint64_t> queries_of{};
+  /// Whether a search is given up already where it would not reach 0 within its budget, going on as it did last.
+  bool is_forecast = false;
 };
 
 /// An answered candidate that was better than all before it: which one it was, from 1, and its degree.
@@ -180,6 +188,12 @@ class Places {
   UnderWay choose(std::size_t most);
   /// Books that an iteration is complete; whether the search ends with it.
   bool end_iteration(Place& place, double now);
+  /// Whether it is known how many candidates may be asked for an image.
+  bool is_budgeted(std::int64_t image) const;
+  /// How many, for that of a place.
+  std::uint64_t limit(const Place& place) const;
+  /// The share of its last best degree above which a search is given up.
+  double rest_ratio(const Place& place) const;
   const Place& checked(std::size_t place) const;
   Place& checked(std::size_t place) { return const_cast<Place&>(static_cast<const Places*>(this)->checked(place)); }
 

@@ -1,0 +1,226 @@
+"""`dfa.frontier`: the smallest sizes at which images are broken, what they cost, and what they are not."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import dfa
+from dfa.critical.schedule import Attempt, Progress, State
+from oracles import LinearClassifier, random_images
+
+SHAPE = (6, 6, 1)
+LEVELS = np.array([127, 126, 124, 120, 112, 96, 60, 200])
+FLAT = np.repeat(LEVELS, 36).reshape(-1, *SHAPE).astype(np.uint8)
+"""Images of one grey each; below 128 they are dark."""
+
+
+def brightness(images):
+    bright = images.mean(axis=(1, 2, 3)) / 255
+    return np.stack([1 - bright, bright], axis=1)
+
+
+class Counted:
+    """A classifier that counts what it is sent, for attack queries and all else together."""
+
+    def __init__(self, classifier):
+        self.classifier = classifier
+        self.number = 0
+
+    def __call__(self, images):
+        self.number += len(images)
+        return self.classifier(images)
+
+
+def of(frontier):
+    """All that a frontier found, and what it cost."""
+    return [
+        (each.state, each.critical, each.attempts, each.record.class_after, image is not None and image.tobytes())
+        for each, image in zip(frontier.records, frontier.images, strict=True)
+    ]
+
+
+def search(oracle, images, labels=None, **settings):
+    return dfa.frontier(
+        oracle, images, labels, **{"max_epsilon": 40, "max_queries": 300, "progress": False, **settings}
+    )
+
+
+def test_the_critical_epsilon_of_flat_images_is_what_divides_them_from_the_other_class():
+    oracle = Counted(brightness)
+    found = search(oracle, FLAT)
+    # All values up by as much, and not one level less, where the mean passes 127.5; 60 is too far, 200 falls downwards.
+    assert found.critical.tolist() == [1, 2, 4, 8, 16, 32, 41, 41]
+    assert [each.state for each in found.records] == [State.BROKEN] * 6 + [State.HELD] * 2
+    assert (found.queries <= 300).all()
+    assert found.queries.sum() + found.clean + found.verification == oracle.number
+    for record, image, original in zip(found.records[:6], found.images, FLAT, strict=False):
+        assert image is not None
+        change = image.astype(int) - original
+        assert abs(change).max() == record.critical
+        assert brightness(image[None])[0].argmax() == record.record.class_after == 1
+    assert found.images[6] is None
+    # In vain a search ends where it is seen to lead nowhere: nothing moves what is too far.
+    spent = {attempt for each in found.records[:6] for attempt in each.attempts if not attempt.is_success}
+    assert spent
+    assert all(attempt.queries < 300 for attempt in spent)
+
+
+def test_the_curve_counts_images_that_are_right_and_not_broken():
+    labels = np.zeros(8, dtype=int)
+    labels[7], labels[2] = 1, 1
+    found = search(brightness, FLAT, labels)
+    assert found.records[2].state is State.SKIPPED
+    assert found.critical[2] == -1
+    # The one that was wrong at first counts as broken by nothing.
+    assert [found.at(size).unbroken for size in (0, 1, 2, 7, 8, 31, 32, 40)] == [7, 6, 5, 5, 4, 3, 2, 2]
+    assert all(found.at(size).total == 8 for size in (0, 40))
+    assert found.at(8).share == 0.5
+    assert found.at(8).interval == pytest.approx((0.157, 0.843), abs=1e-3)
+    assert [point.size for point in found.curve()] == list(range(41))
+    assert "upper bound" in str(found)
+    with pytest.raises(dfa.InvalidInputError, match=r"size must be an integer in 0\.\.40, got 41"):
+        found.at(41)
+
+
+def test_what_is_of_the_target_class_already_does_not_count():
+    found = search(brightness, FLAT, targets=1)
+    assert found.records[7].state is State.SKIPPED
+    assert found.at(0).total == 7
+
+
+IMAGES = random_images(9, SHAPE)
+CLASSIFIER = LinearClassifier(SHAPE)
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 1}, {"batch_size": 64, "threads": 2}], ids=["1", "64"])
+def test_neither_batches_nor_threads_change_what_is_found(settings):
+    assert of(search(CLASSIFIER, IMAGES, **settings)) == of(search(CLASSIFIER, IMAGES, threads=1))
+
+
+@pytest.mark.parametrize("space", [dfa.Pixels, lambda side: dfa.Rectangle(side, side)], ids=["pixels", "rectangle"])
+def test_other_spaces_have_sizes_of_their_own(space):
+    found = search(CLASSIFIER, IMAGES, space=space, max_epsilon=5, max_queries=200)
+    assert found.unit == "size"
+    broken = [each for each in found.records if each.state is State.BROKEN]
+    assert broken
+    for each in broken:
+        image = found.images[each.index]
+        changed = (image != IMAGES[each.index]).any(axis=2)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        if space is dfa.Pixels:
+            assert changed.sum() <= each.critical
+        else:
+            assert max(np.ptp(rows), np.ptp(columns)) < each.critical
+    # Each size of a round is a run, and what is found at a size is what that space allows.
+    assert len({attempt.size for each in broken for attempt in each.attempts}) > 2
+
+
+class Failing:
+    """An oracle that fails after so many images."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def __call__(self, images):
+        self.left -= len(images)
+        if self.left < 0:
+            raise RuntimeError("no more")
+        return CLASSIFIER(images)
+
+
+def test_a_frontier_that_was_cut_short_is_taken_up_to_the_same_end(tmp_path):
+    whole = search(CLASSIFIER, IMAGES, batch_size=4)
+    with pytest.raises(dfa.OracleError, match="no more") as caught:
+        search(Failing(200), IMAGES, store=tmp_path, batch_size=4)
+    partial = caught.value.result
+    assert isinstance(partial, dfa.Frontier)
+    assert [each for each in partial.records if each.critical is not None]
+    assert any(each.state is State.OPEN for each in partial.records)
+    for each, end in zip(partial.records, whole.records, strict=True):
+        assert each.attempts == end.attempts[: len(each.attempts)]
+    resumed = search(Failing(10**9), IMAGES, store=tmp_path, resume=True, batch_size=4)
+    assert of(resumed) == of(whole)
+    document = json.loads((tmp_path / "frontier.json").read_text())
+    assert [each["critical"] for each in document["records"]] == [each.critical for each in whole.records]
+    assert document["curve"][0]["unbroken"] == 9
+    with pytest.raises(dfa.StoreError):
+        search(CLASSIFIER, IMAGES, store=tmp_path)
+
+
+def test_each_image_is_told_when_it_is_done():
+    told = []
+    found = search(CLASSIFIER, IMAGES, progress=told.append)
+    assert sorted(each.index for each in told) == list(range(9))
+    assert sorted(told, key=lambda each: each.index) == found.records
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_epsilon": 0}, r"max_epsilon must be an integer in 1\.\.255, got 0"),
+        ({"max_epsilon": 256}, r"max_epsilon must be an integer in 1\.\.255"),
+        ({"space": lambda size: size}, "space must make a search space of a size, such as dfa.Pixels; got 40"),
+        ({"max_queries": 1}, "max_queries must be at least the population"),
+        ({"progress": 3}, "progress"),
+        ({"resume": True}, "resume=True needs the folder"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_first_query(settings, words):
+    oracle = Counted(brightness)
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        search(oracle, FLAT, **settings)
+    assert oracle.number == 0
+
+
+def progress_of(*attempts, largest=64, budget=1000):
+    progress = Progress(largest, budget, 2)
+    for size, queries, is_success in attempts:
+        progress.take(Attempt(size, queries, is_success), size if is_success else None)
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("attempts", "size", "state"),
+    [
+        ([], 64, State.OPEN),
+        ([(64, 1000, False)], None, State.HELD),
+        ([(64, 1, True)], 32, State.OPEN),
+        ([(64, 1, True), (32, 40, False)], 48, State.OPEN),
+        ([(64, 1, True), (32, 999, False)], None, State.BROKEN),
+        ([(1, 1, True)], None, State.BROKEN),
+        # Between small sizes there is much, so what failed is not tried again.
+        ([(3, 1, True), (1, 40, False), (2, 40, False)], None, State.BROKEN),
+        ([(9, 1, True), (8, 40, False)], 8, State.OPEN),
+        ([(9, 1, True), *[(8, 40, False)] * 4], None, State.BROKEN),
+        ([(9, 1, True), (8, 40, False), (8, 40, True)], 4, State.OPEN),
+    ],
+)
+def test_the_schedule_halves_what_is_open(attempts, size, state):
+    progress = progress_of(*attempts)
+    assert progress.next_size() == size
+    assert progress.state is state
+
+
+def test_of_images_that_are_wrong_at_first_there_is_no_critical_size():
+    with pytest.warns(dfa.MostSkippedWarning, match="1 of 1 images were skipped"):
+        found = search(brightness, FLAT[7:], np.array([0]))
+    assert found.at(3).share == 0
+    assert math.isnan(found.median)
+    assert found.critical.tolist() == [-1]
+
+
+def test_the_curve_is_what_runs_at_its_sizes_say(data: Path):
+    keras = pytest.importorskip("keras", reason="Keras is not installed")
+    model = keras.models.load_model(data / "models" / "lenet1.keras")
+    with np.load(data / "mnist_test2000.npz") as file:
+        images, labels = file["images"][:60], file["labels"][:60]
+    found = dfa.frontier(model, images, labels, max_epsilon=64, max_queries=200, progress=False)
+    for size in (16, 32, 64):
+        run = dfa.run(model, images, labels, epsilon=size, max_queries=200, progress=False)
+        low, high = found.at(size).interval
+        assert low <= run.summary().robust_accuracy <= high

@@ -81,7 +81,7 @@ def test_other_arrays_and_bounds_are_refused():
 def test_an_eps_is_whole_grey_levels_rounded_down():
     grid = Grid(0, 1)
     assert [grid.epsilon(k / 255) for k in range(1, 256)] == list(range(1, 256))
-    assert [grid.epsilon(np.float32(k) / np.float32(255)) for k in range(1, 256)] == list(range(1, 256))
+    assert [Grid(-2.5, 0.5).epsilon(np.float32(k / 255) * np.float32(3)) for k in range(1, 256)] == list(range(1, 256))
     assert (grid.epsilon(0.05), grid.epsilon(0.3), Grid(-1, 1).epsilon(16 / 255), Grid(0, 255).epsilon(8)) == (
         12,
         76,

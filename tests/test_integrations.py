@@ -109,6 +109,25 @@ def test_foolbox_towards_targets_with_several_epsilons_and_other_bounds():
     assert all(map(torch.equal, raw, clipped))
 
 
+def test_foolbox_with_a_model_that_is_no_torch_module():
+    attack = attack_of("foolbox")(returns="probabilities", **SETTINGS)
+    import foolbox
+
+    from oracles import LinearClassifier
+
+    classifier = LinearClassifier(SHAPE)
+    model = foolbox.NumPyModel(lambda x: classifier(np.rint(x).astype(np.uint8)), bounds=(0, 255))
+    labels = classifier.classes(IMAGES)
+    found, _, success = attack(
+        model, IMAGES.astype(np.float32), foolbox.criteria.Misclassification(labels), epsilons=12
+    )
+    plain = run(classifier, labels=labels, epsilon=12)
+    assert found.dtype == np.float32
+    assert np.array_equal(found, plain.adversarial())
+    assert success.tolist() == plain.success.tolist()
+    assert success.any()
+
+
 def test_what_foolbox_cannot_ask_of_dfa_is_refused():
     attack = attack_of("foolbox")(**SETTINGS)
     import foolbox
@@ -248,6 +267,24 @@ def test_torchattacks_towards_targets():
     attack.set_mode_targeted_least_likely(quiet=True)
     attack(FLOATS, classes_of())
     assert [each.target for each in attack.result.records] == classes_of(rank=5).tolist()
+
+
+@pytest.mark.parametrize("library", ["foolbox", "art", "torchattacks"])
+def test_an_audit_of_what_comes_back_finds_that_saving_loses_nothing(library):
+    attack_class = attack_of(library)
+    settings = {"eps": EPSILON / 255, **SETTINGS}
+    options = {}
+    if library == "foolbox":
+        import foolbox
+
+        model = foolbox.PyTorchModel(network(), bounds=(0, 1), device="cpu")
+        options = {"model": model, "options": {"epsilons": settings.pop("eps")}}
+        attack = attack_class(**settings)
+    else:
+        attack = attack_class(art_classifier(network()) if library == "art" else network(), **settings)
+    report = dfa.audit_attack(attack, None, IMAGES, classes_of().numpy(), **options)
+    assert report.summary().SR == report.summary().TSR > 0
+    assert report.linf_vector.max() == pytest.approx(EPSILON, abs=1e-4)
 
 
 def test_a_real_model_by_foolbox_and_by_art(data):

@@ -127,6 +127,16 @@ def test_labels_of_the_dataset_count():
     assert result.records[1].status is dfa.Status.SKIPPED
 
 
+def test_the_model_names_its_classes_where_the_dataset_does_not():
+    dataset = Dataset()
+    del dataset.metadata["index2label"]
+    result = run(as_oracle(Model(), returns="probabilities"), as_images(dataset))
+    assert result.config["class_names"] == tuple(NAMES.values())
+    model = Model()
+    model.metadata["index2label"] = {0: "one", 2: "three"}
+    assert as_oracle(model).class_names is None
+
+
 def test_what_does_not_fit_is_refused():
     oracle = as_oracle(Model(), returns="probabilities")
     with pytest.raises(InvalidInputError, match=r"must be uint8 where no bounds are given, got float32; .*\(0, 1\)"):

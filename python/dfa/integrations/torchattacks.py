@@ -59,7 +59,7 @@ class DFA(_attack.Attack):  # type: ignore[misc]
             labels: Class ids, (N,), or in the mode targeted by label the targets. None: the model's own answers.
 
         Returns:
-            Images likewise, on the model's device: k / 255 to the last bit where nothing is normalised. Those as they
+            Images likewise, on the model's device, k / 255 to the last bit where nothing is normalised; those as they
             were where nothing was found.
 
         Raises:

@@ -93,10 +93,11 @@ class Comparison:
         other, own = self.versions
         attack = f", attacked by dfa {other} and by dfa {own}" if other != own else ""
         return (
-            f"of {counted(self.number, 'image')}, {self.both:,} are broken in both, {self.only_a:,} in the first alone, "
-            f"{self.only_b:,} in the second alone, and {self.neither:,} in neither (not broken by {self.budget}); the "
-            f"share that is not broken goes from first to second by {100 * self.difference:+.1f} points, p = "
-            f"{self.p_value:.2g} by McNemar's exact test, {self._judged()}{left}{attack}"
+            f"of {counted(self.number, 'image')}, {self.both:,} are broken in both, {self.only_a:,} in the first "
+            f"alone, {self.only_b:,} in the second alone, and {self.neither:,} in neither (not broken by "
+            f"{self.budget}); the share that is not broken goes from first to second by "
+            f"{100 * self.difference:+.1f} points, p = {self.p_value:.2g} by McNemar's exact test, "
+            f"{self._judged()}{left}{attack}"
         )
 
     def _judged(self) -> str:
@@ -123,7 +124,7 @@ def compare(result_a: Result, result_b: Result) -> Comparison:
     for each in (result_a, result_b):
         if not isinstance(each, Result):
             raise InvalidInputError(
-                f"results must be dfa.Result, got {type(each).__name__}; dfa.Result.load(folder) reads one from a folder"
+                f"results must be dfa.Result, got {type(each).__name__}; read one from its folder with dfa.Result.load"
             )
     pairs = _pairs(result_a, result_b)
     _refuse_other_labels(pairs, result_a, result_b)
@@ -174,8 +175,8 @@ def _pairs(result_a: Result, result_b: Result) -> list[tuple[Record, Record]]:
         alone = [record for key, record in known.items() if key not in other]
         if alone:
             raise InvalidInputError(
-                f"the results must be of the same images, and {len(alone):,} of {len(known):,} of the {words[0]} are not "
-                f"in the {words[1]} ({_listed(map(named, alone))}); attack the same files, decoded and resized alike"
+                f"the results must be of the same images, and {len(alone):,} of {len(known):,} of the {words[0]} are "
+                f"not in the {words[1]} ({_listed(map(named, alone))}); attack the same files, resized alike"
             )
     return [(first[key], record) for key, record in second.items()]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -96,6 +95,9 @@ class Verdict:
         return f"at_least={self.at_least:g} holds"
 
 
+_CURE: Final = f"look at {LIKELY_CAUSES}"
+
+
 def judge(result: Result, at_least: float, baseline: Result | None = None) -> Verdict:
     """Return whether a result holds a bar, and is no worse than an earlier one beyond chance.
 
@@ -151,35 +153,40 @@ def why_not_judged(result: Result, counted_images: int) -> str:
         examples = "; ".join(f"{named(each)} {told_ending(result, each)}" for each in skipped[:_SHOWN])
         return f"{len(skipped):,} of {counted(len(records), 'image')} were not attacked ({examples}); {_CURE}"
     if 2 * counted_images < len(records):
-        return f"only {counted_images:,} of {counted(len(records), 'image')} have a label; give labels to all, or to none"
+        return (
+            f"only {counted_images:,} of {counted(len(records), 'image')} have a label; give labels to all, or to none"
+        )
     return why_blind(result)
 
 
-_CURE: Final = f"look at {LIKELY_CAUSES}"
+def why_blind(result: Result, cure: str = LIKELY_CAUSES) -> str:
+    """Return why a model seems not to see what it was made for, by its answers; nothing where it may.
 
+    A model that is fed wrongly often has one answer for all images, which nothing can break; or it guesses.
 
-def why_blind(result: Result) -> str:
-    """Return why a model seems not to see what it was made for, by its clean answers; nothing where it may.
-
-    A model that is fed wrongly often has one answer for all images, which nothing can break.
+    Args:
+        result: Of the run.
+        cure: Where to look.
     """
     asked = [record for record in result.records if record.class_before is not None]
     answers = {record.class_before for record in asked}
-    labels = {record.label for record in asked}
-    if len(asked) > 1 and len(answers) == 1 and labels != answers:
+    is_labelled = {record.label for record in asked} == answers
+    if len(asked) > 1 and len(answers) == 1 and not is_labelled and not result.success.any():
         (only,) = answers
-        told = f"the model has one class for all {len(asked):,} images, {shown(result.class_name(only))}"
-        return f"{told}, and without labels nobody knows whether that is right; give labels, or {_CURE}"
-    return _why_guessing([record for record in asked if record.label is not None])
+        return (
+            f"the model has one class for all {len(asked):,} images, {shown(result.class_name(only))}, whatever is "
+            f"done to them, and no label says that it is right; give labels, or look at {cure}"
+        )
+    return _why_guessing([record for record in asked if record.label is not None], cure)
 
 
-def _why_guessing(labelled: Sequence[Record]) -> str:
+def _why_guessing(labelled: Sequence[Record], cure: str) -> str:
     right = sum(record.label == record.class_before for record in labelled)
-    classes = Counter(each for record in labelled for each in (record.label, record.class_before))
-    # Of one class nothing tells guessing from knowing; of a model's other classes guessing would be worse.
+    classes = {each for record in labelled for each in (record.label, record.class_before)}
+    # Of one class nothing tells guessing from knowing; among more classes than are seen here, guessing would be worse.
     if len(labelled) < ENOUGH or len(classes) < 2 or chance_of(right, len(labelled), 1 / len(classes)) <= LUCK:
         return ""
     return (
         f"the model's answers agree with {right:,} of {len(labelled):,} labels ({percent(right / len(labelled))}), no "
-        f"more than guessing among {len(classes):,} classes would; {_CURE}"
+        f"more than guessing among {len(classes):,} classes would; look at {cure}"
     )

@@ -16,9 +16,7 @@ def shown(text: object) -> str:
 
     What is left may stand in XML, in JSON and on a terminal.
     """
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in str(text)
-    )
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in str(text))
 
 
 def percent(rate: float) -> str:

@@ -175,7 +175,11 @@ OPTIONS = ("-q", "-p", "no:cacheprovider")
 
 
 def pytest_says(repository: Path, *python: str) -> tuple[int, str]:
-    environment = os.environ | {"PYTHONPATH": str(Path(dfa.__file__).parents[1]), "COLUMNS": "200"}
+    environment = os.environ | {
+        "PYTHONPATH": str(Path(dfa.__file__).parents[1]),
+        "COLUMNS": "200",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    }
     done = subprocess.run(
         [sys.executable, *python, "-m", "pytest", *OPTIONS],
         cwd=repository,
@@ -204,7 +208,9 @@ def test_a_repositorys_pytest_is_red_on_a_worse_model_and_green_on_the_same(tmp_
     for python in ((), ("-O",)):
         status, told = pytest_says(tmp_path, *python)
         assert (status, "1 failed" in told) == (1, True), told
-        assert "dfa.errors.NotRobustError: worse than the baseline (of 48 images, " in told
+        assert "dfa.errors.NotRobustError: worse than the baseline: " in told
+        assert "against the baseline, the first of the two: of 48 images, " in told
+        assert "assertions.py" not in told
         assert f"not broken in the baseline, and now: {', '.join(f'street/{place}.png' for place in fell[:10])}" in told
         soonest = min((record.queries, record.index) for record in now.records if record.verified)[1]
         assert f"pictures/image-{soonest:06d}-adversarial.png" in told

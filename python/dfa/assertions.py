@@ -87,6 +87,7 @@ def assert_robust(
         >>> assert_robust(brightness, images, [0] * 4 + [1] * 4, queries=50, progress=False)
         Result(8 images, 0 successes, ...)
     """
+    __tracebackhide__ = True  # pytest shows the line that called this
     if not is_number(at_least) or not 0 <= at_least <= 1:
         raise InvalidInputError(f"at_least must be a share of 0..1, such as 0.8, got {at_least!r}")
     if "max_queries" in settings:
@@ -113,8 +114,8 @@ def assert_robust(
 def _told(verdict: Verdict, result: Result, broken: Sequence[Broken]) -> str:
     """Return the verdict, the images that fell since the baseline, and those that broke soonest, with their files."""
     lines = [str(verdict)]
-    if verdict.comparison is not None and verdict.comparison.fell:
-        lines.append(_told_of_fallen(verdict.comparison, result))
+    if verdict.comparison is not None:
+        lines += _told_of_baseline(verdict.comparison, result)
     if broken:
         lines.append("broken soonest:")
     for record, files in broken:
@@ -123,7 +124,10 @@ def _told(verdict: Verdict, result: Result, broken: Sequence[Broken]) -> str:
     return "\n".join(lines)
 
 
-def _told_of_fallen(comparison: Comparison, result: Result) -> str:
+def _told_of_baseline(comparison: Comparison, result: Result) -> list[str]:
+    told = f"against the baseline, the first of the two: {comparison}"
+    if not comparison.fell:
+        return [told]
     names = [named(result.records[place]) for place in comparison.fell]
     more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
-    return f"not broken in the baseline, and now: {', '.join([*names[:_NAMED], *more])}"
+    return [told, f"not broken in the baseline, and now: {', '.join([*names[:_NAMED], *more])}"]

@@ -91,7 +91,7 @@ class Verdict:
         if self.outcome is Outcome.BELOW:
             return f"below at_least={self.at_least:g}"
         if self.outcome is Outcome.WORSE:
-            return f"worse than the baseline ({self.comparison})"
+            return "worse than the baseline"
         return f"at_least={self.at_least:g} holds"
 
 

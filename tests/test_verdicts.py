@@ -26,7 +26,8 @@ def reaches(part: float, number: int, confidence: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("margin", "confidence", "share"), [(0.05, 0.95, 0.5), (0.1, 0.99, 0.5), (0.03, 0.95, 0.9), (0.04, 0.9, 0.0)]
+    ("margin", "confidence", "share"),
+    [(0.05, 0.95, 0.5), (0.1, 0.99, 0.5), (0.03, 0.95, 0.9), (0.03, 0.95, 0.12), (0.04, 0.9, 0.0)],
 )
 def test_so_many_images_and_no_fewer_keep_the_margin(margin, confidence, share):
     number = dfa.sample_size(margin, confidence, share)
@@ -123,6 +124,14 @@ def test_order_is_no_matter_and_what_was_not_attacked_is_left_out():
 def test_what_is_not_of_the_same_is_refused_by_name(other, words):
     with pytest.raises(dfa.InvalidInputError, match=words):
         dfa.compare(result_of("....."), other)
+
+
+def test_copies_of_an_image_are_paired_each_with_its_own():
+    a, b = result_of("x..."), result_of(".x..")
+    for result in (a, b):
+        result.records[:] = [dataclasses.replace(record, id=7) for record in result.records]
+    found = dfa.compare(a, b)
+    assert (found.only_a, found.only_b, found.number) == (1, 1, 4)
 
 
 def test_what_is_no_result_is_refused():

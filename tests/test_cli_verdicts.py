@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import xml.etree.ElementTree as ET
 from urllib.parse import unquote
 
@@ -178,7 +180,7 @@ def hard(images):  # only a large change of one value is another class
 """
 
 
-def test_a_model_worse_than_the_baseline_exits_6(here, capsys):
+def test_a_model_worse_than_the_baseline_exits_6(here, capsys, monkeypatch, tmp_path_factory):
     (here / "model.py").write_text(MODEL + HARD)
     words = ("photos", *FAST, "--epsilon", 20, "--json")
     dfa_says(capsys, "attack", "model.py:hard", *words, "--out", "hard")
@@ -202,6 +204,18 @@ def test_a_model_worse_than_the_baseline_exits_6(here, capsys):
     assert "the model is easier to break than that of --baseline: " in out
     assert dfa_says(capsys, *resumed, "--baseline", "hard", "--fail-above", 0)[0] == 1
     assert dfa_says(capsys, "resume", "hard", "--trust", "--baseline", "run")[0] == 0
+    # It goes to the folder that the run's words are relative to, and its own words are not.
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    monkeypatch.chdir(elsewhere)
+    words = ("--baseline", os.path.relpath(here / "hard"), "--junit", "j.xml", "--sarif", "s.json")
+    assert dfa_says(capsys, "resume", here / "run", "--trust", *words)[0] == 6
+    (run,) = json.loads((elsewhere / "s.json").read_text())["runs"]
+    place = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert place == (here / "photos" / now.records[int(now.success.argmax())].source).as_uri()
+    assert cases((elsewhere / "j.xml").read_text()) == told
+    shutil.copytree(here / "run", elsewhere / "copy")
+    status, out, _ = dfa_says(capsys, "resume", here / "run", "--trust", "--baseline", "copy")
+    assert (status, f"{now.success.sum()} are broken in both" in out) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,7 @@ class Bar:
         baseline: An earlier result, or None.
         junit: Where JUnit's XML goes, or None.
         sarif: Where SARIF goes, or None.
+        folder: That the command was given in; one that goes on with a run changes to the run's.
     """
 
     fail_above: float | None
@@ -105,6 +106,7 @@ class Bar:
     baseline: dfa.Result | None
     junit: Path | None
     sarif: Path | None
+    folder: Path
 
     @classmethod
     def of(
@@ -128,8 +130,16 @@ class Bar:
         for file in (junit, sarif):
             if file is not None and not file.parent.is_dir():
                 raise StoreError(f"cannot write {file}: there is no folder {file.parent}; make it first")
-        before = None if baseline is None else dfa.Result.load(baseline)
-        return cls(fail_above, allow_missing, before, junit, sarif)
+        before = None if baseline is None else dfa.Result.load(baseline.resolve())
+        here = Path.cwd()
+        return cls(
+            fail_above=fail_above,
+            allow_missing=allow_missing,
+            baseline=before,
+            junit=None if junit is None else here / junit,
+            sarif=None if sarif is None else here / sarif,
+            folder=here,
+        )
 
     def check_number(self, number: int) -> None:
         """Refuse a run of another number of images than the baseline's, before it begins.
@@ -187,7 +197,7 @@ class Bar:
         if self.junit is not None:
             _write(self.junit, junit_xml(result, name=name, outcome=judged.outcome, verdict=words, fell=fell))
         if self.sarif is not None:
-            document = sarif(result, files=files, folder=Path.cwd(), verdict=words, fell=fell)
+            document = sarif(result, files=files, folder=self.folder, verdict=words, fell=fell)
             _write(self.sarif, json.dumps(plain(document), indent=2, allow_nan=False))
 
 

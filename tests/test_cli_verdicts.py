@@ -214,6 +214,7 @@ def test_a_model_worse_than_the_baseline_exits_6(here, capsys, monkeypatch, tmp_
     assert place == (here / "photos" / now.records[int(now.success.argmax())].source).as_uri()
     assert cases((elsewhere / "j.xml").read_text()) == told
     shutil.copytree(here / "run", elsewhere / "copy")
+    monkeypatch.chdir(elsewhere)
     status, out, _ = dfa_says(capsys, "resume", here / "run", "--trust", "--baseline", "copy")
     assert (status, f"{now.success.sum()} are broken in both" in out) == (0, True)
 

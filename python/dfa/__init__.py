@@ -27,6 +27,7 @@ except ImportError as error:
 
 from dfa import data, testing
 from dfa.api import run
+from dfa.assertions import assert_robust
 from dfa.auditing import (
     Affine,
     AuditRecord,
@@ -52,6 +53,7 @@ from dfa.errors import (
     InvalidInputError,
     MissingDependencyError,
     MostSkippedWarning,
+    NotRobustError,
     ObjectiveError,
     OracleError,
     PartialAnswer,
@@ -113,6 +115,9 @@ from dfa.space import (
     Tiled,
     TinyRectangles,
 )
+from dfa.verdicts.comparison import Comparison, compare
+from dfa.verdicts.judgement import Outcome, Verdict
+from dfa.verdicts.statistics import sample_size
 
 __version__ = _core.__version__
 
@@ -124,6 +129,7 @@ __all__ = [
     "BudgetExceededError",
     "ChanceAccuracyWarning",
     "Codec",
+    "Comparison",
     "Confirmation",
     "ContractError",
     "Custom",
@@ -143,6 +149,7 @@ __all__ = [
     "MissingDependencyError",
     "MostSkippedWarning",
     "Normalizer",
+    "NotRobustError",
     "Objective",
     "ObjectiveError",
     "OipOracle",
@@ -150,6 +157,7 @@ __all__ = [
     "OnnxOracle",
     "Oracle",
     "OracleError",
+    "Outcome",
     "PartialAnswer",
     "Patch",
     "Pipeline",
@@ -180,11 +188,14 @@ __all__ = [
     "TinyRectangles",
     "TorchOracle",
     "VectorOracle",
+    "Verdict",
     "Verification",
     "WorkerLost",
     "as_oracle",
+    "assert_robust",
     "audit",
     "audit_attack",
+    "compare",
     "data",
     "factory",
     "from_timm",
@@ -197,6 +208,7 @@ __all__ = [
     "rank",
     "repair",
     "run",
+    "sample_size",
     "testing",
     "top_1",
     "top_k",

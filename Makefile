@@ -113,6 +113,7 @@ $(MLSERVER)/installed: $(VENV)/created pyproject.toml
 
 $(VENV)/docs-installed: $(VENV)/created $(SOURCES)
 	$(BIN)/python -m pip install --quiet --group docs
+	$(BIN)/python -m pip install --quiet --no-deps 'torchattacks>=3.5'
 	# The wheel that is tested does as well, where `make test` has made it.
 	{ test -e $(VENV)/wheel-installed && test -z "$$(find $(SOURCES) -newer $(VENV)/wheel-installed)"; } || \
 	  $(BIN)/python -m pip install --quiet '.[demo,cli,report]'

@@ -31,7 +31,9 @@ ROOMS = [
     "critical",  # how far is it safe?
     "auditing",  # what is left of another attack's vectors?
     "views",  # how do people see it?
+    "verdicts",  # may it ship?
     "face",  # what does a user call?
+    "integrations",  # how do other libraries call it?
     "cli",  # which words stand for that?
 ]
 ROOM_OF_TOP = dict.fromkeys(
@@ -39,6 +41,7 @@ ROOM_OF_TOP = dict.fromkeys(
 ) | {
     "": "face",
     "api": "face",
+    "assertions": "face",
     "testing": "face",
     "selftest": "face",
     "demo": "cli",
@@ -93,6 +96,9 @@ OPTIONAL = {
     "safetensors",
     "joblib",
     "ray",
+    "maite",
+    "mlflow",
+    "wandb",
 }
 
 
@@ -138,10 +144,10 @@ def room_of(module: str) -> str:
     return module.partition(".")[0] if "." in module or module in ROOMS else ROOM_OF_TOP[module]
 
 
-def test_there_are_ten_rooms_beside_the_ground_and_the_face():
+def test_there_are_eleven_rooms_beside_the_ground_and_the_face():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     assert folders == set(ROOMS) - {"ground", "face"}
-    assert len(folders) <= 10
+    assert len(folders) <= 11
 
 
 def test_the_installed_package_is_the_one_in_the_repository():
@@ -155,7 +161,7 @@ def test_the_installed_package_is_the_one_in_the_repository():
 
 def test_the_picture_for_newcomers_shows_these_rooms_in_this_order():
     text = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    pictured = re.findall(r"^ {4}python/dfa/(\w+) +(?:what|how|which)", text, re.MULTILINE)
+    pictured = re.findall(r"^ {4}python/dfa/(\w+) +(?:what|how|which|may)", text, re.MULTILINE)
     assert pictured == [room for room in ROOMS if room not in ("ground", "face")]
     diagram = (ROOT / "docs" / "_static" / "rooms.svg").read_text(encoding="utf-8")
     drawn = re.findall(r'<text x="30"[^>]*>(\w+)<', diagram)
@@ -259,6 +265,13 @@ def test_no_module_needs_an_optional_package_to_be_imported(module):
     needed = {name.partition(".")[0] for name in imported_at_import_time("" if module == "dfa" else module)} & OPTIONAL
     # The door of the command line, `cli.main`, imports them once it has seen that what they need is there.
     assert needed <= ({"click", "rich"} if module.startswith("cli.commands.") else set())
+
+
+def test_nothing_in_the_package_leads_to_what_other_libraries_call():
+    """A class for Foolbox derives from one of Foolbox's, so importing its module needs Foolbox."""
+    assert {module for module in MODULES if room_of(module) == "integrations"} >= {"integrations.foolbox"}
+    leads = {module for module in MODULES if any(each.startswith("integrations.") for each in of_this_package(module))}
+    assert {module for module in leads if room_of(module) != "integrations"} == set()
 
 
 def test_only_the_door_of_the_command_line_leads_to_its_commands():

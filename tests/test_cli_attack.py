@@ -86,11 +86,13 @@ def test_a_rate_above_the_one_allowed_fails(here, capsys):
     assert (status, document["fail_above"]) == (1, 0.0)
     rate = document["summary"]["TSR"]
     assert attack(capsys, "--out", "b", "--fail-above", rate)[0] == 0
-    status, out, _ = dfa_says(
-        capsys, "attack", "model.py:stubborn", "photos", "--max-queries", 5, "--out", "c", "--fail-above", 0
-    )
+    words = ("attack", "model.py:stubborn", "photos", "--max-queries", 5, "--fail-above", 0)
+    status, _, err = dfa_says(capsys, *words, "--out", "c")
+    assert (status, "the model has one class for all 10 images, 0, whatever is done" in err) == (5, True)
+    (here / "labels.csv").write_text("label\n" + "0\n" * 10)
+    status, out, _ = dfa_says(capsys, *words, "--labels", "labels.csv", "--out", "d")
     assert status == 0
-    assert "Kept in c" in out
+    assert "Kept in d" in out
 
 
 def test_a_rate_of_nothing_does_not_pass_silently(here, capsys):

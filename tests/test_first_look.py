@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import dfa
-from dfa.engine.first_look import chance_of
+from dfa.results.rates import chance_of
 from oracles import LinearClassifier, random_images
 from small_problem import CLASSES, CLASSIFIER, IMAGES, SHAPE
 

@@ -27,6 +27,7 @@ except ImportError as error:
 
 from dfa import data, testing
 from dfa.api import run
+from dfa.assertions import assert_robust
 from dfa.auditing import (
     Affine,
     AuditRecord,
@@ -53,6 +54,7 @@ from dfa.errors import (
     InvalidInputError,
     MissingDependencyError,
     MostSkippedWarning,
+    NotRobustError,
     ObjectiveError,
     OptimizerError,
     OracleError,
@@ -116,6 +118,9 @@ from dfa.space import (
     Tiled,
     TinyRectangles,
 )
+from dfa.verdicts.comparison import Comparison, compare
+from dfa.verdicts.judgement import Outcome, Verdict
+from dfa.verdicts.statistics import sample_size
 
 __version__ = _core.__version__
 
@@ -127,6 +132,7 @@ __all__ = [
     "BudgetExceededError",
     "ChanceAccuracyWarning",
     "Codec",
+    "Comparison",
     "Confirmation",
     "ContractError",
     "CriticalRecord",
@@ -149,6 +155,7 @@ __all__ = [
     "MissingDependencyError",
     "MostSkippedWarning",
     "Normalizer",
+    "NotRobustError",
     "Objective",
     "ObjectiveError",
     "OipOracle",
@@ -158,6 +165,7 @@ __all__ = [
     "OptimizerError",
     "Oracle",
     "OracleError",
+    "Outcome",
     "PartialAnswer",
     "Patch",
     "Pipeline",
@@ -190,11 +198,14 @@ __all__ = [
     "TinyRectangles",
     "TorchOracle",
     "VectorOracle",
+    "Verdict",
     "Verification",
     "WorkerLost",
     "as_oracle",
+    "assert_robust",
     "audit",
     "audit_attack",
+    "compare",
     "data",
     "factory",
     "from_timm",
@@ -208,6 +219,7 @@ __all__ = [
     "rank",
     "repair",
     "run",
+    "sample_size",
     "testing",
     "top_1",
     "top_k",

@@ -241,6 +241,25 @@ class ContractError(DfaError, AssertionError):
         self.broken = dict(broken)
 
 
+class NotRobustError(DfaError, AssertionError):
+    """A model does not hold the bar of `dfa.assert_robust`, or the run says too little to tell.
+
+    Attributes:
+        result: What the run found (a `Result`).
+        verdict: What is left, against what was asked for (a `Verdict`).
+        files: Pictures of the images that broke soonest, (paths).
+    """
+
+    def __init__(
+        self, message: str, *, result: PartialResult = None, verdict: Any = None, files: Iterable[Any] = ()
+    ) -> None:
+        """Keep the message and what it is about."""
+        super().__init__(message)
+        self.result = result
+        self.verdict = verdict
+        self.files = tuple(files)
+
+
 class StoreError(DfaError, OSError):
     """Results could not be written to, or read from, a folder."""
 

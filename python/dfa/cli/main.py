@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0 done; 1 attacks above `--fail-above`, or a verification that does not hold; 2 a wrong word; 3 the oracle
-        failed; 4 a folder could not be read or written; 70 a fault of dfa; 130 interrupted.
+        failed; 4 a folder could not be read or written; 5 nothing is judged; 6 worse than `--baseline`; 70 a fault of
+        dfa; 130 interrupted.
     """
     try:
         return _run(arguments)

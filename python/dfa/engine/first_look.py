@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import Final
 
 from dfa.checks import counted
 from dfa.errors import ChanceAccuracyWarning, DoubtfulDataWarning, level_of_caller
+from dfa.results.rates import chance_of
 from dfa.results.record import Record
 from dfa.results.skips import LIKELY_CAUSES, Mislabelled, told_causes
 from dfa.types import Image
 
-_ENOUGH: Final = 20
+ENOUGH: Final = 20
 """Labelled images that say something: of fewer a good model may get few right by bad luck."""
 
-_LUCK: Final = 0.05
+LUCK: Final = 0.05
 """An accuracy that guessing reaches less often than this is no guessing."""
 
 
@@ -67,10 +67,10 @@ class FirstLook:
                 self._seen += 1
                 if answer != draft.label:
                     self._wrong.append(Mislabelled(draft.index, draft.label, answer))
-        if self._seen < _ENOUGH:
+        if self._seen < ENOUGH:
             return
         self._is_over = True
-        if chance_of(self._seen - len(self._wrong), self._seen, 1 / num_classes) > _LUCK:
+        if chance_of(self._seen - len(self._wrong), self._seen, 1 / num_classes) > LUCK:
             warning = ChanceAccuracyWarning(self._evidence(num_classes), LIKELY_CAUSES)
             warnings.warn(warning, stacklevel=level_of_caller())
 
@@ -84,24 +84,3 @@ class FirstLook:
             "usual causes are a wrong normalisation, order of channels (RGB or BGR) or order of classes",
         ]
         return "; ".join(parts)
-
-
-def chance_of(right: int, number: int, each: float) -> float:
-    """Return how likely guessing gets at least so many right: the tail of a binomial distribution.
-
-    Args:
-        right: 0..number.
-        number: Guesses.
-        each: How likely one is right, above 0 and below 1.
-    """
-    whole = math.lgamma(number + 1)
-    return math.fsum(
-        math.exp(
-            whole
-            - math.lgamma(hits + 1)
-            - math.lgamma(number - hits + 1)
-            + hits * math.log(each)
-            + (number - hits) * math.log1p(-each)
-        )
-        for hits in range(right, number + 1)
-    )

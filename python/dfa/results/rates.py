@@ -91,3 +91,40 @@ def _beta_below(x: float, a: int, b: int) -> float:
         if abs(upper * lower - 1) < _CLOSE:
             return scale * total / a
     raise AssertionError("it converges")
+
+
+def chance_of(right: int, number: int, each: float) -> float:
+    """Return how likely guessing gets at least so many right: the tail of a binomial distribution.
+
+    Args:
+        right: 0..number.
+        number: Guesses.
+        each: How likely one is right, above 0 and below 1.
+    """
+    whole = math.lgamma(number + 1)
+    return math.fsum(
+        math.exp(
+            whole
+            - math.lgamma(hits + 1)
+            - math.lgamma(number - hits + 1)
+            + hits * math.log(each)
+            + (number - hits) * math.log1p(-each)
+        )
+        for hits in range(right, number + 1)
+    )
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return how likely chance alone parts two paired shares at least so far: McNemar's exact test, two-sided.
+
+    Where neither of a pair is the likelier one, what only one of them did is a toss of a fair coin. 1 without any.
+
+    Args:
+        only_a: Pairs of which only the first did it.
+        only_b: Pairs of which only the second did.
+
+    Source:
+        McNemar, Psychometrika 12, 1947; the exact form is the binomial test of the pairs that differ.
+    """
+    number = only_a + only_b
+    return min(1.0, 2 * chance_of(max(only_a, only_b), number, 0.5))

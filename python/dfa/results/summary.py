@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dfa.checks import counted
-from dfa.results.rates import FreshAnswers, Interval, ratio, wilson
+from dfa.results.rates import FreshAnswers, Interval, clopper_pearson, ratio, wilson
 from dfa.results.record import Record, Status
 
 
@@ -112,6 +112,23 @@ class Summary:
         """TSR with the refuted files left out: what of it holds on the images as they were written."""
         return ratio(self.verified - self.refuted, self.attacked)
 
+    @property
+    def TSR_interval(self) -> Interval:  # noqa: N802 -- of TSR
+        """Clopper and Pearson's 95 % interval of TSR, the attacked images taken for independent draws; nan of none."""
+        return clopper_pearson(self.verified, self.attacked)
+
+    @property
+    def withstood(self) -> int:
+        """Images that `robust_accuracy` counts: right before the attack, and not broken by it; 0 where that is nan."""
+        return 0 if math.isnan(self.robust_accuracy) else round(self.robust_accuracy * self.labelled)
+
+    @property
+    def robust_accuracy_interval(self) -> Interval:
+        """Clopper and Pearson's 95 % interval of `robust_accuracy`, its images taken likewise; nan where that is."""
+        if math.isnan(self.robust_accuracy):
+            return math.nan, math.nan
+        return clopper_pearson(self.withstood, self.labelled)
+
     def __str__(self) -> str:
         """Return a small table."""
         calls = f", {counted(self.calls, 'call')} of {self.queries_sent / self.calls:,.1f} images" if self.calls else ""
@@ -156,8 +173,7 @@ class Summary:
         told = f"{self.right:,} of {self.labelled:,} right before the attack ({_percent(self.clean_accuracy)})"
         rows = [("clean accuracy", told)]
         if not math.isnan(self.robust_accuracy):
-            left = round(self.robust_accuracy * self.labelled)
-            told = f"{left:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
+            told = f"{self.withstood:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
             rows.append(("robust accuracy", told))
         return rows
 

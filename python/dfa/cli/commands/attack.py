@@ -15,10 +15,9 @@ import dfa
 from dfa.cli.commands.config_file import check_arguments, config_option
 from dfa.cli.commands.dry_run import DEFAULT_PILOT, tell_forecast
 from dfa.cli.commands.flags import IMAGES, OPTIMIZER, RUN, SERVICE, LongCommand, flag
+from dfa.cli.commands.judging import BAR_WORDS, Bar, bar_options
 from dfa.cli.commands.options import (
-    allow_missing_option,
     class_names_option,
-    fail_above_option,
     image_layout_option,
     image_options,
     json_option,
@@ -65,6 +64,7 @@ Examples:
       --rate 20/s --rate 5000/day --price 0.0015 --max-cost 5.00 --currency EUR --dry-run   # a service
   dfa attack oip+http://localhost:8000/resnet50 photos/ --value-range 0,1   # of Triton, KServe, MLServer, ...
   dfa attack model.keras 'photos/*.jpg' --fail-above 0.05 --json   # in CI
+  dfa attack model.keras photos/ --baseline runs/last --junit junit.xml --sarif dfa.sarif
 
 labels.csv has a header and the columns file,label (or index,label). Labels are ids, or names of --class-names.
 Of --labels folders too; without --class-names the folders have ids in the order of their names, as in torchvision.
@@ -98,7 +98,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @setting_options(run_settings(), unset=False)
 @flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
-@fail_above_option
+@bar_options
 @json_option
 @model_options
 @service_options
@@ -140,7 +140,6 @@ Of --labels folders too; without --class-names the folders have ids in the order
 )
 @worker_options
 @flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
-@allow_missing_option
 @config_option
 @preset_option
 @flag(
@@ -153,8 +152,6 @@ Of --labels folders too; without --class-names the folders have ids in the order
 def attack(
     out: Path | None,
     overwrite: bool,
-    fail_above: float | None,
-    allow_missing: float | None,
     as_json: bool,
     dry_run: bool,
     pilot: int | None,
@@ -167,6 +164,7 @@ def attack(
     if pilot is not None and not dry_run:
         raise InvalidInputError("--pilot says how many images --dry-run attacks; add --dry-run")
     checkpoint, trace = words.pop("checkpoint"), words.pop("trace")
+    held = {name: words.pop(name) for name in BAR_WORDS}
     # Not kept: who goes on with the run says it again.
     trust_pickle = words.pop("trust_pickle")
     workers = parse_workers(**{name: words.pop(name) for name in WORKER_WORDS})
@@ -192,6 +190,7 @@ def attack(
             pilot=pilot or DEFAULT_PILOT,
             trust_pickle=trust_pickle,
         )
+    bar = Bar.of(**held, out=out)
     storage = dfa.Storage(out, overwrite=overwrite, interval=checkpoint, command=dataclasses.asdict(request))
     with interruptible(out):
         return run_request(
@@ -201,6 +200,5 @@ def attack(
             trace,
             trust_pickle=trust_pickle,
             workers=workers,
-            fail_above=fail_above,
-            allow_missing=allow_missing,
+            bar=bar,
         )

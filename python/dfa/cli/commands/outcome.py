@@ -16,6 +16,7 @@ USAGE: Final = 2
 ORACLE: Final = 3
 FOLDER: Final = 4
 MISSING: Final = 5
+WORSE: Final = 6
 FAULT: Final = 70
 INTERRUPTED: Final = 130
 UNREAD: Final = files.UNREAD
@@ -32,8 +33,8 @@ _MOST_MISSING: Final = 0.5
 EXIT_STATUS: Final = """\b
 Exit status: 0 done, 1 attacks above --fail-above (or a verification or replay
 that does not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not
-be read or written, 5 most images were not attacked (with --fail-above: any in
-error; --allow-missing), 70 a fault of dfa, 130 interrupted."""
+be read or written, 5 not judged (--allow-missing: most images missing, or one
+in error), 6 worse than --baseline, 70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
 
 

@@ -10,9 +10,8 @@ import click
 
 import dfa
 from dfa.cli.commands.flags import Command, flag
+from dfa.cli.commands.judging import BAR_WORDS, Bar, bar_options
 from dfa.cli.commands.options import (
-    allow_missing_option,
-    fail_above_option,
     json_option,
     trust_option,
     trust_pickle_option,
@@ -53,15 +52,12 @@ Examples:
 @trust_pickle_option
 @resume_options
 @worker_options
-@fail_above_option
-@allow_missing_option
+@bar_options
 @json_option
 def resume(
     run: Path,
     trust: bool,
     trust_pickle: bool,
-    fail_above: float | None,
-    allow_missing: float | None,
     as_json: bool,
     **words: Any,
 ) -> int:
@@ -70,10 +66,12 @@ def resume(
     Model, images and settings are those of the run; a model or an image that has changed is refused by name. The run
     ends as it would have without the interruption. A run folder is data: what it names is loaded only if you say so.
     """
+    held = {name: words.pop(name) for name in BAR_WORDS}
     workers = parse_workers(**{name: words.pop(name) for name in WORKER_WORDS})
     click.get_current_context().with_resource(no_imports_from(run))
     request = Request.of_run(run)
     run = run.resolve()
+    bar = Bar.of(**held, out=run)
     storage = dfa.Storage(run, resume=True, command=dataclasses.asdict(request))
     changed = {name: word for name in _CHANGED if (word := words.pop(name)) is not None}
     request = dataclasses.replace(request, **changed)
@@ -95,6 +93,5 @@ def resume(
             workers=workers,
             no_imports_from=(run,),
             most_images=most,
-            fail_above=fail_above,
-            allow_missing=allow_missing,
+            bar=bar,
         )

@@ -12,7 +12,8 @@ from typing import Any, Final
 import click
 
 import dfa
-from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, judge, print_json, tell_missing
+from dfa.cli.commands.judging import Bar
+from dfa.cli.commands.outcome import ABOVE, LIKELY_CAUSES, MISSING, WORSE, print_json
 from dfa.cli.commands.progress import show_progress
 from dfa.cli.commands.screen import Screen
 from dfa.cli.commands.service import sent_until, tell_service
@@ -24,7 +25,8 @@ from dfa.cli.sources.labels import read_class_names
 from dfa.cli.sources.models import MODEL_SETTINGS, kind_of, open_oracle, open_prior
 from dfa.cli.sources.services import SERVICE_SETTINGS, SERVICES, refuse_settings
 from dfa.cli.sources.spaces import parse_space
-from dfa.data.image_files import TURNED
+from dfa.data.image_files import TURNED, ImageFiles
+from dfa.data.parts import Part
 from dfa.engine.inputs import OTHER_SHAPE
 from dfa.errors import (
     ChanceAccuracyWarning,
@@ -136,8 +138,7 @@ def run_request(
     workers: Workers | None = None,
     no_imports_from: Sequence[Path] = (),
     most_images: int | None = None,
-    fail_above: float | None,
-    allow_missing: float | None,
+    bar: Bar,
 ) -> int:
     """Run an attack, keep what it finds, and say so.
 
@@ -150,8 +151,7 @@ def run_request(
         workers: Who is asked; None: this process.
         no_imports_from: Run folders, from which workers may import nothing.
         most_images: How many the images may be, where that is known.
-        fail_above: The highest TSR that is no failure, or None.
-        allow_missing: The largest share of images not attacked with which the run is judged; None as of `judge`.
+        bar: What it is held against.
 
     Returns:
         The exit status.
@@ -181,6 +181,7 @@ def run_request(
     source, files, part, notes = inputs.source, inputs.files, inputs.part, inputs.notes
     for note in dict.fromkeys(notes):
         screen.say(note)
+    bar.check_number(len(source.names))
     watch = contextlib.nullcontext(False) if as_json else show_progress(screen, len(source.images), storage)
 
     def tell(warning: str) -> None:
@@ -196,7 +197,9 @@ def run_request(
     changes = [] if files is None else files.tell_changed()
     summary = result.summary()
     errors = [record for record in result.records if record.status is dfa.Status.ERROR]
-    status = judge(summary.total, summary.attacked, [summary.TSR], fail_above, allow_missing, errors=len(errors))
+    judged = bar.judge(result)
+    bar.write(result, judged, request.model, _image_files(request, files, part, len(result.records)))
+    status = judged.status
     for line in _told_of_errors(errors, source):
         screen.say(line)
     skips = tell_skipped_records(result.records, LIKELY_CAUSES, source.names)
@@ -205,7 +208,7 @@ def run_request(
     if refuted := tell_refuted(result.refuted, summary):
         screen.say(refuted, "bold red")
     if status == MISSING:
-        screen.say(tell_missing(summary.total, summary.attacked), "bold red")
+        screen.say(judged.words, "bold red")
     if as_json:
         print_json(
             {
@@ -222,16 +225,28 @@ def run_request(
                     {"index": each.index, "file": source.names[each.index], "reason": each.reason} for each in errors
                 ],
                 "skips": skips,
-                "fail_above": fail_above,
+                "fail_above": bar.fail_above,
+                "TSR_interval": summary.TSR_interval,
+                "robust_accuracy_interval": summary.robust_accuracy_interval,
+                "baseline": judged.comparison,
+                "verdict": judged.words,
                 "exit": status,
             }
         )
         return status
     print_result(result, changes, Path(storage.folder))
-    if status == ABOVE:
-        text = f"TSR {summary.TSR:.3f} is above --fail-above {fail_above}"
-        Screen().say(text, "bold red")
+    for line in judged.lines:
+        Screen().say(line)
+    if status in (ABOVE, WORSE):
+        Screen().say(judged.words, "bold red")
     return status
+
+
+def _image_files(request: Request, files: ImageFiles | None, part: Part | None, number: int) -> list[Path]:
+    """Return the file that each image of a run is in; those of an array are all in one."""
+    if files is None:
+        return [Path(request.images)] * number
+    return files.paths if part is None else files.paths[part.places.start : part.places.stop]
 
 
 @contextlib.contextmanager

@@ -83,9 +83,9 @@ CASES = {
     "a budget for each": {"budgets": 20 + np.arange(19) ** 2 % 211, "epsilon": 5},
     "forecast, each by its budget": {
         "budgets": 20 + np.arange(19) ** 2 % 211,
-        "give_up_after": 12,
-        "is_forecast": True,
-        "epsilon": 5,
+        "give_up_after": 8,
+        "forecast": 0.7,
+        "epsilon": 4,
     },
 }
 
@@ -117,7 +117,7 @@ def test_whole_runs_are_the_reference(name, monkeypatch):
     settings = dataclasses.replace(DEFAULT, improvements=optimizer.improvements_wanted, **changes)
     give_up_after = case.get("give_up_after")
     limits = {"max_queries": case["max_queries"], "give_up_after": give_up_after}
-    own = {name: case.pop(name) for name in ("budgets", "is_forecast") if name in case}
+    own = {name: case.pop(name) for name in ("budgets", "forecast") if name in case}
     monkeypatch.setattr(dfa.api, "make_plan", lambda *given, **named: replace(make_plan(*given, **named), **own))
     expected = attack(targets, settings, degree, seed=5, **limits, **own)
     result = dfa.run(

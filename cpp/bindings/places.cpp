@@ -117,12 +117,12 @@ void bind_places(py::module_& module) {
       .def(py::init([](HeldBatch& batch, HeldCurriculum* curriculum, const Integer& capacity, const Integer& batch_size,
                        std::uint64_t max_queries, std::optional<std::uint64_t> max_iterations,
                        std::uint32_t give_up_after, const std::optional<Array<std::uint64_t>>& budgets,
-                       bool is_forecast) {
+                       double forecast) {
              dfa::Budget budget;
              budget.queries = max_queries;
              budget.iterations = max_iterations.value_or(budget.iterations);
              budget.give_up_after = give_up_after;
-             budget.is_forecast = is_forecast;
+             budget.forecast = forecast;
              if (budgets) {
                if (budgets->ndim() != 1 || budgets->size() == 0) {
                  throw std::invalid_argument("expected one budget per image, (N,), got " + describe(*budgets));
@@ -134,7 +134,7 @@ void bind_places(py::module_& module) {
                                                  checked_size(batch_size, "batch_size", 1, kMostRows), budget);
            }),
            py::keep_alive<1, 2>(), py::keep_alive<1, 3>(), "batch"_a, "curriculum"_a, "capacity"_a, "batch_size"_a,
-           "max_queries"_a, "max_iterations"_a, "give_up_after"_a = 0, "budgets"_a = py::none(), "is_forecast"_a = false)
+           "max_queries"_a, "max_iterations"_a, "give_up_after"_a = 0, "budgets"_a = py::none(), "forecast"_a = 0.0)
       .def("admit", exclusive<HeldPlaces>(&dfa::Places::admit), "place"_a, "slot"_a, "image"_a, "goal"_a, "deadline"_a)
       .def("dismiss", exclusive<HeldPlaces>(&dfa::Places::dismiss), "place"_a)
       .def_property_readonly("capacity", exclusive<HeldPlaces>(&dfa::Places::capacity))

@@ -48,7 +48,7 @@ class Attack:
         max_queries: int,
         give_up_after: int | None,
         *,
-        is_forecast: bool = False,
+        forecast: float = 0.0,
     ) -> None:
         """Begin with nothing asked."""
         self.target = target
@@ -58,7 +58,7 @@ class Attack:
         self.adversarial: NDArray[np.uint8] | None = None
         self.is_at_rest = False
         self._max_queries = max_queries
-        self._is_forecast = is_forecast
+        self._forecast = forecast
         self._marks = [] if give_up_after is None else [give_up_after // 2, *(give_up_after << n for n in range(32))]
         """Where its best degree is looked at."""
         self._looks: list[float] = []
@@ -98,9 +98,9 @@ class Attack:
 
     def _ratio(self) -> float:
         """Return the share of the degree at the last mark above which it is given up."""
-        if not self._is_forecast:
+        if not self._forecast:
             return tuning.GIVEN_UP_ABOVE
-        doublings = math.log2(2 * self._max_queries / self.sent)
+        doublings = max(0.0, math.log2(2 * self._forecast * self._max_queries / self.sent))
         return doublings / (1 + doublings * (1 - tuning.QUICKENING))
 
 
@@ -119,7 +119,7 @@ def attack(
     seed: int,
     give_up_after: int | None = None,
     budgets: Sequence[int] | None = None,
-    is_forecast: bool = False,
+    forecast: float = 0.0,
 ) -> list[Outcome | None]:
     """Attack all images; None stands for one that is not searched, and has nothing to teach."""
     archive = Archive()
@@ -134,7 +134,7 @@ def attack(
             plan = archive.plan(target.goal, max(degree(target.image, target.goal), 1e-9))
             search = Racos(target.image, target.epsilon, settings, seed=seed, image_id=target.image_id, plan=plan)
             limit = max_queries if budgets is None else budgets[index]
-            attacks[index] = Attack(target, search, limit, give_up_after, is_forecast=is_forecast)
+            attacks[index] = Attack(target, search, limit, give_up_after, forecast=forecast)
             # Those of this tick know nothing of one another.
             num_new += 1
         active = [index for index in sorted(attacks) if not attacks[index].is_over]

@@ -65,7 +65,8 @@ class Plan:
         store: Where the run is kept while it goes on, and what it goes on from; or None.
         prior: A surrogate that says where images should go, or None.
         budgets: int64, (N,), of each image, at most `max_queries`; or None for that.
-        is_forecast: An image is given up already where its search, going on as it did last, would not end in time.
+        forecast: The share of its budget within which a search must be seen to end, going on as it did last, or its image
+            is given up; 0: at rest only.
     """
 
     oracle: Oracle
@@ -92,7 +93,7 @@ class Plan:
     store: Store | None = None
     prior: Prior | None = None
     budgets: NDArray[np.int64] | None = None
-    is_forecast: bool = False
+    forecast: float = 0.0
 
     @property
     def is_targeted(self) -> bool:

@@ -59,7 +59,7 @@ class CoreSearches:
             # Up, so that it is not 0, which is never.
             math.ceil((plan.give_up_after or 0) / each),
             None if plan.budgets is None else (plan.budgets // each).astype(np.uint64),
-            plan.is_forecast,
+            plan.forecast,
         )
 
     def has_room(self) -> bool:

@@ -179,7 +179,7 @@ TEST_CASE("an image may have a budget of its own") {
 TEST_CASE("a search is forecast by what the last doubling of its candidates left") {
   dfa::Budget limits = budget(128);
   limits.give_up_after = 16;
-  limits.is_forecast = true;
+  limits.forecast = 1.0;
   const auto tell = [](Window& window, double degree) {
     const std::size_t number = window.propose().size();
     return window.tell(std::vector<double>(number, degree));

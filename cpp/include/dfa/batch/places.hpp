@@ -34,8 +34,9 @@ struct Budget {
   std::uint32_t give_up_after = 0;
   /// Candidates that may be asked, by image; empty: `queries` for each.
   std::vector<std::uint64_t> queries_of{};
-  /// Whether a search is given up already where it would not reach 0 within its budget, going on as it did last.
-  bool is_forecast = false;
+  /// The share of its budget within which a search must be seen to reach 0, going on as it did last, or is given up; 0:
+  /// it is given up at rest only.
+  double forecast = 0.0;
 };
 
 /// An answered candidate that was better than all before it: which one it was, from 1, and its degree.

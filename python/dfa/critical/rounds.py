@@ -37,6 +37,8 @@ from dfa.types import DegreeFunction, Image
 
 _FIRST_LOOK: Final = 32
 """Queries after which a search is first asked whether it will end within its budget."""
+_FORECAST: Final = 1.0
+"""Share of what an image may still be sent, within which a search must be seen to end."""
 _MOST_SEEDS: Final = 2**64
 
 
@@ -300,7 +302,7 @@ class _Search:
         return replace(
             plan,
             budgets=budgets,
-            is_forecast=True,
+            forecast=_FORECAST,
             give_up_after=first_look,
             config=plan.config | {"round": number, "give_up_after": first_look},
         )

@@ -105,7 +105,7 @@ class Within:
 
 
 @pytest.mark.parametrize("racos", [dfa.Racos(archive=False), dfa.Racos.paper()], ids=["default", "paper"])
-@pytest.mark.parametrize("settings", [{}, {"give_up_after": 30, "targets": 3}, {"confirmations": 2}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"give_up_after": 10, "targets": 3}, {"confirmations": 2}], ids=str)
 def test_the_cores_search_finds_the_same_whoever_holds_it(racos, settings):
     """Budgets, rests, traces, hits, counts and records: all that the core's places do, these do as well."""
     settings = {"objective": "log", **settings}
@@ -269,7 +269,7 @@ def stored(folder, optimizer, oracle=CLASSIFIER, **settings):
     return stored_runs.attack(oracle, folder, optimizer=optimizer, **settings)
 
 
-@pytest.mark.parametrize(("num_calls", "number"), [(30, 1), (61, 7), (200, 7)])
+@pytest.mark.parametrize(("num_calls", "number"), [(30, 1), (61, 7), (230, 1)])
 def test_a_run_that_was_cut_short_goes_on(tmp_path, num_calls, number):
     oracle = Recorder(CLASSIFIER)
     expected = dfa.run(oracle, IMAGES, optimizer=Steps(number), **stored_runs.SETTINGS)
@@ -283,6 +283,21 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path, num_calls, number):
     # In the batches in which it would have asked: after a question about the oracle, before those about the files.
     resumed = [batch.tobytes() for batch in again.batches[1 : -math.ceil(expected.success.sum() / 4)]]
     assert resumed[2:] == [batch.tobytes() for batch in oracle.batches][-len(resumed[2:]) :]
+
+
+def test_an_optimizer_that_failed_is_mended_and_the_run_goes_on(tmp_path):
+    begun = []
+
+    class Mine(Steps):
+        def begin(self, task):
+            begun.append(task)
+            if len(begun) == 18:
+                raise KeyError("mine")
+            return super().begin(task)
+
+    with pytest.raises(dfa.OptimizerError, match="failed in begin"):
+        stored(tmp_path, Mine(7))
+    assert_same(stored(tmp_path, Mine(7)), dfa.run(CLASSIFIER, IMAGES, optimizer=Steps(7), **stored_runs.SETTINGS))
 
 
 def test_a_search_that_asks_something_else_is_not_gone_on_with(tmp_path):

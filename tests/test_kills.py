@@ -49,7 +49,11 @@ def of_run(settings):
     """Return the settings of `dfa.run` that plain values stand for, and `shown`, through which its oracle is seen."""
     fields = {name: value for name, value in settings.items() if name in ("samples", "positives", "region", "values")}
     others = {name: value for name, value in settings.items() if name not in fields}
-    if "space" in settings:
+    if "steps" in settings:
+        from own_optimizers import Steps
+
+        others["optimizer"] = Steps(others.pop("steps"))
+    elif "space" in settings:
         kind, *numbers = settings["space"]
         others["space"] = getattr(dfa, kind)(*numbers)
     else:
@@ -164,6 +168,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(zygote, tmp_
         {"epsilon": 12, "max_queries": 150, "shows": "label"},
         {"epsilon": 6, "max_queries": 120, "targets": 3, "shows": "top_1", "confirmations": 2},
         {"space": ("Rectangle", 3, 3), "max_queries": 90, "confirmations": 3},
+        {"steps": 5, "epsilon": 8, "max_queries": 150},
     ],
 )
 def test_it_does_whatever_is_searched_and_seen(zygote, tmp_path, settings):

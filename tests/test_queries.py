@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,19 @@ import pytest
 
 import dfa
 import queries
-from comparison.attacks import ATTACKS, LOSSES, Outcome, _check_counts, dfa_attack, promising, sparse_rs
+from comparison.attacks import (
+    ATTACKS,
+    LOSSES,
+    OBJECTIVES,
+    Outcome,
+    _check_counts,
+    dfa_attack,
+    promising,
+    search_attack,
+    sparse_rs,
+    square_attack,
+    through_dfa,
+)
 from comparison.cells import Cell, Key, Loaded, load, parameters_of, places_of
 from comparison.display import draw, print_tables
 from comparison.files import read_cells, write_cell
@@ -23,7 +36,9 @@ from harness.inputs import load_images
 from harness.promises import Ball, FewPixels
 from problems import CLASSIFIER, EPSILON, problem_of
 from rivals.counting import Problem, log_margin
+from rivals.parsimonious import parsimonious
 from rivals.sparse_rs import sparse_rs_pixels
+from rivals.square import square
 
 
 def test_dfa_is_counted_as_it_counts():
@@ -332,3 +347,28 @@ def test_images_that_the_default_was_chosen_on_can_be_left_out(data, name):
     assert rest.goals.tolist() == everything.goals[10:].tolist()
     with pytest.raises(SystemExit, match=r"classifies no more than 2000 images correctly; --skip fewer"):
         load(setting, argparse.Namespace(data=data, images=1, skip=2_000, reporting=False, budget=100))
+
+
+@pytest.mark.parametrize("rank", [None, 3])
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_square_through_dfa_is_square_by_the_counter(name, rank):
+    problem = problem_of(12, rank=rank, budget=60)
+    make = partial(square, share=0.3)
+    through, by_the_counter = square_attack(0.3, name), search_attack(make, LOSSES[name])
+    setting = SETTINGS["lenet1-eps64"]
+    assert through.configuration(setting) == by_the_counter.configuration(setting)
+    for seed in (0, 1):
+        outcomes = [each.run(dfa.as_oracle(CLASSIFIER), problem, seed, 16) for each in (through, by_the_counter)]
+        assert outcomes[0].queries == outcomes[1].queries
+        assert outcomes[0].sent == outcomes[1].sent
+
+
+def test_so_is_a_rival_that_asks_many_at_a_time():
+    problem = problem_of(6, budget=150)
+    through = through_dfa(parsimonious, dfa.objectives.LOG, log_margin)
+    outcomes = [
+        each.run(dfa.as_oracle(CLASSIFIER), problem, 0, 16)
+        for each in (through, search_attack(parsimonious, log_margin))
+    ]
+    assert outcomes[0][:2] == outcomes[1][:2]
+    assert len(set(outcomes[0].queries)) > 3

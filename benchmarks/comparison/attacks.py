@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -105,16 +105,19 @@ def _described(function: Callable[..., Any]) -> str:
     return str(getattr(function, "__name__", type(function).__name__)).lstrip("_")
 
 
+MakeSearch: TypeAlias = Callable[[Image, int, np.random.Generator], Search]
+"""From an image, the number in the promise (epsilon, pixels, ...) and the image's own random stream to a search."""
+
+
 def search_attack(
-    make: Callable[[Image, int, np.random.Generator], Search],
+    make: MakeSearch,
     loss: Loss,
     takes: Callable[[ComparedSetting], bool] = in_ball,
 ) -> Attack:
     """Return an attack whose searches run side by side.
 
     Args:
-        make: From an image, the number in the promise (epsilon, pixels, ...) and the image's own random stream to a
-            search.
+        make: Begins a search.
         loss: What the searches see.
         takes: Which settings it is for.
     """
@@ -160,28 +163,7 @@ def dfa_attack(takes: Callable[[ComparedSetting], bool] = in_ball, **keywords: A
     """Return `dfa.run` with keyword arguments of its own."""
 
     def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
-        counted = CountingOracle(oracle)
-        result = dfa.run(
-            counted,
-            problem.images,
-            targets=problem.goals if problem.is_targeted else None,
-            space=problem.promise.space(),
-            max_queries=problem.budget,
-            batch_size=batch_size,
-            seed=seed,
-            progress=False,
-            **keywords,
-        )
-        records, profile = result.records, result.profile
-        _check_counts(result, problem, oracle, counted.images, batch_size)
-        return Outcome(
-            [record.queries if record.verified else None for record in records],
-            profile.rows_sent,
-            profile.wall,
-            profile.oracle,
-            profile.batches,
-            sum(record.found and not record.verified for record in records),
-        )
+        return run_dfa(oracle, problem, seed, batch_size, **keywords)
 
     def configuration(setting: ComparedSetting) -> str:
         # The default spelled out, so that a cell of yesterday's default is not taken for one of today's.
@@ -192,6 +174,67 @@ def dfa_attack(takes: Callable[[ComparedSetting], bool] = in_ball, **keywords: A
         return f"dfa.run({others}, {parts})"
 
     return Attack(run, configuration, takes)
+
+
+def run_dfa(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int, **keywords: Any) -> Outcome:
+    """Run `dfa.run` on a problem, with its figures held against those of the counter."""
+    counted = CountingOracle(oracle)
+    result = dfa.run(
+        counted,
+        problem.images,
+        targets=problem.goals if problem.is_targeted else None,
+        space=problem.promise.space(),
+        max_queries=problem.budget,
+        batch_size=batch_size,
+        seed=seed,
+        progress=False,
+        **keywords,
+    )
+    records, profile = result.records, result.profile
+    _check_counts(result, problem, oracle, counted.images, batch_size)
+    return Outcome(
+        [record.queries if record.verified else None for record in records],
+        profile.rows_sent,
+        profile.wall,
+        profile.oracle,
+        profile.batches,
+        sum(record.found and not record.verified for record in records),
+    )
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A rival's search as an optimizer of `dfa.run`."""
+
+    make: MakeSearch
+    epsilon: int
+
+    def begin(self, task: dfa.Task) -> Search:
+        """Begin it with the task's random stream."""
+        return self.make(task.original, self.epsilon, task.rng)
+
+
+def through_dfa(
+    make: MakeSearch, objective: dfa.Objective, loss: Loss, takes: Callable[[ComparedSetting], bool] = in_ball
+) -> Attack:
+    """Return what `search_attack` does, to the digit, asked by dfa's own loop.
+
+    It is for searches that stay in the ball, and whose loss is one of dfa's objectives.
+
+    Args:
+        make: As of `search_attack`.
+        objective: What the searches see: of every candidate, the loss.
+        loss: The same, as the counter has it.
+        takes: As of `search_attack`.
+    """
+
+    def run(oracle: dfa.Oracle, problem: Problem, seed: int, batch_size: int) -> Outcome:
+        (epsilon,) = problem.promise.describe().values()
+        places = np.arange(len(problem.images))
+        rival = Rival(make, epsilon)
+        return run_dfa(oracle, problem, seed, batch_size, optimizer=rival, objective=objective, ids=places)
+
+    return Attack(run, search_attack(make, loss).configuration, takes)
 
 
 def _check_counts(result: dfa.Result, problem: Problem, oracle: dfa.Oracle, images_seen: int, batch_size: int) -> None:
@@ -236,6 +279,18 @@ def through_art(attack: Callable[[QueryCounter, int, int], None], takes: Callabl
 
 
 LOSSES = {"margin": log_margin, "probability": probability_margin, "entropy": cross_entropy}
+OBJECTIVES = {"margin": dfa.objectives.LOG, "probability": dfa.objectives.PAPER}
+"""Of those losses that are an objective of dfa: what is above 0 until there is success, as a cross-entropy is not."""
+
+
+def square_attack(share: float, name: str) -> Attack:
+    """Return Square Attack with a loss: through dfa's loop where that has it, else through the counter's own."""
+    make = partial(square, share=share)
+    if name in OBJECTIVES:
+        return through_dfa(make, OBJECTIVES[name], LOSSES[name])
+    return search_attack(make, LOSSES[name])
+
+
 DFA_VARIANTS: dict[str, dict[str, Any]] = {
     "dfa": {},
     "dfa-sequential": {"optimizer": dfa.Racos.sequential()},
@@ -247,13 +302,9 @@ DFA_VARIANTS: dict[str, dict[str, Any]] = {
 """Names of dfa's variants, and the keyword arguments of `dfa.run` that make them."""
 ATTACKS: dict[str, Attack] = {
     **{name: dfa_attack(in_ball if keywords else everywhere, **keywords) for name, keywords in DFA_VARIANTS.items()},
-    **{
-        f"square-{share}-{name}": search_attack(partial(square, share=share), loss)
-        for share in (0.05, 0.1, 0.3)
-        for name, loss in LOSSES.items()
-    },
+    **{f"square-{share}-{name}": square_attack(share, name) for share in (0.05, 0.1, 0.3) for name in LOSSES},
     # The paper's p for adversarially trained MNIST models.
-    "square-0.8-margin": search_attack(partial(square, share=0.8), log_margin),
+    "square-0.8-margin": square_attack(0.8, "margin"),
     "art-square": through_art(art_square, in_ball_untargeted),
     "signhunter": search_attack(signhunter, cross_entropy),
     "parsimonious": search_attack(parsimonious, parsimonious_loss),

@@ -25,12 +25,12 @@ class Place:
     Attributes:
         index: Of the image in the run.
         goal: Its class to leave or to reach.
+        max_queries: Candidates that may be asked.
         deadline: From when on the search ends with its iteration.
         search: The user's.
         candidates: Of this iteration, as far as the budget allows them; none once the search is over.
         looks: At the best degree.
         tick: When this iteration is due: the lower, the longer it has waited.
-        limit: The most candidates.
         iteration: Its number, from 0.
         asked: Of the candidates.
         told: Likewise.
@@ -45,12 +45,12 @@ class Place:
 
     index: int
     goal: int
+    max_queries: int
     deadline: float
     search: Guarded
     candidates: Images
     looks: Looks
     tick: int
-    limit: int
     iteration: int = 0
     asked: int = 0
     told: int = 0
@@ -76,6 +76,47 @@ class Place:
             self.hit = self.candidates[self.told].copy()
         self.degrees.append(degree)
         self.told += 1
+
+    def end_iteration(self, now: float) -> bool:
+        """Begin the next iteration, if all of this one is told; whether the search ends with it instead.
+
+        Raises:
+            OptimizerError: The search fails.
+        """
+        number = len(self.candidates)
+        if self.told < number:
+            return False
+        self.spent += number
+        self.asked = self.told = 0
+        self.candidates = self.candidates[:0]
+        if self.hit is not None or self.spent >= self.max_queries:
+            return True
+        self.is_at_rest = self.looks.find_rest(self.spent, self.best)
+        if self.is_at_rest or now >= self.deadline:
+            return True
+        self.search.tell(np.array(self.degrees[-number:], dtype=np.float64))
+        candidates = self.search.ask()
+        self.is_at_rest = not len(candidates)
+        if self.is_at_rest:
+            return True
+        self.candidates = candidates[: self.max_queries - self.spent]
+        self.tick += 1
+        self.iteration += 1
+        return False
+
+    def tell_again(self, degrees: Iterable[float]) -> bool:
+        """Tell a search that has just begun what it was told before; whether it asked about as many.
+
+        Raises:
+            OptimizerError: The search fails.
+        """
+        for degree in degrees:
+            if not len(self.candidates):
+                return False
+            self.book(degree)
+            self.end_iteration(-math.inf)
+        self.asked = self.told
+        return True
 
 
 class UsersPlaces:
@@ -123,7 +164,7 @@ class UsersPlaces:
         return len(self._again)
 
     def admit(
-        self, place: int, index: int, goal: int, deadline: float, search: Guarded, limit: int | None = None
+        self, place: int, index: int, goal: int, deadline: float, search: Guarded, max_queries: int | None = None
     ) -> None:
         """Give a free place to an image whose search has just begun.
 
@@ -133,20 +174,19 @@ class UsersPlaces:
             goal: Of the image.
             deadline: The search ends with the iteration told then or later.
             search: Asked for the first candidates.
-            limit: Queries for this image, at most `max_queries`; None for these.
+            max_queries: Of this image, at most those of any; None for these.
 
         Raises:
             OptimizerError: The search fails, or gives up before it has asked anything.
         """
-        limit = self._max_queries if limit is None else limit
-        candidates = search.ask()[:limit]
+        max_queries = self._max_queries if max_queries is None else max_queries
+        candidates = search.ask()[:max_queries]
         if not len(candidates):
             raise OptimizerError(
                 f"an optimizer must ask about one candidate of an image at least, and asked about none of image {index}"
             )
-        self.taken[place] = Place(
-            index, goal, deadline, search, candidates, Looks(self._give_up_after), self.tick, limit
-        )
+        looks = Looks(self._give_up_after)
+        self.taken[place] = Place(index, goal, max_queries, deadline, search, candidates, looks, self.tick)
 
     def dismiss(self, place: int) -> None:
         """Free a place and forget its search."""
@@ -211,54 +251,9 @@ class UsersPlaces:
             self.taken[number].book(degree)
             self.taken[number].seconds += seconds
         told = {number: self.taken[number] for number, _ in rows}
-        over = [
-            number
-            for number, place in told.items()
-            if place.told == len(place.candidates) and self._end_iteration(place, now)
-        ]
+        over = [number for number, place in told.items() if place.end_iteration(now)]
         del self._under_way[batch]
         return sorted(over)
-
-    def _end_iteration(self, place: Place, now: float) -> bool:
-        """Begin the next iteration, or tell that the search ends with this one."""
-        number = len(place.candidates)
-        place.spent += number
-        place.asked = place.told = 0
-        place.candidates = place.candidates[:0]
-        if place.hit is not None or place.spent >= place.limit:
-            return True
-        place.is_at_rest = place.looks.find_rest(place.spent, place.best)
-        if place.is_at_rest or now >= place.deadline:
-            return True
-        place.search.tell(np.array(place.degrees[-number:], dtype=np.float64))
-        candidates = place.search.ask()
-        place.is_at_rest = not len(candidates)
-        if place.is_at_rest:
-            return True
-        place.candidates = candidates[: place.limit - place.spent]
-        place.tick += 1
-        place.iteration += 1
-        return False
-
-    def told_again(self, number: int, degrees: Iterable[float]) -> bool:
-        """Tell a search that has just begun what it was told before; whether it asked about as many.
-
-        Args:
-            number: Its place.
-            degrees: Of all candidates that were told.
-
-        Raises:
-            OptimizerError: The search fails.
-        """
-        place = self.taken[number]
-        for degree in degrees:
-            if not len(place.candidates):
-                return False
-            place.book(degree)
-            if place.told == len(place.candidates):
-                self._end_iteration(place, -math.inf)
-        place.asked = place.told
-        return True
 
     def send_again(self, batches: Iterable[list[int]]) -> None:
         """Take the batches that were under way, by the place of each row, which are proposed first.
@@ -279,10 +274,6 @@ class UsersPlaces:
     def batches_under_way(self) -> list[list[int]]:
         """Return the batches under way, those first that were proposed first, by the place of each row."""
         return [[number for number, _ in rows] for rows in self._under_way] + list(self._again)
-
-    def is_at_rest(self, place: int) -> bool:
-        """Tell whether its search is over because it was given up."""
-        return self.taken[place].is_at_rest
 
     def spent(self, place: int) -> int:
         """Return the queries sent in the iterations that are complete."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -97,7 +96,7 @@ class UsersSearches:
 
     def why_over(self, place: int) -> str:
         """Return why a search is over that has found nothing, and could have asked for more."""
-        return AT_REST if self.places.is_at_rest(place) else "time"
+        return AT_REST if self.places.taken[place].is_at_rest else "time"
 
     def save(self, now: float) -> bytes:
         """Return what all searches were told, and a digest of what they asked; deadlines as time left at `now`."""
@@ -138,19 +137,14 @@ class UsersSearches:
             end += row["answered"]
             job = jobs[number]
             self.begin(number, job)
-            self._tell_again(number, array("d", degrees[begin:end]), row["digest"])
             place = self.places.taken[number]
+            if not place.tell_again(degrees[begin:end].tolist()) or place.search.digest.hex() != row["digest"]:
+                raise StoreError(
+                    f"the search of image {job.index}, told what it was told before, asks something else than it did; "
+                    "the optimizer must be as it was, and what it asks must depend on its task and the degrees alone "
+                    "(all that is random from task.rng); put it back, or start a new run in another folder"
+                )
             place.tick, place.seconds = row["tick"], row["seconds"]
             place.deadline = math.inf if row["left"] is None else now + row["left"]
         self.places.tick = head["tick"]
         self.places.send_again(head["again"])
-
-    def _tell_again(self, number: int, degrees: array[float], digest: str) -> None:
-        index = self.places.taken[number].index
-        is_same = self.places.told_again(number, degrees)
-        if not is_same or self.places.taken[number].search.digest.hex() != digest:
-            raise StoreError(
-                f"the search of image {index}, told what it was told before, asks something else than it did; the "
-                "optimizer must be as it was, and what it asks must depend on its task and the degrees alone (all that "
-                "is random from task.rng); put it back, or start a new run in another folder"
-            )

@@ -9,11 +9,11 @@ from typing import Final, Literal, TypeAlias, get_args
 import numpy as np
 
 from dfa import _core
-from dfa.checks import as_length, is_number, require_count, require_flag, require_integer
+from dfa.checks import as_length, is_number, require_count, require_flag
 from dfa.errors import InvalidInputError
 from dfa.search.objectives import ODDS, PAPER, PAPER_CODE, Objective
 from dfa.search.protocol import Task
-from dfa.search.racos_search import RacosSearch, RacosSearches
+from dfa.search.racos_search import RacosSearch, RacosSearches, check_tasks
 
 Region: TypeAlias = Literal["none", "ordered", "per_coordinate"]
 Shape: TypeAlias = Literal["scattered", "window", "ray", "own"]
@@ -40,7 +40,7 @@ class Racos:
     """How candidates are made, and which of them are kept.
 
     `Racos()` is the default of `dfa.run`; `Racos.paper()` is Algorithm 1 of the paper with its Table 5. Every
-    part can be set alone.
+    part can be set alone. For a loop of your own it is a `dfa.Optimizer`.
 
     Attributes:
         samples: s, candidates per iteration (at the least: see `improvements`), and negatives in the population.
@@ -222,33 +222,21 @@ class Racos:
         return cls(improvements=0.0)
 
     def begin(self, task: Task, /) -> RacosSearch:
-        """Return the search of one image, for a loop of your own. It knows no other image, as with `archive=False`.
-
-        Raises:
-            InvalidInputError: It is no task, or its image is not for this optimizer.
-        """
+        """Return the search of one image; as `begin_all`."""
         return RacosSearch(self.begin_all([task]))
 
     def begin_all(self, tasks: Sequence[Task], *, threads: int = 1) -> RacosSearches:
-        """Return the searches of many images, which the core makes side by side; likewise.
+        """Return the searches of many images for a loop of your own. They know no other image: `archive` is idle.
 
         Args:
             tasks: At least one; of one shape and one seed.
             threads: Of the core, which change nothing in what is asked.
 
         Raises:
-            InvalidInputError: They are no such tasks, or not for this optimizer.
+            InvalidInputError: They are no such tasks, or the optimizer is not for a ball.
         """
-        tasks = list(tasks)
-        if not tasks or not all(isinstance(each, Task) for each in tasks):
-            raise InvalidInputError(f"tasks must be one dfa.Task per image, at least one, got {tasks!r:.60}")
-        if len({(task.original.shape, task.seed) for task in tasks}) > 1:
-            raise InvalidInputError("tasks that are begun together must be of one shape and one seed, got several")
-        if self.shape == "own":
-            raise InvalidInputError("shape='own' is for spaces that move their integers themselves, not for a ball")
-        shape = tasks[0].original.shape
-        config = self.configure(tasks[0].original.size, shape)
-        return RacosSearches(config, tasks, threads=require_integer("threads", threads, 1, 1024))
+        original = check_tasks(tasks, shape=self.shape)
+        return RacosSearches(self.configure(original.size, original.shape), tasks, threads=threads)
 
     @property
     def improvements_wanted(self) -> float:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfa import _core
+from dfa.checks import require_integer
 from dfa.errors import InvalidInputError
 from dfa.search.protocol import Task
-from dfa.types import Degrees, Images, Indices
+from dfa.types import Degrees, Image, Images, Indices
 
 
 class RacosSearches:
@@ -27,9 +28,13 @@ class RacosSearches:
             config: Of the core.
             tasks: One per image.
             threads: Of the core.
+
+        Raises:
+            InvalidInputError: `threads` is no number of 1 or more.
         """
         self._shape = tasks[0].original.shape
-        self._batch = _core.Batch(config, tasks[0].original.shape, tasks[0].seed, threads)
+        threads = require_integer("threads", threads, 1, 1024)
+        self._batch = _core.Batch(config, self._shape, tasks[0].seed, threads)
         self._slots: dict[int, int] = {}
         for index, task in enumerate(tasks):
             epsilon = np.asarray(task.epsilon)
@@ -112,6 +117,25 @@ class RacosSearch:
             InvalidInputError: They are not as described; nothing was learned.
         """
         self._searches.tell(degrees)
+
+
+def check_tasks(tasks: Sequence[Task], *, shape: str) -> Image:
+    """Return one of the originals of tasks whose searches can be begun together.
+
+    Args:
+        tasks: One per image.
+        shape: Of the optimizer: which coordinates a candidate changes.
+
+    Raises:
+        InvalidInputError: They are none, or of several shapes or seeds; or the optimizer is not for a ball.
+    """
+    if not isinstance(tasks, Sequence) or not tasks or not all(isinstance(each, Task) for each in tasks):
+        raise InvalidInputError(f"tasks must be one dfa.Task per image, at least one, got {tasks!r:.60}")
+    if len({(task.original.shape, task.seed) for task in tasks}) > 1:
+        raise InvalidInputError("tasks that are begun together must be of one shape and one seed, got several")
+    if shape == "own":
+        raise InvalidInputError("shape='own' is for spaces that move their integers themselves, not for a ball")
+    return tasks[0].original
 
 
 def _checked(degrees: ArrayLike, number: int) -> Degrees:

@@ -48,16 +48,6 @@ def _in_words(given: Command) -> str:
 
 def _in_python(result: Result) -> str:
     config = result.config
-    optimizer = config.get("optimizer") or {}
-    given_fields = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in optimizer.items()
-        if not isinstance(value, dict)
-    }
-    # The folder's words may be anybody's, and what stands here may be run.
-    fields = ", ".join(
-        f"{name}={value!r}" if name.isidentifier() else f"**{ {name: value}!r}" for name, value in given_fields.items()
-    )
     targets = config.get("targets")
     goal = f"dfa.rank({targets['j']!r})" if isinstance(targets, dict) and "j" in targets else repr(targets)
     epsilon, space = config.get("epsilon"), config.get("space")
@@ -70,7 +60,7 @@ def _in_python(result: Result) -> str:
         if space
         else f"    epsilon={epsilon if isinstance(epsilon, int) else '...'},",
         f"    objective={config.get('objective')!r},",
-        f"    optimizer=dfa.Racos({fields}),",
+        f"    optimizer={_optimizer_words(config.get('optimizer') or {})}",
     ]
     confirmation = Confirmation.parse(config.get("confirmations", 1))
     if confirmation.is_repeated:
@@ -81,9 +71,31 @@ def _in_python(result: Result) -> str:
     lines += [f"    {name}={config.get(name)!r}," for name in (*limits, "batch_size", "seed")]
     prior = name_of_prior(config)
     if prior is not None:
-        # A name with an end of line in it would go on as Python.
-        lines.append(f"    prior=...,  # {prior if prior.isprintable() else repr(prior)}, as it was")
+        lines.append(f"    prior=...,  # {_on_one_line(prior)}, as it was")
     return "\n".join([*lines, ")"])
+
+
+def _optimizer_words(optimizer: Mapping[str, Any]) -> str:
+    """Return how an optimizer is written as an argument, with its comma; of one of a user's, its name and settings."""
+    settings = optimizer.get("settings", {}) if "kind" in optimizer else optimizer
+    given = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in settings.items()
+        if not isinstance(value, dict)
+    }
+    # The folder's words may be anybody's, and what stands here may be run.
+    fields = ", ".join(
+        f"{name}={value!r}" if name.isidentifier() else f"**{ {name: value}!r}" for name, value in given.items()
+    )
+    if "kind" in optimizer:
+        words = f"{optimizer['kind']}({fields})"
+        return f"...,  # {_on_one_line(words)}, as it was"
+    return f"dfa.Racos({fields}),"
+
+
+def _on_one_line(words: str) -> str:
+    """Return words for a comment: with an end of line in them they would go on as Python."""
+    return words if words.isprintable() else repr(words)
 
 
 def _command(command: object) -> Command:

@@ -1,6 +1,6 @@
 """How far is it safe? The smallest change at which each image was broken."""
 
-from dfa.critical.rounds import frontier
 from dfa.critical.found import CriticalRecord, Frontier, FrontierPoint
+from dfa.critical.rounds import frontier
 
 __all__ = ["CriticalRecord", "Frontier", "FrontierPoint", "frontier"]

@@ -113,6 +113,7 @@ from dfa.space import (
     Tiled,
     TinyRectangles,
 )
+from dfa.views.report import write_report
 
 __version__ = _core.__version__
 
@@ -201,4 +202,5 @@ __all__ = [
     "top_1",
     "top_k",
     "verify",
+    "write_report",
 ]

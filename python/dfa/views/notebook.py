@@ -1,0 +1,64 @@
+"""A result as a notebook shows it: the verdict, a few figures, some pictures. Plain HTML, without a script."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Final
+
+from dfa.results.result import Result
+from dfa.views.gallery import THUMBNAIL, Picture, amplification, by_queries, strip
+from dfa.views.verdict import percent, queries_in_words, words_of
+
+_SHOWN: Final = 6
+_TRIED: Final = 24
+"""Images looked at for these, of which some may not be had."""
+
+
+def html_of(result: Result) -> str:
+    """Return a result in HTML, to stand in somebody else's page; what files and classes are called is text in it."""
+    summary = result.summary()
+    words = words_of(result, summary)
+    rows = [
+        ("attacked", f"{summary.attacked:,} of {summary.total:,}, {words.goal}"),
+        ("model", words.model),
+        ("TSR (SR, GAP)", f"{percent(summary.TSR)} ({percent(summary.SR)}, {percent(summary.GAP)})"),
+        ("queries, successes", f"{_count(summary.queries_median)} median, {_count(summary.queries_mean)} mean"),
+        ("queries sent", f"{summary.queries_sent:,} in {summary.wall:.3g} s"),
+    ]
+    cells = "".join(
+        f'<tr><td style="text-align:left">{escape(name)}</td><td style="text-align:left">{escape(value)}</td></tr>'
+        for name, value in rows
+    )
+    figures = "".join(_figure(result, picture) for picture in _pictures(result))
+    pictures = f'<div style="display:flex;flex-wrap:wrap;gap:.6em">{figures}</div>' if figures else ""
+    return f"<div><p><b>{escape(words.verdict)}</b></p><table>{cells}</table>{pictures}</div>"
+
+
+def _pictures(result: Result) -> list[Picture]:
+    """Return the images that fell to the fewest queries."""
+    chosen = by_queries(result)[:_TRIED]
+    factor = amplification(result, chosen)
+    found: list[Picture] = []
+    for index in chosen:
+        if len(found) == _SHOWN:
+            break
+        picture = strip(result, index, factor, THUMBNAIL)
+        if picture is not None:
+            found.append(picture)
+    return found
+
+
+def _figure(result: Result, picture: Picture) -> str:
+    record = picture.record
+    assert record is not None
+    became = f"{result.class_name(record.class_before)} \N{RIGHTWARDS ARROW} {result.class_name(record.class_after)}"
+    looks = "width:15em;max-width:100%" + (";image-rendering:pixelated" if picture.is_exact else "")
+    return (
+        f'<figure style="margin:0;max-width:15em;overflow-wrap:anywhere"><img src="{picture.data}" '
+        f'alt="{escape(picture.text)}" style="{looks}"><figcaption>{escape(became)}, image {record.index}, '
+        f"{queries_in_words(record.queries)}</figcaption></figure>"
+    )
+
+
+def _count(number: float) -> str:
+    return "-" if number != number else f"{number:,.0f}"

@@ -56,10 +56,7 @@ def test_a_notebook_shows_the_verdict_figures_and_six_pictures(result):
     html = result._repr_html_()
     number = int(result.success.sum())
     assert 6 < number < 12
-    assert (
-        f"<b>{number} of 12 images of &lt;script&gt;alert(1)&lt; fell to changes of at most 10 grey levels within 60 queries: "
-        in html
-    )
+    assert f"<b>{number} of 12 images of &lt;script&gt;alert(1)&lt; fell to changes of at most 10 grey levels " in html
     assert "12 of 12, untargeted</td>" in html
     assert html.count('<img src="data:image/png;base64,') == 6
     assert html.count("&lt;script&gt;alert(1)") == 1 + 4 * 6

@@ -115,3 +115,26 @@ def test_a_record_is_printed_in_five_lines(result):
     assert len(failure) == 5
     assert failure[0].endswith("failure, query budget")
     assert failure[3] == "changed: nothing was found"
+
+
+def test_a_report_of_10_000_images_is_below_30_megabytes(tmp_path):
+    """A row of each image, and of its pictures no more than there is room for: noise, which no file makes smaller."""
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("jinja2")
+    noise = random_images(8, (64, 64, 3))
+    result = dfa.run(
+        LinearClassifier((64, 64, 3)),
+        noise,
+        epsilon=40,
+        max_queries=60,
+        progress=False,
+        names=["photographs/1234.jpg"] * 8,
+    )
+    assert result.success.all()
+    sizes = [len(result.report(tmp_path / "r.html", gallery=number).read_bytes()) for number in (0, 7, 8)]
+    text = (tmp_path / "r.html").read_text()
+    rows = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', text, re.DOTALL).group(1)
+    of_each, of_picture = len(rows) / 8, sizes[2] - sizes[1]
+    assert of_each > 300
+    assert of_picture > 30_000
+    assert sizes[0] + 10_000 * of_each + (240 + 6) * of_picture < 30e6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ LARGE: Final = 224
 
 _MOST_FACTOR: Final = 32
 _TRIED: Final = 8
-"""Images of which one can be had, or none is looked for any further."""
+"""Images of which one can be had, or it is looked for no further."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +78,25 @@ def gallery(result: Result, most: int, *, worst: int) -> Gallery:
         most: Small pictures; of more images, every n-th by queries.
         worst: Large ones.
     """
-    fallen = by_queries(result)
-    chosen = fallen
-    if len(fallen) > most:
-        chosen = [fallen[place] for place in np.linspace(0, len(fallen) - 1, most).astype(int)] if most else []
-    factor = amplification(result, fallen)
+    found = _by_queries(result)
+    chosen = found
+    if len(found) > most:
+        chosen = [found[place] for place in np.linspace(0, len(found) - 1, most).astype(int)] if most else []
+    factor = amplification(result, found)
     return Gallery(
-        worst=_first(result, fallen, worst, factor),
+        worst=first_strips(result, fallen(result), worst, factor, LARGE),
         pictures=[picture for index in chosen if (picture := strip(result, index, factor, THUMBNAIL))],
         factor=factor,
     )
 
 
-def by_queries(result: Result) -> list[int]:
-    """Return the images that fell and are held, from few queries to many."""
+def fallen(result: Result) -> list[int]:
+    """Return the images that fell and whose files hold, as far as they were looked at, from few queries to many."""
+    return [index for index in _by_queries(result) if result.records[index].verified and index not in result.refuted]
+
+
+def _by_queries(result: Result) -> list[int]:
+    """Return the images of which something was found that is held, from few queries to many."""
     held = [index for index in result.images.held() if result.records[index].found]
     return sorted(held, key=lambda index: (result.records[index].queries, index))
 
@@ -143,7 +149,7 @@ def what_is_allowed(result: Result) -> Picture | None:
         return None
     # Where nothing fell, or nothing is left of it: mid-grey, as large as the images and not too large.
     original, what = np.full((*(min(side, LARGE) for side in shape[:2]), 1), 128, np.uint8), "mid-grey"
-    for index in by_queries(result)[:_TRIED]:
+    for index in fallen(result)[:_TRIED]:
         if pair := pair_of(result, index):
             original, what = pair[0], f"image {index}"
             break
@@ -152,16 +158,10 @@ def what_is_allowed(result: Result) -> Picture | None:
     return _joined([original, moved], LARGE, f"{what}, and the same with every value {epsilon} up or down")
 
 
-def _first(result: Result, indices: Sequence[int], number: int, factor: int) -> list[Picture]:
-    """Return large pictures of the first images of which there are any."""
-    found: list[Picture] = []
-    for index in indices:
-        if len(found) == number:
-            break
-        picture = strip(result, index, factor, LARGE)
-        if picture is not None:
-            found.append(picture)
-    return found
+def first_strips(result: Result, indices: Sequence[int], number: int, factor: int, side: int) -> list[Picture]:
+    """Return the first pictures that can be had of images, `number` at most."""
+    strips = (strip(result, index, factor, side) for index in indices[: number * _TRIED])
+    return list(itertools.islice((each for each in strips if each is not None), number))
 
 
 def _joined(images: Sequence[Image], side: int, text: str, record: Record | None = None) -> Picture:

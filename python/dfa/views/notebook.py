@@ -6,12 +6,10 @@ from html import escape
 from typing import Final
 
 from dfa.results.result import Result
-from dfa.views.gallery import THUMBNAIL, Picture, amplification, by_queries, strip
+from dfa.views.gallery import THUMBNAIL, Picture, amplification, fallen, first_strips
 from dfa.views.verdict import percent, queries_in_words, words_of
 
 _SHOWN: Final = 6
-_TRIED: Final = 24
-"""Images looked at for these, of which some may not be had."""
 
 
 def html_of(result: Result) -> str:
@@ -29,23 +27,11 @@ def html_of(result: Result) -> str:
         f'<tr><td style="text-align:left">{escape(name)}</td><td style="text-align:left">{escape(value)}</td></tr>'
         for name, value in rows
     )
-    figures = "".join(_figure(result, picture) for picture in _pictures(result))
+    chosen = fallen(result)
+    strips = first_strips(result, chosen, _SHOWN, amplification(result, chosen[:_SHOWN]), THUMBNAIL)
+    figures = "".join(_figure(result, picture) for picture in strips)
     pictures = f'<div style="display:flex;flex-wrap:wrap;gap:.6em">{figures}</div>' if figures else ""
     return f"<div><p><b>{escape(words.verdict)}</b></p><table>{cells}</table>{pictures}</div>"
-
-
-def _pictures(result: Result) -> list[Picture]:
-    """Return the images that fell to the fewest queries."""
-    chosen = by_queries(result)[:_TRIED]
-    factor = amplification(result, chosen)
-    found: list[Picture] = []
-    for index in chosen:
-        if len(found) == _SHOWN:
-            break
-        picture = strip(result, index, factor, THUMBNAIL)
-        if picture is not None:
-            found.append(picture)
-    return found
 
 
 def _figure(result: Result, picture: Picture) -> str:

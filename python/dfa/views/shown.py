@@ -14,7 +14,7 @@ from dfa.originals import Form
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.types import Image
-from dfa.views.gallery import tile
+from dfa.views.gallery import amplification, tile
 from dfa.views.pictures import ALARM, FAINT, INK, LINE, amplified_difference, write, write_centred
 from dfa.views.verdict import percent, queries_in_words
 
@@ -24,8 +24,6 @@ _SIDE: Final = 224
 _MARGIN: Final = 16
 _GAP: Final = 12
 _LINE_HEIGHT: Final = 22
-_FACTOR: Final = 120
-_MOST_FACTOR: Final = 32
 _LETTERS: Final = 100
 
 
@@ -44,7 +42,7 @@ def show(result: Result, index: int) -> Pillow.Image:
         images: list[Image | None] = [original, None, None]
         captions = [_class(result, record.class_before, record.probability_before), *_without(record)]
     else:
-        factor = max(1, min(_MOST_FACTOR, _FACTOR // max(1, round(record.linf or 1))))
+        factor = amplification(result, [record.index])
         images = [original, changed, amplified_difference(original, changed, factor)]
         captions = [
             _class(result, record.class_before, record.probability_before),

@@ -7,8 +7,6 @@ import re
 import sys
 from types import SimpleNamespace
 
-import pytest
-
 import dfa
 from dfa.engine import bar
 from oracles import LinearClassifier, random_images
@@ -42,6 +40,13 @@ def test_a_terminal_shows_how_many_fell_and_how_fast(monkeypatch):
     assert 0 < number < 12
 
 
+def test_it_is_looked_after_in_every_turn_of_a_run(monkeypatch):
+    turns = []
+    monkeypatch.setattr(bar.Bar, "look", lambda self: turns.append(self))
+    drawn(monkeypatch, is_terminal=True)
+    assert len(turns) > 3
+
+
 def test_a_file_is_left_alone(monkeypatch):
     assert drawn(monkeypatch, is_terminal=False)[0] == ""
 
@@ -70,7 +75,6 @@ def test_it_is_drawn_again_while_no_image_is_settled(monkeypatch):
     assert told == ["0 fell", "drawn", "0 fell, 500 queries/s", "drawn"]
 
 
-@pytest.mark.parametrize("stream", [None])
-def test_no_stream_is_no_terminal(monkeypatch, stream):
-    monkeypatch.setattr(sys, "stderr", stream)
+def test_no_stream_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", None)
     assert bar.open_bar(3, lambda: 0) is None

@@ -259,6 +259,7 @@ def test_a_run_that_has_not_ended_is_shown_as_such(run, tmp_path):
     html = write_report(tmp_path / "dead").read_text()
     assert (tmp_path / "dead" / "report.html").exists()
     assert "This run has not ended" in html
+    assert re.search(r"<h1>So far (\d+|none) of \d+ images fell to", html)
     assert "unfinished" in cells(html, 1)
 
 
@@ -285,6 +286,8 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     html = write_report(tmp_path / "none").read_text()
     assert "<figure>" not in html
     assert "<b>0.0 %</b>" in html
+    assert "<h1>None of 3 images fell to changes of at most 10 grey levels within 5 queries" in html
+    assert "mid-grey, and the same with every value 10 up or down" in html
 
 
 @pytest.mark.parametrize(

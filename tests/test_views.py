@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import dfa
+from dfa.runs.documents import RunDocument
 from dfa.space import core_spaces
-from dfa.views.verdict import allowed
+from dfa.views.verdict import allowed, words_of
 from oracles import LinearClassifier, random_images
 
 SHAPE = (6, 5, 3)
@@ -50,6 +51,29 @@ def test_there_are_words_for_what_each_space_allows(kind):
 )
 def test_there_are_words_for_any_epsilon(epsilon, words):
     assert allowed({"epsilon": epsilon}) == words
+
+
+def test_a_target_is_said_to_be_one():
+    result = dfa.run(LinearClassifier(SHAPE), IMAGES, targets=dfa.rank(2), epsilon=40, max_queries=99, progress=False)
+    words = words_of(result, result.summary())
+    assert re.fullmatch(
+        r"\d+ of 12 images were taken for the class aimed at, by changes of at most 40 grey levels within 99 queries: .*",
+        words.verdict,
+    )
+
+
+def test_a_data_set_is_called_as_its_folder_is():
+    result = dfa.run(
+        LinearClassifier(SHAPE),
+        IMAGES[:2],
+        max_queries=9,
+        progress=False,
+        names=["a/animals/cat/1.png", "a/animals/2.png"],
+    )
+    assert words_of(result, result.summary()).data == "animals"
+    about = RunDocument({}, command={"images": "/data/photos.npz"}, created="2026-02-03T04:05:06+00:00")
+    words = words_of(result, result.summary(), about)
+    assert (words.data, words.date) == ("photos", "3 February 2026")
 
 
 def test_a_notebook_shows_the_verdict_figures_and_six_pictures(result):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+import warnings
 from types import SimpleNamespace
 
 import dfa
@@ -54,10 +55,17 @@ def test_a_file_is_left_alone(monkeypatch):
 def test_a_notebook_without_widgets_shows_a_line_and_warns_of_nothing(monkeypatch):
     shell = SimpleNamespace(config={"IPKernelApp": {}})
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+    # By these tqdm knows one.
+    for name in ("IPython.core.interactiveshell", "ipykernel", "ipykernel.zmqshell"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace())
     monkeypatch.setitem(sys.modules, "ipywidgets", None)
     for name in ("tqdm.auto", "tqdm.autonotebook", "tqdm.notebook"):
         monkeypatch.delitem(sys.modules, name, raising=False)
-    line, number = drawn(monkeypatch, is_terminal=False)
+    with warnings.catch_warnings(record=True) as warned:
+        # Where they were errors, tqdm would swallow them.
+        warnings.simplefilter("always")
+        line, number = drawn(monkeypatch, is_terminal=False)
+    assert [str(each.message) for each in warned] == []
     assert re.fullmatch(LINE, line.strip()).group(1) == str(number)
 
 

@@ -55,11 +55,8 @@ def test_there_are_words_for_any_epsilon(epsilon, words):
 
 def test_a_target_is_said_to_be_one():
     result = dfa.run(LinearClassifier(SHAPE), IMAGES, targets=dfa.rank(2), epsilon=40, max_queries=99, progress=False)
-    words = words_of(result, result.summary())
-    assert re.fullmatch(
-        r"\d+ of 12 images were taken for the class aimed at, by changes of at most 40 grey levels within 99 queries: .*",
-        words.verdict,
-    )
+    told = words_of(result, result.summary()).verdict
+    assert re.match(r"\d+ of 12 images were taken for the class aimed at, by changes of at most 40 grey levels ", told)
 
 
 def test_a_data_set_is_called_as_its_folder_is():

@@ -265,11 +265,11 @@ def shown(name):
 
 def test_a_report_shows_names_as_text(page):
     body = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', page, re.DOTALL).group(1)
-    assert f'<td class="text">{shown(HOSTILE)}</td>' in body
-    assert f"<td>{shown(NOT_A_CLASS)}{CLASSES[1]}</td>" in body
+    assert f'<td class="text wide">{shown(HOSTILE)}</td>' in body
+    assert f'<td class="name">{shown(NOT_A_CLASS)}{CLASSES[1]}</td>' in body
     assert f"<b>{shown(NOT_A_CLASS)}" in page
-    assert all(f'<td class="text">{file}</td>' in body for file in FILES[1:])
-    assert '<th class="text">source</th>' in page
+    assert all(f'<td class="text wide">{file}</td>' in body for file in FILES[1:])
+    assert '<th class="text wide">source</th>' in page
     assert f"original, class {shown(NOT_A_CLASS)}" in page
 
 

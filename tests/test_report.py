@@ -47,7 +47,10 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "second"
-    attack(folder, optimizer=dfa.Racos.paper(), epsilon=12)
+    # Long names, which must find room on a phone.
+    names = [f"photographs/{'of-many-animals-' * 4}{number}.jpg" for number in range(NUMBER)]
+    class_names = [f"{'long_name_' * 5}{number}" for number in range(10)]
+    attack(folder, optimizer=dfa.Racos.paper(), epsilon=12, names=names, class_names=class_names)
     return folder
 
 

@@ -131,6 +131,7 @@ def test_a_record_is_printed_in_five_lines(result):
     assert lines[1].startswith(f"class {record.class_before} ({share}) became {record.class_after} (")
     assert lines[2] == f"queries: {record.queries} to the first hit, {record.queries_sent} sent"
     assert lines[3] == f"changed: {record.l0} values, by at most {record.linf}; L2 {record.l2:.1f}"
+    assert lines[4].endswith("s of the run; confirmed by 1 of 1 answers")
     assert repr(record).startswith("Record(index=")
     failure = str(result.records[int(np.flatnonzero(~result.success)[0])]).splitlines()
     assert len(failure) == 5

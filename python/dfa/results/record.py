@@ -119,7 +119,7 @@ class Record:
         if self.l0 is not None and self.l2 is not None:
             others = "".join(f", {name} {size:g}" for name, size in (self.distances or {}).items())
             changed = f"{self.l0:,} values, by at most {self.linf}; L2 {self.l2:,.1f}{others}"
-        asked = f"; {self.agreeing:,} of {self.answers:,} repeated answers agree" if self.answers else ""
+        asked = f"; confirmed by {self.agreeing:,} of {self.answers:,} answers" if self.answers else ""
         return "\n".join(
             [
                 f"image {self.index}{source}: {self.status.value}{f', {self.reason}' if self.reason else ''}",

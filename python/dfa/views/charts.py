@@ -133,7 +133,7 @@ def images_chart(
     axes.set_yticks(rows, [_short(name) for name in names], parse_math=False)
     axes.set_ylim(len(queries) - 0.4, -0.6)
     axes.set_xlim(_LEAST, 3.2 * max([10, *queries]))
-    axes.set_xlabel("queries; hollow: not broken by them")
+    _label_below(figure, "queries; hollow: not broken by them")
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -164,7 +164,7 @@ def class_chart(
     axes.set_ylim(len(weakest) - 0.4, -0.6)
     _make_shares(axes.xaxis)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("attacked images of the class that fell")
+    _label_below(figure, "attacked images of the class that fell")
     axes.grid(visible=False)
     return figure
 
@@ -189,7 +189,7 @@ def rates_chart(rates: Sequence[tuple[str, float, tuple[float, float]]], *, widt
     axes.set_ylim(len(rates) - 0.4, -0.6)
     _make_shares(axes.xaxis)
     axes.set_xlim(0, 1)
-    axes.set_xlabel("attacked images that fell, and the 95 % interval")
+    _label_below(figure, "attacked images that fell, and the 95 % interval")
     return figure
 
 
@@ -306,6 +306,11 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
     axes.yaxis.label.set_color(_INK)
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def _label_below(figure: Figure, words: str) -> None:
+    """Label the x axis in the middle of the figure: beside long names the axis itself may be shorter than its label."""
+    figure.supxlabel(words, fontsize=10, color=_INK)
 
 
 def _make_shares(axis: Any) -> None:

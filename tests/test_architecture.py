@@ -55,6 +55,9 @@ DOORS = {
     ("results.result", "runs.saving"),
     ("results.result", "views.charts"),
     ("results.result", "views.curves"),
+    ("results.result", "views.notebook"),
+    ("results.result", "views.report"),
+    ("results.result", "views.shown"),
 }
 
 KNOW_THE_CORE = {

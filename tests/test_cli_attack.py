@@ -165,4 +165,4 @@ def test_a_terminal_sees_the_run_go_on():
     text = screen.file.getvalue()
     assert folder in text
     assert "10/10" in text
-    assert "0.0 % fell" in text
+    assert "0 fell (0.0 %)" in text

@@ -30,7 +30,7 @@ def told():
 
 @pytest.fixture
 def ledger(told):
-    opened = Ledger(3, Form.IMAGES, None, told.append, keeps_originals=True, shows_progress=False)
+    opened = Ledger(3, Form.IMAGES, None, told.append, keeps_originals=True, bar=None)
     yield opened
     opened.close()
 

@@ -265,21 +265,21 @@ def shown(name):
 
 def test_a_report_shows_names_as_text(page):
     body = re.search(r'class="sortable".*?<tbody>(.*?)</tbody>', page, re.DOTALL).group(1)
-    assert f'<td class="text">{shown(HOSTILE)}</td>' in body
-    assert f"<td>{shown(NOT_A_CLASS)}{CLASSES[1]}</td>" in body
+    assert f'<td class="text wide">{shown(HOSTILE)}</td>' in body
+    assert f'<td class="name">{shown(NOT_A_CLASS)}{CLASSES[1]}</td>' in body
     assert f"<b>{shown(NOT_A_CLASS)}" in page
-    assert all(f'<td class="text">{file}</td>' in body for file in FILES[1:])
-    assert '<th class="text">source</th>' in page
+    assert all(f'<td class="text wide">{file}</td>' in body for file in FILES[1:])
+    assert '<th class="text wide">source</th>' in page
     assert f"original, class {shown(NOT_A_CLASS)}" in page
 
 
 def test_no_name_becomes_markup_or_a_formula(page):
     assert page.count("<script>") == 1
-    svg = re.search(r"<svg[^>]*queries by class.*?</svg>", page, re.DOTALL).group(0)
+    svg = re.search(r"<svg[^>]*queries of each image.*?</svg>", page, re.DOTALL).group(0)
     # A character that no SVG may hold is a space.
     words = re.findall(r"<text[^>]*>([^<]*script[^<]*)<", svg)
     assert words
-    assert {re.sub(r"\d  .*", "", each) for each in words} == {'$x^{2$ &lt;script&gt;&amp;"'}
+    assert {re.sub(r"^\d+: |\d*$", "", each) for each in words} == {'$x^{2$ &lt;script&gt;&amp;"'}
 
 
 def test_a_report_without_names_has_no_column_for_them(tmp_path):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-import html
+import base64
+import datetime as dt
 import importlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -17,14 +16,14 @@ import pytest
 
 import dfa
 from browser import PROGRAM, browser
-from dfa.checks import as_text
+from dfa.results.rates import clopper_pearson
 from dfa.views.charts import PALETTE, calls_chart
 from oracles import LinearClassifier, Until, raising, random_images
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
-from dfa.views import report
+from dfa.views import run_charts
 from dfa.views.report import write_report
 
 SHAPE = (6, 6, 3)
@@ -48,7 +47,10 @@ def run(tmp_path_factory):
 @pytest.fixture(scope="module")
 def other(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report") / "second"
-    attack(folder, optimizer=dfa.Racos.paper(), epsilon=12)
+    # Long names, which must find room on a phone.
+    names = [f"photographs/{'of-many-animals-' * 4}{number}.jpg" for number in range(NUMBER)]
+    class_names = [f"{'long_name_' * 5}{number}" for number in range(10)]
+    attack(folder, optimizer=dfa.Racos.paper(), epsilon=12, names=names, class_names=class_names)
     return folder
 
 
@@ -100,15 +102,58 @@ def test_it_says_what_the_run_found(run, page):
     assert f"of {summary.attacked} attacked images fell" in html
     assert f"<b>{summary.queries_sent:,}</b>" in html
     for figure in (summary.queries_mean, summary.queries_median, summary.queries_p90):
-        assert f"<b>{figure:,.1f}</b>" in html
-    assert f"{summary.queries_mean_with_failures:,.1f} with failures at their budget" in html
+        assert f"<b>{figure:,.{0 if figure >= 100 or figure == int(figure) else 1}f}</b>" in html
+    assert re.search(r"[\d,.]+ with failures at their budget", html)
     assert cells(html, 1) == [status.value for status in result.status]
     assert cells(html, 6) == [str(queries) for queries in result.queries]
     assert len(re.findall("<figure>", html)) == summary.verified
     within = np.count_nonzero(result.queries[result.success] <= 10) / summary.attacked
-    assert f"<td>{100 * within:.1f} %</td>" in html
+    assert f'<td data-label="within 10">{100 * within:.1f} %</td>' in html
+    assert f'<td data-label="within 150">{100 * summary.TSR:.1f} %</td>' in html
     assert "dfa.Racos(samples=1" in html
     assert dfa.__version__ in html
+
+
+def test_it_begins_with_the_verdict(run, page):
+    html = page.read_text().replace("\N{NO-BREAK SPACE}", " ")
+    summary = dfa.Result.load(run).summary()
+    low, high = clopper_pearson(summary.verified, 60)
+    rate = f"{100 * summary.TSR:.1f} % ({100 * low:.1f} to {100 * high:.1f} %)"
+    words = f"{summary.verified} of 60 images fell to changes of at most 9 grey levels within 150 queries: {rate}."
+    assert f"<h1>{words}</h1>" in html
+    assert f"{60 - summary.verified} not broken by 150 queries" in html
+    assert "robust" not in html.lower().replace("mnist_robust", "")
+    created = dt.datetime.fromisoformat(json.loads((run / "run.json").read_text())["created"])
+    assert f"{created.day} {created:%B} {created.year}</p>" in html
+    for letters, value in {"SR": summary.SR, "TSR": summary.TSR, "GAP": summary.GAP}.items():
+        assert f"<dt>{letters} {100 * value:.1f} %</dt>" in html
+    assert f"<dt>ATC {summary.ATC:.3g} s</dt>" in html
+    assert re.search(r"image \d+, and the same with every value 9 up or down", html)
+
+
+def test_results_need_no_folder(tmp_path):
+    results = {
+        name: dfa.run(CLASSIFIER, IMAGES[:30], epsilon=epsilon, max_queries=60, progress=False)
+        for name, epsilon in {"a <b>": 3, "c": 20}.items()
+    }
+    html = results["c"].report(tmp_path / "one.html", gallery=5).read_text()
+    assert "30 images fell to changes of at most 20 grey levels within 60" in html
+    assert len(re.findall("<figure>", html)) == 5
+    assert "dfa verify" not in html
+    html = dfa.write_report(results, tmp_path / "both.html").read_text()
+    assert "2 runs compared" in html
+    assert "<td>epsilon</td><td>3</td><td>20</td>" in html
+    assert '<a href="#run-1">a &lt;b&gt;</a>' in html
+    with pytest.raises(dfa.InvalidInputError, match="out must be the file to write"):
+        dfa.write_report(results["c"])
+
+
+def test_few_images_have_a_bar_each_and_no_curve(page, tmp_path):
+    html = attack(tmp_path / "run", IMAGES[:9]).report(tmp_path / "few.html").read_text()
+    svg = re.search(r"<svg[^>]*queries of each image.*?</svg>", html, re.DOTALL).group(0)
+    assert len(re.findall(r">\d: \d<", svg)) == 9
+    assert "success against" not in html
+    assert "queries of each image" not in page.read_text()
 
 
 def test_it_says_how_many_were_right_where_labels_tell(page, tmp_path):
@@ -117,8 +162,8 @@ def test_it_says_how_many_were_right_where_labels_tell(page, tmp_path):
     attack(tmp_path / "run", labels=labels)
     html = write_report(tmp_path / "run", tmp_path / "page.html").read_text()
     left = f"{100 * dfa.Result.load(tmp_path / 'run').summary().robust_accuracy:.1f} %"
-    assert "<b>95.0 %</b><span>clean accuracy: 57 of 60 right before the attack; robust accuracy, what is left" in html
-    assert f"what is left of it: {left}</span>" in html
+    assert "<b>95.0 %</b><span>clean accuracy: 57 of 60 right before the attack; right after it: " in html
+    assert f"right after it: {left}, not broken by 150 queries</span>" in html
     assert "accuracy" not in page.read_text()
 
 
@@ -158,7 +203,7 @@ def test_it_draws_how_full_the_calls_were_as_the_run_kept_it(run, page, monkeypa
         drawn.append(what)
         return calls_chart(*what)
 
-    monkeypatch.setattr(report, "calls_chart", draw)
+    monkeypatch.setattr(run_charts, "calls_chart", draw)
     write_report(run, tmp_path / "r.html")
     ((seconds, rows, most),) = drawn
     assert seconds == over_time.seconds
@@ -196,6 +241,12 @@ def test_runs_are_compared(run, other, tmp_path):
     assert "<td>max_queries</td>" not in html
     assert 'aria-label="success against queries"' in html
     assert html.count('class="sortable"') == 2
+    one, two = (dfa.Result.load(folder).success for folder in (run, other))
+    (table,) = re.findall(r"The same images in both</h3>.*?</table>", html, re.DOTALL)
+    numbers = [int(each) for each in re.findall(r"<td>(\d+)</td>", table)]
+    assert numbers == [(one & two).sum(), (one & ~two).sum(), (~one & two).sum(), (~one & ~two).sum()]
+    names = ["second", "first &lt;run&gt;"] if two.sum() > one.sum() else ["first &lt;run&gt;", "second"]
+    assert re.search(rf"<h1>Of 2 runs, {names[0]} \(\d+ of 60 images, .*\) broke most, and {names[1]} \(", html)
 
 
 def test_runs_on_other_images_are_told_apart(run, tmp_path):
@@ -211,6 +262,7 @@ def test_a_run_that_has_not_ended_is_shown_as_such(run, tmp_path):
     html = write_report(tmp_path / "dead").read_text()
     assert (tmp_path / "dead" / "report.html").exists()
     assert "This run has not ended" in html
+    assert re.search(r"<h1>So far (\d+|none) of \d+ images fell to", html)
     assert "unfinished" in cells(html, 1)
 
 
@@ -237,6 +289,8 @@ def test_large_images_are_thumbnails_and_nothing_found_is_no_gallery(tmp_path):
     html = write_report(tmp_path / "none").read_text()
     assert "<figure>" not in html
     assert "<b>0.0 %</b>" in html
+    assert "<h1>None of 3 images fell to changes of at most 10 grey levels within 5 queries" in html
+    assert "mid-grey, and the same with every value 10 up or down" in html
 
 
 @pytest.mark.parametrize(
@@ -322,17 +376,32 @@ def chromium():
 
 def shown_figures(chromium):
     return chromium.evaluate(
-        "Array.from(document.querySelectorAll('figure')).filter(f => f.offsetParent).length"
-        " + ' of ' + document.querySelectorAll('figure').length"
+        "Array.from(document.querySelectorAll('.gallery figure')).filter(f => f.offsetParent).length"
+        " + ' of ' + document.querySelectorAll('.gallery figure').length"
     )
 
 
-LOADED = """Promise.all(Array.from(document.querySelectorAll('figure img')).filter(i => i.offsetParent)
+LOADED = """Promise.all(Array.from(document.querySelectorAll('figure:not(.large) img')).filter(i => i.offsetParent)
     .map(i => { i.loading = 'eager'; return i.decode().then(() => i.naturalWidth); }))"""
+
+# What sticks out to a side, is wider than the box that would cut it off, or is a chart's word beyond the chart.
+CUT_OFF = """(() => {
+    const shown = Array.from(document.querySelectorAll('header *, main *, footer')).filter(e => e.offsetParent);
+    const cut = shown.filter(e => {
+        const box = e.getBoundingClientRect();
+        const hides = getComputedStyle(e).overflowX !== 'visible' && e.scrollWidth > e.clientWidth + 1;
+        return hides || box.left < -1 || box.right > innerWidth + 1;
+    });
+    const words = Array.from(document.querySelectorAll('svg text')).filter(e => {
+        const [box, chart] = [e.getBoundingClientRect(), e.closest('svg').getBoundingClientRect()];
+        return box.left < chart.left - 1 || box.right > chart.right + 1 || box.bottom > chart.bottom + 1;
+    });
+    return [...cut, ...words].map(e => e.outerHTML.slice(0, 120));
+})()"""
 
 
 @in_a_browser
-@pytest.mark.parametrize(("width", "dark"), [(1200, False), (1200, True), (390, False)])
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (1280, True), (390, False), (390, True)])
 def test_a_browser_has_nothing_to_complain_of(chromium, page, width, dark, tmp_path):
     chromium.open(page, width=width, dark=dark)
     assert chromium.complaints == []
@@ -340,8 +409,10 @@ def test_a_browser_has_nothing_to_complain_of(chromium, page, width, dark, tmp_p
     widths = chromium.evaluate(LOADED)
     assert len(widths) == 24
     assert min(widths) > 10
-    # Nothing sticks out to the right, on a phone either.
-    assert chromium.evaluate("document.documentElement.scrollWidth") <= width
+    assert chromium.evaluate(CUT_OFF) == []
+    large = chromium.evaluate("Array.from(document.querySelectorAll('.large img')).map(i => i.clientWidth)")
+    assert len(large) == 6
+    assert min(large) > 300
     ground = chromium.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == ("rgb(20, 23, 27)" if dark else "rgb(247, 248, 250)")
     assert chromium.evaluate("document.querySelectorAll('svg[role=img]').length") == 5
@@ -353,7 +424,7 @@ def test_a_browser_has_nothing_to_complain_of(chromium, page, width, dark, tmp_p
 def test_the_gallery_turns_its_pages_without_scripts(chromium, page):
     chromium.open(page, scripts=False)
     first, total = map(int, shown_figures(chromium).split(" of "))
-    assert (first, total) == (24, chromium.evaluate("document.querySelectorAll('figure').length"))
+    assert (first, total) == (24, chromium.evaluate("document.querySelectorAll('.gallery figure').length"))
     assert total > 24
     chromium.evaluate("location.hash = document.querySelector('.pages a:nth-child(2)').getAttribute('href')")
     assert shown_figures(chromium) == f"{min(24, total - 24)} of {total}"
@@ -383,10 +454,36 @@ def test_the_table_is_sorted_and_filtered(chromium, page, run):
 @in_a_browser
 def test_a_comparison_shows(chromium, run, other, tmp_path):
     page = write_report([run, other], tmp_path / "both.html")
-    chromium.open(page, width=390)
-    assert chromium.complaints == []
-    assert chromium.evaluate("document.documentElement.scrollWidth") <= 390
-    assert chromium.evaluate("document.querySelectorAll('svg').length") == 8
+    for width in (390, 1280):
+        chromium.open(page, width=width)
+        assert chromium.complaints == []
+        assert chromium.evaluate(CUT_OFF) == []
+        assert chromium.evaluate("document.querySelectorAll('svg').length") == 13
+
+
+@in_a_browser
+def test_it_is_printed_dark_on_white_without_what_is_turned_over(chromium, page):
+    chromium.open(page, width=760, dark=True)
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    chromium.call("Emulation.setEmulatedMedia", media="print", features=dark)
+    style = "getComputedStyle(document.body)"
+    assert chromium.evaluate(f"[{style}.backgroundColor, {style}.color]") == ["rgb(255, 255, 255)", "rgb(22, 25, 29)"]
+    shown = "Array.from(document.querySelectorAll({!r})).filter(e => e.offsetParent).length"
+    assert chromium.evaluate(shown.format("table.sortable, .gallery, .tools")) == 0
+    assert chromium.evaluate(shown.format(".large, pre, dl")) == 8
+    assert chromium.evaluate(CUT_OFF) == []
+    chromium.call("Emulation.setEmulatedMedia", media="")
+    pdf = base64.b64decode(chromium.call("Page.printToPDF", printBackground=True)["data"])
+    assert pdf.startswith(b"%PDF")
+    assert 2 <= len(re.findall(rb"/Type /Page\b", pdf)) <= 5
+
+
+@in_a_browser
+def test_what_is_cut_off_would_be_found(chromium, page, tmp_path):
+    spoiled = tmp_path / "spoiled.html"
+    spoiled.write_text(page.read_text().replace("white-space: pre-wrap", "overflow: auto"))
+    chromium.open(spoiled, width=390)
+    assert any(each.startswith("<pre") for each in chromium.evaluate(CUT_OFF))
 
 
 @in_a_browser
@@ -398,92 +495,3 @@ def test_a_browser_that_would_complain_is_heard(chromium, page, tmp_path):
     chromium.open(spoiled)
     assert any("nothing is not defined" in each for each in chromium.complaints)
     assert any(url.endswith("no.png") for url in chromium.requests)
-
-
-def changed(run, folder, **config):
-    """Return a copy of a run with other settings."""
-    shutil.copytree(run, folder)
-    for file in (folder / "run.json", folder / "results.json"):
-        document = json.loads(file.read_text())
-        document["config"].update(config)
-        file.write_text(json.dumps(document))
-    return folder
-
-
-def reproduction(folder):
-    text = write_report(folder).read_text()
-    return html.unescape(re.search(r"<h3>How to reproduce</h3>\s*<pre>(.*?)</pre>", text, re.DOTALL).group(1))
-
-
-CALL = "__import__('os').system('id')"
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"targets": {"j": f"1), **{CALL} or dict("}},
-        {"optimizer": {f"samples={CALL}, positives": 1, "placements": f"{CALL}"}},
-        {"space": {"kind": f"Rectangle({CALL})", "form": "images"}},
-        {"space": {"kind": "Pixels", "number": CALL}},
-        {"objective": f"'{CALL}\n{CALL}#"},
-    ],
-    ids=lambda config: next(iter(config)),
-)
-def test_the_python_of_a_report_is_data_but_for_calls_of_dfa(run, tmp_path, config):
-    code = ast.parse(reproduction(changed(run, tmp_path / "run", **config)))
-    calls = [ast.unparse(node.func) for node in ast.walk(code) if isinstance(node, ast.Call)]
-    assert "dfa.run" in calls
-    assert all(call.startswith("dfa.") for call in calls)
-    assert {node.id for node in ast.walk(code) if isinstance(node, ast.Name)} <= {"dfa", "oracle", "images", "result"}
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
-def test_a_shell_takes_the_words_of_a_report_for_words(run, tmp_path):
-    folder = tmp_path / "a run;touch x;#'$(id)"
-    words = ["--overwrite", "photos\ndfa attack\x1b[2J'`id`\\", "a b"]
-    given = {"model": words[0], "images": words[1], "folder": words[2], "epsilon": "$(id)"}
-    command = {"preset": "default", "channels": "auto", "settings": {"seed": ";id"}, "optimizer": {}, **given}
-    changed(run, folder)
-    document = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps({**document, "command": command}))
-    text = reproduction(folder)
-    assert len(text.splitlines()) == 2
-    shown = html.unescape(re.search("<code>(dfa verify.*?)</code>", (folder / "report.html").read_text()).group(1))
-    script = f'cd() {{ dfa "$@"; }}\ndfa() {{ printf \'%s\\0\' "$@"; }}\n{text}\n{shown}'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, cwd=tmp_path, check=True)
-    assert done.stdout.decode().split("\0")[:-1] == [
-        *(words[2], "attack", "--epsilon", "$(id)", "--seed", ";id", "--", words[0], words[1]),
-        *("verify", str(folder), "--model", "MODEL"),
-    ]
-    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
-
-
-NAMES = ["$x^{2$", "_hidden", "<b>x", "\\g<1>", b"caf\xe9", "x\ny\x1b[31m", '"onload=alert(1) x="', "a-b"]
-
-
-def test_runs_of_any_name_are_compared(run, tmp_path):
-    folders = [tmp_path / os.fsdecode(name) for name in (*NAMES, "a b")]
-    for folder in folders:
-        changed(run, folder)
-    for folder in folders[:-1]:
-        text = write_report([folder, folders[-1]]).read_text()
-        ids = re.findall(r'\bid="([^"]*)"', text)
-        assert len(ids) == len(set(ids))
-        legend = [html.unescape(each) for each in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
-        shown = "".join(each if each.isprintable() else " " for each in as_text(folder.name))
-        assert legend.count("a b") == 2
-        assert legend.count(shown) == 2, folder.name
-        assert not set(re.findall(r" on\w+=", re.sub(r'"[^"]*"', "", text.partition("<script>")[0])))
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"oracle": {"framework": "keras"}},
-        {"shape": None},
-        {"class_names": ["\ud800"] * 10},
-    ],
-    ids=lambda config: next(iter(config)),
-)
-def test_settings_of_any_kind_are_reported(run, tmp_path, config):
-    assert "How to reproduce" in write_report(changed(run, tmp_path / "run", **config)).read_text()

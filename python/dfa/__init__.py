@@ -121,6 +121,7 @@ from dfa.space import (
 from dfa.verdicts.comparison import Comparison, compare
 from dfa.verdicts.judgement import Outcome, Verdict
 from dfa.verdicts.statistics import sample_size
+from dfa.views.report import write_report
 
 __version__ = _core.__version__
 
@@ -224,4 +225,5 @@ __all__ = [
     "top_1",
     "top_k",
     "verify",
+    "write_report",
 ]

@@ -116,8 +116,8 @@ def run(
             in a ball, and all seeds give the same.
         threads: Threads of the C++ core. None: as many as pay, which the run finds out while it goes on: 1 beside a
             slow oracle or on busy cores, more beside a model on a fast accelerator. The result's config then says None.
-        progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
-            record as soon as it is settled.
+        progress: Show a progress bar where the error stream is a terminal, and in a notebook; or a function that is
+            called with each record as soon as it is settled.
         store: A folder to keep the run in, from the first query on: what is found is there as soon as it is confirmed,
             and a run that was killed can be taken up again. Checked before the first query. See `Storage`.
         overwrite: Replace a run or a result kept there before.

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from dfa.engine.bar import Bar
 from dfa.errors import StoreError
 from dfa.originals import Form, difference, largest
 from dfa.results.images import AdversarialImages
@@ -35,7 +35,7 @@ class Ledger:
         on_record: Callable[[Record], None] | None,
         *,
         keeps_originals: bool,
-        shows_progress: bool,
+        bar: Bar | None,
     ) -> None:
         """Open an empty book.
 
@@ -45,15 +45,14 @@ class Ledger:
             store: Where records are kept too, or None.
             on_record: Called with each record as it is settled, or None.
             keeps_originals: Keep the originals of adversarial images too.
-            shows_progress: Draw a progress bar where the error stream is a terminal.
+            bar: Shows how many are settled, or None.
         """
         self.images = AdversarialImages(num_images, form=form)
         self.originals = AdversarialImages(num_images, form=form) if keeps_originals else None
         self._records: list[Record | None] = [None] * num_images
         self._store = store
         self._on_record = on_record
-        # None rather than a bar that is not shown: that too would take a lock, which a fork may leave taken for ever.
-        self._bar = tqdm(total=num_images, unit="image", desc="dfa", disable=None) if shows_progress else None
+        self._bar = bar
         self._kept: dict[int, Record] = {}
 
     def take_up(self, store: Store) -> None:
@@ -108,7 +107,7 @@ class Ledger:
             self._store.finished(row, picture)
         self._records[record.index] = record
         if self._bar is not None:
-            self._bar.update()
+            self._bar.settle(record)
         if self._on_record is not None:
             # One that fails ends the run, and is not called about what is settled for the partial result.
             follow, self._on_record = self._on_record, None

@@ -11,6 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
+from dfa.engine.bar import open_bar
 from dfa.engine.checkpoint import Checkpoints
 from dfa.engine.feed import Feed
 from dfa.engine.jury import Jury
@@ -105,13 +106,14 @@ class Loop:
             replay=plan.oracle if isinstance(plan.oracle, ReplayOracle) else None,
         )
         self._window = Window(plan, searches, self._gate, self._oracle, self._stopwatch)
+        self._bar = open_bar(num_images, lambda: self._gate.counts[Purpose.ATTACK]) if plan.shows_progress else None
         self._ledger = Ledger(
             num_images,
             plan.inputs.form,
             plan.store,
             plan.on_record,
             keeps_originals=not plan.inputs.is_held,
-            shows_progress=plan.shows_progress,
+            bar=self._bar,
         )
         # Of a run in a folder the books are its own.
         self._use_before = None if plan.store or plan.oracle.books is None else plan.oracle.books.use
@@ -231,6 +233,8 @@ class Loop:
             for flight, degrees in zip(flights, scored, strict=True):
                 for place in self._window.tell(flight, degrees, seconds):
                     self._retire(place)
+        if self._bar is not None:
+            self._bar.look()
         self._oracle.forget(Purpose.ATTACK)
         if self._plan.confirmation.is_repeated:
             self._oracle.forget(Purpose.VERIFICATION)

@@ -59,7 +59,7 @@ class Plan:
         batch_size: The most images per call of the oracle.
         seed: 0..2**64 - 1.
         threads: Threads of the core, or None: as many as pay.
-        shows_progress: Draw a progress bar where the error stream is a terminal.
+        shows_progress: Draw a progress bar where the error stream is a terminal, and in a notebook.
         config: What the result records of the run's settings.
         on_record: Called with each record as it is settled, or None.
         store: Where the run is kept while it goes on, and what it goes on from; or None.

@@ -108,6 +108,28 @@ class Record:
                 f"verified={self.verified}"
             )
 
+    def __str__(self) -> str:
+        """Return five lines."""
+        source = "" if self.source is None else f" ({self.source if self.source.isprintable() else repr(self.source)})"
+        before = f"class {_class(self.class_before, self.probability_before)}"
+        became = "" if self.class_after is None else f" became {_class(self.class_after, self.probability_after)}"
+        aims = [f"{name} {each}" for name, each in (("label", self.label), ("target", self.target)) if each is not None]
+        hit = f"{self.queries:,} to the first hit, " if self.found else ""
+        changed = "nothing was found"
+        if self.l0 is not None and self.l2 is not None:
+            others = "".join(f", {name} {size:g}" for name, size in (self.distances or {}).items())
+            changed = f"{self.l0:,} values, by at most {self.linf}; L2 {self.l2:,.1f}{others}"
+        asked = f"; confirmed by {self.agreeing:,} of {self.answers:,} answers" if self.answers else ""
+        return "\n".join(
+            [
+                f"image {self.index}{source}: {self.status.value}{f', {self.reason}' if self.reason else ''}",
+                ", ".join([before + became, *aims]),
+                f"queries: {hit}{self.queries_sent:,} sent",
+                f"changed: {changed}",
+                f"time: {self.seconds:.3g} s of the run{asked}",
+            ]
+        )
+
     @property
     def goal(self) -> int | None:
         """The target, or in an untargeted run the original class; None if neither label nor oracle gave that."""
@@ -136,6 +158,11 @@ class Record:
         nothing.
         """
         return wilson(self.agreeing, self.answers)
+
+
+def _class(number: int | None, probability: float | None) -> str:
+    share = "" if probability is None else f" ({100 * probability:.1f} %)"
+    return f"{'not asked about' if number is None else number}{share}"
 
 
 FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))

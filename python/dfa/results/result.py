@@ -1,27 +1,26 @@
 """A run's result: its records and images, and doors to what can be made of them.
 
-`load` and `save` are those of `dfa.runs`, `plot` and `curve` those of `dfa.views`, which lie above plain data; they are
-methods because that is where a user looks for them.
+`load` and `save` are those of `dfa.runs`; `plot`, `curve`, `report` and `show` those of `dfa.views`, which lie above
+plain data; they are methods because that is where a user looks for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
 from dfa.oracle.base import Oracle
 from dfa.results.class_names import class_name, name_columns
+from dfa.results.columns import Columns
 from dfa.results.dataframe import frame_of
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import Profile
 from dfa.results.rates import FreshAnswers
-from dfa.results.record import Record, Status
+from dfa.results.record import Record
 from dfa.results.refuted import tell_refuted, warn_of_refuted
 from dfa.results.setting import setting_words
 from dfa.results.summary import Summary, distance_names, name_of_prior, summarise
@@ -30,13 +29,14 @@ from dfa.types import ImageSequence
 
 if TYPE_CHECKING:
     import pandas as pd
+    from PIL.Image import Image as Picture
 
     from dfa.runs.saving import SaveReport
     from dfa.views.charts import Figure, Series
 
 
 @dataclass(eq=False, repr=False)
-class Result:
+class Result(Columns):
     """What a run found.
 
     Attributes:
@@ -87,41 +87,6 @@ class Result:
         from dfa.runs.loading import load
 
         return load(folder)
-
-    @property
-    def status(self) -> list[Status]:
-        """How each image's attack ended."""
-        return [record.status for record in self.records]
-
-    @property
-    def success(self) -> NDArray[np.bool_]:
-        """Whether each image has a verified adversarial image: bool, (N,)."""
-        return np.array([record.status is Status.SUCCESS for record in self.records], dtype=np.bool_)
-
-    @property
-    def queries(self) -> NDArray[np.int64]:
-        """Queries of each image up to its first hit: int64, (N,)."""
-        return np.array([record.queries for record in self.records], dtype=np.int64)
-
-    @property
-    def queries_sent(self) -> NDArray[np.int64]:
-        """Images sent to the oracle for each image: int64, (N,)."""
-        return np.array([record.queries_sent for record in self.records], dtype=np.int64)
-
-    @property
-    def seconds(self) -> NDArray[np.float64]:
-        """Each image's share of the run's wall time: float64, (N,)."""
-        return np.array([record.seconds for record in self.records], dtype=np.float64)
-
-    @property
-    def class_before(self) -> NDArray[np.int64]:
-        """Class of each original image: int64, (N,), -1 where it was never asked."""
-        return _classes(record.class_before for record in self.records)
-
-    @property
-    def class_after(self) -> NDArray[np.int64]:
-        """Class of each adversarial image: int64, (N,), -1 where there is none."""
-        return _classes(record.class_after for record in self.records)
 
     def class_name(self, number: int | None) -> str:
         """Return what a class is called: its name where the run was given `class_names`, else its id; "" for None."""
@@ -214,6 +179,40 @@ class Result:
 
         return curve(self, name, of=of)
 
+    def report(self, out: str | Path, *, gallery: int = 240) -> Path:
+        """Write one HTML page about this run, and return its path; `dfa.write_report` compares several.
+
+        Args:
+            out: The HTML file.
+            gallery: Images to show; of more, every n-th by queries is shown.
+
+        Raises:
+            StoreError: The page cannot be written.
+            MissingDependencyError: jinja2 or matplotlib is not installed.
+        """
+        from dfa.views.report import write_report
+
+        return write_report(self, out, gallery=gallery)
+
+    def show(self, index: int) -> Picture:
+        """Return a picture of one image: original, adversarial image and difference, with words.
+
+        Args:
+            index: The image, -N..N-1.
+
+        Returns:
+            A `PIL.Image.Image`, which a notebook shows and `save` writes. Of an image that did not fall, the frame of
+            the adversarial image is empty.
+
+        Raises:
+            InvalidInputError: The original cannot be had, or is no image.
+            IndexError: There is no such image.
+            MissingDependencyError: Pillow is older than 10.1.
+        """
+        from dfa.views.shown import show
+
+        return show(self, index)
+
     def save(self, folder: str | Path, *, oracle: object | None = None, overwrite: bool = False) -> SaveReport:
         """Write images and records to a folder, read every image back, and ask the oracle about it.
 
@@ -248,14 +247,16 @@ class Result:
             warn_of_refuted(tell_refuted(self.refuted, self.summary()), self)
         return report
 
+    def _repr_html_(self) -> str:
+        """Show figures and some pictures in a notebook."""
+        from dfa.views.notebook import html_of
+
+        return html_of(self)
+
     def __repr__(self) -> str:
         """Return one line; there may be many thousand records."""
         number = int(self.success.sum())
         return f"Result({len(self.records)} images, {number} successes, {self.profile.wall:.1f} s)"
-
-
-def _classes(classes: Iterable[int | None]) -> NDArray[np.int64]:
-    return np.array([-1 if each is None else each for each in classes], dtype=np.int64)
 
 
 _PANDAS_TYPES: Final = {

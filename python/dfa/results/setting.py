@@ -36,14 +36,14 @@ def goal_words(targets: Any) -> str:
 def _space_words(config: Mapping[str, Any]) -> str:
     space, epsilon = config.get("space"), config.get("epsilon")
     if isinstance(space, Mapping):
-        fields = [f"{_short(name)} {_short(value)}" for name, value in space.items() if name != "kind"]
-        return ", ".join([_short(space.get("kind")), *fields])
+        fields = [f"{short_words(name)} {short_words(value)}" for name, value in space.items() if name != "kind"]
+        return ", ".join([short_words(space.get("kind")), *fields])
     if epsilon is None:
         return ""
-    return f"L-infinity, epsilon {_short(epsilon)}"
+    return f"L-infinity, epsilon {short_words(epsilon)}"
 
 
-def _short(value: Any) -> str:
+def short_words(value: Any) -> str:
     """Return a value in a few words: of several numbers from which to which."""
     if isinstance(value, list | tuple | np.ndarray):
         array = np.asarray(value, dtype=object).reshape(-1)

@@ -34,7 +34,13 @@ _CSS: Final = {
     **{colour: f"var(--s{number})" for number, colour in enumerate(PALETTE, 1)},
 }
 
+_WIDTH: Final = 4.4
+"""Inches, at which words are as large as the page's own on a phone."""
+
 _MOST_STEPS: Final = 800
+_LEAST: Final = 0.7
+"""Where bars of queries begin on their logarithmic axis, so that one query is seen."""
+
 _MOST_CLASSES: Final = 20
 _LONGEST_NAME: Final = 24
 
@@ -71,7 +77,7 @@ def _own_looks() -> Iterator[None]:
 
 
 @_own_looks()
-def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, height: float = 3.1) -> Figure:
+def success_chart(series: Sequence[Series], *, unit: str, width: float = _WIDTH, height: float = 2.9) -> Figure:
     """Return the share of the attacked images that had fallen, over what it took (logarithmic).
 
     Args:
@@ -90,7 +96,7 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
         lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2)
     _make_logarithmic(axes)
     axes.set_ylim(0, 1.02)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+    _make_shares(axes.yaxis)
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
     if len(series) > 1:
@@ -103,32 +109,87 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = 5.2, he
 
 
 @_own_looks()
-def class_chart(
-    queries: Mapping[int, NDArray[np.float64]], name: Callable[[int], str] = str, *, width: float = 5.2
+def images_chart(
+    queries: Sequence[int], fell: Sequence[bool], names: Sequence[str], *, width: float = _WIDTH
 ) -> Figure:
-    """Return the quartiles of the queries of the successes of each class, hardest first.
+    """Return one bar for each image, as long as it took queries: filled where it fell, hollow where it did not.
 
     Args:
-        queries: Queries of the successes, by class of the original; classes beyond the hardest 20 are left out.
+        queries: Of each image, 1 or more.
+        fell: Whether each did.
+        names: What each is called.
+        width: Inches.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure, axes = _new(width, 0.8 + 0.2 * max(3, len(queries)))
+    rows = range(len(queries))
+    for row, number, is_fallen in zip(rows, queries, fell, strict=True):
+        colour = PALETTE[0] if is_fallen else "none"
+        axes.barh(row, number - _LEAST, left=_LEAST, height=0.62, color=colour, edgecolor=PALETTE[0], linewidth=1)
+        axes.text(1.08 * number, row, f"{number:,}", va="center", fontsize=8, color=_INK)
+    _make_logarithmic(axes)
+    axes.set_yticks(rows, [_short(name) for name in names], parse_math=False)
+    axes.set_ylim(len(queries) - 0.4, -0.6)
+    axes.set_xlim(_LEAST, 3.2 * max([10, *queries]))
+    _label_below(figure, "queries; hollow: not broken by them")
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+@_own_looks()
+def class_chart(
+    counts: Mapping[int, tuple[int, int]], name: Callable[[int], str] = str, *, width: float = _WIDTH
+) -> Figure:
+    """Return the share of each class that fell, the weakest first.
+
+    Args:
+        counts: How many fell and how many were attacked, by class of the original; classes beyond the weakest 20 are
+            left out.
         name: Tells what a class is called.
         width: Inches.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    hardest = sorted(queries, key=lambda number: (-float(np.median(queries[number])), number))[:_MOST_CLASSES]
-    figure, axes = _new(width, 0.9 + 0.24 * max(3, len(hardest)))
-    for row, number in enumerate(hardest):
-        low, middle, high = np.quantile(queries[number], [0.25, 0.5, 0.75])
-        axes.plot([low, high], [row, row], color=PALETTE[0], linewidth=4, solid_capstyle="round", alpha=0.45)
-        axes.plot([middle], [row], "o", color=PALETTE[0], markersize=6)
-    _make_logarithmic(axes)
+    share = {number: fell / attacked for number, (fell, attacked) in counts.items()}
+    weakest = sorted(counts, key=lambda number: (-share[number], -counts[number][1], number))[:_MOST_CLASSES]
+    figure, axes = _new(width, 0.8 + 0.24 * max(3, len(weakest)))
+    axes.barh(range(len(weakest)), [1.0] * len(weakest), height=0.62, color=_GRID)
+    axes.barh(range(len(weakest)), [share[number] for number in weakest], height=0.62, color=PALETTE[0])
     # A name is text, and no formula, whatever dollars it has.
-    words = [f"{_short(name(number))}  (n = {len(queries[number])})" for number in hardest]
-    axes.set_yticks(range(len(hardest)), words, parse_math=False)
-    axes.set_ylim(len(hardest) - 0.5, -0.5)
-    axes.set_xlabel("queries: median, and the middle half")
-    axes.set_ylabel("class of the original")
+    words = [f"{_short(name(number))}  {counts[number][0]:,} of {counts[number][1]:,}" for number in weakest]
+    axes.set_yticks(range(len(weakest)), words, parse_math=False)
+    axes.set_ylim(len(weakest) - 0.4, -0.6)
+    _make_shares(axes.xaxis)
+    axes.set_xlim(0, 1)
+    _label_below(figure, "attacked images of the class that fell")
+    axes.grid(visible=False)
+    return figure
+
+
+@_own_looks()
+def rates_chart(rates: Sequence[tuple[str, float, tuple[float, float]]], *, width: float = _WIDTH) -> Figure:
+    """Return the share that fell in each of several runs, with its interval.
+
+    Args:
+        rates: Name, share and interval of each run; nan where none was attacked.
+        width: Inches.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure, axes = _new(width, 0.8 + 0.34 * max(2, len(rates)))
+    for row, (_, rate, (low, high)) in enumerate(rates):
+        colour = PALETTE[row % len(PALETTE)]
+        axes.plot([low, high], [row, row], color=colour, linewidth=4, solid_capstyle="round", alpha=0.45)
+        axes.plot([rate], [row], "o", color=colour, markersize=7)
+    axes.set_yticks(range(len(rates)), [_short(name) for name, _, _ in rates], parse_math=False)
+    axes.set_ylim(len(rates) - 0.4, -0.6)
+    _make_shares(axes.xaxis)
+    axes.set_xlim(0, 1)
+    _label_below(figure, "attacked images that fell, and the 95 % interval")
     return figure
 
 
@@ -144,7 +205,7 @@ def _printable(name: str) -> str:
 
 
 @_own_looks()
-def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
+def time_chart(parts: Mapping[str, float], *, width: float = _WIDTH) -> Figure:
     """Return one bar of where the time went.
 
     Args:
@@ -154,22 +215,24 @@ def time_chart(parts: Mapping[str, float], *, width: float = 5.2) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    figure, axes = _new(width, 1.15)
+    figure, axes = _new(width, 1.25)
     whole = sum(parts.values()) or 1.0
     left = 0.0
-    for place, (name, seconds) in enumerate(parts.items()):
+    bars = []
+    for place, seconds in enumerate(parts.values()):
         share = seconds / whole
-        axes.barh(0, share, left=left, height=0.6, color=PALETTE[place % len(PALETTE)])
-        if share > 0.08:
-            axes.text(left + share / 2, 0, f"{name} {100 * share:.0f} %", ha="center", va="center", color=_ON_COLOUR)
+        bars.append(axes.barh(0, share, left=left, height=0.6, color=PALETTE[place % len(PALETTE)]))
+        if share > 0.1:
+            axes.text(left + share / 2, 0, f"{100 * share:.0f} %", ha="center", va="center", color=_ON_COLOUR)
         left += share
+    figure.legend(bars, list(parts), loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9)
     axes.set_xlim(0, 1)
     axes.set_axis_off()
     return figure
 
 
 @_own_looks()
-def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = 5.2) -> Figure:
+def calls_chart(seconds: float, rows: NDArray[np.float64], most: float, *, width: float = _WIDTH) -> Figure:
     """Return how many images each call carried, over the time of the run.
 
     Args:
@@ -243,6 +306,15 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
     axes.yaxis.label.set_color(_INK)
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def _label_below(figure: Figure, words: str) -> None:
+    """Label the x axis in the middle of the figure: beside long names the axis itself may be shorter than its label."""
+    figure.supxlabel(words, fontsize=10, color=_INK)
+
+
+def _make_shares(axis: Any) -> None:
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
 
 
 def _make_logarithmic(axes: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from dfa.errors import MissingDependencyError
 from dfa.types import Image
 
 Caption: TypeAlias = tuple[str, ...]
@@ -17,10 +18,10 @@ Caption: TypeAlias = tuple[str, ...]
 
 _Colour: TypeAlias = tuple[int, int, int]
 
-_INK: _Colour = (34, 34, 34)
-_FAINT: _Colour = (112, 112, 112)
-_ALARM: _Colour = (190, 30, 45)
-_LINE: _Colour = (205, 205, 205)
+INK: _Colour = (34, 34, 34)
+FAINT: _Colour = (112, 112, 112)
+ALARM: _Colour = (190, 30, 45)
+LINE: _Colour = (205, 205, 205)
 
 _MARGIN = 24
 _GAP = 18
@@ -91,57 +92,61 @@ class Sheet:
         height = 2 * _MARGIN + _HEADING + sum(part.height for part in self._parts)
         picture = Pillow.new("RGB", (width, height), "white")
         draw = ImageDraw.Draw(picture)
-        _write(draw, (_MARGIN, _MARGIN), self._title, 22, _INK)
-        _write(draw, (_MARGIN, _MARGIN + 34), self._text, 14, _FAINT)
+        write(draw, (_MARGIN, _MARGIN), self._title, 22, INK)
+        write(draw, (_MARGIN, _MARGIN + 34), self._text, 14, FAINT)
         top = _MARGIN + _HEADING
         for part in self._parts:
             if isinstance(part, _Section):
-                draw.line((_MARGIN, top + 4, width - _MARGIN, top + 4), fill=_LINE)
-                _write(draw, (_MARGIN, top + 13), part.title, 16, _INK)
+                draw.line((_MARGIN, top + 4, width - _MARGIN, top + 4), fill=LINE)
+                write(draw, (_MARGIN, top + 13), part.title, 16, INK)
             else:
                 self._draw_row(picture, draw, part, top)
             top += part.height
         return picture
 
     def _draw_row(self, picture: Pillow.Image, draw: ImageDraw.ImageDraw, row: _Row, top: int) -> None:
-        _write(draw, (_MARGIN, top + self._cell // 2 - 9), row.label, 15, _FAINT)
+        write(draw, (_MARGIN, top + self._cell // 2 - 9), row.label, 15, FAINT)
         left = _MARGIN + _LABELS
         for image, caption in zip(row.images, row.captions, strict=True):
-            draw.rectangle((left - 1, top - 1, left + self._cell, top + self._cell), outline=_LINE)
+            draw.rectangle((left - 1, top - 1, left + self._cell, top + self._cell), outline=LINE)
             if image is None:
-                _write_centred(draw, left, top + self._cell // 2 - 8, self._cell, ("none found",), _FAINT)
+                write_centred(draw, left, top + self._cell // 2 - 8, self._cell, ("none found",), FAINT)
             else:
                 pixels = image[:, :, 0] if image.shape[2] == 1 else image
                 size = (self._cell, self._cell)
                 # Each value of the image stays a square of one colour, to be seen as it is.
                 picture.paste(Pillow.fromarray(pixels).resize(size, Pillow.Resampling.NEAREST), (left, top))
             if image is not None or len(caption) == 1:
-                _write_centred(draw, left, top + self._cell + 4, self._cell, caption, _INK)
+                write_centred(draw, left, top + self._cell + 4, self._cell, caption, INK)
             left += self._cell + _GAP
 
 
-def _write_centred(
+def write_centred(
     draw: ImageDraw.ImageDraw, left: float, top: float, width: float, caption: Caption, colour: _Colour
 ) -> None:
     """Write one text, or two with an arrow between them, centred over `width`."""
     lengths = [_font(_CAPTION_SIZE).getlength(text) for text in caption]
     if len(caption) == 1:
-        _write(draw, (left + (width - lengths[0]) / 2, top), caption[0], _CAPTION_SIZE, colour)
+        write(draw, (left + (width - lengths[0]) / 2, top), caption[0], _CAPTION_SIZE, colour)
         return
     space = 5
     start = left + (width - sum(lengths) - _ARROW - 2 * space) / 2
     tail = start + lengths[0] + space
     tip, middle = tail + _ARROW, top + 8
-    _write(draw, (start, top), caption[0], _CAPTION_SIZE, _FAINT)
+    write(draw, (start, top), caption[0], _CAPTION_SIZE, FAINT)
     # Drawn, because the font that comes with Pillow has no arrow.
-    draw.line((tail, middle, tip - 4, middle), fill=_FAINT)
-    draw.polygon([(tip - 5, middle - 3), (tip, middle), (tip - 5, middle + 3)], fill=_FAINT)
-    _write(draw, (tip + space, top), caption[1], _CAPTION_SIZE, _ALARM)
+    draw.line((tail, middle, tip - 4, middle), fill=FAINT)
+    draw.polygon([(tip - 5, middle - 3), (tip, middle), (tip - 5, middle + 3)], fill=FAINT)
+    write(draw, (tip + space, top), caption[1], _CAPTION_SIZE, ALARM)
 
 
-def _write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, colour: _Colour) -> None:
+def write(draw: ImageDraw.ImageDraw, place: tuple[float, float], text: str, size: int, colour: _Colour) -> None:
+    """Write a text, its upper left corner at a place."""
     draw.text(place, text, fill=colour, font=_font(size))
 
 
 def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
+    try:
+        return ImageFont.load_default(size)
+    except TypeError as error:  # before 10.1 its font was of one size, and of few letters
+        raise MissingDependencyError("pictures with words need Pillow 10.1 or newer: pip install -U pillow") from error

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dfa.errors import StoreError
-from dfa.results.result import Result
 from dfa.results.summary import name_of_prior
 from dfa.runs.documents import Command, RunDocument, parse_command
 from dfa.search.confirmation import Confirmation
@@ -19,15 +18,19 @@ _WITHOUT_FLAG: Final = ("model", "images", "folder", "settings", "optimizer")
 """Fields of a command that no flag of their names sets."""
 
 
-def reproduction(result: Result, about: RunDocument | None) -> str:
+def reproduction(config: Mapping[str, Any], about: RunDocument | None) -> str:
     """Return the command, or the lines of Python, that do the same again.
+
+    Args:
+        config: The run's settings, as JSON has them.
+        about: What run.json says, or None.
 
     Raises:
         StoreError: run.json keeps a command that is none.
     """
     if about is not None and about.command:
         return _in_words(_command(about.command))
-    return _in_python(result)
+    return _in_python(config)
 
 
 def _in_words(given: Command) -> str:
@@ -46,8 +49,7 @@ def _in_words(given: Command) -> str:
     return f"cd {shell_word(given.folder)}\n{' '.join(map(shell_word, ['dfa', 'attack', *words]))}"
 
 
-def _in_python(result: Result) -> str:
-    config = result.config
+def _in_python(config: Mapping[str, Any]) -> str:
     targets = config.get("targets")
     goal = f"dfa.rank({targets['j']!r})" if isinstance(targets, dict) and "j" in targets else repr(targets)
     epsilon, space = config.get("epsilon"), config.get("space")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from dfa.cli.commands.screen import Screen
 from dfa.cli.text import printable
 
 _LAST: Final = 200
-"""Images whose mean time tells that of those left. Where a run is gone on with, what it has comes at once."""
+"""Images that tell the time of those left, and the speed. Where a run is gone on with, what it has comes at once."""
 
 
 @contextmanager
@@ -36,25 +35,24 @@ def show_progress(console: Screen, number: int, storage: dfa.Storage) -> Iterato
     if not console.is_terminal:
         yield False
         return
-    queries: list[int] = []
-    ended = settled = 0
-    moments = deque([time.monotonic()], maxlen=_LAST + 1)
+    fell = ended = settled = sent = 0
+    moments = deque([(time.monotonic(), sent)], maxlen=_LAST + 1)
     columns = (_field("folder"), BarColumn(), MofNCompleteColumn(), _field("found"))
     with Progress(*columns, TimeElapsedColumn(), _field("left"), console=console) as progress:
         task = progress.add_task("", total=number, folder=printable(storage.folder), found="", left="")
 
         def show(record: dfa.Record) -> None:
-            nonlocal ended, settled
+            nonlocal fell, ended, settled, sent
             settled += 1
-            moments.append(time.monotonic())
-            each = (moments[-1] - moments[0]) / (len(moments) - 1)
-            left = timedelta(seconds=round(each * (number - settled)))
+            sent += record.queries_sent
+            moments.append((time.monotonic(), sent))
+            (begun, sent_before), (now, _) = moments[0], moments[-1]
+            left = timedelta(seconds=round((now - begun) / (len(moments) - 1) * (number - settled)))
+            fell += record.verified
             ended += record.status in (dfa.Status.SUCCESS, dfa.Status.FAILURE)
-            if record.verified:
-                bisect.insort(queries, record.queries)
-            share = f"{100 * len(queries) / ended:.1f} %" if ended else "-"
-            median = f", median {queries[len(queries) // 2]:,} queries" if queries else ""
-            progress.update(task, advance=1, found=f"{share} fell{median}", left=f"{left} left")
+            share = f"{fell:,} fell ({100 * fell / ended:.1f} %)" if ended else "-"
+            speed = f", {(sent - sent_before) / (now - begun):,.0f} queries/s" if now > begun and ended else ""
+            progress.update(task, advance=1, found=share + speed, left=f"{left} left")
 
         yield show
 

@@ -23,7 +23,7 @@ class Steps:
 class OneImage:
     """Its candidates lie in memory that all searches share: the loop must have taken what it needs."""
 
-    memory = np.zeros((40, 6, 6, 3), dtype=np.uint8)
+    memory = np.zeros((50, 6, 6, 3), dtype=np.uint8)
 
     def __init__(self, task, number):
         self.task, self.number = task, number

@@ -105,7 +105,7 @@ class Within:
 
 
 @pytest.mark.parametrize("racos", [dfa.Racos(archive=False), dfa.Racos.paper()], ids=["default", "paper"])
-@pytest.mark.parametrize("settings", [{}, {"give_up_after": 10, "targets": 3}, {"confirmations": 2}], ids=str)
+@pytest.mark.parametrize("settings", [{}, {"give_up_after": 11, "targets": dfa.rank(2)}, {"confirmations": 2}], ids=str)
 def test_the_cores_search_finds_the_same_whoever_holds_it(racos, settings):
     """Budgets, rests, traces, hits, counts and records: all that the core's places do, these do as well."""
     settings = {"objective": "log", **settings}

@@ -217,8 +217,8 @@ class Places:
         """Keep `capacity` places for searches of `batch`, held to limits per image; the curriculum hears of them.
 
         `give_up_after` is the number of candidates from which on a search is given up where it rests; 0: never. With
-        `forecast` above 0 it rests where, going on as it did last, it would not reach 0 within that share of its budget.
-        `budgets`, (N,), says by image what it may ask; None: `max_queries` for each.
+        `forecast` above 0 it rests where, going on as it did last, it would not reach 0 within that share of its
+        budget. `budgets`, (N,), says by image what it may ask; None: `max_queries` for each.
         """
 
     def admit(self, place: int, slot: int, image: int, goal: int, deadline: float) -> None:

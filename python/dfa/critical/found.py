@@ -123,7 +123,7 @@ class Frontier:
 
     @property
     def critical(self) -> NDArray[np.int64]:
-        """The critical size of each image, int64, (N,): `largest` + 1 where it was not broken, -1 where not attacked."""
+        """Each image's critical size, int64, (N,): `largest` + 1 where it was not broken, -1 where not attacked."""
         held = self.largest + 1
         return np.array(
             [-1 if not each.attempts else held if each.critical is None else each.critical for each in self.records],

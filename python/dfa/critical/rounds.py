@@ -88,13 +88,13 @@ def frontier(
         objective: As of `dfa.run`.
         optimizer: Likewise. Images learn from the images of their round.
         confirmations: Likewise.
-        max_queries: Budget per image, of all its searches together. Counts every image sent to the oracle for it, and is
-            never exceeded; clean predictions and confirmations are counted apart, once a search.
+        max_queries: Budget per image, of all its searches together. Counts every image sent to the oracle for it, and
+            is never exceeded; clean predictions and confirmations are counted apart, once a search.
         batch_size: As of `dfa.run`.
         seed: Likewise. Each round has one of its own.
         threads: Likewise.
-        progress: Show a progress bar where the error stream is a terminal; or a function that is called with each record
-            as soon as its image is done.
+        progress: Show a progress bar where the error stream is a terminal; or a function that is called with each
+            record as soon as its image is done.
         store: A folder to keep the rounds in, from the first query on, and what was found: `frontier.json`, and the
             adversarial images as PNG files.
         overwrite: Replace what was kept there before.
@@ -116,11 +116,12 @@ def frontier(
             `PriorError` and `Interrupted` likewise.
 
     Warns:
-        DoubtfulDataWarning, ChanceAccuracyWarning, MostSkippedWarning: As of `dfa.run`; the last one carries a `Frontier`.
+        DoubtfulDataWarning, ChanceAccuracyWarning, MostSkippedWarning: As of `dfa.run`; the last one carries a
+            `Frontier`.
 
     Source:
-        Not of the paper, which fixes epsilon. That an attack's smallest perturbation is an upper bound of the distance to
-        the decision boundary is common ground (DeepFool, Moosavi-Dezfooli et al., CVPR 2016).
+        Not of the paper, which fixes epsilon. That an attack's smallest perturbation is an upper bound of the distance
+        to the decision boundary is common ground (DeepFool, Moosavi-Dezfooli et al., CVPR 2016).
     """
     max_epsilon = require_integer("max_epsilon", max_epsilon, 1, 255 if space is None else 2**31 - 1)
     if not callable(progress):

@@ -65,8 +65,8 @@ class Plan:
         store: Where the run is kept while it goes on, and what it goes on from; or None.
         prior: A surrogate that says where images should go, or None.
         budgets: int64, (N,), of each image, at most `max_queries`; or None for that.
-        forecast: The share of its budget within which a search must be seen to end, going on as it did last, or its image
-            is given up; 0: at rest only.
+        forecast: The share of its budget within which a search must be seen to end, going on as it did last, or its
+            image is given up; 0: at rest only.
     """
 
     oracle: Oracle

@@ -345,9 +345,9 @@ def test_other_settings_are_refused_and_the_report_names_the_optimizer(tmp_path)
         stored(tmp_path, Within(dfa.Racos()))
     result = stored(tmp_path, Steps(5))
     assert dfa.verify(tmp_path, CLASSIFIER).holds
-    assert f"optimizer=...,  # {Steps.__module__}.Steps(number=5), as it was" in reproduction(result, None)
+    assert f"optimizer=...,  # {Steps.__module__}.Steps(number=5), as it was" in reproduction(result.config, None)
     assert f"optimizer=...,  # {Steps.__module__}.Steps(number=5), as it was" in reproduction(
-        dfa.Result.load(tmp_path), None
+        dfa.Result.load(tmp_path).config, None
     )
 
 

@@ -1,7 +1,7 @@
 """Critical epsilons by `dfa.frontier`, and by a run of its own for every epsilon with the same budget each.
 
-Bars: in the mean within a tenth of those of the separate runs, with no more than a fifth of their queries; on LeNet-1 and
-ResNet-20 above them by no more than 2 levels in any image.
+Bars: in the mean within a tenth of those of the separate runs, with no more than a fifth of their queries; on LeNet-1
+and ResNet-20 above them by no more than 2 levels in any image.
 """
 
 from __future__ import annotations

@@ -231,8 +231,8 @@ double Places::rest_ratio(const Place& place) const {
   if (budget_.forecast <= 0.0) {
     return kRestRatio;
   }
-  // How often the candidates can double, and once more. Each time the degree falls by what it fell the last time, and by
-  // a share of what is left: it reaches 0 where it is no more than this share of what it was.
+  // How often the candidates can double, and once more. Each time the degree falls by what it fell the last time, and
+  // by a share of what is left: it reaches 0 where it is no more than this share of what it was.
   const double most = budget_.forecast * static_cast<double>(limit(place));
   const double doublings = std::max(0.0, std::log2(2.0 * most / static_cast<double>(place.spent)));
   return doublings / (1.0 + doublings * (1.0 - kQuickening));

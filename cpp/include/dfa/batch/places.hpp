@@ -18,8 +18,8 @@ namespace dfa {
 /// begins anew; a search that does is given up, so it is the one of which less is asked.
 constexpr double kRestRatio = 0.9;
 
-/// Where a search is forecast, the share of its best degree by which the next doubling of its candidates may lower it more
-/// than the last one did.
+/// Where a search is forecast, the share of its best degree by which the next doubling of its candidates may lower it
+/// more than the last one did.
 constexpr double kQuickening = 0.15;
 
 /// Places there may be: far above what memory holds of any image.

@@ -12,6 +12,7 @@ import pytest
 import dfa
 from dfa.engine.jury import _MOST_TURNS
 from dfa.oracle import Oracle
+from dfa.oracle.gate import Gate
 from dfa.runs import due as due_module
 from dfa.runs.saved_run import read_run
 from dfa.runs.store import Store
@@ -267,3 +268,11 @@ def test_times_go_on_where_they_were(tmp_path, whole):
     # Calls that were under way at the checkpoint are sent again, and there were at most two.
     assert profile.batches <= sum(profile.calls_over_time.calls) <= profile.batches + 2
     assert dfa.Result.load(tmp_path).profile.calls_over_time == profile.calls_over_time
+
+
+def test_a_run_that_would_pass_its_budget_contradicts_itself(tmp_path, monkeypatch):
+    cut_short(tmp_path, 30)
+    restore = Gate.restore_sent
+    monkeypatch.setattr(Gate, "restore_sent", lambda gate, index, number: restore(gate, index, gate.max_queries - 1))
+    with pytest.raises(dfa.StoreError, match="contradicts itself about what was sent: image .* start a new run"):
+        attack(CLASSIFIER, tmp_path)

@@ -4,70 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import counted, require_integer
-from dfa.critical.schedule import Attempt, State
-from dfa.errors import StoreError, told
+from dfa.critical.kept import read, write
+from dfa.critical.record import CriticalRecord
 from dfa.results.images import ImagesByIndex
 from dfa.results.rates import Interval, clopper_pearson, ratio
-from dfa.results.record import Record
-from dfa.runs.folder import write_image, write_json
+from dfa.results.record import FIELDS
+from dfa.runs.folder import plain
 
-FILE: Final = "frontier.json"
-_IMAGES: Final = "critical"
-_FORMAT: Final = 1
-
-
-@dataclass(frozen=True)
-class CriticalRecord:
-    """What was found of one image.
-
-    Attributes:
-        index: Place of the image in the run's `images`.
-        state: How its search ended; `State.OPEN` where the run ended before.
-        critical: The smallest size (of a ball, epsilon in grey levels) at which it was broken, or None.
-        attempts: The searches, in their order: size, queries sent, and whether it was broken.
-        record: Of the search that broke it, or of the last one in vain; the adversarial image is of that.
-    """
-
-    index: int
-    state: State
-    critical: int | None
-    attempts: tuple[Attempt, ...]
-    record: Record
-
-    @property
-    def queries(self) -> int:
-        """Attack queries sent for the image, of all searches."""
-        return sum(attempt.queries for attempt in self.attempts)
-
-    @property
-    def is_right(self) -> bool:
-        """Whether the image was attacked, and so classified as its label says, if it has one."""
-        return self.state in (State.BROKEN, State.HELD, State.OPEN) and bool(self.attempts)
-
-    @property
-    def is_wrong(self) -> bool:
-        """Whether it has a label, and the oracle says otherwise of it as it is."""
-        record = self.record
-        return self.state is State.SKIPPED and record.label is not None and record.class_before != record.label
-
-    def __str__(self) -> str:
-        """Return it in a line."""
-        name = f"image {self.index}" if self.record.source is None else self.record.source
-        within = f"queries: {self.queries:,}, searches: {len(self.attempts)}"
-        if self.state is State.BROKEN:
-            return f"{name}: broken at {self.critical}, {within}"
-        if self.state is State.HELD:
-            return f"{name}: not broken at {max(attempt.size for attempt in self.attempts)}, {within}"
-        return f"{name}: {self.state.value}{f' ({self.record.reason})' if self.record.reason else ''}"
+if TYPE_CHECKING:
+    from dfa.views.charts import Figure
 
 
 @dataclass(frozen=True)
@@ -164,6 +118,10 @@ class Frontier:
         """Return it in a small table."""
         return "\n".join(self._lines())
 
+    def marks(self) -> list[FrontierPoint]:
+        """Return the points of a small table: at 0, at the powers of two, and at the largest size."""
+        return [self.at(size) for size in sorted({0, *(1 << n for n in range(self.largest.bit_length())), self.largest})]
+
     def _lines(self) -> Iterator[str]:
         attacked = [each for each in self.records if each.is_right]
         broken = sum(each.critical is not None for each in attacked)
@@ -173,8 +131,7 @@ class Frontier:
             f"{self.max_queries:,} queries each (an upper bound on robustness)"
         )
         yield f"median critical {self.unit}: {self.median:g}"
-        marks = sorted({0, *(1 << n for n in range(self.largest.bit_length())), self.largest})
-        for point in map(self.at, marks):
+        for point in self.marks():
             low, high = point.interval
             yield (
                 f"  {self.unit} {point.size:>3}: {100 * point.share:5.1f} % not broken ({100 * low:.1f} to "
@@ -190,7 +147,7 @@ class Frontier:
         """Write `frontier.json`, with all records and the curve, and each adversarial image as a PNG file.
 
         Args:
-            folder: Made if it is not there. Files of these names in it are replaced.
+            folder: Made if it is not there. A frontier that was saved in it before is replaced; other files stay.
 
         Returns:
             The path of `frontier.json`.
@@ -198,24 +155,56 @@ class Frontier:
         Raises:
             StoreError: A file cannot be written.
         """
-        folder = Path(folder)
-        try:
-            (folder / _IMAGES).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {told(error)}; choose another folder") from error
-        for index in self.images.held():
-            image = self.images[index]
-            assert image is not None
-            write_image(folder, index, image, place=_IMAGES)
-        write_json(folder / FILE, self.document())
-        return folder / FILE
+        return write(Path(folder), self.document(), self.images)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Frontier:
+        """Read back what `save` or `dfa.frontier(store=...)` wrote: the records at once, an image when it is asked for.
+
+        Of `config` it has what JSON can hold.
+
+        Raises:
+            StoreError: The folder holds no frontier that has ended, or one that is damaged or contradicts itself; of an
+                image when it is asked for.
+        """
+        fields, images = read(Path(folder))
+        return cls(images=images, **fields)
+
+    def plot(self, *others: Frontier, names: Sequence[str] | None = None) -> Figure:
+        """Return a chart of the share of the images that were not broken, over sizes, with its interval as a band.
+
+        Args:
+            others: Frontiers to draw beside it, such as those of other models on the same images.
+            names: What each is called in the legend, this one first; None for numbers.
+
+        Returns:
+            A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
+
+        Raises:
+            InvalidInputError: Their sizes have different units, or there are not as many names.
+            MissingDependencyError: matplotlib is not installed.
+        """
+        from dfa.views.frontiers import plot
+
+        return plot([self, *others], names)
+
+    def _repr_html_(self) -> str:
+        """Show figures and the curve's points in a notebook."""
+        from dfa.views.frontiers import html_of
+
+        return html_of(self)
+
+    def __repr__(self) -> str:
+        """Return one line; there may be many thousand records."""
+        broken = sum(each.critical is not None for each in self.records)
+        return f"Frontier({len(self.records)} images, {broken} broken up to {self.unit} {self.largest})"
 
     def document(self) -> dict[str, Any]:
-        """Return what `save` writes, in plain JSON types."""
+        """Return what `save` writes beside the images, in plain JSON types."""
         names = [each.name for each in dataclasses.fields(self) if each.name not in ("records", "images", "config")]
         return {
-            "format": _FORMAT,
             **{name: getattr(self, name) for name in names},
+            "config": plain(self.config),
             "curve": [_plain_point(point) for point in self.curve()],
             "records": [_plain_record(each) for each in self.records],
         }
@@ -228,17 +217,11 @@ def _plain_point(point: FrontierPoint) -> dict[str, Any]:
 
 
 def _plain_record(each: CriticalRecord) -> dict[str, Any]:
-    record = each.record
     return {
         "index": each.index,
-        "source": record.source,
         "state": each.state.value,
-        "reason": record.reason,
         "critical": each.critical,
         "queries": each.queries,
-        "label": record.label,
-        "target": record.target,
-        "class_before": record.class_before,
-        "class_after": record.class_after if each.critical is not None else None,
         "attempts": [list(attempt) for attempt in each.attempts],
+        "record": {name: plain(getattr(each.record, name)) for name in FIELDS},
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from tqdm import tqdm
 
 from dfa.checks import require_flag, require_integer
-from dfa.critical.found import CriticalRecord, Frontier
+from dfa.critical.found import Frontier
+from dfa.critical.kept import ROUND, held_for_search
+from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import Attempt, Progress, State
+from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
 from dfa.engine.stored import attack_stored
-from dfa.errors import DfaError, InvalidInputError
+from dfa.errors import InvalidInputError
+from dfa.interrupts import interrupts_held_back
 from dfa.oracle.workers.choice import as_workers
 from dfa.oracle.workers.pool import Workers, asked_by
 from dfa.results.images import AdversarialImages
@@ -154,8 +159,9 @@ def frontier(
             **settings,
         )
         keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan)
-        search = _Search(plan, kind, max_epsilon, settings, keeping, progress)
-        found = search.run()
+        with keeping.held():
+            search = _Search(plan, kind, max_epsilon, settings, keeping, progress)
+            found = search.run()
     if search.skips:
         warn_of_skips(search.skips, found)
     return found
@@ -198,17 +204,24 @@ class _Keeping:
     def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan) -> None:
         most = plan.batch_size * plan.questions.queries_per_image
         self._first = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most)
-        self._folder = None if self._first is None else Path(self._first.folder)
 
-    @property
-    def folder(self) -> Path | None:
-        return self._folder
+    def held(self) -> AbstractContextManager[None]:
+        """Return what holds the folder."""
+        first = self._first
+        if first is None:
+            return nullcontext()
+        return held_for_search(Path(first.folder), overwrite=first.overwrite, resume=first.resume)
 
     def attack(self, plan: Plan, name: str) -> Result:
         """Attack, and keep the run under a name."""
-        if self._first is None or self._folder is None:
+        if self._first is None:
             return attack(plan)
-        return attack_stored(plan, replace(self._first, folder=self._folder / name))
+        return attack_stored(plan, replace(self._first, folder=Path(self._first.folder) / name))
+
+    def save(self, found: Frontier) -> None:
+        """Write down what was found in the end."""
+        if self._first is not None:
+            found.save(self._first.folder)
 
 
 class _Search:
@@ -245,23 +258,17 @@ class _Search:
     def run(self) -> Frontier:
         """Search until every image is done."""
         try:
-            while wanted := self._wanted():
-                self._totals["rounds"] += 1
-                indices, sizes = list(wanted), list(wanted.values())
-                for places, space in self._kind.runs(sizes):
-                    self._attack([indices[each] for each in places], [sizes[each] for each in places], space)
-        except BaseException as error:
-            if isinstance(partial := getattr(error, "result", None), Result) and isinstance(error, DfaError):
-                # What an unfinished round has found is found.
-                self._take(self._under_way, self._sizes, partial)
-            error.result = self._found()  # type: ignore[attr-defined]
-            raise
+            with carrying_result(self._found):
+                while wanted := self._wanted():
+                    self._totals["rounds"] += 1
+                    indices, sizes = list(wanted), list(wanted.values())
+                    for places, space in self._kind.runs(sizes):
+                        self._attack([indices[each] for each in places], [sizes[each] for each in places], space)
+                found = self._found()
+                self._keeping.save(found)
         finally:
             if self._bar is not None:
                 self._bar.close()
-        found = self._found()
-        if self._keeping.folder is not None:
-            found.save(self._keeping.folder)
         return found
 
     def _wanted(self) -> dict[int, int]:
@@ -273,12 +280,23 @@ class _Search:
         """Search images at their sizes, in one run."""
         number = self._totals["rounds"]
         plan = self._plan if number == 1 else self._next_plan(indices, space, number)
-        name = f"round-{number:03d}" + ("" if isinstance(self._kind, _Balls) else f"-size-{sizes[0]:06d}")
-        self._under_way, self._sizes = indices, sizes
-        result = self._keeping.attack(plan, name)
+        name = ROUND.format(number) + ("" if isinstance(self._kind, _Balls) else f"-size-{sizes[0]:06d}")
+        try:
+            result = self._keeping.attack(plan, name)
+        except BaseException as error:
+            # What an unfinished round has found is found; nobody is told, since that could fail as well.
+            if isinstance(partial := getattr(error, "result", None), Result):
+                with interrupts_held_back():
+                    self._take(indices, sizes, partial)
+            raise
         if number == 1:
             self.skips = tell_skipped_records(result.records, LIKELY_CAUSES, own_classes=plan.own_classes)
-        self._take(indices, sizes, result)
+        with interrupts_held_back() as interrupts:
+            self._take(indices, sizes, result)
+        if interrupts.came:
+            raise KeyboardInterrupt
+        for index in indices:
+            self._tell(index)
 
     def _next_plan(self, indices: list[int], space: dict[str, Any], number: int) -> Plan:
         first = self._plan
@@ -315,9 +333,11 @@ class _Search:
         self._totals["verification"] += result.profile.verification
         for index, size, record in zip(indices, sizes, result.records, strict=True):
             progress = self._progress[index]
-            own = replace(record, index=index)
+            before = self._records[index]
+            # Later rounds are given a label of every image.
+            own = replace(record, index=index, label=record.label if before is None else before.label)
             if record.status is Status.UNFINISHED:
-                self._records[index] = self._records[index] or own
+                self._records[index] = before or own
                 continue
             if record.status in (Status.SKIPPED, Status.ERROR):
                 self._stop(index, own)
@@ -330,7 +350,6 @@ class _Search:
             if is_success or progress.critical is None:
                 self._records[index] = own
             progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
-            self._tell(index)
 
     def _stop(self, index: int, record: Record) -> None:
         """Take note of an image that could not be searched; what was found of it before stays."""
@@ -340,7 +359,6 @@ class _Search:
         else:
             progress.state = State.SKIPPED if record.status is Status.SKIPPED else State.ERROR
             self._records[index] = record
-        self._tell(index)
 
     def _reached(self, size: int, record: Record) -> int | None:
         """Return the size of what was found: of a ball, the largest change there is."""

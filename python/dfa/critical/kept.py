@@ -1,0 +1,267 @@
+"""How a frontier lies in a folder, with the runs of its rounds.
+
+    <folder>/frontier.json          written last
+    <folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
+    <folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dfa.critical.record import CriticalRecord
+from dfa.critical.schedule import Attempt, State
+from dfa.errors import StoreError
+from dfa.results.images import ImagesByIndex
+from dfa.results.parsing import MisfitError, fields_reader
+from dfa.results.record import read_record
+from dfa.runs import door
+from dfa.runs.documents import MOST_IMAGES, MOST_RUN, read_json
+from dfa.runs.folder import RESULTS, clear_folder, write_image, write_json
+from dfa.runs.image_files import read_image
+from dfa.runs.journal import held_alone, lock_folder, remove_lock
+from dfa.runs.saved_run import check_replaceable, holds_nothing_paid, holds_run, shape_of
+from dfa.types import Image
+
+FILE: Final = "frontier.json"
+ROUND: Final = "round-{:03d}"
+_ROUND: Final = re.compile(r"round-[0-9]{3,}(-size-[0-9]{6,})?")
+_PLACE: Final = "critical"
+_IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
+_HEADER: Final = {"format": "dfa-frontier", "version": 1}
+_LARGEST: Final = 2**31 - 1
+
+
+def write(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
+    """Write a frontier in place of one that lies there, and return the path of its document.
+
+    Raises:
+        StoreError: A file cannot be written, or an image cannot be read.
+    """
+    # It may have been loaded from this very folder: nothing goes before all of it could be read.
+    for index in images.held():
+        _held(images, index)
+    with _telling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        door.remove_files(folder, [FILE])
+    files = [write_image(folder, index, _held(images, index), place=_PLACE) for index in images.held()]
+    write_json(folder / FILE, {**_HEADER, **document})
+    _remove_images(folder, keep=files)
+    return folder / FILE
+
+
+def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
+    """Return the fields of the frontier in a folder, and its images, each read when it is asked for.
+
+    Raises:
+        StoreError: The folder holds none, or one that is damaged or contradicts itself.
+    """
+    try:
+        document = read_json(folder, FILE, most=MOST_RUN)
+        if {name: document.get(name) for name in _HEADER} != _HEADER:
+            raise MisfitError(f"an object with {_HEADER}", {name: document.get(name) for name in _HEADER})
+        fields = _read_fields(document)
+        _require("largest", fields["largest"], 1, _LARGEST)
+        for name in ("max_queries", "rounds", "calls", "clean", "verification", "wall"):
+            _require(name, fields[name], 0)
+        _require("the number of records", len(fields["records"]), 0, MOST_IMAGES)
+        fields["records"] = [_record(row, place, fields["largest"]) for place, row in enumerate(fields["records"])]
+        names = set(door.names_in(folder, _PLACE))
+        broken = [each.index for each in fields["records"] if each.critical is not None]
+        return fields, _KeptImages(folder, len(fields["records"]), _files(broken, names), shape_of(fields["config"]))
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"{folder / FILE} must be a frontier as dfa saved it, and is not: {error}; choose another folder, or "
+            "search it again"
+        ) from error
+
+
+@contextlib.contextmanager
+def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
+    """Hold a folder for one search, which is the only one at it, and make room there or see that there is.
+
+    The locks of the rounds would not do: each is held for its own round alone.
+
+    Raises:
+        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or it
+            cannot be written.
+    """
+    is_made = not folder.exists()
+    with _telling(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.closing(lock_folder(folder)):
+        try:
+            if overwrite:
+                _clear(folder)
+            elif not resume:
+                _refuse_kept(folder)
+            yield
+        finally:
+            # Of a search that failed before an answer was of use there is nothing.
+            if not _rounds(folder) and not door.holds(folder, FILE):
+                remove_lock(folder)
+                if is_made:
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()
+
+
+def _refuse_kept(folder: Path) -> None:
+    is_begun = any(not holds_nothing_paid(each) for each in _rounds(folder))
+    if door.holds(folder, FILE) or is_begun:
+        state = "one" if door.holds(folder, FILE) else "one that has not ended"
+        raise StoreError(
+            f"{folder} must not hold a frontier, and holds {state}; resume it (resume=True), choose another folder, or "
+            "pass overwrite=True to replace it"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a frontier left in a folder; other files stay."""
+    with contextlib.ExitStack() as stack:
+        images = {}
+        for each in _rounds(folder):
+            stack.enter_context(held_alone(each))
+            images[each] = check_replaceable(each)
+        with _telling(folder):
+            door.remove_files(folder, [FILE])
+        for each, files in images.items():
+            clear_folder(each, files)
+            remove_lock(each)
+    for each in images:
+        for place in (each / "images", each / "originals", each):
+            with contextlib.suppress(OSError):
+                place.rmdir()
+    _remove_images(folder, keep=[])
+
+
+def _rounds(folder: Path) -> list[Path]:
+    """Return the folders of rounds that hold a run.
+
+    Raises:
+        StoreError: One is a link.
+    """
+    rounds = [folder / name for name in door.names_in(folder, "") if _ROUND.fullmatch(name)]
+    for each in rounds:
+        if each.is_symlink():
+            raise StoreError(f"{each} must be a folder, and is a symbolic link; choose another folder")
+    return [each for each in rounds if holds_run(each) or door.holds(each, RESULTS)]
+
+
+def _remove_images(folder: Path, *, keep: list[str]) -> None:
+    names = [f"{_PLACE}/{name}" for name in door.names_in(folder, _PLACE) if _IMAGE.fullmatch(name)]
+    with _telling(folder):
+        door.remove_files(folder, sorted(set(names) - set(keep)))
+    if not keep:
+        with contextlib.suppress(OSError):
+            (folder / _PLACE).rmdir()
+
+
+@contextlib.contextmanager
+def _telling(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error}; choose another folder") from error
+
+
+def _held(images: ImagesByIndex, index: int) -> Image:
+    image = images[index]
+    assert image is not None
+    return image
+
+
+_read_fields: Final = fields_reader(
+    {
+        "largest": int,
+        "max_queries": int,
+        "unit": str,
+        "rounds": int,
+        "calls": int,
+        "clean": int,
+        "verification": int,
+        "wall": float,
+        "config": dict[str, Any],
+        "records": list[Any],
+    }
+)
+_read_row: Final = fields_reader(
+    {
+        "index": int,
+        "state": State,
+        "critical": int | None,
+        "attempts": tuple[tuple[int, int, bool], ...],
+        "record": Any,
+    }
+)
+
+
+def _record(row: Any, place: int, largest: int) -> CriticalRecord:
+    """Return the record that a row of the document describes.
+
+    Raises:
+        ValueError: It describes none, or one that contradicts itself.
+    """
+    try:
+        fields = _read_row(row)
+        record = read_record(fields["record"])
+        attempts = tuple(Attempt(*each) for each in fields["attempts"])
+        for each in attempts:
+            _require("attempts", each.size, 1, largest)
+            _require("attempts", each.queries, 0)
+        _require("index", fields["index"], place, place)
+        _require("index", record.index, place, place)
+    except MisfitError as error:
+        raise error.below(f"records.{place}") from None
+    critical, state = fields["critical"], fields["state"]
+    reached = [each.size for each in attempts if each.is_success]
+    if critical is None:
+        is_sound = not reached and state is not State.BROKEN and (state is not State.HELD or len(attempts) > 0)
+    else:
+        is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
+    if not is_sound:
+        raise ValueError(f"record {place} contradicts itself: {state.value}, critical {critical}, {attempts}")
+    return CriticalRecord(place, state, critical, attempts, record)
+
+
+def _require(name: str, value: float, least: float, most: float = 2**63) -> None:
+    if not least <= value <= most:
+        raise MisfitError(f"in {least}..{most}", value, name)
+
+
+def _files(indices: list[int], names: set[str]) -> dict[int, str]:
+    """Return the image file of each index.
+
+    Raises:
+        ValueError: One is missing.
+    """
+    files = {}
+    for index in indices:
+        file = next((file for kind in ("png", "npy") if (file := f"{index:06d}.{kind}") in names), None)
+        if file is None:
+            raise ValueError(f"image {index} was broken, and {_PLACE} has no file {index:06d}.png")
+        files[index] = f"{_PLACE}/{file}"
+    return files
+
+
+class _KeptImages(ImagesByIndex):
+    """The images of a saved frontier, each read from its file when it is asked for."""
+
+    def __init__(self, folder: Path, number: int, files: Mapping[int, str], shape: tuple[int, ...] | None) -> None:
+        self._folder = folder
+        self._number = number
+        self._files = files
+        self._shape = shape
+
+    def held(self) -> list[int]:
+        return sorted(self._files)
+
+    def __len__(self) -> int:
+        return self._number
+
+    def _read(self, index: int) -> Image | None:
+        file = self._files.get(index)
+        return None if file is None else read_image(self._folder, file, self._shape)

@@ -1,0 +1,53 @@
+"""What a search for the critical size of one image found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dfa.critical.schedule import Attempt, State
+from dfa.results.record import Record
+
+
+@dataclass(frozen=True)
+class CriticalRecord:
+    """What was found of one image.
+
+    Attributes:
+        index: Place of the image in the run's `images`.
+        state: How its search ended; `State.OPEN` where the run ended before.
+        critical: The smallest size (of a ball, epsilon in grey levels) at which it was broken, or None.
+        attempts: The searches, in their order: size, queries sent, and whether it was broken.
+        record: Of the search that broke it, or of the last one in vain; the adversarial image is of that.
+    """
+
+    index: int
+    state: State
+    critical: int | None
+    attempts: tuple[Attempt, ...]
+    record: Record
+
+    @property
+    def queries(self) -> int:
+        """Attack queries sent for the image, of all searches."""
+        return sum(attempt.queries for attempt in self.attempts)
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the image was attacked, and so classified as its label says, if it has one."""
+        return self.state in (State.BROKEN, State.HELD, State.OPEN) and bool(self.attempts)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it has a label, and the oracle says otherwise of it as it is."""
+        record = self.record
+        return self.state is State.SKIPPED and record.label is not None and record.class_before != record.label
+
+    def __str__(self) -> str:
+        """Return it in a line."""
+        name = f"image {self.index}" if self.record.source is None else self.record.source
+        within = f"queries: {self.queries:,}, searches: {len(self.attempts)}"
+        if self.state is State.BROKEN:
+            return f"{name}: broken at {self.critical}, {within}"
+        if self.state is State.HELD:
+            return f"{name}: not broken at {max(attempt.size for attempt in self.attempts)}, {within}"
+        return f"{name}: {self.state.value}{f' ({self.record.reason})' if self.record.reason else ''}"

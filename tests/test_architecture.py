@@ -50,6 +50,8 @@ ROOM_OF_TOP = dict.fromkeys(
 
 # Doors that lead up, opened when they are called: methods of plain data that users look for on it.
 DOORS = {
+    ("critical.found", "views.charts"),
+    ("critical.found", "views.frontiers"),
     ("results.profile", "views.trace"),
     ("results.result", "runs.loading"),
     ("results.result", "runs.saving"),

@@ -120,7 +120,8 @@ class Frontier:
 
     def marks(self) -> list[FrontierPoint]:
         """Return the points of a small table: at 0, at the powers of two, and at the largest size."""
-        return [self.at(size) for size in sorted({0, *(1 << n for n in range(self.largest.bit_length())), self.largest})]
+        powers = (1 << power for power in range(self.largest.bit_length()))
+        return [self.at(size) for size in sorted({0, *powers, self.largest})]
 
     def _lines(self) -> Iterator[str]:
         attacked = [each for each in self.records if each.is_right]

@@ -1,8 +1,8 @@
 """How a frontier lies in a folder, with the runs of its rounds.
 
-    <folder>/frontier.json          written last
-    <folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
-    <folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
+<folder>/frontier.json          written last
+<folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
+<folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
 """
 
 from __future__ import annotations
@@ -93,20 +93,22 @@ def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[
     is_made = not folder.exists()
     with _telling(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.closing(lock_folder(folder)):
-        try:
-            if overwrite:
-                _clear(folder)
-            elif not resume:
-                _refuse_kept(folder)
-            yield
-        finally:
-            # Of a search that failed before an answer was of use there is nothing.
-            if not _rounds(folder) and not door.holds(folder, FILE):
-                remove_lock(folder)
-                if is_made:
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+    try:
+        with contextlib.closing(lock_folder(folder)):
+            try:
+                if overwrite:
+                    _clear(folder)
+                elif not resume:
+                    _refuse_kept(folder)
+                yield
+            finally:
+                # Of a search that failed before an answer was of use there is nothing.
+                if not _rounds(folder) and not door.holds(folder, FILE):
+                    remove_lock(folder)
+    finally:
+        if is_made:
+            with contextlib.suppress(OSError):  # most likely it holds something
+                folder.rmdir()
 
 
 def _refuse_kept(folder: Path) -> None:

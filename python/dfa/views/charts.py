@@ -62,6 +62,23 @@ class Series:
     most: float
 
 
+@dataclass(frozen=True)
+class Band:
+    """A share at each size from 0 on, and how far it may be from that of all images.
+
+    Attributes:
+        name: Of what it is.
+        share: float64, (n,), 0..1; nan where there is nothing to share.
+        low: float64, (n,), the lower end of its interval.
+        high: Likewise, the upper end.
+    """
+
+    name: str
+    share: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
 @contextlib.contextmanager
 def _own_looks() -> Iterator[None]:
     """Draw as matplotlib does by default, whatever a matplotlibrc says: one may lie in the folder that one is in.
@@ -99,12 +116,36 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = _WIDTH,
     _make_shares(axes.yaxis)
     axes.set_xlabel(unit)
     axes.set_ylabel("attacked images that fell")
-    if len(series) > 1:
-        # Texts are set afterwards: a label that begins with an underscore would be left out, and dollars be a formula.
-        legend = axes.legend(lines, map(str, range(len(lines))), frameon=False, loc="lower right", labelcolor=_INK)
-        for text, each in zip(legend.get_texts(), series, strict=True):
-            text.set_parse_math(False)
-            text.set_text(_short(each.name))
+    _name_lines(axes, lines, [each.name for each in series], "lower right")
+    return figure
+
+
+@_own_looks()
+def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, height: float = 2.9) -> Figure:
+    """Return shares over sizes, each with its interval as a band.
+
+    Args:
+        bands: One curve each.
+        x: What sizes are, for the axis.
+        y: What shares are of, likewise.
+        width: Inches.
+        height: Inches.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    figure, axes = _new(width, height)
+    lines = []
+    for place, each in enumerate(bands):
+        colour, sizes = PALETTE[place % len(PALETTE)], np.arange(len(each.share))
+        axes.fill_between(sizes, each.low, each.high, step="post", color=colour, alpha=0.15, linewidth=0)
+        lines += axes.step(sizes, each.share, where="post", color=colour, linewidth=2)
+    axes.set_xlim(0, max(len(each.share) - 1 for each in bands))
+    axes.set_ylim(0, 1.02)
+    _make_shares(axes.yaxis)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    _name_lines(axes, lines, [each.name for each in bands], "upper right")
     return figure
 
 
@@ -306,6 +347,16 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
     axes.yaxis.label.set_color(_INK)
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def _name_lines(axes: Any, lines: Sequence[Any], names: Sequence[str], place: str) -> None:
+    """Say which line is which, where there are several."""
+    if len(lines) > 1:
+        # Texts are set afterwards: a label that begins with an underscore would be left out, and dollars be a formula.
+        legend = axes.legend(lines, map(str, range(len(lines))), frameon=False, loc=place, labelcolor=_INK)
+        for text, name in zip(legend.get_texts(), names, strict=True):
+            text.set_parse_math(False)
+            text.set_text(_short(name))
 
 
 def _label_below(figure: Figure, words: str) -> None:

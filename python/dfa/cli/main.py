@@ -20,9 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `dfa`; None for those of this process.
 
     Returns:
-        0 done; 1 attacks above `--fail-above`, or a verification that does not hold; 2 a wrong word; 3 the oracle
-        failed; 4 a folder could not be read or written; 5 nothing is judged; 6 worse than `--baseline`; 70 a fault of
-        dfa; 130 interrupted.
+        0 done; 1 attacks above `--fail-above`, a share below `--fail-below`, or a verification that does not hold; 2 a
+        wrong word; 3 the oracle failed; 4 a folder could not be read or written; 5 nothing is judged; 6 worse than
+        `--baseline`; 70 a fault of dfa; 130 interrupted.
     """
     try:
         return _run(arguments)

@@ -115,8 +115,8 @@ def frontier(
         A record per image, the curve, the adversarial images.
 
     Raises:
-        InvalidInputError: An argument is not as described.
-        StoreError: As of `dfa.run`.
+        InvalidInputError: An argument is not as described, or `store` is given for a service.
+        StoreError: As of `dfa.run`; or another search is at the folder.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -204,6 +204,12 @@ class _Keeping:
     def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan) -> None:
         most = plan.batch_size * plan.questions.queries_per_image
         self._first = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most)
+        if self._first is not None and plan.oracle.keeps_record:
+            # Its books and its classes' ids are kept with a run, and would begin anew with every round.
+            raise InvalidInputError(
+                "a search of a service cannot be kept in a folder: what it may cost, and which class is which, would "
+                "hold for one round alone; leave store out"
+            )
 
     def held(self) -> AbstractContextManager[None]:
         """Return what holds the folder."""

@@ -18,6 +18,7 @@ from dfa.cli.commands.audit import audit
 from dfa.cli.commands.bench import bench
 from dfa.cli.commands.completion import COMPLETE, completion
 from dfa.cli.commands.demo import demo
+from dfa.cli.commands.frontier import frontier
 from dfa.cli.commands.info import info
 from dfa.cli.commands.merge import merge
 from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPTED, ORACLE, UNREAD, USAGE
@@ -44,6 +45,7 @@ Examples:
   dfa attack model.keras photos/ --epsilon 8 --out runs/first
   dfa attack model.pt photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225
   dfa attack https://HOST/PATH photos/ --parse mymodule:parse --k 5 --num-classes 1000 --rate 20/s
+  dfa frontier model.keras photos/ --max-epsilon 32 --out runs/frontier
   dfa resume runs/first
   dfa replay runs/first
   dfa verify runs/first --model model.keras
@@ -65,7 +67,7 @@ def app() -> None:
     """
 
 
-for command in (attack, resume, replay, merge, verify, report, bench, audit, demo, info, completion):
+for command in (attack, frontier, resume, replay, merge, verify, report, bench, audit, demo, info, completion):
     app.add_command(command)
 
 

@@ -14,16 +14,20 @@ import click
 import dfa
 from dfa.cli.commands.config_file import check_arguments, config_option
 from dfa.cli.commands.dry_run import DEFAULT_PILOT, tell_forecast
-from dfa.cli.commands.flags import IMAGES, OPTIMIZER, RUN, SERVICE, LongCommand, flag
+from dfa.cli.commands.flags import IMAGES, RUN, SERVICE, LongCommand, flag
 from dfa.cli.commands.judging import BAR_WORDS, Bar, bar_options
 from dfa.cli.commands.options import (
     class_names_option,
+    confirmations_option,
     image_layout_option,
     image_options,
     json_option,
+    labels_option,
     model_options,
+    objective_option,
     optimizer_settings,
     preset_option,
+    prior_option,
     run_settings,
     setting_options,
     target_option,
@@ -80,21 +84,10 @@ Of --labels folders too; without --class-names the folders have ids in the order
     help="Search elsewhere than in the ball of epsilon. KIND or KIND:FIELD=N,..., a space of dfa with its fields "
     f"({', '.join(core_spaces())}), or module:attribute.",
 )
-@flag(
-    "--labels",
-    metavar="FILE",
-    help="A table of class ids, or the word folders. That is where IMAGES has a folder for each class. An image that "
-    "the model gets wrong is then skipped.",
-)
+@labels_option
 @target_option
 @class_names_option
-@flag(
-    "--prior",
-    section=RUN,
-    metavar="MODEL",
-    help="Another model of the same classes, whose gradients say where to go: a Keras, .pt, .ts or .pt2 file, "
-    "timm:NAME, or module:attribute, which may also be a function of images and goals.",
-)
+@prior_option
 @setting_options(run_settings(), unset=False)
 @flag("--out", type=click.Path(path_type=Path), help="Run folder.  [default: runs/MODEL-DATE-TIME]")
 @flag("--overwrite", is_flag=True, help="Replace a run or result in that folder.")
@@ -123,13 +116,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
     help="Attack the Jth of K parts of IMAGES, neighbours such as 3/16, in a run of its own; dfa merge joins them. Its "
     "images learn from one another alone; with --archive false the parts find together what one run finds.",
 )
-@flag(
-    "--confirmations",
-    section=RUN,
-    is_common=True,
-    metavar="K/N",
-    help="K of N answers must find it fallen. Of a randomised model.  [default: 1/1]",
-)
+@confirmations_option
 @flag(
     "--checkpoint",
     section=RUN,
@@ -142,12 +129,7 @@ Of --labels folders too; without --class-names the folders have ids in the order
 @flag("--trace", section=RUN, type=click.Path(path_type=Path), help="Write the run's profile as a Chrome trace.")
 @config_option
 @preset_option
-@flag(
-    "--objective",
-    section=OPTIMIZER,
-    type=click.Choice(list(dfa.objectives.NAMED)),
-    help="The degree; by default the preset's.",
-)
+@objective_option
 @setting_options(optimizer_settings(), unset=True)
 def attack(
     out: Path | None,

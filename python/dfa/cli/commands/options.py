@@ -102,9 +102,9 @@ def _documented(documented: Any, section: str) -> dict[str, str]:
     return texts
 
 
-def run_settings() -> list[Setting]:
-    """Return the parameters of `dfa.run` that have flags."""
-    parameters = inspect.signature(dfa.run).parameters
+def run_settings(function: Callable[..., Any] = dfa.run) -> list[Setting]:
+    """Return the parameters of `dfa.run` that have flags, or those of them that another function has as well."""
+    parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(dfa.run)
     words = _documented(dfa.run, "Args")
     sections = {name: EVERYDAY if name in _CHOSEN_BY_MOST else RUN for name in RUN_SETTINGS}
@@ -112,6 +112,7 @@ def run_settings() -> list[Setting]:
         # Under `python -OO` nothing is documented, and the flags go without words.
         Setting(name, hints[name], parameters[name].default, words.get(name, ""), sections[name])
         for name in RUN_SETTINGS
+        if name in parameters
     ]
 
 
@@ -276,6 +277,32 @@ def worker_options(command: Decorated) -> Decorated:
     return command
 
 
+labels_option = flag(
+    "--labels",
+    metavar="FILE",
+    help="A table of class ids, or the word folders. That is where IMAGES has a folder for each class. An image that "
+    "the model gets wrong is then skipped.",
+)
+prior_option = flag(
+    "--prior",
+    section=RUN,
+    metavar="MODEL",
+    help="Another model of the same classes, whose gradients say where to go: a Keras, .pt, .ts or .pt2 file, "
+    "timm:NAME, or module:attribute, which may also be a function of images and goals.",
+)
+confirmations_option = flag(
+    "--confirmations",
+    section=RUN,
+    is_common=True,
+    metavar="K/N",
+    help="K of N answers must find it fallen. Of a randomised model.  [default: 1/1]",
+)
+objective_option = flag(
+    "--objective",
+    section=OPTIMIZER,
+    type=click.Choice(list(dfa.objectives.NAMED)),
+    help="The degree; by default the preset's.",
+)
 trust_option = flag(
     "--trust",
     is_flag=True,

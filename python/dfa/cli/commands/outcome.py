@@ -31,9 +31,9 @@ LIKELY_CAUSES: Final = (
 _MOST_MISSING: Final = 0.5
 
 EXIT_STATUS: Final = """\b
-Exit status: 0 done, 1 attacks above --fail-above (or a verification or replay
-that does not hold), 2 a wrong word, 3 the oracle failed, 4 a folder could not
-be read or written, 5 not judged (--allow-missing: most images missing, or one
+Exit status: 0 done, 1 attacks above --fail-above, a share below --fail-below
+(or a verification or replay that does not hold), 2 a wrong word, 3 the oracle
+failed, 4 a folder could not be read or written, 5 not judged (--allow-missing: most images missing, or one
 in error), 6 worse than --baseline, 70 a fault of dfa, 130 interrupted."""
 """What the help of a command says of them."""
 

@@ -52,39 +52,43 @@ _SHOWN: Final = 10
 
 
 @contextlib.contextmanager
-def interruptible(folder: Path, *, is_begun: bool = False) -> Iterator[None]:
+def interruptible(
+    folder: Path, *, is_begun: bool = False, run: str = RUN, command: str | None = None
+) -> Iterator[None]:
     """Let an interrupt say how to go on, whenever it comes, and a failure of the model or the disk as well.
 
     Args:
         folder: Where the run is kept.
         is_begun: The run there is the one to go on with; otherwise one that is there now is another.
+        run: What says that a run was begun there, a glob inside it.
+        command: What goes on with it; None for `dfa resume`.
 
     Raises:
         KeyboardInterrupt: With the command that goes on, or with the word that there is nothing to go on with.
         DfaError: With the command that goes on, where there is a run to go on with.
     """
-    command = f"dfa resume {shlex.quote(str(folder))}"
-    before = None if is_begun else _stamp(folder / RUN)
+    command = command or f"dfa resume {shlex.quote(str(folder))}"
+    before = None if is_begun else _stamp(folder, run)
     try:
         yield
     except KeyboardInterrupt as error:
-        if _stamp(folder / RUN) == before:
+        if _stamp(folder, run) == before:
             raise KeyboardInterrupt("interrupted before the run began, so nothing of it is kept") from error
         raise KeyboardInterrupt(f"interrupted; go on with: {command}") from error
     except DriftError as error:
         error.args = (f"{error}; to go on all the same: {command} --on-drift mark",)
         raise
     except (OracleError, ObjectiveError, SpaceError, StoreError) as error:
-        if error.result is not None and _stamp(folder / RUN) not in (None, before):
+        if error.result is not None and _stamp(folder, run) not in (None, before):
             error.args = (f"{error}{sent_until(error.result)}; then go on with: {command}",)
         raise
 
 
-def _stamp(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from another in its place, or None if there is none."""
+def _stamp(folder: Path, pattern: str) -> tuple[int, int] | None:
+    """Return what tells the first file of a glob from another in its place, or None if there is none."""
     try:
-        found = path.stat()
-    except OSError:
+        found = min(folder.glob(pattern)).stat()
+    except (OSError, ValueError):
         return None
     return found.st_ino, found.st_mtime_ns
 
@@ -200,7 +204,7 @@ def run_request(
     judged = bar.judge(result)
     bar.write(result, judged, request.model, _image_files(request, files, part, len(result.records)))
     status = judged.status
-    for line in _told_of_errors(errors, source):
+    for line in told_of_errors(errors, source):
         screen.say(line)
     skips = tell_skipped_records(result.records, LIKELY_CAUSES, source.names)
     if skips:
@@ -272,7 +276,7 @@ def telling_warnings(tell: Callable[[str], None]) -> Iterator[None]:
         yield
 
 
-def _told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:
+def told_of_errors(errors: Sequence[dfa.Record], source: ImageSource) -> Iterator[str]:
     """Yield, line by line, which images could not be attacked, and what helps."""
     if not errors:
         return

@@ -26,7 +26,7 @@ def sent_in_words(use: ServiceUse, currency: str) -> str:
     return f"{counted(use.requests, 'request')} sent" + (f", for {cost}" if cost else "")
 
 
-def sent_until(result: Result | None) -> str:
+def sent_until(result: object) -> str:
     """Return in brackets what a run that failed sent a service until then; nothing of other models."""
-    service = None if result is None else result.profile.service
+    service = result.profile.service if isinstance(result, Result) else None
     return "" if service is None else f" ({sent_in_words(service.use, service.currency)} until then)"

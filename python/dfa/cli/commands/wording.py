@@ -99,10 +99,11 @@ def in_options(message: str, command: click.Command | None) -> str:
         message = pattern.sub(words, message)
     border = _ERROR_OF_OTHERS.search(message)
     ours, others = (message, "") if border is None else (message[: border.start()], message[border.start() :])
-    for phrase, words in _PHRASES:
-        ours = ours.replace(phrase, words)
-    ours = _OTHER_SIZE.sub(_RESIZED, ours)
     options = {each.name: each for each in command.params if isinstance(each, click.Option) and each.name}
+    for phrase, words in _PHRASES:
+        if phrase.partition("=")[0] not in options:
+            ours = ours.replace(phrase, words)
+    ours = _OTHER_SIZE.sub(_RESIZED, ours)
     return _WORD.sub(lambda found: _translated(found, options), ours) + others
 
 

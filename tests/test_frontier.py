@@ -159,6 +159,94 @@ def test_each_image_is_told_when_it_is_done():
     assert sorted(told, key=lambda each: each.index) == found.records
 
 
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_whatever_ends_a_search_carries_what_was_found(error):
+    def end(record):
+        raise error
+
+    with pytest.raises(type(error)) as caught:
+        search(brightness, FLAT, progress=end)
+    partial = caught.value.result
+    assert isinstance(partial, dfa.Frontier)
+    assert any(each.state is State.OPEN for each in partial.records)
+    # Two images are done after the first round; who is told of the one has found the other too.
+    whole = search(brightness, FLAT)
+    assert sum(each.state is State.HELD for each in partial.records) == 2
+    for each, end_of in zip(partial.records, whole.records, strict=True):
+        assert each.attempts == end_of.attempts[: len(each.attempts)]
+
+
+def test_an_interrupt_within_a_round_keeps_what_the_round_had_found():
+    class Interrupting(Failing):
+        def __call__(self, images):
+            try:
+                return super().__call__(images)
+            except RuntimeError:
+                raise KeyboardInterrupt from None
+
+    with pytest.raises(dfa.Interrupted) as caught:
+        search(Interrupting(30), IMAGES, batch_size=4)
+    partial = caught.value.result
+    assert isinstance(partial, dfa.Frontier)
+    assert partial.rounds == 1
+    assert 0 < sum(each.critical is not None for each in partial.records) < len(IMAGES)
+
+
+def test_what_is_answered_otherwise_later_leaves_what_was_found_and_no_label():
+    asked = {"first": 0}
+
+    def fickle(images):
+        """Another answer about the first image as it is, from the second time on."""
+        scores = CLASSIFIER(images)
+        for row in np.flatnonzero((images == IMAGES[0]).all(axis=(1, 2, 3))):
+            asked["first"] += 1
+            scores[row] = scores[row] if asked["first"] == 1 else scores[row][::-1]
+        return scores
+
+    found, usual = search(fickle, IMAGES), search(CLASSIFIER, IMAGES)
+    first = found.records[0]
+    assert (first.state, first.critical, len(first.attempts)) == (State.BROKEN, 40, 1)
+    assert found.critical[1:].tolist() == usual.critical[1:].tolist()
+    assert all(each.record.label is None for each in found.records)
+
+
+class Vanishing:
+    """Images of which one can be read a few times only."""
+
+    def __init__(self, place, times):
+        self.place, self.times = place, times
+
+    def __len__(self):
+        return len(IMAGES)
+
+    def __getitem__(self, index):
+        self.times -= index == self.place
+        if index == self.place and self.times < 0:
+            raise OSError("gone")
+        return IMAGES[index]
+
+
+@pytest.mark.parametrize(("times", "state"), [(0, State.ERROR), (2, State.BROKEN)])
+def test_an_image_that_cannot_be_read_costs_the_others_nothing(times, state):
+    found, usual = search(CLASSIFIER, Vanishing(4, times)), search(CLASSIFIER, IMAGES)
+    assert found.records[4].state is state
+    assert np.delete(found.critical, 4).tolist() == np.delete(usual.critical, 4).tolist()
+
+
+def test_frontiers_are_drawn_in_one_figure():
+    pytest.importorskip("matplotlib")
+    one, other = search(CLASSIFIER, IMAGES), search(CLASSIFIER, IMAGES, max_epsilon=20)
+    (axes,) = one.plot(other, names=["_one", "$other$"]).axes
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["_one", "$other$"]
+    np.testing.assert_array_equal(axes.lines[0].get_ydata(), [point.share for point in one.curve()])
+    assert axes.collections[0].get_paths()[0].contains_point((20.5, one.at(20).interval[1] - 0.01))
+    assert "upper bound" in one._repr_html_()
+    with pytest.raises(dfa.InvalidInputError, match="names must hold one for each of the 2"):
+        one.plot(other, names=["one"])
+    with pytest.raises(dfa.InvalidInputError, match="one unit, got epsilon and size"):
+        one.plot(search(CLASSIFIER, IMAGES, space=dfa.Pixels, max_epsilon=2))
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -40,4 +40,4 @@ def test_the_reference_has_the_long_page_of_every_command_that_has_one() -> None
 
     page = (REFERENCE / "cli.md").read_text(encoding="utf-8")
     long = [name for name, command in app.commands.items() if isinstance(command, LongCommand)]
-    assert long == re.findall(r'^show\("(\w+)", option="--help-all"\)$', page, re.MULTILINE) == ["attack"]
+    assert long == re.findall(r'^show\("(\w+)", option="--help-all"\)$', page, re.MULTILINE) == ["attack", "frontier"]

@@ -97,6 +97,10 @@ def test_overwriting_leaves_nothing_of_an_earlier_frontier_and_all_other_files(t
     (tmp_path / "round-old").mkdir()
     for name in others:
         (tmp_path / name).write_text("mine")
+    with pytest.raises(dfa.OracleError):
+        search(fails_after(0), store=tmp_path, overwrite=True)
+    assert files_in(tmp_path) == others
+    search(store=tmp_path)
     after = search(images=IMAGES[:2], max_epsilon=1, store=tmp_path, overwrite=True)
     assert after.rounds == 1
     left = files_in(tmp_path)

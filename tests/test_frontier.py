@@ -239,7 +239,8 @@ def test_frontiers_are_drawn_in_one_figure():
     (axes,) = one.plot(other, names=["_one", "$other$"]).axes
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["_one", "$other$"]
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [point.share for point in one.curve()])
-    assert axes.collections[0].get_paths()[0].contains_point((20.5, one.at(20).interval[1] - 0.01))
+    band, (low, high) = axes.collections[0].get_paths()[0], one.at(1).interval
+    assert [band.contains_point((1.5, y)) for y in (low - 0.01, low + 0.01, high - 0.01, high + 0.01)] == [0, 1, 1, 0]
     assert "upper bound" in one._repr_html_()
     with pytest.raises(dfa.InvalidInputError, match="names must hold one for each of the 2"):
         one.plot(other, names=["one"])

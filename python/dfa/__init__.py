@@ -118,9 +118,11 @@ from dfa.space import (
     Tiled,
     TinyRectangles,
 )
+from dfa.suites import suite
 from dfa.verdicts.comparison import Comparison, compare
 from dfa.verdicts.judgement import Outcome, Verdict
 from dfa.verdicts.statistics import sample_size
+from dfa.verdicts.suite_report import SuiteCell, SuitePair, SuiteReport
 from dfa.views.report import write_report
 
 __version__ = _core.__version__
@@ -192,6 +194,9 @@ __all__ = [
     "Status",
     "Storage",
     "StoreError",
+    "SuiteCell",
+    "SuitePair",
+    "SuiteReport",
     "Summary",
     "Task",
     "TfliteOracle",
@@ -221,6 +226,7 @@ __all__ = [
     "repair",
     "run",
     "sample_size",
+    "suite",
     "testing",
     "top_1",
     "top_k",

@@ -122,7 +122,8 @@ from dfa.suites import suite
 from dfa.verdicts.comparison import Comparison, compare
 from dfa.verdicts.judgement import Outcome, Verdict
 from dfa.verdicts.statistics import sample_size
-from dfa.verdicts.suite_report import SuiteCell, SuitePair, SuiteReport
+from dfa.verdicts.suite_cells import SuiteCell, SuitePair
+from dfa.verdicts.suite_report import SuiteReport
 from dfa.views.report import write_report
 
 __version__ = _core.__version__

@@ -37,17 +37,8 @@ from dfa.runs.folder import plain
 from dfa.runs.storage import Storage
 from dfa.search.protocol import Optimizer
 from dfa.search.racos import Racos
-from dfa.verdicts.suite_report import (
-    DEFAULT,
-    EPSILONS,
-    MAX_QUERIES,
-    SEEDS,
-    SUITE,
-    TARGET,
-    SuiteCell,
-    SuiteReport,
-    is_same_answer,
-)
+from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, SUITE, TARGET, SuiteCell
+from dfa.verdicts.suite_report import SuiteReport, is_same_answer
 
 _OF_THE_DATA: Final = (MostSkippedWarning, ChanceAccuracyWarning, DoubtfulDataWarning)
 """Warnings that each run would repeat."""

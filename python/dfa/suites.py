@@ -194,6 +194,7 @@ def suite(
         images_digest=seen.digest,
         classes=seen.classes,
         probabilities=seen.probabilities,
+        margins=seen.margins,
         labels=tuple(record.label for record in first.records),
         optimizers=about,
         cells=tuple(cells),
@@ -213,6 +214,7 @@ class _Seen:
         digest: Of the images.
         classes: The model's, by image; None of one that cannot be read.
         probabilities: Of these.
+        margins: By how much these lie above the next ones.
         num_ranked: How many classes an answer names in their order.
     """
 
@@ -220,6 +222,7 @@ class _Seen:
     digest: str
     classes: tuple[int | None, ...]
     probabilities: tuple[float | None, ...]
+    margins: tuple[float | None, ...]
     num_ranked: int
 
     def refuse_others(self, records: Sequence[Record]) -> None:
@@ -231,7 +234,9 @@ class _Seen:
         for record in records:
             before, found = self.classes[record.index], record.class_before
             of_before, of_found = self.probabilities[record.index], record.probability_before
-            if None not in (before, found) and not is_same_answer(before, found, of_before, of_found):
+            if None not in (before, found) and not is_same_answer(
+                before, found, of_before, of_found, self.margins[record.index]
+            ):
                 raise InvalidInputError(
                     f"a suite needs images that stay in their order and a model that answers the same again: image "
                     f"{record.index} was of class {before} (probability {of_before}) and is of class {found} "
@@ -247,6 +252,7 @@ def _look(model: Oracle, inputs: Inputs, batch_size: int) -> _Seen:
     digest = hashlib.sha256(repr((inputs.num_images, tuple(inputs.shape))).encode())
     classes: list[int | None] = [None] * inputs.num_images
     probabilities: list[float | None] = [None] * inputs.num_images
+    margins: list[float | None] = [None] * inputs.num_images
     for indices, batch in _batches(inputs, model.rows_per_call or batch_size):
         for index, image in zip(indices.tolist(), batch, strict=True):
             digest.update(index.to_bytes(8, "little") + image.tobytes())
@@ -256,12 +262,15 @@ def _look(model: Oracle, inputs: Inputs, batch_size: int) -> _Seen:
             classes[index] = number
             if is_told(model, scores[row : row + 1], number):
                 probabilities[index] = float(scores[row, number])
+            if model.shows_all:
+                margins[index] = float(scores[row, number] - np.partition(scores[row], -2)[-2])
     ranked = model.num_ranked
     return _Seen(
         shape=tuple(inputs.shape),
         digest=f"sha256:{digest.hexdigest()}",
         classes=tuple(classes),
         probabilities=tuple(probabilities),
+        margins=tuple(margins),
         num_ranked=(gate.num_classes or 0) if ranked is None else ranked,
     )
 

@@ -43,7 +43,8 @@ class SuiteReport:
         images_digest: SHA-256 of the images, in their order.
         classes: The model's class of each image as it is; None of one that could not be asked about.
         probabilities: The probability of that class; None where the model does not tell.
-        labels: Class ids that the images were given; None of one without.
+        margins: By how much it lies above that of the next class; None where the model does not tell.
+    labels: Class ids that the images were given; None of one without.
         optimizers: What a record keeps of each optimizer, by its name: class and settings.
         cells: In the order of the table.
         note: What the suite left out, and why; or "".
@@ -62,6 +63,7 @@ class SuiteReport:
     images_digest: str
     classes: tuple[int | None, ...]
     probabilities: tuple[float | None, ...]
+    margins: tuple[float | None, ...]
     labels: tuple[int | None, ...]
     optimizers: dict[str, Any]
     cells: tuple[SuiteCell, ...]
@@ -209,8 +211,8 @@ def refuse_others(first: SuiteReport, second: SuiteReport) -> None:
                 f"the reports must be of the same {words}, and {name} is {short_words(a)} in the first and "
                 f"{short_words(b)} in the second; run both alike"
             )
-    pairs = zip(first.classes, second.classes, first.probabilities, second.probabilities, strict=True)
-    others = [index for index, answers in enumerate(pairs) if not is_same_answer(*answers)]
+    answers = (first.classes, second.classes, first.probabilities, second.probabilities, first.margins)
+    others = [index for index, each in enumerate(zip(*answers, strict=True)) if not is_same_answer(*each)]
     if others:
         index = others[0]
         told_answers = " and ".join(
@@ -222,7 +224,7 @@ def refuse_others(first: SuiteReport, second: SuiteReport) -> None:
         )
 
 
-def is_same_answer(a: int | None, b: int | None, of_a: float | None, of_b: float | None) -> bool:
+def is_same_answer(a: int | None, b: int | None, of_a: float | None, of_b: float | None, margin: float | None) -> bool:
     """Return whether two answers about an image may be of one model, on whichever machines.
 
     Args:
@@ -230,17 +232,19 @@ def is_same_answer(a: int | None, b: int | None, of_a: float | None, of_b: float
         b: Of the other.
         of_a: The probability of that class, or None where it is not told.
         of_b: Likewise.
+        margin: By how much `of_a` lies above the probability of the next class, or None.
     """
     if of_a is None or of_b is None:
         return a == b and of_a is of_b
-    # A class may fall either way where two are likeliest, and then neither has more than half.
-    return abs(of_a - of_b) <= _SAME and (a == b or of_a <= 0.5 + _SAME)
+    # Between two likeliest classes the last bits decide.
+    return abs(of_a - of_b) <= _SAME and (a == b or (margin is not None and margin <= 2 * _SAME))
 
 
 def _refuse_contradictions(report: SuiteReport) -> None:
     number = len(report.classes)
-    if len(report.probabilities) != number or len(report.labels) != number or not report.seeds:
-        raise ValueError(f"its classes, probabilities and labels must be one per image, and {number} classes are there")
+    of_images = (report.probabilities, report.margins, report.labels)
+    if any(len(each) != number for each in of_images) or not report.seeds:
+        raise ValueError(f"its answers and labels must be one per image, and {number} classes are there")
     for cell in report.cells:
         lengths = {len(cell.queries), len(cell.queries_sent), len(cell.calls)}
         if lengths != {len(report.seeds)} or any(len(each) != number for each in cell.queries):

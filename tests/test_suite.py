@@ -61,6 +61,7 @@ def test_two_cells_are_held_against_each_other_image_by_image():
     assert (pair.only_first, pair.only_second) == (6, 1)
     assert pair.p_success == pair.p_queries == pytest.approx(2 * (1 + 7) / 2**7)
     assert pair.ratio == 605 / 160
+    assert "x (second) needs 3.78 times the queries of x (first), p = 0.12; success 25.0 % after 85.7 %" in str(pair)
 
 
 def test_each_cell_is_what_a_run_of_its_settings_finds(report):
@@ -165,6 +166,14 @@ def test_optimizers_that_one_report_has_alone_meet_those_of_the_other(report):
     assert len(pairs) == 9
 
 
+def test_a_suite_warns_once():
+    with pytest.warns(dfa.MostSkippedWarning) as warned:
+        report = dfa.suite(CLASSIFIER, FEW, (OF_FEW + 1) % 10, **QUICK)
+    assert len(warned) == 1
+    assert (report.cells[0].attacked, report.wrong) == (0, 6)
+    assert "| dfa | 0 | - | - to - |" in report.table()
+
+
 def test_the_digest_of_the_images_is_of_their_order_and_not_of_batches():
     digests = [
         dfa.suite(CLASSIFIER, images, batch_size=size, **QUICK).images_digest
@@ -256,6 +265,9 @@ def test_the_command_writes_a_table_and_compares_two_of_them(tmp_path, monkeypat
     status, out, _ = dfa_says(capsys, "suite", "--compare", "a", "a/suite.json", "--json")
     assert (status, [pair["ratio"] for pair in json.loads(out)["pairs"]]) == (0, [1.0] * 4)
     assert "1.00" in dfa_says(capsys, "suite", "--compare", "a", "a")[1]
+    np.save("wrong.npy", (np.arange(10) == 0) + 1)
+    status, _, err = dfa_says(capsys, *words, "--out", "c", "--labels", "wrong.npy")
+    assert (status, "images were attacked" in err) == (5, True), err
     for wrong, said in (
         (("suite", "model.py:classify"), "needs MODEL, IMAGES and --out"),
         (("suite", "x", "--compare", "a", "a"), "runs nothing"),

@@ -179,12 +179,12 @@ class SuitePair:
 
     def __str__(self) -> str:
         """Return a sentence."""
-        names = [short_words(each.optimizer) for each in (self.first, self.second)]
+        one, other = (short_words(each.optimizer) for each in (self.first, self.second))
         return (
-            f"{self.first.setting}: {names[1]} of the second needs {self.ratio:.2f} times the queries of {names[0]} of "
-            f"the first (p = {self.p_queries:.2g}); success {percent(self.first.success)} and "
-            f"{percent(self.second.success)}, {counted(self.only_first, 'image')} in the first alone and "
-            f"{self.only_second:,} in the second alone (p = {self.p_success:.2g})"
+            f"{self.first.setting}: {other} (second) needs {self.ratio:.2f} times the queries of {one} (first), p = "
+            f"{self.p_queries:.2g}; success {percent(self.second.success)} after {percent(self.first.success)}, "
+            f"{counted(self.only_second, 'image')} in the second alone and {self.only_first:,} in the first alone, p = "
+            f"{self.p_success:.2g}"
         )
 
 

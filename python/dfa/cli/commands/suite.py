@@ -24,7 +24,7 @@ from dfa.cli.sources.labels import read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told_with_place
-from dfa.verdicts.suite_cells import EPSILONS, MAX_QUERIES, SEEDS
+from dfa.verdicts.suite_cells import EPSILONS, MAX_QUERIES, SEEDS, percent
 from dfa.verdicts.suite_report import differing_versions
 
 
@@ -180,8 +180,8 @@ def _compare(first: Path, second: Path, *, as_json: bool) -> int:
                 " / ".join(dict.fromkeys((pair.second.optimizer, pair.first.optimizer))),
                 f"{pair.ratio:.2f}",
                 f"{pair.p_queries:.2g}",
-                f"{100 * pair.first.success:.1f} %",
-                f"{100 * pair.second.success:.1f} %",
+                percent(pair.first.success),
+                percent(pair.second.success),
                 f"{pair.p_success:.2g}",
             )
             for pair in pairs

@@ -185,7 +185,7 @@ def test_the_digest_of_the_images_is_of_their_order_and_not_of_batches():
 def test_two_classes_have_no_fourth():
     report = dfa.suite(brightness, np.full((2, 4, 4, 1), 126, np.uint8), **QUICK)
     assert {each.target for each in report.cells} == {None}
-    assert report.note.startswith("No target: the model's answers tell 2 classes")
+    assert report.note.startswith("No target: the model's answers rank 2 of its classes")
     assert report.note in report.table()
 
 

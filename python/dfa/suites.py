@@ -139,7 +139,7 @@ def suite(
     targets: list[int | None] = [None, TARGET.j]
     if seen.num_ranked < TARGET.j:
         targets = [None]
-        note = f"No target: the model's answers tell {seen.num_ranked} classes in their order, and {TARGET.j} are due."
+        note = f"No target: the model's answers rank {seen.num_ranked} of its classes, and {TARGET.j} are due."
     settings: dict[str, Any] = {
         "max_queries": max_queries,
         "batch_size": batch_size,

@@ -1,7 +1,11 @@
 # make demo   attack a real classifier: pictures and figures in runs/demo
 # make test   everything that continuous integration runs
+# make servers  an inference server, whose tests `make test` then runs as well: minutes, once a week elsewhere
 # make docs   the documentation, in build/docs/index.html
 # make format make the sources look as `make test` wants them
+
+# Of what is installed most is never imported.
+export PIP_NO_COMPILE := 1
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,14 +16,14 @@ CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
 PRESETS := tests sanitized serial
 PROMISES := $(addprefix tests/test_,$(addsuffix .py,arguments core_errors gate run_bad_input run_budget saving spaces ties))
 
-.PHONY: demo docs test system-packages lint types cpp-tests fuzz python-tests format clean
+.PHONY: demo docs servers test system-packages lint types cpp-tests fuzz python-tests format clean
 
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m dfa.demo --out runs/demo
 
 # What is missing is told of last, so that all else is tested first. The documentation keeps one core busy, so it is built
 # beside the C++; all that is installed comes before.
-test: system-packages lint types $(VENV)/docs-installed $(VENV)/servers/mlserver/installed
+test: system-packages lint types $(VENV)/docs-installed
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target docs cpp-tests fuzz
 	@$(MAKE) --no-print-directory python-tests
 	@tests/system_packages.sh --check
@@ -67,7 +71,7 @@ else
 	  --capture=sys --sanitized --fuzzed=$(FUZZED) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 endif
 
-python-tests: $(VENV)/wheel-installed $(VENV)/servers/mlserver/installed
+python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
 	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 	# What users are promised does not hang on an assert, which `python -O` leaves out.
@@ -103,6 +107,8 @@ $(VENV)/tools-installed: $(VENV)/created pyproject.toml
 # A server of the Open Inference Protocol, in an environment of its own: it asks for other packages than the tests have.
 # It is not there for Python 3.13 and later, where its tests are skipped.
 MLSERVER := $(VENV)/servers/mlserver
+servers: $(MLSERVER)/installed
+
 $(MLSERVER)/installed: $(VENV)/created pyproject.toml
 	mkdir -p $(MLSERVER)
 	if $(BIN)/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \

@@ -42,6 +42,7 @@ ROOM_OF_TOP = dict.fromkeys(
     "": "face",
     "api": "face",
     "assertions": "face",
+    "suites": "face",
     "testing": "face",
     "selftest": "face",
     "demo": "cli",

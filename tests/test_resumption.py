@@ -274,5 +274,5 @@ def test_a_run_that_would_pass_its_budget_contradicts_itself(tmp_path, monkeypat
     cut_short(tmp_path, 30)
     restore = Gate.restore_sent
     monkeypatch.setattr(Gate, "restore_sent", lambda gate, index, number: restore(gate, index, gate.max_queries - 1))
-    with pytest.raises(dfa.StoreError, match="contradicts itself about what was sent: image .* start a new run"):
+    with pytest.raises(dfa.StoreError, match=r"contradicts itself about what was sent: image .* start a new run"):
         attack(CLASSIFIER, tmp_path)

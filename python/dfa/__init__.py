@@ -118,9 +118,12 @@ from dfa.space import (
     Tiled,
     TinyRectangles,
 )
+from dfa.suites import suite
 from dfa.verdicts.comparison import Comparison, compare
 from dfa.verdicts.judgement import Outcome, Verdict
 from dfa.verdicts.statistics import sample_size
+from dfa.verdicts.suite_cells import SuiteCell, SuitePair
+from dfa.verdicts.suite_report import SuiteReport
 from dfa.views.report import write_report
 
 __version__ = _core.__version__
@@ -192,6 +195,9 @@ __all__ = [
     "Status",
     "Storage",
     "StoreError",
+    "SuiteCell",
+    "SuitePair",
+    "SuiteReport",
     "Summary",
     "Task",
     "TfliteOracle",
@@ -221,6 +227,7 @@ __all__ = [
     "repair",
     "run",
     "sample_size",
+    "suite",
     "testing",
     "top_1",
     "top_k",

@@ -26,7 +26,7 @@ from dfa.engine.thread_choice import ThreadChoice
 from dfa.engine.users_searches import UsersSearches
 from dfa.engine.watch import Watch
 from dfa.engine.window import Window
-from dfa.errors import BudgetExceededError, DfaError, DriftError, Interrupted, OracleError, PartialAnswer, StoreError, told
+from dfa.errors import DfaError, DriftError, Interrupted, OracleError, PartialAnswer, StoreError, told
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.images import AdversarialImages
@@ -175,14 +175,6 @@ class Loop:
             self._watch.look(waits=True)
             if self._checkpoints is not None:
                 self._checkpoints.save_now()
-        except BudgetExceededError as error:
-            if self._checkpoints is None or not self._checkpoints.store.resumes:
-                raise
-            # A run never asks for more than its budget, unless it is told that less was sent than was, or more.
-            raise StoreError(
-                f"the run in {self._checkpoints.store.folder} contradicts itself about what was sent: {error}; start a "
-                "new run in another folder"
-            ) from error
         finally:
             self._close()
         return self._result()

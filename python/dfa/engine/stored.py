@@ -12,7 +12,7 @@ from dfa.engine.file_answers import FileAnswers
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan
 from dfa.engine.sameness import check_ended
-from dfa.errors import Interrupted, StoreError, told
+from dfa.errors import BudgetExceededError, Interrupted, StoreError, told
 from dfa.interrupts import interrupts_held_back
 from dfa.results.result import Result
 from dfa.runs.discarding import discard_run
@@ -123,6 +123,14 @@ def _attack(plan: Plan, store: Store) -> Result:
             raise Interrupted(
                 f"interrupted, after this: {told(error)}", result=getattr(error, "result", None)
             ) from error
+        if isinstance(error, BudgetExceededError) and store.resumes:
+            # A run never asks for more than its budget, unless it is told that other numbers were sent than were.
+            contradiction = StoreError(
+                f"the run in {store.folder} contradicts itself about what was sent: {error}; start a new run in "
+                "another folder"
+            )
+            contradiction.result = getattr(error, "result", None)
+            raise contradiction from error
         raise
     try:
         store.flush()

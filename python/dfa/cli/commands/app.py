@@ -25,6 +25,7 @@ from dfa.cli.commands.outcome import DONE, EXIT_STATUS, FAULT, FOLDER, INTERRUPT
 from dfa.cli.commands.replay import replay
 from dfa.cli.commands.report import report
 from dfa.cli.commands.resume import resume
+from dfa.cli.commands.suite import suite
 from dfa.cli.commands.verify import verify
 from dfa.cli.commands.wording import in_options
 from dfa.cli.fault import tell_fault
@@ -68,6 +69,7 @@ def app() -> None:
 
 
 for command in (attack, frontier, resume, replay, merge, verify, report, bench, audit, demo, info, completion):
+for command in (attack, resume, replay, merge, verify, report, bench, suite, audit, demo, info, completion):
     app.add_command(command)
 
 

@@ -68,8 +68,8 @@ def app() -> None:
     """
 
 
-_RUNS = (attack, frontier, suite, resume, replay, merge)
-_LOOKS = (verify, report, bench, audit, demo, info, completion)
+_RUNS = (attack, frontier, resume, replay, merge)
+_LOOKS = (verify, report, bench, suite, audit, demo, info, completion)
 for command in (*_RUNS, *_LOOKS):
     app.add_command(command)
 

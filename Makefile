@@ -1,6 +1,7 @@
 # make demo   attack a real classifier: pictures and figures in runs/demo
 # make test   everything that continuous integration runs
 # make servers  an inference server, whose tests `make test` then runs as well: minutes, once a week elsewhere
+# make python-tests PYTEST=--weekly  the Python tests, with those that take too long for every change
 # make docs   the documentation, in build/docs/index.html
 # make format make the sources look as `make test` wants them
 
@@ -73,7 +74,7 @@ endif
 
 python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
-	$(BIN)/python -m pytest tests --data=$(DATA) --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -m pytest tests --data=$(DATA) $(PYTEST) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 	# What users are promised does not hang on an assert, which `python -O` leaves out.
 	$(BIN)/python -O -m pytest $(PROMISES) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 

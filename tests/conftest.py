@@ -40,6 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--sanitized", action="store_true", help="refuse to test a core without sanitizers")
     parser.addoption("--killed", type=int, default=50, help="processes that are killed while they attack")
     parser.addoption("--mutated", type=int, default=2_000, help="run folders that are changed")
+    parser.addoption("--weekly", action="store_true", help="run what takes too long for every change as well")
     parser.addoption("--fuzzed", type=int, default=2_000, help="calls of the core, and damaged states, that are tried")
 
 
@@ -86,6 +87,13 @@ def torchvision() -> ModuleType:
         return importlib.import_module("torchvision")
     with mock.patch("torch.library.register_fake", return_value=_itself):
         return importlib.import_module("torchvision")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--weekly"):
+        for item in items:
+            if item.get_closest_marker("weekly") is not None:
+                item.add_marker(pytest.mark.skip(reason="runs once a week: pass --weekly"))
 
 
 @pytest.fixture(scope="session")

@@ -413,6 +413,9 @@ class Fuzzer:
             )
         return parameters
 
+    def _budgets(self) -> np.ndarray | None:
+        return self._random.choice([None, np.full(self._random.choice([1, 4]), 40, dtype=np.uint64)])
+
     def _low(self) -> np.ndarray:
         return self._numbers.integers(-2, 1, self._random.choice([3, 4, 12, SIZE])).astype(np.int16)
 
@@ -431,6 +434,7 @@ VALUES: dict[str, list[Any]] = {
     "starts": [0, 0, 5, 8],
     "restart_after": [0, 4, 2**32 - 1],
     "give_up_after": [0, 4, 2**32 - 1],
+    "forecast": [0.0, 0.5, 1.0],
     "rest_ratio": [0.5, 1.0],
     "improvements": [0.0, 0.0, 1.0, 64.0],
     "shape": [*SHAPES, "scattered", "window", "own"],

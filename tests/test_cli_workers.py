@@ -299,6 +299,7 @@ def test_a_network_is_put_on_each_workers_device(here, capsys):
     assert (status, "worker 0 (cuda:77): --device must be one that torch has here" in err) == (2, True), err
 
 
+@pytest.mark.weekly
 def test_a_cluster_may_be_begun_here(here, capsys, alone):
     pytest.importorskip("ray")
     words = ("attack", "model:exact", "photos", *FAST, "--out", "run", "--workers", 2, "--ray", "local")

@@ -168,7 +168,9 @@ def make_epsilon(kind: Any, size: tuple[int, int, int], rng: np.random.Generator
     return radii
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
+@pytest.mark.parametrize(
+    "number", [each if each % 2 else pytest.param(each, marks=pytest.mark.weekly) for each in range(len(CASES))]
+)
 def test_small_trajectories_are_the_reference(number: int) -> None:
     case = CASES[number]
     rng = np.random.default_rng(number)

@@ -456,6 +456,7 @@ def test_lenet1_classifies_the_mnist_test_set_through_the_gate(data):
     assert np.mean(scores.argmax(axis=1) == labels) > 0.97
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("backend", [name for name in BACKENDS if name != BACKEND])
 def test_this_file_passes_on_the_other_backends(backend, request):
     if importlib.util.find_spec(backend) is None:

@@ -273,7 +273,7 @@ def test_a_run_is_alike_to_the_bit_for_any_batches_and_orders(tmp_path):
     assert attack(7, straight, static_batch=False) != expected
 
 
-@pytest.mark.parametrize("model", ["squeezenet11", "mobilenet_v2_224"])
+@pytest.mark.parametrize("model", [pytest.param("squeezenet11", marks=pytest.mark.weekly), "mobilenet_v2_224"])
 def test_a_run_on_a_real_model_is_alike_to_the_bit(data, model):
     stored = np.load(data / "imagenet100_224.npz")
     images, labels = stored["images"][:6], stored["labels"][:6]

@@ -56,7 +56,7 @@ def every_17th(number):
     return {5: http_servers.reset, 11: http_servers.cut, 14: http_servers.says(b"{oops")}.get(number % 23)
 
 
-@pytest.mark.parametrize("name", ["default", "targeted"])
+@pytest.mark.parametrize("name", ["default", pytest.param("targeted", marks=pytest.mark.weekly)])
 def test_a_service_that_fails_now_and_then_costs_no_answer_and_changes_nothing(tmp_path, name):
     with http_servers.served() as service:
         expected = attack(service, name, storage=tmp_path / "whole")

@@ -76,6 +76,7 @@ def test_hopskipjump_gets_the_steps_that_a_budget_holds():
     assert cost[0] <= 5_000 < cost[1]
 
 
+@pytest.mark.weekly
 def test_keras_and_torch_break_the_same_images_with_as_many_queries(data):
     pytest.importorskip("keras")
     images = side_by_side.load_images(data, "cifar10_correct500.npz").images[300:330]

@@ -158,7 +158,7 @@ def test_nothing_is_left_in_memory_that_is_shared():
     assert after <= before
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.weekly) for each in (1, 2))])
 def test_workers_that_are_killed_cost_what_they_had_and_no_more(request, tmp_path, seed):
     number = -(-request.config.getoption("--killed") // 10)
     log, images = tmp_path / "log", random_images(60, worker_models.SHAPE, seed=seed)

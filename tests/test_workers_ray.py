@@ -47,7 +47,7 @@ def seen(profile):
     return profile.rows_sent + profile.clean + profile.verification + profile.files + profile.resent
 
 
-@pytest.mark.parametrize("number", [1, 3, 7])
+@pytest.mark.parametrize("number", [3, *(pytest.param(each, marks=pytest.mark.weekly) for each in (1, 7))])
 def test_what_is_found_is_the_same_for_any_number_of_actors(cluster, tmp_path, number):
     log = tmp_path / "log"
     expected = dfa.run(worker_models.classify, IMAGES, **SETTINGS)
@@ -59,6 +59,7 @@ def test_what_is_found_is_the_same_for_any_number_of_actors(cluster, tmp_path, n
     assert found.config["workers"]["kind"] == "ray"
 
 
+@pytest.mark.weekly
 @pytest.mark.parametrize("name", ["targeted", "paper"])
 def test_other_settings_are_the_same_too(cluster, name):
     settings = {"targeted": {"targets": dfa.rank(3), "epsilon": 12}, "paper": {"optimizer": dfa.Racos.paper()}}[name]
@@ -68,6 +69,7 @@ def test_other_settings_are_the_same_too(cluster, name):
     assert outcomes(found) == outcomes(expected)
 
 
+@pytest.mark.weekly
 def test_actors_that_are_killed_cost_what_they_had_and_no_more(cluster, request, tmp_path):
     number = -(-request.config.getoption("--killed") // 10)
     log, images = tmp_path / "log", random_images(60, worker_models.SHAPE)
@@ -118,6 +120,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.weekly
 def test_a_cluster_that_is_begun_for_a_run_leaves_nothing_behind(tmp_path):
     home, temporary = tmp_path / "home", Path(f"/tmp/ray-{os.getpid()}")
     home.mkdir()
@@ -164,6 +167,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.weekly
 def test_runs_at_the_same_time_share_a_cluster(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(TOGETHER.format(tests=str(Path(__file__).parent)))

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dfa.checks import counted
 from dfa.errors import InvalidInputError, StoreError, told
+from dfa.files import opened
 from dfa.results.parsing import load_json, reader
 from dfa.results.setting import short_words
 from dfa.runs.folder import write_json, write_text
@@ -175,14 +176,16 @@ class SuiteReport:
         try:
             if file.stat().st_size > _MOST_BYTES:
                 raise ValueError(f"it holds more than {_MOST_BYTES:,} bytes")
-            document = load_json(file.read_bytes())
+            with opened(file) as content:
+                written = content.read()
+            document = load_json(written)
             if document.get("format") != _FORMAT:
                 raise ValueError(f"its format must be {_FORMAT}, got {document.get('format')!r:.20}")
             report: SuiteReport = _read(document)
             _refuse_contradictions(report)
         except OSError as error:
             raise StoreError(f"{file} cannot be read: {told(error)}; name suite.json, or its folder") from error
-        except ValueError as error:
+        except (ValueError, InvalidInputError) as error:
             raise StoreError(f"{file} is no report of a suite: {error}; write it with dfa.suite") from error
         return report
 

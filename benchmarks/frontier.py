@@ -7,6 +7,7 @@ and ResNet-20 above them by no more than 2 levels in any image.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,26 +34,32 @@ SETTINGS = {
 _HEADERS = ("", "images", "frontier", "separate", "ratio", "most above", "queries", "separate", "ratio", "rounds")
 
 
-def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the row of a model."""
+def measure(name: str, arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a model: with the budget of a separate run, and with five times that."""
     setting = SETTINGS[name]
     largest, number = setting.largest, arguments.images or setting.number
     model = load_model(arguments.data, setting.model)
     given = load_images(arguments.data, setting.images)
     (images, labels), _ = first_correct(dfa.as_oracle(model), given, number, 256, skip=arguments.skip)
-    settings: dict[str, Any] = {"max_queries": arguments.queries, "seed": 0, "progress": False}
-    found = dfa.frontier(model, images, labels, max_epsilon=largest, **settings)
+    settings: dict[str, Any] = {"seed": 0, "progress": False}
     critical = np.full(len(images), largest + 1)
     sent = 0
     for epsilon in range(largest, 0, -1):
-        run = dfa.run(model, images, labels, epsilon=epsilon, **settings)
+        run = dfa.run(model, images, labels, epsilon=epsilon, max_queries=arguments.queries, **settings)
         critical[run.success] = epsilon
         sent += int(run.queries_sent.sum())
+    for times in (1, 5):
+        budget = times * arguments.queries
+        found = dfa.frontier(model, images, labels, max_epsilon=largest, max_queries=budget, **settings)
+        yield {"setting": name, "times": times} | row(found, critical, sent, arguments)
+
+
+def row(found: dfa.Frontier, critical: Any, sent: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return a row: what was found, and what separate runs found, and sent in all."""
     return {
-        "setting": name,
         "images": len(critical),
         "skip": arguments.skip,
-        "largest": largest,
+        "largest": found.largest,
         "max_queries": arguments.queries,
         "critical": float(found.critical.mean()),
         "critical_separate": float(critical.mean()),
@@ -65,6 +72,8 @@ def measure(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         "rounds": found.rounds,
         "clean": found.clean / len(critical),
         "verification": found.verification / len(critical),
+        "critical_of_images": found.critical.tolist(),
+        "critical_separate_of_images": critical.tolist(),
     }
 
 
@@ -76,21 +85,22 @@ def main() -> None:
     parser.add_argument("--skip", type=not_negative, default=0, help="images before them")
     parser.add_argument("--queries", type=positive, default=500, help="budget per image")
     arguments = parser.parse_args()
-    rows = {row["setting"]: row for row in read_results(arguments.out, [])}
+    rows = {(row["setting"], row["times"]): row for row in read_results(arguments.out, [])}
     for name in matching(arguments.only, SETTINGS):
-        rows[name] = measure(name, arguments)
-        write_results(arguments.out, arguments, list(rows.values()))
+        for measured in measure(name, arguments):
+            rows[name, measured["times"]] = measured
+            write_results(arguments.out, arguments, list(rows.values()))
     shown = ("images", "critical", "critical_separate", "ratio", "most_above", "queries", "queries_separate")
     print_table(
         _HEADERS,
         [
             (
-                name,
+                f"{name}, budget x {times}",
                 *(f"{row[each]:.4g}" if isinstance(row[each], float) else row[each] for each in shown),
                 f"{row['ratio_of_queries']:.3f}",
                 row["rounds"],
             )
-            for name, row in rows.items()
+            for (name, times), row in rows.items()
         ],
     )
 

@@ -67,6 +67,8 @@ class Plan:
         budgets: int64, (N,), of each image, at most `max_queries`; or None for that.
         forecast: The share of its budget within which a search must be seen to end, going on as it did last, or its
             image is given up; 0: at rest only.
+        start: Of an image, by its place, the coordinates to be raised in a first start of a ball, uint8 (H, W, C), the
+            others lowered; or None. It is asked before the optimizer's own. Not with a prior.
     """
 
     oracle: Oracle
@@ -94,6 +96,7 @@ class Plan:
     prior: Prior | None = None
     budgets: NDArray[np.int64] | None = None
     forecast: float = 0.0
+    start: Callable[[int], NDArray[np.uint8] | None] | None = None
 
     @property
     def is_targeted(self) -> bool:

@@ -77,10 +77,11 @@ def frontier(
 
     What is found is an upper bound: an image may fall to less, with more queries or another attack. The first search of
     an image is at `max_epsilon`; where it succeeds, half of it is searched, and so on between what broke the image and
-    what did not. In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its degree falls too slowly to reach 0 within the image's budget, so
-    little is spent where an image holds. All images are searched side by side, in rounds; each round is a run like
-    those of `dfa.run`, counted, confirmed and kept likewise. Results depend on the oracle's answers, the seed, the
-    images and the settings, not on `threads`, `batch_size` or `workers`.
+    what did not. In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its
+    degree falls too slowly to reach 0 within the image's budget, so little is spent where an image holds. All images
+    are searched side by side, in rounds; each round is a run like those of `dfa.run`, counted, confirmed and kept
+    likewise. Results depend on the oracle's answers, the seed, the images and the settings, not on `threads`,
+    `batch_size` or `workers`.
 
     Args:
         oracle: As of `dfa.run`.
@@ -333,7 +334,7 @@ class _Search:
             config=plan.config | {"round": number, "give_up_after": first_look},
         )
 
-    def _starts(self, plan: Plan, indices: Sequence[int]) -> Callable[[int], NDArray[np.uint8] | None] | None:
+    def _starts(self, plan: Plan, indices: Sequence[int]) -> Callable[[int, Image], NDArray[np.uint8] | None] | None:
         """Return what gives a search the perturbation that broke its image, shrunk to the ball, as first start."""
         racos = plan.optimizer
         takes_starts = (
@@ -342,9 +343,9 @@ class _Search:
         if not takes_starts or plan.prior is not None or not isinstance(self._kind, _Balls):
             return None
 
-        def start(place: int) -> NDArray[np.uint8] | None:
+        def start(place: int, original: Image) -> NDArray[np.uint8] | None:
             found = self._images[indices[place]]
-            return None if found is None else (found > plan.inputs.load(place)).astype(np.uint8)
+            return None if found is None else (found > original).astype(np.uint8)
 
         return start
 

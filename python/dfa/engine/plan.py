@@ -33,7 +33,7 @@ from dfa.search.racos import MOST_STARTS_OF_RAYS, Racos
 from dfa.search.rays import Rays
 from dfa.space import BoundSpace, LinfBall, Space
 from dfa.space.ball import BoundBall
-from dfa.types import Classes, DegreeFunction
+from dfa.types import Classes, DegreeFunction, Image
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Plan:
         budgets: int64, (N,), of each image, at most `max_queries`; or None for that.
         forecast: The share of its budget within which a search must be seen to end, going on as it did last, or its
             image is given up; 0: at rest only.
-        start: Of an image, by its place, the coordinates to be raised in a first start of a ball, uint8 (H, W, C), the
-            others lowered; or None. It is asked before the optimizer's own. Not with a prior.
+        start: Of an image, given with its place, the coordinates to be raised in a first start of a ball, uint8
+            (H, W, C), the others lowered; or None. It is asked before the optimizer's own. Not with a prior.
     """
 
     oracle: Oracle
@@ -96,7 +96,7 @@ class Plan:
     prior: Prior | None = None
     budgets: NDArray[np.int64] | None = None
     forecast: float = 0.0
-    start: Callable[[int], NDArray[np.uint8] | None] | None = None
+    start: Callable[[int, Image], NDArray[np.uint8] | None] | None = None
 
     @property
     def is_targeted(self) -> bool:

@@ -78,7 +78,7 @@ class CoreSearches:
             with self._stopwatch.timing("prior"):
                 start = first_signs(self._plan.prior, space, job, self._gate.num_classes)
         elif self._plan.start is not None:
-            start = self._plan.start(job.index)
+            start = self._plan.start(job.index, job.image)
         lessons = None if start is None else _core.Plan.alone(optimizer.starts or optimizer.population, start)
         if self._curriculum is not None:
             lessons = self._curriculum.plan(job.goal, max(job.degree, _LEAST_SCALE), start)

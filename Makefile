@@ -14,7 +14,8 @@ DATA ?= ../shared/data
 BIN := $(abspath $(VENV))/bin
 SOURCES := $(shell find cpp python CMakeLists.txt pyproject.toml README.md -type f -not -name '*.pyc')
 CPP := $(shell find cpp tests/cpp -name '*.hpp' -o -name '*.cpp')
-PRESETS := tests sanitized serial
+# Once a week also optimised, and without OpenMP: PRESETS='tests serial'.
+PRESETS ?= sanitized
 PROMISES := $(addprefix tests/test_,$(addsuffix .py,arguments core_errors gate run_bad_input run_budget saving spaces ties))
 
 .PHONY: demo docs servers test system-packages lint types cpp-tests fuzz python-tests format clean
@@ -54,7 +55,7 @@ cpp-tests: $(VENV)/tools-installed
 # What they say of a crash is no test's output, so none is captured. What leaks is Python's own.
 SANITIZED := build/sanitized
 SANITIZER := $(shell c++ -print-file-name=libasan.so)
-FUZZED ?= 20000
+FUZZED ?= 10000
 fuzz: $(VENV)/tools-installed
 ifeq ($(findstring /,$(SANITIZER)),)
 	@echo "make fuzz: skipped, it needs GCC with its libasan.so"

@@ -306,6 +306,17 @@ def journal() -> Iterator[str]:
             yield f"| {' | '.join(cells)} | {ratios['attack']:.2f} | {ratios['stored_over_saved']:.2f} |"
 
 
+def critical() -> Iterator[str]:
+    """Yield critical epsilons by `dfa.frontier` and by separate runs."""
+    names = {"lenet1": "LeNet-1", "resnet20": "ResNet-20", "mobilenetv1": "MobileNetV1-160"}
+    for row in results("frontier")["results"]:
+        budget = f"{row['times'] * row['max_queries']:,}"
+        cells = [f"{names[row['setting']]}, {row['largest']}", str(row["images"]), budget, f"{row['critical']:.2f}"]
+        cells += [f"{row['critical_separate']:.2f}", f"{row['ratio']:.2f}", str(row["most_above"])]
+        sent = f"{number(row['queries'])} | {number(row['queries_separate'])} | {row['ratio_of_queries']:.2f}"
+        yield f"| {' | '.join(cells)} | {sent} |"
+
+
 def services() -> Iterator[str]:
     """Yield how much of what a service allows is used."""
     for row in results("services")["results"]:
@@ -378,6 +389,7 @@ TABLES = {
         lambda: earlier("queries", "squeezenet-eps4", "squeezenet-eps10-targeted"),
         rivals,
         side_by_side,
+        critical,
     ),
     "information": (shown, labels),
     "few-pixels": (few_pixels, spaces),

@@ -120,6 +120,22 @@ def test_other_spaces_have_sizes_of_their_own(space):
     assert len({attempt.size for each in broken for attempt in each.attempts}) > 2
 
 
+def test_a_search_begins_with_what_broke_the_image_shrunk():
+    seen = []
+
+    def recorded(images):
+        seen.extend(images.copy())
+        return CLASSIFIER(images)
+
+    search(recorded, IMAGES[:1], optimizer=dfa.Racos(archive=False))
+    original = IMAGES[0].astype(int)
+    rounds = [place for place, image in enumerate(seen) if np.array_equal(image, original)]
+    # As it is, the image is asked about before each search; what was found is asked about once more behind it.
+    found, first = seen[rounds[1] - 1], seen[rounds[1] + 1]
+    assert abs(found - original).max() == 40
+    assert np.array_equal(first, np.clip(original + 20 * np.sign(found - original), 0, 255))
+
+
 class Failing:
     """An oracle that fails after so many images."""
 

@@ -20,11 +20,11 @@ def indices(*places):
     return np.array(places, dtype=np.int64)
 
 
-def gate_to(answer, *, returns="probabilities", tolerance=1e-3, num_images=10, max_queries=100):
+def gate_to(answer, *, returns="probabilities", tolerance=1e-3, num_images=10, max_queries=100, budgets=None):
     """A gate to an oracle that gives `answer`: a table, or a function of the batch."""
     function = answer if callable(answer) else lambda batch: answer
     oracle = CallableOracle(function, returns=returns, tolerance=tolerance, name="model")
-    return Gate(oracle, num_images=num_images, max_queries=max_queries)
+    return Gate(oracle, num_images=num_images, max_queries=max_queries, budgets=budgets)
 
 
 def half(batch):
@@ -86,6 +86,14 @@ def test_the_budget_may_be_used_up_but_not_passed():
     assert calls == [4]
     ask(gate, 0, 0, 2)
     assert gate.sent.tolist() == [3, 3, 1]
+
+
+def test_an_image_may_have_a_budget_of_its_own():
+    gate = gate_to(half, num_images=3, max_queries=3, budgets=np.array([3, 1, 2]))
+    ask(gate, 0, 1, 0, 2)
+    with pytest.raises(BudgetExceededError, match="image 1 may be asked 1 times, and this batch would make it 2"):
+        ask(gate, 0, 1)
+    assert gate.sent.tolist() == [2, 1, 1]
 
 
 def test_repeats_within_one_batch_count_towards_the_budget():

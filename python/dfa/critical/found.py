@@ -98,14 +98,24 @@ class Frontier:
         Raises:
             InvalidInputError: It is not.
         """
-        size = require_integer("size", size, 0, self.largest)
-        unbroken = sum(each.is_right and (each.critical is None or each.critical > size) for each in self.records)
-        total = sum(each.is_right or each.is_wrong for each in self.records)
-        return FrontierPoint(size, unbroken, total, ratio(unbroken, total), clopper_pearson(unbroken, total))
+        return self._points([require_integer("size", size, 0, self.largest)])[0]
 
     def curve(self) -> list[FrontierPoint]:
         """Return all points, from size 0 to the largest."""
-        return [self.at(size) for size in range(self.largest + 1)]
+        return self._points(range(self.largest + 1))
+
+    def _points(self, sizes: Sequence[int]) -> list[FrontierPoint]:
+        right = [each for each in self.records if each.is_right]
+        total = len(right) + sum(each.is_wrong for each in self.records)
+        beyond = self.largest + 1
+        critical = np.sort([beyond if each.critical is None else each.critical for each in right])
+        counts = len(right) - np.searchsorted(critical, sizes, side="right")
+        # Sizes are many more than counts, and an interval takes time.
+        intervals = {count: clopper_pearson(count, total) for count in set(counts.tolist())}
+        return [
+            FrontierPoint(size, count, total, ratio(count, total), intervals[count])
+            for size, count in zip(sizes, counts.tolist(), strict=True)
+        ]
 
     @property
     def median(self) -> float:
@@ -121,7 +131,7 @@ class Frontier:
     def marks(self) -> list[FrontierPoint]:
         """Return the points of a small table: at 0, at the powers of two, and at the largest size."""
         powers = (1 << power for power in range(self.largest.bit_length()))
-        return [self.at(size) for size in sorted({0, *powers, self.largest})]
+        return self._points(sorted({0, *powers, self.largest}))
 
     def _lines(self) -> Iterator[str]:
         attacked = [each for each in self.records if each.is_right]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dfa.critical.record import CriticalRecord
-from dfa.critical.schedule import Attempt, State
+from dfa.critical.schedule import MOST_SIZES, Attempt, State
 from dfa.errors import StoreError
 from dfa.results.images import ImagesByIndex
 from dfa.results.parsing import MisfitError, fields_reader
@@ -33,7 +33,6 @@ _ROUND: Final = re.compile(r"round-[0-9]{3,}(-size-[0-9]{6,})?")
 _PLACE: Final = "critical"
 _IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
 _HEADER: Final = {"format": "dfa-frontier", "version": 1}
-_LARGEST: Final = 2**31 - 1
 
 
 def write(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
@@ -65,7 +64,7 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         if {name: document.get(name) for name in _HEADER} != _HEADER:
             raise MisfitError(f"an object with {_HEADER}", {name: document.get(name) for name in _HEADER})
         fields = _read_fields(document)
-        _require("largest", fields["largest"], 1, _LARGEST)
+        _require("largest", fields["largest"], 1, MOST_SIZES)
         for name in ("max_queries", "rounds", "calls", "clean", "verification", "wall"):
             _require(name, fields[name], 0)
         _require("the number of records", len(fields["records"]), 0, MOST_IMAGES)

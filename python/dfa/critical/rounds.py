@@ -18,7 +18,7 @@ from dfa.checks import require_flag, require_integer
 from dfa.critical.found import Frontier
 from dfa.critical.kept import ROUND, held_for_search
 from dfa.critical.record import CriticalRecord
-from dfa.critical.schedule import Attempt, Progress, State
+from dfa.critical.schedule import MOST_SIZES, Attempt, Progress, State
 from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
@@ -88,7 +88,7 @@ def frontier(
         images: Likewise.
         labels: Likewise. An image that the oracle classifies otherwise counts as broken by no change at all.
         targets: Likewise.
-        max_epsilon: The largest epsilon, 1..255 grey levels; with `space` the largest size.
+        max_epsilon: The largest epsilon, 1..255 grey levels; with `space` the largest size, 1..2**20.
         space: What makes of a size, 1..`max_epsilon`, a search space, such as `dfa.Pixels` or `lambda side:
             dfa.Rectangle(side, side)`: each size must allow all that the smaller ones do. None: `dfa.LinfBall`.
         objective: As of `dfa.run`.
@@ -129,7 +129,7 @@ def frontier(
         Not of the paper, which fixes epsilon. That an attack's smallest perturbation is an upper bound of the distance
         to the decision boundary is common ground (DeepFool, Moosavi-Dezfooli et al., CVPR 2016).
     """
-    max_epsilon = require_integer("max_epsilon", max_epsilon, 1, 255 if space is None else 2**31 - 1)
+    max_epsilon = require_integer("max_epsilon", max_epsilon, 1, 255 if space is None else MOST_SIZES)
     if not callable(progress):
         require_flag("progress (unless a function)", progress)
     with asked_by(oracle, as_workers(workers)) as model:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, NamedTuple
 
+MOST_SIZES: Final = 2**20
+"""Of a space: pixels of an image of 1,024 rows and columns."""
+
 _FINE: Final = 8
 """Sizes from which on the next smaller one is nearly as hard, so that another attempt may succeed where one failed."""
 

@@ -91,7 +91,7 @@ class Loop:
         self._plan = plan
         self._stopwatch = Stopwatch()
         self._threads = ThreadChoice(plan.threads)
-        self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries)
+        self._gate = Gate(plan.oracle, num_images=num_images, max_queries=plan.max_queries, budgets=plan.budgets)
         searches = _searches(plan, self._gate, self._stopwatch)
         batch_size = searches.batch_size
         self._oracle = OracleThread(

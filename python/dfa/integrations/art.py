@@ -7,12 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.api import run
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.integrations.grid import Grid
 from dfa.integrations.modes import modes_kept
-from dfa.integrations.settings import checked_settings, oracle_of_floats
+from dfa.integrations.settings import attacked, checked_settings, oracle_of_floats
 from dfa.results.result import Result
 
 _NEEDED = "dfa.integrations.art needs the Adversarial Robustness Toolbox"
@@ -95,14 +94,9 @@ class DFA(_attack.EvasionAttack):  # type: ignore[misc]
             num_classes=self.estimator.nb_classes,
         )
         with modes_kept(getattr(self.estimator, "model", None)):
-            self.result = run(
-                oracle,
-                images,
-                None if self.targeted else classes,
-                targets=classes if self.targeted else None,
-                epsilon=grid.epsilon(self.eps),
-                layout="NHWC",
-                **self._settings,
+            epsilon = grid.epsilon(self.eps)
+            self.result = attacked(
+                oracle, images, classes, is_targeted=self.targeted, epsilon=epsilon, settings=self._settings
             )
         return grid.values(self.result.adversarial(images), dtype)
 

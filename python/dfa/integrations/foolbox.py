@@ -8,11 +8,10 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.api import run
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.integrations.grid import Grid
-from dfa.integrations.settings import checked_settings, oracle_of_floats
+from dfa.integrations.settings import attacked, checked_settings, oracle_of_floats
 from dfa.results.result import Result
 
 foolbox: Any = imported("foolbox", "dfa.integrations.foolbox needs Foolbox", "audit")
@@ -75,7 +74,14 @@ class DFA(foolbox.attacks.base.Attack):  # type: ignore[misc]
         several = epsilons if isinstance(epsilons, Iterable) else [epsilons]
         levels = [grid.epsilon(each) for each in several]
         self.results = [
-            run(oracle, images, labels, targets=targets, epsilon=level, layout="NHWC", **self._settings)
+            attacked(
+                oracle,
+                images,
+                labels if targets is None else targets,
+                is_targeted=targets is not None,
+                epsilon=level,
+                settings=self._settings,
+            )
             for level in levels
         ]
         found, fooled = [], []

@@ -15,6 +15,7 @@ from dfa.integrations.grid import Grid
 from dfa.oracle.base import Oracle, ScoreKind
 from dfa.oracle.callable import CallableOracle
 from dfa.oracle.raw import array_of
+from dfa.results.result import Result
 from dfa.types import Images
 
 _DECIDED: Final = ("oracle", "images", "labels", "targets", "epsilon", "space", "layout")
@@ -35,6 +36,23 @@ def checked_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
                 f"say, got {name}; take one of {', '.join(taken)}, or call dfa.run"
             )
     return {"progress": False, **settings}
+
+
+def attacked(
+    oracle: Oracle, images: Images, classes: Any, *, is_targeted: bool, epsilon: int, settings: Mapping[str, Any]
+) -> Result:
+    """Attack images as an attack class of another library does.
+
+    Args:
+        oracle: Of 8-bit images.
+        images: uint8, (n, H, W, C).
+        classes: Ids, (n,): targets, or else labels; None for the oracle's own answers.
+        is_targeted: Which they are.
+        epsilon: Grey levels.
+        settings: As `checked_settings` has them.
+    """
+    labels, targets = (None, classes) if is_targeted else (classes, None)
+    return run(oracle, images, labels, targets=targets, epsilon=epsilon, layout="NHWC", **settings)
 
 
 def oracle_of_floats(

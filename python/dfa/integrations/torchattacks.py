@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from dfa.api import run
 from dfa.extras import imported
 from dfa.integrations.grid import Grid
 from dfa.integrations.modes import modes_kept
-from dfa.integrations.settings import checked_settings
+from dfa.integrations.settings import attacked, checked_settings
 from dfa.oracle.adapters.torch import TorchOracle
 from dfa.oracle.raw import on_host
 from dfa.results.result import Result
@@ -85,14 +84,9 @@ class DFA(_attack.Attack):  # type: ignore[misc]
         oracle = TorchOracle(self.model, mean=mean, std=std, returns=self._returns, device=self.device)
         goals = self.get_target_label(inputs, labels) if self.targeted else labels
         classes = None if goals is None else np.asarray(on_host(goals))
-        self.result = run(
-            oracle,
-            images,
-            None if self.targeted else classes,
-            targets=classes if self.targeted else None,
-            epsilon=grid.epsilon(self.eps),
-            layout="NHWC",
-            **self._settings,
+        epsilon = grid.epsilon(self.eps)
+        self.result = attacked(
+            oracle, images, classes, is_targeted=self.targeted, epsilon=epsilon, settings=self._settings
         )
         found = grid.values(self.result.adversarial(images), values.dtype)
         return torch.from_numpy(found).to(self.device or inputs.device)

@@ -64,13 +64,16 @@ class Gate:
         max_queries: The most attack queries per image.
     """
 
-    def __init__(self, oracle: Oracle, *, num_images: int, max_queries: int) -> None:
+    def __init__(
+        self, oracle: Oracle, *, num_images: int, max_queries: int, budgets: NDArray[np.int64] | None = None
+    ) -> None:
         """Put a gate before an oracle.
 
         Args:
             oracle: The oracle.
             num_images: N, the images of the run.
             max_queries: The most attack queries per image.
+            budgets: int64, (N,), of each image, at most these; None for these.
 
         Raises:
             InvalidInputError: If either number is negative, or the oracle does not declare what its answers need.
@@ -83,6 +86,7 @@ class Gate:
         self.seconds: dict[Purpose, float] = dict.fromkeys(Purpose, 0.0)
         self.sent_again = 0
         self.max_queries = max_queries
+        self._budgets = budgets
         self._books = threading.Lock()
         self._oracle = oracle
         self._reader = reader_of(oracle)
@@ -244,11 +248,12 @@ class Gate:
             raise InvalidInputError(f"indices must be 0..{len(self.sent) - 1}, got {indices.min()}..{indices.max()}")
         np.add.at(self.sent, indices, 1)
         sent = self.sent[indices]
-        if sent.max() > self.max_queries:
-            row = int(np.argmax(sent))
+        most = self.max_queries if self._budgets is None else self._budgets[indices]
+        if (beyond := sent - most).max() > 0:
+            row = int(np.argmax(beyond))
             np.subtract.at(self.sent, indices, 1)
             raise BudgetExceededError(
-                f"image {indices[row]} may be asked {self.max_queries} times, and this batch would make it "
+                f"image {indices[row]} may be asked {sent[row] - beyond[row]} times, and this batch would make it "
                 f"{sent[row]}; nothing was sent"
             )
 

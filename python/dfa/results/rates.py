@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from statistics import NormalDist
 from typing import Final, NamedTuple, TypeAlias
@@ -33,6 +32,11 @@ CONFIDENCE: Final = 0.95
 def ratio(part: float, whole: float) -> float:
     """Return part / whole; nan of nothing."""
     return part / whole if whole else math.nan
+
+
+def percent(rate: float) -> str:
+    """Return a share in percent; "-" of none."""
+    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
 
 
 def wilson(part: int, whole: int) -> Interval:
@@ -80,7 +84,9 @@ def _beta_below(x: float, a: int, b: int) -> float:
     # Lentz's way of evaluating it from its first term on.
     upper, lower = 1.0, 1 / (1 - (a + b) * x / (a + 1))
     total = lower
-    for m in itertools.count(1):
+    m = 0
+    while True:
+        m += 1
         for term in (
             m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m)),
             -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1)),
@@ -90,7 +96,6 @@ def _beta_below(x: float, a: int, b: int) -> float:
             total *= upper * lower
         if abs(upper * lower - 1) < _CLOSE:
             return scale * total / a
-    raise AssertionError("it converges")
 
 
 def chance_of(right: int, number: int, each: float) -> float:

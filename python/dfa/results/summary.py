@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dfa.checks import counted
-from dfa.results.rates import FreshAnswers, Interval, clopper_pearson, ratio, wilson
+from dfa.results.rates import FreshAnswers, Interval, clopper_pearson, percent, ratio, wilson
 from dfa.results.record import Record, Status
 
 
@@ -141,10 +141,10 @@ class Summary:
                 f"{self.skipped:,} skipped, {self.errors:,} errors, {self.unfinished:,} unfinished",
             ),
             *self._rows_of_accuracy(),
-            ("SR", _percent(self.SR)),
-            ("TSR", _percent(self.TSR)),
+            ("SR", percent(self.SR)),
+            ("TSR", percent(self.TSR)),
             *self._rows_of_files(),
-            ("GAP", _percent(self.GAP)),
+            ("GAP", percent(self.GAP)),
             ("ATC", "-" if math.isnan(self.ATC) else f"{self.ATC:.3g} s"),
             (
                 "queries, successes",
@@ -158,7 +158,7 @@ class Summary:
             ("queries sent", f"{self.queries_sent:,} in {self.wall:.1f} s{calls}"),
         ]
         if self.answers > self.verified or self.unconfirmed:
-            place = rows.index(("GAP", _percent(self.GAP))) + 1
+            place = rows.index(("GAP", percent(self.GAP))) + 1
             rows[place:place] = self._rows_of_answers()
         if self.prior is not None:
             rows.append(("with a prior", f"{self.prior}; these queries are not those of an attack without knowledge"))
@@ -170,10 +170,10 @@ class Summary:
     def _rows_of_accuracy(self) -> list[tuple[str, str]]:
         if not self.labelled:
             return []
-        told = f"{self.right:,} of {self.labelled:,} right before the attack ({_percent(self.clean_accuracy)})"
+        told = f"{self.right:,} of {self.labelled:,} right before the attack ({percent(self.clean_accuracy)})"
         rows = [("clean accuracy", told)]
         if not math.isnan(self.robust_accuracy):
-            told = f"{self.withstood:,} of {self.labelled:,} right after it ({_percent(self.robust_accuracy)})"
+            told = f"{self.withstood:,} of {self.labelled:,} right after it ({percent(self.robust_accuracy)})"
             rows.append(("robust accuracy", told))
         return rows
 
@@ -187,12 +187,12 @@ class Summary:
         return [("given up at rest", f"{told} (mean); counted above at the whole budget")]
 
     def _rows_of_answers(self) -> list[tuple[str, str]]:
-        told = f"{_percent(self.confidence)} of {self.answers:,} answers (they chose the images, so this flatters)"
+        told = f"{percent(self.confidence)} of {self.answers:,} answers (they chose the images, so this flatters)"
         rows = [("confirmed by", f"{told}; {self.unconfirmed:,} candidates were not confirmed")]
         if self.fresh_answers:
             low, high = self.fresh_interval
-            told = f"{_percent(self.fresh_confidence)} of {self.fresh_answers:,} find these images adversarial"
-            rows.append(("fresh answers", f"{told} (95 % interval: {_percent(low)} to {_percent(high)})"))
+            told = f"{percent(self.fresh_confidence)} of {self.fresh_answers:,} find these images adversarial"
+            rows.append(("fresh answers", f"{told} (95 % interval: {percent(low)} to {percent(high)})"))
         elif self.verified:
             rows.append(("fresh answers", "none yet; saving the result, and `dfa verify`, ask for them"))
         return rows
@@ -201,7 +201,7 @@ class Summary:
         if not self.refuted:
             return []
         told = f"{self.refuted:,} of {self.verified:,} refuted, read back from the files and asked again"
-        return [("TSR of the files", f"{_percent(self.TSR_of_files)}: {told}")]
+        return [("TSR of the files", f"{percent(self.TSR_of_files)}: {told}")]
 
 
 def name_of_prior(config: Mapping[str, Any]) -> str | None:
@@ -310,10 +310,6 @@ def summarise(
 def distance_names(records: Iterable[Record]) -> list[str]:
     """Return what the distances of a run's space are called, in their order."""
     return list(dict.fromkeys(name for record in records for name in record.distances or {}))
-
-
-def _percent(rate: float) -> str:
-    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
 
 
 def _count(number: float) -> str:

@@ -9,13 +9,13 @@ from typing import Final
 
 from dfa.checks import counted
 from dfa.engine.first_look import ENOUGH, LUCK
-from dfa.results.rates import Interval, chance_of, clopper_pearson, ratio
+from dfa.results.rates import Interval, chance_of, clopper_pearson, percent, ratio
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.results.setting import setting_words
 from dfa.results.skips import LIKELY_CAUSES
 from dfa.verdicts.comparison import Comparison, compare
-from dfa.verdicts.words import budget_words, named, percent, shown, told_ending, told_share
+from dfa.verdicts.words import budget_words, named, shown, told_ending, told_share
 
 _SHOWN: Final = 3
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.checks import counted
-from dfa.results.rates import Interval, clopper_pearson, mcnemar, ratio
+from dfa.results.rates import Interval, clopper_pearson, mcnemar, percent, ratio
 from dfa.results.setting import goal_words, short_words
 from dfa.search.goals import Rank
 
@@ -186,8 +186,3 @@ class SuitePair:
             f"{counted(self.only_second, 'image')} in the second alone and {self.only_first:,} in the first alone, p = "
             f"{self.p_success:.2g}"
         )
-
-
-def percent(share: float) -> str:
-    """Return a share as a percentage; "-" of none."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f} %"

@@ -14,14 +14,15 @@ from dfa.checks import counted
 from dfa.errors import InvalidInputError, StoreError, told
 from dfa.files import opened
 from dfa.results.parsing import load_json, reader
+from dfa.results.rates import percent
 from dfa.results.setting import short_words
+from dfa.runs.documents import MOST_RUN
 from dfa.runs.folder import write_json, write_text
-from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, WITHIN, SuiteCell, SuitePair, percent
+from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, WITHIN, SuiteCell, SuitePair
 
 JSON_FILE: Final = "suite.json"
 TABLE_FILE: Final = "suite.md"
 _FORMAT: Final = 1
-_MOST_BYTES: Final = 2**30
 _SAME: Final = 0.01
 """Probabilities of one model on several machines lie closer than this, and of two models most do not."""
 
@@ -45,7 +46,7 @@ class SuiteReport:
         classes: The model's class of each image as it is; None of one that could not be asked about.
         probabilities: The probability of that class; None where the model does not tell.
         margins: By how much it lies above that of the next class; None where the model does not tell.
-    labels: Class ids that the images were given; None of one without.
+        labels: Class ids that the images were given; None of one without.
         optimizers: What a record keeps of each optimizer, by its name: class and settings.
         cells: In the order of the table.
         note: What the suite left out, and why; or "".
@@ -174,8 +175,8 @@ class SuiteReport:
         """
         file = Path(path) / JSON_FILE if Path(path).is_dir() else Path(path)
         try:
-            if file.stat().st_size > _MOST_BYTES:
-                raise ValueError(f"it holds more than {_MOST_BYTES:,} bytes")
+            if file.stat().st_size > MOST_RUN:
+                raise ValueError(f"it holds more than {MOST_RUN:,} bytes")
             with opened(file) as content:
                 written = content.read()
             document = load_json(written)
@@ -262,10 +263,11 @@ def _refuse_contradictions(report: SuiteReport) -> None:
 def _lines(report: SuiteReport) -> Iterator[str]:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     own = "" if report.is_standard else " with settings of its own"
+    digests = f"{_text(report.images_digest[:19])}; answers {report.answers_digest[:19]}"
     yield (
-        f"{report.suite}{own}, {_text(report.model.get('name'))}, {counted(len(report.classes), 'image')} of "
-        f"{'x'.join(map(str, report.shape))} ({report.images_digest[:19]}; answers {report.answers_digest[:19]}), of "
-        f"which {report.wrong:,} wrong before the attack and skipped. Seeds "
+        f"{_text(report.suite)}{own}, {_text(report.model.get('name'))}, {counted(len(report.classes), 'image')} of "
+        f"{'x'.join(map(str, report.shape))} ({digests}), "
+        f"of which {report.wrong:,} wrong before the attack and skipped. Seeds "
         f"{', '.join(map(str, report.seeds))}; {report.max_queries:,} queries an image, at which failures count. "
         f"{_text(versions)}."
     )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from dfa.results.rates import CONFIDENCE, clopper_pearson, ratio
+from dfa.results.rates import CONFIDENCE, clopper_pearson, percent, ratio
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 
@@ -17,11 +16,6 @@ def shown(text: object) -> str:
     What is left may stand in XML, in JSON and on a terminal.
     """
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in str(text))
-
-
-def percent(rate: float) -> str:
-    """Return a share in percent."""
-    return "-" if math.isnan(rate) else f"{100 * rate:.1f} %"
 
 
 def told_share(part: int, whole: int) -> str:

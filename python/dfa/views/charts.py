@@ -112,10 +112,7 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = _WIDTH,
         x, y = _steps(each)
         lines += axes.step(x, y, where="post", color=PALETTE[place % len(PALETTE)], linewidth=2)
     _make_logarithmic(axes)
-    axes.set_ylim(0, 1.02)
-    _make_shares(axes.yaxis)
-    axes.set_xlabel(unit)
-    axes.set_ylabel("attacked images that fell")
+    _name_shares(axes, unit, "attacked images that fell")
     _name_lines(axes, lines, [each.name for each in series], "lower right")
     return figure
 
@@ -141,10 +138,7 @@ def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, 
         axes.fill_between(sizes, each.low, each.high, step="post", color=colour, alpha=0.15, linewidth=0)
         lines += axes.step(sizes, each.share, where="post", color=colour, linewidth=2)
     axes.set_xlim(0, max(len(each.share) - 1 for each in bands))
-    axes.set_ylim(0, 1.02)
-    _make_shares(axes.yaxis)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    _name_shares(axes, x, y)
     _name_lines(axes, lines, [each.name for each in bands], "upper right")
     return figure
 
@@ -260,13 +254,13 @@ def time_chart(parts: Mapping[str, float], *, width: float = _WIDTH) -> Figure:
     whole = sum(parts.values()) or 1.0
     left = 0.0
     bars = []
-    for place, seconds in enumerate(parts.values()):
+    names = []
+    for place, (name, seconds) in enumerate(parts.items()):
         share = seconds / whole
         bars.append(axes.barh(0, share, left=left, height=0.6, color=PALETTE[place % len(PALETTE)]))
-        if share > 0.1:
-            axes.text(left + share / 2, 0, f"{100 * share:.0f} %", ha="center", va="center", color=_ON_COLOUR)
+        names.append(f"{name} {100 * share:.0f} %")
         left += share
-    figure.legend(bars, list(parts), loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9)
+    figure.legend(bars, names, loc="outside lower center", ncols=3, frameon=False, labelcolor=_INK, fontsize=9)
     axes.set_xlim(0, 1)
     axes.set_axis_off()
     return figure
@@ -347,6 +341,14 @@ def _new(width: float, height: float) -> tuple[Figure, Any]:
     axes.yaxis.label.set_color(_INK)
     axes.patch.set_alpha(0)
     return figure, axes
+
+
+def _name_shares(axes: Any, x: str, y: str) -> None:
+    """Let the vertical axis show shares, and say what they are of, and over what."""
+    axes.set_ylim(0, 1.02)
+    _make_shares(axes.yaxis)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
 
 
 def _name_lines(axes: Any, lines: Sequence[Any], names: Sequence[str], place: str) -> None:

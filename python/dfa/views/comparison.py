@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from dfa.results.rates import percent
 from dfa.results.record import Status
 from dfa.results.result import Result
 from dfa.views.charts import rates_chart, success_chart, to_svg
 from dfa.views.run_view import RunView
-from dfa.views.verdict import percent, span
+from dfa.views.verdict import span
 
 
 @dataclass(frozen=True)

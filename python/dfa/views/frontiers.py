@@ -9,8 +9,9 @@ import numpy as np
 
 from dfa.critical.found import Frontier
 from dfa.errors import InvalidInputError
+from dfa.results.rates import percent
 from dfa.views.charts import Band, Figure, band_chart
-from dfa.views.verdict import percent, span
+from dfa.views.verdict import span
 
 
 def plot(frontiers: Sequence[Frontier], names: Sequence[str] | None) -> Figure:

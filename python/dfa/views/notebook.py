@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from dfa.results.rates import percent
 from dfa.results.result import Result
 from dfa.views.gallery import THUMBNAIL, Picture, amplification, fallen, first_strips
-from dfa.views.verdict import percent, queries_in_words, words_of
+from dfa.views.verdict import queries_in_words, words_of
 
 _SHOWN: Final = 6
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from dfa.checks import as_text
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
+from dfa.results.rates import percent
 from dfa.results.result import Result
 from dfa.runs.folder import write_text
 from dfa.runs.saved_run import holds_run, read_run_json
@@ -22,7 +23,7 @@ from dfa.views.charts import PALETTE
 from dfa.views.comparison import compare
 from dfa.views.run_view import RunView
 from dfa.views.tables import WORKER_COLUMNS
-from dfa.views.verdict import percent, span
+from dfa.views.verdict import span
 
 DEFAULT_GALLERY: Final = 240
 """Images that the gallery of a run shows, unless told otherwise."""

@@ -11,12 +11,13 @@ from PIL import ImageDraw
 
 from dfa.errors import InvalidInputError
 from dfa.originals import Form
+from dfa.results.rates import percent
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.types import Image
 from dfa.views.gallery import amplification, tile
 from dfa.views.pictures import ALARM, FAINT, INK, LINE, amplified_difference, write, write_centred
-from dfa.views.verdict import percent, queries_in_words
+from dfa.views.verdict import queries_in_words
 
 _SIDE: Final = 224
 """Pixels that the longer side of an image is drawn with, or a little less where each value is a square."""

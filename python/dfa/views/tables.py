@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from dfa.results.profile import Profile
-from dfa.results.rates import ratio
+from dfa.results.rates import percent, ratio
 from dfa.results.result import Result
 from dfa.results.service_words import drift_lines, service_rows
 from dfa.results.summary import Summary
-from dfa.views.verdict import percent
 
 Rows: TypeAlias = list[tuple[str, str]]
 """Names and values, in words."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from dfa.checks import as_text, counted
 from dfa.originals import Form
-from dfa.results.rates import Interval, clopper_pearson
+from dfa.results.rates import Interval, clopper_pearson, percent
 from dfa.results.result import Result
 from dfa.results.setting import goal_words, short_words
 from dfa.results.summary import Summary
@@ -61,11 +61,6 @@ def words_of(result: Result, summary: Summary, about: RunDocument | None = None)
         data=data,
         date=_when(about),
     )
-
-
-def percent(rate: float) -> str:
-    """Return a share in words; of nan a dash."""
-    return "-" if rate != rate else f"{100 * rate:.1f} %"
 
 
 def span(interval: Interval) -> str:

@@ -24,7 +24,8 @@ from dfa.cli.sources.labels import read_class_names, read_labels
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.objects import load_object
 from dfa.errors import InvalidInputError, told_with_place
-from dfa.verdicts.suite_cells import EPSILONS, MAX_QUERIES, SEEDS, percent
+from dfa.results.rates import percent
+from dfa.verdicts.suite_cells import EPSILONS, MAX_QUERIES, SEEDS
 from dfa.verdicts.suite_report import differing_versions
 
 

@@ -131,6 +131,22 @@ def test_all_searches_of_an_image_share_its_budget():
     assert found.queries.sum() + found.clean + found.verification == oracle.number
 
 
+class UpAndDown:
+    """An optimizer of a user's that always asks about the same two images."""
+
+    def begin(self, task):
+        while True:
+            yield np.stack([task.high, task.low])
+
+
+def test_an_optimizer_of_the_users_own_finds_critical_epsilons_within_the_same_budget():
+    found = search(brightness, FLAT, optimizer=UpAndDown(), max_queries=100)
+    assert found.critical.tolist() == [1, 2, 4, 8, 16, 32, 41, 41]
+    assert found.queries.max() == 100
+    # It rests at the first look.
+    assert {each.queries for record in found.records[:2] for each in record.attempts if not each.is_success} <= {32}
+
+
 def test_a_search_begins_with_what_broke_the_image_shrunk():
     seen = []
 

@@ -92,7 +92,8 @@ def frontier(
         space: What makes of a size, 1..`max_epsilon`, a search space, such as `dfa.Pixels` or `lambda side:
             dfa.Rectangle(side, side)`: each size must allow all that the smaller ones do. None: `dfa.LinfBall`.
         objective: As of `dfa.run`.
-        optimizer: Likewise. Images learn from the images of their round.
+        optimizer: Likewise. Images learn from the images of their round. A search of one of yours is not forecast: it
+            is given up where it rests, as with `give_up_after=32` of `dfa.run`.
         confirmations: Likewise.
         max_queries: Budget per image, of all its searches together. Counts every image sent to the oracle for it, and
             is never exceeded; clean predictions and confirmations are counted apart, once a search.

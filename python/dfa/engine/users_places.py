@@ -130,18 +130,16 @@ class UsersPlaces:
         tick: Of the place that was furthest behind when rows were last chosen.
     """
 
-    def __init__(self, capacity: int, batch_size: int, max_queries: int, give_up_after: int) -> None:
+    def __init__(self, capacity: int, batch_size: int, give_up_after: int) -> None:
         """Keep free places.
 
         Args:
             capacity: Number of places.
             batch_size: The most candidates of one batch.
-            max_queries: Per image.
             give_up_after: Candidates from which on a search is given up where it rests; 0: never.
         """
         self.capacity = capacity
         self._batch_size = batch_size
-        self._max_queries = max_queries
         self._give_up_after = give_up_after
         self.taken: dict[int, Place] = {}
         self.tick = 0
@@ -163,23 +161,20 @@ class UsersPlaces:
         """Batches that were under way when the state was saved, and have not been proposed again."""
         return len(self._again)
 
-    def admit(
-        self, place: int, index: int, goal: int, deadline: float, search: Guarded, max_queries: int | None = None
-    ) -> None:
+    def admit(self, place: int, index: int, goal: int, max_queries: int, deadline: float, search: Guarded) -> None:
         """Give a free place to an image whose search has just begun.
 
         Args:
             place: The place.
             index: Of the image in the run.
             goal: Of the image.
+            max_queries: Candidates that may be asked.
             deadline: The search ends with the iteration told then or later.
             search: Asked for the first candidates.
-            max_queries: Of this image, at most those of any; None for these.
 
         Raises:
             OptimizerError: The search fails, or gives up before it has asked anything.
         """
-        max_queries = self._max_queries if max_queries is None else max_queries
         candidates = search.ask()[:max_queries]
         if not len(candidates):
             raise OptimizerError(

@@ -55,7 +55,7 @@ class UsersSearches:
         self.batch_size = min(plan.batch_size, plan.oracle.rows_per_call or plan.batch_size)
         self._enough = FLIGHTS_PER_CALL * plan.oracle.calls_at_once * self.batch_size
         capacity = min(self._enough, plan.inputs.num_images)
-        self.places = UsersPlaces(capacity, self.batch_size, plan.max_queries, plan.give_up_after or 0)
+        self.places = UsersPlaces(capacity, self.batch_size, plan.give_up_after or 0)
 
     def has_room(self) -> bool:
         """Tell whether another image may begin: not before there are too few candidates for all batches under way.
@@ -71,8 +71,8 @@ class UsersSearches:
     def begin(self, place: int, job: Job) -> None:
         """Begin the search of an image in a free place; from now on its time counts."""
         with self._stopwatch.timing("propose"):
-            deadline = self._plan.deadline
-            self.places.admit(place, job.index, job.goal, deadline, self._begun(job), self._plan.budget(job.index))
+            budget, deadline = self._plan.budget(job.index), self._plan.deadline
+            self.places.admit(place, job.index, job.goal, budget, deadline, self._begun(job))
 
     def _begun(self, job: Job) -> Guarded:
         plan = self._plan

@@ -14,16 +14,13 @@ from dfa.api import run
 from dfa.checks import is_integer, is_number, require_path
 from dfa.errors import ChanceAccuracyWarning, InvalidInputError, MostSkippedWarning, NotRobustError
 from dfa.results.result import Result
-from dfa.verdicts.comparison import Comparison
+from dfa.verdicts.comparison import told_against
 from dfa.verdicts.evidence import Broken, write_evidence
 from dfa.verdicts.judgement import Verdict, judge
 from dfa.verdicts.words import named, told_ending
 
 _EPSILON: Final = 4
 """Grey levels."""
-
-_NAMED: Final = 10
-"""Images that fell since the baseline, by name; of others their number."""
 
 
 def assert_robust(
@@ -115,19 +112,10 @@ def _told(verdict: Verdict, result: Result, broken: Sequence[Broken]) -> str:
     """Return the verdict, the images that fell since the baseline, and those that broke soonest, with their files."""
     lines = [str(verdict)]
     if verdict.comparison is not None:
-        lines += _told_of_baseline(verdict.comparison, result)
+        lines += told_against(verdict.comparison, result, "the baseline")
     if broken:
         lines.append("broken soonest:")
     for record, files in broken:
         lines.append(f"  {named(record)}: {told_ending(result, record)}")
         lines += [f"    {file}" for file in files]
     return "\n".join(lines)
-
-
-def _told_of_baseline(comparison: Comparison, result: Result) -> list[str]:
-    told = f"against the baseline, the first of the two: {comparison}"
-    if not comparison.fell:
-        return [told]
-    names = [named(result.records[place]) for place in comparison.fell]
-    more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
-    return [told, f"not broken in the baseline, and now: {', '.join([*names[:_NAMED], *more])}"]

@@ -35,6 +35,8 @@ _ATTACK: Final = (
 """The settings of a run that say how hard it tried; seeds, batches and threads may differ."""
 
 _SHOWN: Final = 3
+_NAMED: Final = 10
+"""Images that fell since the baseline, by name; of others their number."""
 _LONGEST: Final = 80
 
 
@@ -104,6 +106,22 @@ class Comparison:
         if self.p_value >= _CHANCE:
             return "which is within chance"
         return f"so the second is {'worse' if self.is_worse else 'better'} beyond chance"
+
+
+def told_against(comparison: Comparison, result: Result, baseline: str) -> list[str]:
+    """Return what is said of a result beside its baseline: the comparison, and the images that fell since.
+
+    Args:
+        comparison: Of the baseline with the result.
+        result: The second of the two.
+        baseline: What the first is called.
+    """
+    told = [f"against {baseline}, the first of the two: {comparison}"]
+    names = [named(result.records[place]) for place in comparison.fell]
+    if names:
+        more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
+        told.append(f"not broken in {baseline}, and now: {', '.join([*names[:_NAMED], *more])}")
+    return told
 
 
 def compare(result_a: Result, result_b: Result) -> Comparison:

@@ -16,17 +16,14 @@ from dfa.cli.commands.options import allow_missing_option, fail_above_option
 from dfa.cli.commands.outcome import ABOVE, DONE, LIKELY_CAUSES, MISSING, WORSE, judge, tell_missing
 from dfa.errors import InvalidInputError, StoreError
 from dfa.runs.folder import plain
-from dfa.verdicts.comparison import Comparison
+from dfa.verdicts.comparison import Comparison, told_against
 from dfa.verdicts.judgement import Outcome, why_blind
 from dfa.verdicts.junit import junit_xml
 from dfa.verdicts.sarif import sarif
-from dfa.verdicts.words import budget_words, named, told_share
+from dfa.verdicts.words import budget_words, told_share
 
 BAR_WORDS: Final = ("fail_above", "allow_missing", "baseline", "junit", "sarif")
 """The parameters of `Bar.of`, which commands have as flags."""
-
-_NAMED: Final = 10
-"""Images that fell since the baseline, by name; of others their number."""
 
 _OUTCOMES: Final = {DONE: Outcome.PASSED, ABOVE: Outcome.BELOW, WORSE: Outcome.WORSE, MISSING: Outcome.NOT_JUDGED}
 
@@ -170,7 +167,7 @@ class Bar:
         if blind:
             return Judged(MISSING, f"the run is not judged: {blind}", is_held=is_held)
         comparison = None if self.baseline is None else dfa.compare(self.baseline, result)
-        lines = () if comparison is None else tuple(_told_of_baseline(comparison, result))
+        lines = () if comparison is None else tuple(told_against(comparison, result, "--baseline"))
         if status == ABOVE:
             words = f"TSR {summary.TSR:.3f} is above --fail-above {self.fail_above}: {share}"
             return Judged(status, words, lines, comparison, is_held)
@@ -199,15 +196,6 @@ class Bar:
         if self.sarif is not None:
             document = sarif(result, files=files, folder=self.folder, verdict=words, fell=fell)
             _write(self.sarif, json.dumps(plain(document), indent=2, allow_nan=False))
-
-
-def _told_of_baseline(comparison: Comparison, result: dfa.Result) -> list[str]:
-    told = [f"against --baseline, the first of the two: {comparison}"]
-    names = [named(result.records[place]) for place in comparison.fell]
-    if names:
-        more = [f"and {len(names) - _NAMED:,} more"] if len(names) > _NAMED else []
-        told.append(f"not broken in --baseline, and now: {', '.join([*names[:_NAMED], *more])}")
-    return told
 
 
 def _write(file: Path, text: str) -> None:

@@ -78,6 +78,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def counted_queries(number: int) -> str:
+    """Return a number of queries in words, such as 1 query, 2,000 queries."""
+    return f"{number:,} {'query' if number == 1 else 'queries'}"
+
+
 def as_text(name: str | os.PathLike[str]) -> str:
     """Return a name that can be written as UTF-8, whatever bytes it has on disk."""
     return os.fspath(name).encode("utf-8", "backslashreplace").decode()

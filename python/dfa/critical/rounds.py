@@ -12,13 +12,13 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tqdm import tqdm
 
 from dfa.checks import require_flag, require_integer
 from dfa.critical.found import Frontier
 from dfa.critical.kept import ROUND, held_for_search
 from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import MOST_SIZES, Attempt, Progress, State
+from dfa.engine.bar import open_bar
 from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
@@ -255,7 +255,8 @@ class _Search:
         self._settings, self._keeping = settings, keeping
         self._least = least
         self._follow = progress if callable(progress) else None
-        self._bar = tqdm(total=number, unit="image", desc="dfa", disable=None) if progress is True else None
+        self._sent = 0
+        self._bar = open_bar(number, lambda: self._sent) if progress is True else None
         self._progress = [Progress(largest, plan.max_queries, least) for _ in range(number)]
         self._records: list[Record | None] = [None] * number
         self._images = AdversarialImages(number, form=plan.inputs.form)
@@ -373,6 +374,7 @@ class _Search:
                 self._images.put(index, image)
             if is_success or progress.critical is None:
                 self._records[index] = own
+            self._sent += record.queries_sent
             progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
 
     def _stop(self, index: int, record: Record) -> None:
@@ -395,7 +397,7 @@ class _Search:
         if self._progress[index].state is State.OPEN:
             return
         if self._bar is not None:
-            self._bar.update()
+            self._bar.settle(self._record(index))
         if self._follow is not None:
             self._follow(self._critical(index))
 

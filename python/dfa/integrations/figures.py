@@ -16,6 +16,7 @@ from dfa.originals import Form
 from dfa.results.result import Result
 from dfa.runs.folder import plain
 from dfa.types import Image
+from dfa.views.gallery import amplification
 from dfa.views.pictures import amplified_difference
 from dfa.views.report import write_report
 
@@ -56,7 +57,7 @@ def strips(result: Result, most: int) -> Iterator[tuple[int, str, Image]]:
         original, changed = np.asarray(result.originals[record.index]), result.images[record.index]
         if changed is None or Form.IMAGES.why_not(changed) or changed.shape[2] not in (1, 3):
             continue
-        factor = max(1, min(32, 120 // max(1, round(record.linf or 1))))
+        factor = amplification(result, [record.index])
         before, after = result.class_name(record.class_before), result.class_name(record.class_after)
         caption = f"image {record.index}: {before} -> {after}, {record.queries:,} queries; difference {factor} times"
         strip = np.concatenate([original, changed, amplified_difference(original, changed, factor)], axis=1)

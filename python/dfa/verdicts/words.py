@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from dfa.checks import counted_queries
 from dfa.results.rates import CONFIDENCE, clopper_pearson, percent, ratio
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
@@ -25,19 +26,14 @@ def told_share(part: int, whole: int) -> str:
     return f"{part:,} of {whole:,} ({percent(ratio(part, whole))}, {interval})"
 
 
-def told_queries(number: int) -> str:
-    """Return so many queries, in words."""
-    return f"{number:,} {'query' if number == 1 else 'queries'}"
-
-
 def budget_words(config: Mapping[str, Any]) -> str:
     """Return what an attack might spend on an image, such as "2,000 queries": what did not break it, and no more."""
     queries, seconds, rest = (config.get(name) for name in ("max_queries", "max_seconds", "give_up_after"))
-    words = [told_queries(queries) if isinstance(queries, int) else "the queries that were sent"]
+    words = [counted_queries(queries) if isinstance(queries, int) else "the queries that were sent"]
     if seconds is not None:
         words.append(f"{seconds:g} s")
     if rest is not None:
-        words.append(f"where nothing moved {told_queries(rest)}")
+        words.append(f"where nothing moved {counted_queries(rest)}")
     return " or ".join(words)
 
 
@@ -50,10 +46,10 @@ def told_ending(result: Result, record: Record) -> str:
     """Return how the attack on an image ended."""
     before, after = (shown(result.class_name(each)) for each in (record.class_before, record.class_after))
     if record.status is Status.SUCCESS:
-        return f"broken by {told_queries(record.queries)}: {before} became {after}"
+        return f"broken by {counted_queries(record.queries)}: {before} became {after}"
     if record.status is Status.FAILURE:
         rest = ", and given up at rest" if record.at_rest else ""
-        return f"not broken by {told_queries(record.queries_sent)}{rest}"
+        return f"not broken by {counted_queries(record.queries_sent)}{rest}"
     if record.status is Status.SKIPPED and is_wrong(record):
         return f"wrong before the attack: {before}, and its label is {shown(result.class_name(record.label))}"
     if record.status is Status.SKIPPED:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from html import escape
 from typing import Final
 
+from dfa.checks import counted_queries
 from dfa.results.rates import percent
 from dfa.results.result import Result
 from dfa.views.gallery import THUMBNAIL, Picture, amplification, fallen, first_strips
-from dfa.views.verdict import queries_in_words, words_of
+from dfa.views.verdict import words_of
 
 _SHOWN: Final = 6
 
@@ -43,7 +44,7 @@ def _figure(result: Result, picture: Picture) -> str:
     return (
         f'<figure style="margin:0;max-width:15em;overflow-wrap:anywhere"><img src="{picture.data}" '
         f'alt="{escape(picture.text)}" style="{looks}"><figcaption>{escape(became)}, image {record.index}, '
-        f"{queries_in_words(record.queries)}</figcaption></figure>"
+        f"{counted_queries(record.queries)}</figcaption></figure>"
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from dfa.checks import counted_queries
 from dfa.errors import InvalidInputError
 from dfa.originals import Form
 from dfa.results.rates import percent
@@ -17,7 +18,6 @@ from dfa.results.result import Result
 from dfa.types import Image
 from dfa.views.gallery import amplification, tile
 from dfa.views.pictures import ALARM, FAINT, INK, LINE, amplified_difference, write, write_centred
-from dfa.views.verdict import queries_in_words
 
 _SIDE: Final = 224
 """Pixels that the longer side of an image is drawn with, or a little less where each value is a square."""
@@ -70,7 +70,7 @@ def _original(result: Result, index: int) -> Image:
 
 def _without(record: Record) -> list[str]:
     if record.status is Status.FAILURE:
-        return [f"not broken by {queries_in_words(record.queries_sent)}", ""]
+        return [f"not broken by {counted_queries(record.queries_sent)}", ""]
     return [record.reason or record.status.value, ""]
 
 
@@ -82,7 +82,7 @@ def _foot(record: Record) -> str:
     if record.linf is None:
         return ""
     return (
-        f"after {queries_in_words(record.queries)}: {record.l0:,} values differ, by at most {record.linf:g} grey levels"
+        f"after {counted_queries(record.queries)}: {record.l0:,} values differ, by at most {record.linf:g} grey levels"
     )
 
 

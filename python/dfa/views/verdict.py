@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from dfa.checks import as_text, counted
+from dfa.checks import as_text, counted, counted_queries
 from dfa.originals import Form
 from dfa.results.rates import Interval, clopper_pearson, percent
 from dfa.results.result import Result
@@ -86,7 +86,7 @@ def _verdict(result: Result, summary: Summary, data: str) -> str:
         ("was" if summary.verified < 2 else "were") + " taken for the class aimed at, by" if is_targeted else "fell to"
     )
     budget = summary.max_queries
-    within = "" if budget is None else f" within {queries_in_words(budget)}"
+    within = "" if budget is None else f" within {counted_queries(budget)}"
     so_far = "So far " if summary.unfinished else ""
     number = number.lower() if so_far else number
     rate = f"{percent(summary.TSR)} ({span(interval_of(summary))})"
@@ -95,12 +95,7 @@ def _verdict(result: Result, summary: Summary, data: str) -> str:
 
 def _not_broken(summary: Summary) -> str:
     """Return what is to be said of the images that did not fall."""
-    return "not broken" if summary.max_queries is None else f"not broken by {queries_in_words(summary.max_queries)}"
-
-
-def queries_in_words(number: int) -> str:
-    """Return a number of queries, such as "2,000 queries"."""
-    return f"{number:,} {'query' if number == 1 else 'queries'}"
+    return "not broken" if summary.max_queries is None else f"not broken by {counted_queries(summary.max_queries)}"
 
 
 def _noun_of(result: Result) -> str:

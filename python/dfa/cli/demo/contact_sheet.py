@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image as Pillow
 
+from dfa.checks import counted_queries
 from dfa.cli.demo.attacks import EPSILON, Attack
 from dfa.cli.demo.classifier import SIDE
 from dfa.results.result import Result
@@ -79,7 +80,7 @@ def draw_contact_sheet(
                 None if image is None else amplified_difference(originals[i], image, factor)
                 for i, image in zip(examples, found, strict=True)
             ],
-            [(_queries(record.queries),) for record in records],
+            [(counted_queries(record.queries),) for record in records],
         )
     return sheet.draw()
 
@@ -90,11 +91,7 @@ def section_title(attack: Attack, result: Result) -> str:
     setting = {"paper": "the paper's setting", "default": "the default"}[attack.setting]
     summary = result.summary()
     title = f"{aim}, {setting}: {100 * summary.TSR:.0f} % of {summary.attacked:,} digits"
-    return f"{title}, median {_queries(round(summary.queries_median))}" if summary.verified else title
-
-
-def _queries(number: int) -> str:
-    return f"{number:,} {'query' if number == 1 else 'queries'}"
+    return f"{title}, median {counted_queries(round(summary.queries_median))}" if summary.verified else title
 
 
 def _class_text(number: int | None, probability: float | None) -> str:

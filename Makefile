@@ -23,10 +23,10 @@ PROMISES := $(addprefix tests/test_,$(addsuffix .py,arguments core_errors gate r
 demo: $(VENV)/demo-installed
 	$(BIN)/python -m dfa.demo --out runs/demo
 
-# What is missing is told of last, so that all else is tested first. The documentation keeps one core busy, so it is built
-# beside the C++; all that is installed comes before.
-test: system-packages lint types $(VENV)/docs-installed
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target docs cpp-tests fuzz
+# What is missing is told of last, so that all else is tested first. Two targets at a time: most of what they do keeps one
+# core busy. Only pip never runs twice at a time in the same environment (AFTER).
+test: system-packages
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target AFTER=$(VENV)/wheel-installed docs cpp-tests fuzz lint types
 	@$(MAKE) --no-print-directory python-tests
 	@tests/system_packages.sh --check
 
@@ -56,7 +56,8 @@ cpp-tests: $(VENV)/tools-installed
 SANITIZED := build/sanitized
 SANITIZER := $(shell c++ -print-file-name=libasan.so)
 FUZZED ?= 10000
-fuzz: $(VENV)/tools-installed
+# One build folder serves both.
+fuzz: $(VENV)/tools-installed | $(filter cpp-tests,$(MAKECMDGOALS))
 ifeq ($(findstring /,$(SANITIZER)),)
 	@echo "make fuzz: skipped, it needs GCC with its libasan.so"
 else
@@ -119,18 +120,20 @@ $(MLSERVER)/installed: $(VENV)/created pyproject.toml
 	  $(MLSERVER)/bin/python -m pip install --quiet --group mlserver; fi
 	touch $@
 
-$(VENV)/docs-installed: $(VENV)/created $(SOURCES)
+$(VENV)/docs-installed: $(VENV)/created $(SOURCES) | $(AFTER)
 	$(BIN)/python -m pip install --quiet --group docs
 	$(BIN)/python -m pip install --quiet --no-deps 'torchattacks>=3.5'
-	# The wheel that is tested does as well, where `make test` has made it.
-	{ test -e $(VENV)/wheel-installed && test -z "$$(find $(SOURCES) -newer $(VENV)/wheel-installed)"; } || \
-	  $(BIN)/python -m pip install --quiet '.[demo,cli,report]'
+	# The wheel that is tested does as well, where `make test` has installed it.
+	test -n "$(AFTER)" || $(BIN)/python -m pip install --quiet '.[demo,cli,report]'
+	touch $@
+
+$(VENV)/wheel-built: $(VENV)/created $(SOURCES)
+	rm -rf dist
+	DFA_WARNINGS_AS_ERRORS=ON $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
 	touch $@
 
 # The wheel is tested, not the tree.
-$(VENV)/wheel-installed: $(VENV)/tools-installed $(SOURCES)
-	rm -rf dist
-	DFA_WARNINGS_AS_ERRORS=ON $(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+$(VENV)/wheel-installed: $(VENV)/tools-installed $(VENV)/wheel-built
 	$(BIN)/python -m pip install --quiet "$$(ls dist/*.whl)[demo,pandas,cli,report,tflite]"
 	$(BIN)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
 	touch $@

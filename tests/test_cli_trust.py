@@ -147,11 +147,16 @@ def test_no_command_begins_where_a_run_folder_could_be_imported_from(here, capsy
         patch.syspath_prepend(inside)
         status, _, err = dfa_says(capsys, *words)
         assert (status, "where Python looks for modules" in err) == (2, True)
-    stranger = types.ModuleType("click_of_a_stranger")
-    stranger.__file__ = str(inside / "click.py")
-    monkeypatch.setitem(sys.modules, "click_of_a_stranger", stranger)
-    status, _, err = dfa_says(capsys, *words)
-    assert (status, "click_of_a_stranger, which is loaded already" in err, "click.py" in err) == (2, True, True)
+    (here / "link.py").symlink_to(inside / "click.py")
+    (here / "linked").symlink_to(inside)
+    for file in (inside / "click.py", here / "link.py", here / "linked" / "click.py", "linked/../../run/click.py"):
+        stranger = types.ModuleType("click_of_a_stranger")
+        stranger.__file__ = str(file)
+        monkeypatch.setitem(sys.modules, "click_of_a_stranger", stranger)
+        status, _, err = dfa_says(capsys, *words)
+        assert (status, "click_of_a_stranger, which is loaded already" in err, str(file) in err) == (2, True, True)
+    stranger.__file__ = str(here / "linked" / ".." / ".." / "click.py")
+    assert "loaded already" not in dfa_says(capsys, *words)[2]
 
 
 def test_a_run_folder_is_no_package_to_the_modules_that_are_named(here, capsys, mark, monkeypatch):

@@ -7,13 +7,15 @@ import dataclasses
 import json
 import math
 import pickle
+import sys
 import tracemalloc
 
 import numpy as np
 import pytest
 
 import dfa.engine.stored
-from dfa.results.record import Record, Status
+from dfa.errors import InvalidInputError
+from dfa.results.record import Record, Status, rewritten
 from dfa.runs.folder import write_json, write_records
 from dfa.runs.image_files import files_of, listed_files_of
 from dfa.runs.saving import complete_run
@@ -108,6 +110,24 @@ def test_a_record_without_a_trace_has_an_empty_one():
     assert Record(0, 1, Status.FAILURE).trace == ()
     with pytest.raises(dataclasses.FrozenInstanceError):
         Record(0, 1, Status.FAILURE).trace = ((1, 0.5),)
+
+
+@pytest.mark.parametrize("fields", [{}, {"index": 4}, {"trace": ((9, 0.25),)}, {"l0": 3, "trace": ()}])
+def test_a_rewritten_record_is_that_of_the_standard_library_and_as_small(fields):
+    record = Record(0, 1, Status.FAILURE, source="a", distances={"pixels": 2}, trace=((1, 0.5),))
+    again = rewritten(record, **fields)
+    assert again == dataclasses.replace(record, **fields)
+    assert repr(again) == repr(dataclasses.replace(record, **fields))
+    assert record.trace == ((1, 0.5),)
+    assert sys.getsizeof(vars(again)) <= sys.getsizeof(vars(dataclasses.replace(record, **fields)))
+
+
+def test_a_record_is_not_rewritten_to_what_it_cannot_be():
+    record = Record(0, 1, Status.FAILURE)
+    with pytest.raises(TypeError, match="no field 'size'"):
+        rewritten(record, size=3)
+    with pytest.raises(InvalidInputError, match="verified exactly if"):
+        rewritten(record, verified=True)
 
 
 def test_a_trace_is_held_in_few_bytes():

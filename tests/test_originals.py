@@ -40,6 +40,17 @@ def test_a_difference_is_exact(dtype, changed, original, expected):
     assert measured["l2"] == pytest.approx(abs(float(expected))) or abs(float(expected)) > 1e154
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 1), (14, 14, 1), (224, 224, 3)])
+def test_images_are_measured_as_arrays_of_the_same_numbers_are(shape):
+    levels = np.random.default_rng(0)
+    for changed in (lambda: levels.integers(0, 256, shape), lambda: original + (original < 250), lambda: original):
+        original = levels.integers(0, 256, shape)
+        image = changed()
+        measured = distances(image.astype(np.uint8), original.astype(np.uint8))
+        assert measured == distances(image, original)
+        assert list(map(type, measured.values())) == [int, float, int]
+
+
 def test_what_is_not_of_one_kind_is_not_compared():
     for other in (np.zeros(3), np.zeros(3, np.int32), np.zeros((3, 1), np.int64), np.zeros(1, np.int64)):
         with pytest.raises(dfa.InvalidInputError, match="must be of one dtype and shape"):

@@ -51,9 +51,7 @@ def _refuse_to_begin(run: Path) -> None:
     places = [(Path.cwd(), "the current folder")]
     places += [(Path(entry or Path.cwd()), "a folder where Python looks for modules") for entry in sys.path]
     places += [
-        (Path(file), f"the module {one_line(name)}, which is loaded already,")
-        for name, module in list(sys.modules.items())
-        if isinstance(file := getattr(module, "__file__", None), str)
+        (file, f"the module {one_line(name)}, which is loaded already,") for name, file in _modules_loaded_from(run)
     ]
     for path, what in places:
         if _lies_in(path, run):
@@ -61,6 +59,15 @@ def _refuse_to_begin(run: Path) -> None:
                 f"nothing is loaded from inside a run folder, and {what} lies in {one_line(run)}: {one_line(path)}; "
                 "run the command from another folder, as dfa and not as python -m dfa"
             )
+
+
+def _modules_loaded_from(run: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the modules, and their files, that lie in a run folder."""
+    files = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
+    known: dict[str, str] = {}
+    for name, file in files:
+        if isinstance(file, str) and _holds(run, _real(file, known)):
+            yield name, Path(file)
 
 
 class _Guard(MetaPathFinder):
@@ -96,6 +103,18 @@ class _Guard(MetaPathFinder):
 
 
 def _lies_in(path: str | Path, run: Path) -> bool:
-    # Not `Path.resolve`, which takes several times as long: a framework has thousands of modules.
-    real, folder = os.path.realpath(path), os.fspath(run)
-    return real == folder or real.startswith(os.path.join(folder, ""))
+    return _holds(run, os.path.realpath(path))
+
+
+def _holds(run: Path, real: str) -> bool:
+    return real == os.fspath(run) or real.startswith(os.path.join(run, ""))
+
+
+def _real(path: str, known: dict[str, str]) -> str:
+    """Return the real path, and note that of its folders: a framework has thousands of modules, and few folders."""
+    folder, name = os.path.split(path)
+    if name in ("", ".", "..") or os.path.islink(path):
+        return os.path.realpath(path)
+    if folder not in known:
+        known[folder] = _real(folder, known)
+    return os.path.join(known[folder], name)

@@ -28,7 +28,7 @@ from dfa.interrupts import interrupts_held_back
 from dfa.oracle.workers.choice import as_workers
 from dfa.oracle.workers.pool import Workers, asked_by
 from dfa.results.images import AdversarialImages
-from dfa.results.record import Record, Status
+from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
 from dfa.runs.storage import Storage
@@ -360,7 +360,7 @@ class _Search:
             progress = self._progress[index]
             before = self._records[index]
             # Later rounds are given a label of every image.
-            own = replace(record, index=index, label=record.label if before is None else before.label)
+            own = rewritten(record, index=index, label=record.label if before is None else before.label)
             if record.status is Status.UNFINISHED:
                 self._records[index] = before or own
                 continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -20,7 +20,7 @@ from dfa.errors import InvalidInputError
 from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
 from dfa.originals import Form
-from dfa.results.record import Record, Status
+from dfa.results.record import Record, Status, rewritten
 from dfa.runs.folder import plain
 from dfa.search.class_names import check_class_names
 from dfa.search.goals import Rank, Targets, check_label_range, resolve_targets
@@ -199,7 +199,7 @@ class Feed:
                 # One unreadable file of a folder must not cost the others their results.
                 self._ledger.note_read(index, None)
                 record = Record(index=index, id=0, status=Status.ERROR, reason=as_text(str(error)), label=label)
-                self._ledger.settle(replace(record, source=source))
+                self._ledger.settle(rewritten(record, source=source))
                 continue
             self._ledger.note_read(index, image)
             images.append(image)
@@ -238,7 +238,7 @@ class Feed:
             degrees = measure(self._plan.degree, scores, classes if goals is None else goals)
         for row, class_before in enumerate(classes.tolist()):
             told = is_told(self._plan.oracle, answers[row], class_before)
-            draft = replace(
+            draft = rewritten(
                 drafts[row],
                 class_before=class_before,
                 probability_before=float(scores[row, class_before]) if told else None,
@@ -246,9 +246,9 @@ class Feed:
             )
             self._watch.see(draft, images[row])
             if draft.label is not None and draft.label != class_before:
-                self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="misclassified"))
+                self._ledger.settle(rewritten(draft, status=Status.SKIPPED, reason="misclassified"))
             elif draft.target == class_before:
-                self._ledger.settle(replace(draft, status=Status.SKIPPED, reason="already the target class"))
+                self._ledger.settle(rewritten(draft, status=Status.SKIPPED, reason="already the target class"))
             else:
                 self.ready.append(Job(draft, images[row], float(degrees[row])))
         self._oracle.forget(Purpose.CLEAN)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dfa.engine.asking import Asked
 from dfa.engine.ledger import Ledger, distances
@@ -16,11 +17,11 @@ from dfa.engine.plan import Plan, goal_of
 from dfa.errors import SpaceError
 from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
-from dfa.results.record import Record, Status
+from dfa.results.record import Record, Status, rewritten
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
-from dfa.types import Classes, Degrees, Image, Indices, Scores
+from dfa.types import Classes, Degrees, Image, Indices
 
 _MOST_TURNS: Final = 8
 """Batches of candidates that are sent while a claim waits for others with which it shares a call."""
@@ -118,9 +119,8 @@ class Jury:
                 times=self._plan.confirmation.of,
             )
             confirmed = set()
-            for row, scores in zip(rows, repeated, strict=True):
+            for row, scores, verdict in zip(rows, repeated, self._judged(repeated, goals[rows]), strict=True):
                 index, goal = int(indices[row]), int(goals[row])
-                verdict = self._verdict(scores, goal)
                 if verdict.agreeing >= self._plan.confirmation.needed:
                     confirmed.add(index)
                     verdicts.setdefault(index, verdict)
@@ -176,8 +176,9 @@ class Jury:
         batch, asked = self._asked
         self._asked = None
         scores = np.concatenate([self._oracle.scores(each) for each in asked])
-        for claim, row in zip(batch, scores, strict=True):
-            self._settle(claim, self._verdict(row[np.newaxis], goal_of(claim.draft)))
+        goals = np.array([goal_of(claim.draft) for claim in batch], dtype=np.int64)
+        for claim, verdict in zip(batch, self._judged(scores[:, np.newaxis], goals), strict=True):
+            self._settle(claim, verdict)
         del self.claims[: len(batch)]
         self._turns = 0
         self._oracle.forget(Purpose.VERIFICATION)
@@ -229,16 +230,24 @@ class Jury:
         self._verdicts = {index: Verdict(*verdict) for index, verdict in document["verdicts"]}
         self.unconfirmed = Counter(dict(document["unconfirmed"]))
 
-    def _verdict(self, scores: Scores, goal: int) -> Verdict:
-        """Return what repeated answers about one image, (n, K), amount to."""
-        goals = np.full(len(scores), goal, dtype=np.int64)
-        classes = found_class(scores, goals, is_targeted=self._plan.is_targeted)
-        agrees = (classes == goal) == self._plan.is_targeted
-        counts = np.bincount(classes[agrees] if agrees.any() else classes)
-        class_after = int(counts.argmax())
-        told = is_told(self._plan.oracle, scores, class_after)
-        mean = float(mean_answer(scores[np.newaxis, :, class_after])[0]) if told else None
-        return Verdict(int(agrees.sum()), len(classes), class_after, mean)
+    def _judged(self, scores: NDArray[np.float64], goals: Classes) -> list[Verdict]:
+        """Return what repeated answers about images amount to, of each: (n, times, K), and goals (n,)."""
+        number, times, num_classes = scores.shape
+        flat = scores.reshape(-1, num_classes)
+        classes = found_class(flat, np.repeat(goals, times), is_targeted=self._plan.is_targeted).reshape(number, times)
+        agrees = (classes == goals[:, np.newaxis]) == self._plan.is_targeted
+        counted = agrees | ~agrees.any(axis=1, keepdims=True)
+        rows = np.arange(number)
+        counts = np.zeros((number, num_classes), dtype=np.int64)
+        np.add.at(counts, (rows[:, np.newaxis], classes), counted)
+        after = counts.argmax(axis=1)
+        means = mean_answer(np.ascontiguousarray(scores[rows, :, after]))
+        return [
+            Verdict(agreeing, times, of, mean if is_told(self._plan.oracle, own, of) else None)
+            for agreeing, of, mean, own in zip(
+                agrees.sum(axis=1).tolist(), after.tolist(), means.tolist(), scores, strict=True
+            )
+        ]
 
     def _settle(self, claim: Claim, verdict: Verdict) -> None:
         draft, picture = claim.draft, claim.picture
@@ -249,7 +258,7 @@ class Jury:
                 "dfa, please report it"
             )
         is_adversarial = verdict.agreeing >= self._plan.confirmation.needed
-        record = replace(
+        record = rewritten(
             draft,
             status=Status.SUCCESS if is_adversarial else Status.FAILURE,
             # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from dfa.engine.bar import Bar
 from dfa.errors import StoreError
 from dfa.originals import Form, difference, largest
 from dfa.results.images import AdversarialImages
-from dfa.results.record import Record, Status, read_record
+from dfa.results.record import Record, Status, read_record, rewritten
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.runs.store import Store, digest_of
@@ -136,7 +136,7 @@ class Ledger:
     def leave_unfinished(self, draft: Record, reason: str) -> None:
         """Let a draft stand for an image that was not settled when the run ended."""
         if self._records[draft.index] is None:
-            self._records[draft.index] = replace(draft, status=Status.UNFINISHED, reason=reason)
+            self._records[draft.index] = rewritten(draft, status=Status.UNFINISHED, reason=reason)
 
     def leave_unconfirmed(self, draft: Record, picture: Picture, reason: str) -> None:
         """Let a draft stand for an image whose claim of success was not confirmed when the run ended."""
@@ -147,7 +147,7 @@ class Ledger:
                 what = "found but not verified"
             except StoreError as error:
                 what = f"found but not kept ({error})"
-            self.leave_unfinished(replace(draft, **distances(*picture)), f"{what}: {reason}")
+            self.leave_unfinished(rewritten(draft, **distances(*picture)), f"{what}: {reason}")
 
     def _keep_original(self, index: int, picture: Picture) -> None:
         if self.originals is not None:
@@ -164,6 +164,14 @@ class Ledger:
 
 def distances(image: Image, original: Image) -> dict[str, Any]:
     """Return what was changed, measured on the images themselves, as fields of a record."""
+    if image.dtype == original.dtype == np.uint8:
+        # Exact in whatever order it is added up, below 2^53: three times as fast as what follows.
+        levels = np.subtract(image, original, dtype=np.float64).ravel()
+        return {
+            "l0": int(np.count_nonzero(levels)),
+            "l2": math.sqrt(levels @ levels),
+            "linf": int(max(levels.max(initial=0), -levels.min(initial=0))),
+        }
     change = difference(image, original)
     # Whole numbers beyond 64 bits their squares may be, and nothing is lost of those of grey levels.
     sizes = change.astype(np.float64)

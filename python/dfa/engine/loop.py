@@ -31,7 +31,7 @@ from dfa.interrupts import interrupts_held_back
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.images import AdversarialImages
 from dfa.results.profile import Profile, Service
-from dfa.results.record import Record, Status
+from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.runs.replay import ReplayOracle
 from dfa.runs.store import FILES
@@ -246,7 +246,7 @@ class Loop:
             self._jury.hear(self._window.claim(place, draft))
         else:
             reason = self._window.why_over(place, draft)
-            self._ledger.settle(replace(draft, status=Status.FAILURE, reason=reason, found=draft.unconfirmed > 0))
+            self._ledger.settle(rewritten(draft, status=Status.FAILURE, reason=reason, found=draft.unconfirmed > 0))
         self._window.dismiss(place)
 
     def _send(self) -> None:

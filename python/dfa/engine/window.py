@@ -11,7 +11,6 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +25,7 @@ from dfa.engine.places import Searches
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.gate import Gate, Purpose
-from dfa.results.record import Record
+from dfa.results.record import Record, rewritten
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.types import Degrees, Image, Indices
@@ -124,15 +123,15 @@ class Window:
         Raises:
             OracleError: The oracle has changed its batch.
         """
+        rows = np.flatnonzero(degrees == 0.0)
+        if not rows.size:
+            return {}
         at = self._flights.number(flight)
-        hits: dict[int, Image] = {}
-        for row in np.flatnonzero(degrees == 0.0).tolist():
-            given = self._places.row(row, at)[np.newaxis]
-            shown = self._plan.space.show(given, partial(self._originals, flight.indices[row : row + 1]))
-            if not np.array_equal(shown[0], flight.candidates[row]):
-                raise self._gate.changed_batch()
-            hits[row] = shown[0]
-        return hits
+        given = np.stack([self._places.row(row, at) for row in rows.tolist()])
+        shown = self._plan.space.show(given, partial(self._originals, flight.indices[rows]))
+        if not np.array_equal(shown, flight.candidates[rows]):
+            raise self._gate.changed_batch()
+        return dict(zip(rows.tolist(), shown, strict=True))
 
     def tell(self, flight: Flight, degrees: Degrees, seconds: float) -> list[int]:
         """Record the degrees of a batch that was answered, and return the places whose searches end.
@@ -163,7 +162,7 @@ class Window:
             for candidate, degree in self._places.trace(place)
         )
         found = self._places.hit(place) is not None
-        return replace(
+        return rewritten(
             job.draft,
             # Improvements end with the first hit.
             queries=trace[-1][0] if found else sent,
@@ -183,7 +182,7 @@ class Window:
         space = self._plan.space
         adversarial = space.show(row[np.newaxis], lambda: job.image[np.newaxis])[0]
         distances = space.measure(job.image, adversarial, self._places.hit_vector(place))
-        return Claim(replace(draft, distances=distances), Picture(adversarial, job.image))
+        return Claim(rewritten(draft, distances=distances), Picture(adversarial, job.image))
 
     def why_over(self, place: int, draft: Record) -> str:
         """Return why a search that has found nothing is over."""

@@ -168,6 +168,29 @@ def _class(number: int | None, probability: float | None) -> str:
 FIELDS: Final = tuple(each.name for each in dataclasses.fields(Record))
 """The names of a record's fields, in their order."""
 
+_NAMES: Final = frozenset(FIELDS)
+
+
+def rewritten(record: Record, **fields: Any) -> Record:
+    """Return a record with other values in some fields: `dataclasses.replace`, in a tenth of its time.
+
+    A run writes each of its records several times, and may have a million of them.
+
+    Raises:
+        TypeError: There is no such field.
+        InvalidInputError: What results contradicts itself.
+    """
+    if not _NAMES.issuperset(fields):
+        raise TypeError(f"a record has no field {min(fields.keys() - _NAMES)!r}")
+    new = object.__new__(Record)
+    held = vars(new)
+    held.update(vars(record))
+    if "trace" in fields:
+        object.__setattr__(new, "trace", fields.pop("trace"))
+    held.update(fields)
+    new.__post_init__()
+    return new
+
 
 _TYPES: Final = {**typing.get_type_hints(Record), "trace": tuple[tuple[int, float | None], ...]}
 """Of a degree that no number is, JSON knows nothing."""

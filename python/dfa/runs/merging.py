@@ -17,7 +17,7 @@ from dfa.data.parts import Part
 from dfa.errors import InvalidInputError, StoreError
 from dfa.results.images import ImagesByIndex
 from dfa.results.profile import TOTALS, CallsOverTime, Profile
-from dfa.results.record import Record, Status
+from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.runs import door
 from dfa.runs.documents import parse_config
@@ -235,7 +235,7 @@ def _joined_epsilon(runs: Sequence[_Run]) -> object:
 def _moved(record: Record, start: int) -> Record:
     """Return a record at its place in the whole set; also its reason names an image by that."""
     place = start + record.index
-    return replace(record, index=place, reason=re.sub(rf"^image {record.index}\b", f"image {place}", record.reason))
+    return rewritten(record, index=place, reason=re.sub(rf"^image {record.index}\b", f"image {place}", record.reason))
 
 
 def _checked(runs: Iterable[_Run]) -> dict[int, Verdict]:

@@ -90,10 +90,20 @@ def torchvision() -> ModuleType:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.getoption("--weekly"):
-        for item in items:
-            if item.get_closest_marker("weekly") is not None:
-                item.add_marker(pytest.mark.skip(reason="runs once a week: pass --weekly"))
+    if config.getoption("--weekly"):
+        return
+    variants: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("weekly_but") is not None:
+            variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    daily: set[pytest.Item] = set()
+    for those in variants.values():
+        number = those[0].get_closest_marker("weekly_but").args[0]
+        daily.update(those[each * len(those) // number] for each in range(number))
+    for item in items:
+        is_one_of_many = item.get_closest_marker("weekly_but") is not None and item not in daily
+        if is_one_of_many or item.get_closest_marker("weekly") is not None:
+            item.add_marker(pytest.mark.skip(reason="runs once a week: pass --weekly"))
 
 
 @pytest.fixture(scope="session")

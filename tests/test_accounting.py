@@ -51,6 +51,7 @@ def sent(folder):
         return dict(journal.execute("SELECT purpose, images FROM sent").fetchall())
 
 
+@pytest.mark.weekly_but(10)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("is_kept", [False, True])
@@ -69,6 +70,7 @@ def test_what_waited_for_the_oracle_is_not_counted(tmp_path, settings, end, is_k
             assert sum(sent(folder).values()) == oracle.num_images
 
 
+@pytest.mark.weekly_but(5)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("end", ENDS)
 def test_a_run_that_ends_again_and_again_counts_what_was_sent(tmp_path, settings, end):

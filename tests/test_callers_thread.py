@@ -34,6 +34,7 @@ def test_a_run_is_the_same_in_the_callers_thread(tmp_path):
     assert oracle.threads == {threading.current_thread()}
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize("error", [OSError("off"), KeyboardInterrupt()], ids=["fails", "is interrupted"])
 @pytest.mark.parametrize("num_calls", [0, 1, 5, 6, 30])
 def test_a_run_that_is_cut_short_there_goes_on_as_if_nothing_had_happened(tmp_path, error, num_calls):

@@ -38,6 +38,7 @@ def attack(oracle, **settings):
     return dfa.run(oracle, IMAGES, **chosen)
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize("name", RUNS)
 def test_what_is_found_does_not_depend_on_how_many_calls_are_made_at_once(name):
     expected = attack(SeveralCalls(CLASSIFIER, 1, seconds=0.0), **RUNS[name])
@@ -140,6 +141,7 @@ class Failing:
         return CLASSIFIER(images)
 
 
+@pytest.mark.weekly_but(5)
 @pytest.mark.parametrize("ends_at", [3, 9, 20, 41, 60])
 @pytest.mark.parametrize("name", ["default", "paper", "targeted"])
 def test_a_run_that_is_cut_short_goes_on_with_another_number(tmp_path, name, ends_at):

@@ -80,6 +80,7 @@ def interrupt(here, moment, *words):
     return process.returncode, out, err
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize("moment", ["attack", "saving", "told"])
 def test_an_interrupt_says_how_to_go_on_whenever_it_comes(here, capsys, moment):
     status, _, err = interrupt(here, moment, "attack", "model.py:slow", "photos", *FAST, "--out", "a run")
@@ -129,6 +130,7 @@ def test_the_end_of_a_file_is_no_interrupt(here, capsys, monkeypatch):
     assert (status, "interrupted" in err, "No data left in file" in err) == (70, False, True)
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize(
     "error", [TypeError("wrong [x] {x}"), SystemExit(1), OSError(errno.EIO, "I/O"), RecursionError(), MemoryError()]
 )

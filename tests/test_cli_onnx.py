@@ -33,6 +33,7 @@ def classes(path, result, **settings):
     return found == [result.records[index].class_after for index in held]
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize(
     ("words", "settings"),
     [

@@ -109,6 +109,7 @@ def test_other_models_tell_of_no_service(here, capsys):
     assert (status, "service" in out) == (0, False)
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize(
     ("more", "kind", "of_one"),
     [

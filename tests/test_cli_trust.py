@@ -49,6 +49,7 @@ def evil(mark):
     return EVIL.format(mark=str(mark)) + MODEL
 
 
+@pytest.mark.weekly_but(5)
 @pytest.mark.parametrize("command", ["verify", "resume"])
 @pytest.mark.parametrize(
     "words",
@@ -315,6 +316,7 @@ def test_what_lies_beside_is_not_taken_for_what_a_module_from_elsewhere_imports(
 FORGED = "photos" + "\n" * 60 + "\r\t  model       model.keras  (/home/me/model.keras)"
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("name", ["images", "labels", "preprocess", "space", "folder", "confirmations", "model"])
 def test_what_is_shown_before_the_question_cannot_be_forged(here, capsys, name):
     """One line for each word, the model's the last."""

@@ -175,6 +175,7 @@ def test_scores_and_preprocessing_are_declared(here, capsys):
     assert dfa_says(capsys, *base, "--out", "b")[0] == 3
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize(
     ("words", "space"),
     [

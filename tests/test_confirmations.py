@@ -212,6 +212,7 @@ def test_neither_batches_nor_threads_matter(settings):
     assert 0 < expected.success.sum() < len(IMAGES)
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("num_calls", [0, 3, 30, 100, 200, 300, 400])
 def test_a_run_that_was_cut_short_goes_on_as_if_it_had_not_been(tmp_path, num_calls):
     settings = {"confirmations": dfa.Confirmation(4, of=5), "optimizer": SCATTERED}

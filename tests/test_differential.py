@@ -168,9 +168,8 @@ def make_epsilon(kind: Any, size: tuple[int, int, int], rng: np.random.Generator
     return radii
 
 
-@pytest.mark.parametrize(
-    "number", [each if each % 2 else pytest.param(each, marks=pytest.mark.weekly) for each in range(len(CASES))]
-)
+@pytest.mark.weekly_but(100)
+@pytest.mark.parametrize("number", range(len(CASES)))
 def test_small_trajectories_are_the_reference(number: int) -> None:
     case = CASES[number]
     rng = np.random.default_rng(number)
@@ -248,6 +247,7 @@ def test_windows_that_go_where_few_have_lain_are_the_reference(size: tuple[int, 
     follow(photo(size), 10, settings, distance(photo(size, 4), 1), 90)
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("changes", [{}, {"values": "uniform"}, {"positives": 2, "ties": "older"}], ids=str)
 @pytest.mark.parametrize("masked", [False, True])
 def test_improvements_that_are_merged_are_the_reference(changes: dict[str, Any], masked: bool) -> None:
@@ -271,6 +271,7 @@ def test_a_space_without_a_new_point_is_the_reference(ties: Any, region: Any) ->
     assert {member.vector for member in search.positives} == {(-1,), (0,), (1,)}
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("region", ["none", "ordered", "per_coordinate"])
 @pytest.mark.parametrize("masked", [False, True])
 def test_large_y_is_the_reference(region: Any, masked: bool) -> None:

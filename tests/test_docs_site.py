@@ -67,6 +67,7 @@ def chromium() -> Iterator[Browser]:
         yield page
 
 
+@pytest.mark.weekly_but(30)
 @in_a_browser
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(SITE).as_posix())
 def test_a_page_works_on_a_phone_and_in_the_dark(chromium: Browser, page: Path) -> None:

@@ -162,6 +162,7 @@ def test_a_run_killed_at_any_moment_ends_as_if_nothing_had_happened(zygote, tmp_
     assert resent > 0
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize(
     "settings",
     [

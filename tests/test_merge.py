@@ -67,6 +67,7 @@ def content(folder):
     return document["config"], document["records"], document["saved"]
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.filterwarnings("ignore::dfa.errors.MostSkippedWarning")
 @pytest.mark.parametrize("number", [1, 3, 5, len(MIXED)])  # in the last one a part is all that cannot be attacked
 def test_parts_of_independent_images_are_one_run_over_all(tmp_path, number):
@@ -313,6 +314,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.weekly_but(5)
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_are_not_all_parts_of_one_run_is_refused(tmp_path, name):
     def part(number, word=None, *, of=3, whole=IMAGES, oracle=CLASSIFIER, **settings):

@@ -83,6 +83,7 @@ def test_the_degrees_of_a_worked_example():
     np.testing.assert_allclose(log_odds_degree(scores, classes(0, 2)), [0.0, math.log(9.0)])
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize("function", ALL)
 @given(data=st.data(), num_rows=st.integers(1, 5), num_classes=st.integers(2, 6))
 def test_every_degree_equals_the_textbook_row_by_row(function, data, num_rows, num_classes):

@@ -103,6 +103,7 @@ def assert_nothing_is_asked_twice(function, whole):
     assert of_runs[0] == of_runs[1]
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize(
     ("ask", "declared", "settings"),
     [

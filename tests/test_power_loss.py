@@ -119,6 +119,7 @@ def spoil(path, how):
         path.write_bytes(bytes(path.stat().st_size))
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize("how", ["missing", "truncated", "empty", "zeros"])
 @pytest.mark.parametrize("place", ["images", "originals"])
 def test_an_image_that_is_lost_is_made_again(tmp_path, place, how):

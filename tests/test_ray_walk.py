@@ -35,6 +35,7 @@ class Labels:
         return 0.5 if (np.abs(changes) > self.epsilon).any() else 0.0
 
 
+@pytest.mark.weekly_but(30)
 @pytest.mark.parametrize("size", [(28, 28, 1), (9, 14, 3), (1, 7, 2), (6, 1, 1), (1, 1, 3)], ids=str)
 @pytest.mark.parametrize("epsilon", [1, 5, 64, 255, "mask", "one free"])
 @pytest.mark.parametrize("level", [1.0, 8.0, 60.0, 1e9])

@@ -90,6 +90,7 @@ CASES = {
 }
 
 
+@pytest.mark.weekly_but(6)
 @pytest.mark.parametrize("name", CASES)
 def test_whole_runs_are_the_reference(name, monkeypatch):
     case = {"epsilon": EPSILON, "max_queries": 230, **CASES[name]}

@@ -132,6 +132,7 @@ class InterruptAt:
         return self._step
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize(
     "module",
     [loop, feed, window, jury, ledger, oracle_thread, scoring, stopwatch],

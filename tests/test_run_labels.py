@@ -151,6 +151,7 @@ SETTINGS = [
 ]
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_labels_give_the_same_for_any_batch_size_and_threads(settings):
     first = attack(of_labels(), batch_size=64, **settings)
@@ -167,6 +168,7 @@ def test_labels_give_the_same_in_any_order(settings):
     assert shuffled == [in_order[index] for index in order]
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("batch_size", [4, 5])
 def test_a_run_of_labels_that_was_cut_short_goes_on_to_the_bit(settings, batch_size, tmp_path):

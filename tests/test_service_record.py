@@ -56,6 +56,7 @@ def rows_in(folder, table="answers"):
 FAILURES = [*(("default", fails_at) for fails_at in (1, 40, 333)), ("targeted", 200), ("repeated", 150), ("labels", 99)]
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize(("name", "fails_at"), FAILURES)
 def test_what_was_answered_before_a_service_failed_is_not_asked_for_again(tmp_path, name, fails_at):
     expected = attack(service(name, calls_at_once=1, seconds=0.0), name)
@@ -78,6 +79,7 @@ def test_what_was_answered_before_a_service_failed_is_not_asked_for_again(tmp_pa
     assert profile.service.use.requests == second.books.use.requests > first.books.use.requests
 
 
+@pytest.mark.weekly_but(3)
 @pytest.mark.parametrize("name", RUNS)
 def test_a_record_is_the_run_again_without_the_service(tmp_path, name):
     expected = attack(service(name), name, store=tmp_path / "run")

@@ -45,6 +45,7 @@ def expected():
     return found
 
 
+@pytest.mark.weekly_but(4)
 @pytest.mark.parametrize(
     ("number", "name"), [(1, "default"), (2, "default"), (3, "default"), (7, "default"), *((2, name) for name in RUNS)]
 )

@@ -13,6 +13,7 @@ ROWS = np.random.default_rng(0).normal(size=(8, 5))
 SPACE = dfa.Custom(np.full(5, -60), np.full(5, 60), lambda rows, x: (rows + x * 0.1).astype(rows.dtype))
 
 
+@pytest.mark.weekly_but(2)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int64"])
 def test_arrays_reach_the_models_as_in_one_process(tmp_path, dtype):
     rows, model = (10 * ROWS).astype(dtype), dfa.factory(worker_models.of_rows, dtype)

@@ -125,15 +125,23 @@ def _steps(layers: Sequence[nn.Module], low: Tensor, high: Tensor) -> tuple[list
     steps: list[_Step] = []
     least, most = low, high
     for layer in layers:
-        steps.append(_step(layer, least, most))
-        if len(steps) > 1 and isinstance(layer, nn.Conv2d | nn.Linear):
-            shape = layer(least[None])[0].shape
-            one = torch.eye(shape.numel(), dtype=low.dtype).reshape(-1, *shape)
-            least = _substituted(steps, one, low, high)[0].reshape(shape)
-            most = -_substituted(steps, -one, low, high)[0].reshape(shape)
+        step = _step(layer, least, most)
+        if steps and isinstance(layer, nn.Conv2d | nn.Linear):
+            rows, constant, shape = _as_matrix(layer, least)
+            least = (_substituted(steps, rows, low, high)[0] + constant).reshape(shape)
+            most = (constant - _substituted(steps, -rows, low, high)[0]).reshape(shape)
         else:  # intervals lose nothing in the first layer, and the others are monotone
             least, most = (each[0] for each in interval_bounds([layer], least[None], most[None]))
+        steps.append(step)
     return steps, least, most
+
+
+def _as_matrix(layer: nn.Module, like: Tensor) -> tuple[Tensor, Tensor, torch.Size]:
+    """Return rows, (n, *shape of the input), and constants, (n,), of an affine layer, and its output's shape."""
+    one = torch.eye(like.numel(), dtype=like.dtype).reshape(-1, *like.shape)
+    constant = layer(torch.zeros_like(like)[None])[0]
+    rows = (layer(one) - constant).flatten(1).T.reshape(-1, *like.shape)
+    return rows, constant.flatten(), constant.shape
 
 
 def _substituted(steps: Sequence[_Step], bound: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -164,10 +172,14 @@ def _through_convolution(layer: nn.Conv2d, shape: torch.Size) -> _Step:
     if bias is None or layer.groups != 1 or isinstance(layer.padding, str):
         raise TypeError("no bounds for a convolution without bias, with groups or with padding by name")
     stride, padding = layer.stride, layer.padding
+    flipped = layer.weight.flip(2, 3).transpose(0, 1)
+    around = [size - 1 - pad for size, pad in zip(layer.kernel_size, padding, strict=True)]
 
     def step(bound: Tensor, constant: Tensor) -> tuple[Tensor, Tensor]:
-        size = (len(bound), *shape)
-        moved = conv2d_input(size, layer.weight, bound, stride=stride, padding=padding)
+        if stride == (1, 1):  # a convolution too, and three times as fast
+            moved = nn.functional.conv2d(bound, flipped, padding=around)
+        else:
+            moved = conv2d_input((len(bound), *shape), layer.weight, bound, stride=stride, padding=padding)
         return moved, constant + bound.sum((2, 3)) @ bias
 
     return step

@@ -5,8 +5,9 @@ paper's figures stand beside ours, under the name of the model they are of. No r
 has its reason instead. Every row is a JSON file of its own as soon as it is finished, and a row that has one is not
 run again (`--again` does), so a run may be stopped at any time.
 
-`--witnesses FOLDER` holds what verifiers found, by the name of the system in small letters: `deeppoly.npz` with
-`vectors`, float (n, 28, 28, 1) in 0..1, and `indices`, int (n,), into the MNIST images of LeNet-1.
+`--witnesses FOLDER` holds what the authors' verifiers found, by the name of the system in small letters: `deeppoly.npz`
+with `vectors`, float (n, 28, 28, 1) in 0..1, and `indices`, int (n,), into the MNIST images of LeNet-1. Where such a
+file is, it is audited in place of what our small version of the system finds.
 
 In Tables 6 to 9 only what lies within epsilon counts, as a vector and as a file: 64 grey levels on MNIST, 10 on
 CIFAR-10. What is printed is Markdown: the tables, a sentence for every row that has no figures or others than the

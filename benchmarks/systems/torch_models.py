@@ -34,6 +34,12 @@ class LeNet1(nn.Module):
         # Keras flattens (H, W, C), torch (C, H, W).
         _fill(self.dense, weights[4].reshape(7, 7, 12, 10).transpose(3, 2, 0, 1).reshape(10, 588), weights[5])
 
+    @property
+    def layers(self) -> list[nn.Module]:
+        """Return the same as a sequence of layers."""
+        pool, relu = nn.MaxPool2d(2), nn.ReLU()
+        return [self.conv1, relu, pool, self.conv2, relu, pool, nn.Flatten(), self.dense]
+
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
         x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)

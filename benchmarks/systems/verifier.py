@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from systems.context import Context, Result, figures_of
 
 _SIDE = 7
 _HIDDEN = 16
-_REACH = 80
+REACH = 80
 """Grey levels within which a counterexample is looked for."""
 
 _MARGIN = 1e-4
@@ -44,6 +44,41 @@ class Network:
         logits: NDArray[np.float64] = np.maximum(flat @ self.w1.T + self.b1, 0) @ self.w2.T + self.b2
         return logits
 
+    def hidden_bounds(
+        self, low: NDArray[np.float64], high: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the least and the most, (h,), that hidden units take before their ReLU in a box, both exact."""
+        ends = self.w1 * low, self.w1 * high
+        return np.minimum(*ends).sum(1) + self.b1, np.maximum(*ends).sum(1) + self.b1
+
+
+class Verdict(NamedTuple):
+    """What a complete verifier ends with: a counterexample, a proof that there is none, or neither.
+
+    Attributes:
+        vector: The counterexample, (m,), if one was found.
+        proven: Whether there is none.
+    """
+
+    vector: NDArray[np.float64] | None
+    proven: bool
+
+
+class SmallProblem(NamedTuple):
+    """The network that verifiers can handle, and what they look for.
+
+    Attributes:
+        network: It.
+        images: uint8, (n, 7, 7, 1), all classified as labelled.
+        labels: int64, (n,).
+        runners_up: int64, (n,), the likeliest other class of each.
+    """
+
+    network: Network
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    runners_up: NDArray[np.int64]
+
 
 def counterexamples(context: Context, *, integer: bool, number: int = 10, seconds: float = 10) -> Result:
     """Return what rounding leaves of the nearest counterexamples to the runner-up class.
@@ -54,12 +89,8 @@ def counterexamples(context: Context, *, integer: bool, number: int = 10, second
         number: Images.
         seconds: Limit of the solver for each.
     """
-    images, labels = _small_images(context)
-    network = _trained(images[500:], labels[500:])
-    right = network.logits(images[:500] / 255).argmax(1) == labels[:500]
-    images, labels = images[:500][right][:number], labels[:500][right][:number]
+    network, images, labels, runners_up = small_problem(context, number)
     vectors = images / 255
-    runners_up = np.argsort(-network.logits(vectors), axis=1)[:, 1]
     started = time.perf_counter()
     for row, (image, label, goal) in enumerate(zip(images, labels, runners_up, strict=True)):
         found = _nearest(network, image.reshape(-1), int(label), int(goal), integer=integer, seconds=seconds)
@@ -75,6 +106,15 @@ def counterexamples(context: Context, *, integer: bool, number: int = 10, second
     )
 
 
+def small_problem(context: Context, number: int) -> SmallProblem:
+    """Return the 49-16-10 ReLU network of MNIST at 7x7, and its first images, at most `number`."""
+    images, labels = _small_images(context)
+    network = _trained(images[500:], labels[500:])
+    right = network.logits(images[:500] / 255).argmax(1) == labels[:500]
+    images, labels = images[:500][right][:number], labels[:500][right][:number]
+    return SmallProblem(network, images, labels, np.argsort(-network.logits(images / 255), axis=1)[:, 1])
+
+
 def _nearest(
     network: Network, image: NDArray[np.uint8], label: int, goal: int, *, integer: bool, seconds: float
 ) -> NDArray[np.float64] | None:
@@ -83,10 +123,9 @@ def _nearest(
     Variables: pixels in grey levels (m), hidden activations (h), whether each hidden unit is on (h), the distance.
     """
     m, h = len(image), len(network.b1)
-    low, high = np.maximum(image.astype(float) - _REACH, 0), np.minimum(image.astype(float) + _REACH, 255)
+    low, high = np.maximum(image.astype(float) - REACH, 0), np.minimum(image.astype(float) + REACH, 255)
     w1 = network.w1 / 255
-    least = np.minimum(w1 * low, w1 * high).sum(1) + network.b1
-    most = np.maximum(w1 * low, w1 * high).sum(1) + network.b1
+    least, most = network.hidden_bounds(low / 255, high / 255)
     size = m + 2 * h + 1
     rows: list[Any] = []
     lower: list[Any] = []
@@ -120,7 +159,7 @@ def _nearest(
         constraints=LinearConstraint(sparse.vstack(rows), np.concatenate(lower), np.concatenate(upper)),
         integrality=np.concatenate([np.full(m, int(integer)), np.zeros(h), np.ones(h), [0]]),
         bounds=Bounds(
-            np.concatenate([low, np.zeros(2 * h + 1)]), np.concatenate([high, on, np.ones(h), [float(_REACH)]])
+            np.concatenate([low, np.zeros(2 * h + 1)]), np.concatenate([high, on, np.ones(h), [float(REACH)]])
         ),
         options={"time_limit": seconds},
     )

@@ -93,7 +93,7 @@ def carlini_wagner(
         around: (k, C, H, W), changes under which a vector must be adversarial too, as OptMargin asks.
     """
     low, high = (x - epsilon).clamp_min(0), (x + epsilon).clamp_max(1)
-    start = torch.atanh(((x - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-0.999999, 0.999999))
+    start = torch.atanh(((x - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-0.999, 0.999))
     best, best_distance = x.clone(), torch.full((len(x),), torch.inf)
     lower, upper, constant = torch.zeros(len(x)), torch.full((len(x),), 1e10), torch.full((len(x),), 1.0)
 

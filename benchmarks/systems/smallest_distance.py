@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,10 @@ _ATTACKS: dict[tuple[str, str], _Foolbox | _Zoo] = {
 """The attacks, by the model and the name that the rows have for them."""
 
 
+_PART = 10
+"""Images of a file of vectors, where there are several."""
+
+
 def smallest_vectors(
     which: str, system: str, context: Context, rank: int | None = None
 ) -> tuple[Subject, Any, float, str]:
@@ -106,8 +111,16 @@ def smallest_vectors(
     subject: Subject = getattr(context, which)
     targets = None if rank is None else subject.targets(rank)
     name = f"{which}-{attack.name}" + ("" if rank is None else f"-rank-{rank}")
-    vectors, seconds = context.kept(name, lambda: attack.run(subject, targets))
-    return subject.first(len(vectors)), vectors, seconds, attack.note
+    # What takes images one by one is kept in parts, so that a row that is stopped goes on.
+    size = _PART if isinstance(attack, _Zoo) else len(subject.images)
+    parts = []
+    for first in range(0, len(subject.images), size):
+        chosen = slice(first, first + size)
+        part = replace(subject, images=subject.images[chosen], labels=subject.labels[chosen])
+        aims = None if targets is None else targets[chosen]
+        parts.append(context.kept(f"{name}-{first}", partial(attack.run, part, aims)))
+    vectors = np.concatenate([each for each, _ in parts])
+    return subject, vectors, sum(seconds for _, seconds in parts), attack.note
 
 
 def measure_smallest(which: str, system: str, context: Context) -> Result:

@@ -79,6 +79,21 @@ def test_zoo_asks_no_more_than_it_may_and_counts_what_it_asks(linear):
     assert queries.max() < 13 * 100
 
 
+def test_what_is_asked_and_found_stays_in_the_box(linear):
+    from systems.carlini_linf import carlini_wagner_linf
+    from systems.zoo import Schedule, zoo
+
+    model, _, x, _ = linear
+    corners = (x > 0.5).float()
+    y = model(corners).argmax(1)
+    schedule = Schedule(searches=2, iterations=40, constant=10.0)
+    found = zoo(model, corners, y, schedule=schedule, coordinates=6, rate=0.2)[0]
+    for vectors in (found, carlini_wagner_linf(model, corners, y, steps=20, constant=0.1, rate=0.2)):
+        assert (model(vectors).argmax(1) != y).any()
+        assert vectors.min() == 0
+        assert vectors.max() == 1
+
+
 def test_cw_linf_ends_near_the_nearest_adversarial_vector(linear):
     from systems.carlini_linf import carlini_wagner_linf
 

@@ -222,3 +222,23 @@ def test_a_check_ends_with_status_1_where_a_rate_is_another(tmp_path, capsys):
     assert _compared([_row("X", 50, 0.88, 0.86)], path) == 0
     assert _compared([_row("X", 50, 0.5, 0.5)], path) == 1
     assert "SR was 90.0 %" in capsys.readouterr().out
+
+
+def test_figure_2_has_every_tool_that_has_a_gap(tmp_path):
+    pytest.importorskip("matplotlib")
+    from figure_2 import draw, gaps
+
+    printed = {
+        ("4", "C&W L2", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 0.2},
+        ("4", "UAP", "LeNet-1"): {"images": 20, "SR": 0.0, "TSR": 0.0},
+        ("8", "Square", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 0.2},
+        ("4", "DFA, default", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 1.0},
+    }
+    found = gaps(printed)
+    assert found["C&W L2"]["the paper's"] == pytest.approx((90, 90, 90))
+    assert found["C&W L2"]["LeNet-1"] == pytest.approx((80, 58.4, 91.9), abs=0.1)
+    # Nothing was found, there is no row of Table 4, or it is dfa, which has none by construction.
+    assert not {"UAP", "Square", "DFA, default"} & set(found)
+    assert list(found).index("FGSM") < list(found).index("C&W L2") < list(found).index("SafeCV")
+    draw(found, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -49,6 +49,12 @@ EPSILON = "epsilon.npy"
 RESULTS = "results.json"
 RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
+
+_OTHERS: Final = {
+    "frontier.json": "here is a frontier: read it with dfa.Frontier.load, or take the folder of a round, round-001",
+    "suite.json": "here is a suite's report: read it with dfa.SuiteReport.load, or take the folder of one of its runs",
+}
+"""What else may lie in a folder that somebody takes for a run's, and what to do with it."""
 
 _MOST_RESULTS = 2**30
 _MOST_BESIDE_RECORDS = 2**26
@@ -187,7 +193,8 @@ def read_document(folder: Path) -> dict[str, Any]:
             raise ValueError(f"it must hold no more than {most:,} bytes for the records that it has")
         document = load_json(content)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
+        others = (hint for file, hint in _OTHERS.items() if isinstance(error, OSError) and door.holds(folder, file))
+        raise StoreError(f"{path} must be a saved result, and {next(others, f'cannot be read: {error}')}") from error
     if document.get("format") != _FORMAT:
         raise StoreError(f"{path} must be a saved result, and is another file; choose another folder")
     return document

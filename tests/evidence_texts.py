@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, median
@@ -16,15 +17,23 @@ from evidence_tables import RESULTS, number, results, share, summary
 ROOT = Path(__file__).parents[1]
 _TABLES = ROOT / "benchmarks" / "TABLES.md"
 _NONE = "-"
+_INTERVAL = re.compile(r" \(\d+ to \d+\)")
 
 
 def papers_table(title: str) -> dict[tuple[str, str], list[str]]:
-    """Return the cells of a table of TABLES.md after the first two, by these: the attack and the model."""
+    """Return images, our rates within epsilon and the paper's of a table of TABLES.md, by the attack and the model.
+
+    The rates are without the intervals that are printed beside ours, and without those at any distance.
+    """
     section = _TABLES.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line[:2] == "| "
     ]
-    return {(row[0].strip(), row[1]): [cell.replace(".0 %", " %") for cell in row[2:]] for row in rows[2:]}
+    headers = rows[0]
+    places = [headers.index(name) + after for name in ("images", "paper's SR") for after in range(4)][:-1]
+    return {
+        (row[0], row[1]): [_INTERVAL.sub("", row[place]).replace(".0 %", " %") for place in places] for row in rows[2:]
+    }
 
 
 def _told(cells: list[str]) -> str:
@@ -36,19 +45,19 @@ def table_4() -> Iterator[str]:
     """Yield the attacks of the paper's Table 4 on both models."""
     table = papers_table("Table 4")
     for attack in dict.fromkeys(attack for attack, _ in table):
-        ours = [table.get((attack, model), [_NONE] * 10) for model in ("LeNet-1", "ResNet-20")]
+        ours = [table.get((attack, model), [_NONE] * 7) for model in ("LeNet-1", "ResNet-20")]
         if attack.startswith("DFA") or all(cells[0] == _NONE for cells in ours):
             continue
         found = [_NONE if cells[0] == _NONE else f"{cells[0]}: {_told(cells[1:4])}" for cells in ours]
-        yield f"| {attack} | {' | '.join(found)} | {_told(ours[0][6:9])} |"
+        yield f"| {attack} | {' | '.join(found)} | {_told(ours[0][4:7])} |"
 
 
 def tables_6_to_9(model: str) -> Iterator[str]:
     """Yield the attacks of the paper's Tables 6 to 9 on one model."""
     for place in range(6, 10):
         for (attack, its), cells in papers_table(f"Table {place}").items():
-            if its == model and ", any distance" not in attack:
-                yield f"| {place} | {attack} | {' | '.join(cells[:4])} | {_told(cells[6:9])} |"
+            if its == model:
+                yield f"| {place} | {attack} | {' | '.join(cells[:4])} | {_told(cells[4:7])} |"
 
 
 def calls() -> Iterator[list[str]]:

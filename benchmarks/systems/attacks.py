@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,9 @@ def carlini_wagner(
     epsilon: float = 1.0,
     searches: int = 5,
     steps: int = 100,
-    extra: Callable[[Tensor, Tensor], Tensor] | None = None,
+    rate: float = 0.05,
+    confidence: float = 0.0,
+    around: Tensor | None = None,
 ) -> Tensor:
     """Carlini and Wagner's L2 attack, its tanh variable squeezed into the L-infinity ball where epsilon is below 1.
 
@@ -86,29 +88,36 @@ def carlini_wagner(
         epsilon: Radius of the ball.
         searches: Values of the constant tried, by bisection.
         steps: Of Adam for each.
-        extra: What to minimise in place of the margin, from (vectors, classes): OptMargin's.
+        rate: Adam's step.
+        confidence: The margin, in logits, by which the other class must win.
+        around: (k, C, H, W), changes under which a vector must be adversarial too, as OptMargin asks.
     """
     low, high = (x - epsilon).clamp_min(0), (x + epsilon).clamp_max(1)
-    start = torch.atanh(((x - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-0.999999, 0.999999))
+    start = torch.atanh(((x - low) / (high - low).clamp_min(1e-6) * 2 - 1).clamp(-0.999, 0.999))
     best, best_distance = x.clone(), torch.full((len(x),), torch.inf)
     lower, upper, constant = torch.zeros(len(x)), torch.full((len(x),), 1e10), torch.full((len(x),), 1.0)
 
-    def loss_of(vectors: Tensor) -> Tensor:
-        return margin(model(vectors), y, targeted=targeted) if extra is None else extra(vectors, y)
+    def margins_of(vectors: Tensor) -> Tensor:
+        points = vectors[None]
+        if around is not None:
+            points = torch.cat([points, (points + around[:, None]).clamp(0, 1)])
+        logits = model(points.flatten(0, 1)).unflatten(0, points.shape[:2])
+        return torch.stack([margin(each, y, targeted=targeted) + confidence for each in logits])
 
     for _ in range(searches):
         variable = start.clone().requires_grad_()
-        optimizer = torch.optim.Adam([variable], lr=0.05)
+        optimizer = torch.optim.Adam([variable], lr=rate)
         works = torch.zeros(len(x), dtype=torch.bool)
         for _ in range(steps):
             vectors = low + (high - low) * (torch.tanh(variable) + 1) / 2
             distance = (vectors - x).square().sum((1, 2, 3))
-            loss = loss_of(vectors)
+            margins = margins_of(vectors)
             optimizer.zero_grad()
-            (distance + constant * loss.clamp_min(0)).sum().backward()
+            (distance + constant * margins.clamp_min(0).sum(0)).sum().backward()
             optimizer.step()
-            better = (loss < 0) & (distance < best_distance)
-            works |= loss < 0
+            adversarial = (margins < 0).all(0)
+            better = adversarial & (distance < best_distance)
+            works |= adversarial
             best = torch.where(better.reshape(-1, 1, 1, 1), vectors.detach(), best)
             best_distance = torch.where(better, distance.detach(), best_distance)
         upper = torch.where(works, torch.minimum(upper, constant), upper)
@@ -117,18 +126,24 @@ def carlini_wagner(
     return best
 
 
-def opt_margin(model: Model, x: Tensor, y: Tensor, *, radius: float = 0.3, directions: int = 10) -> Tensor:
-    """OptMargin (He, Li, Song 2018): adversarial also at a distance in random directions."""
+def opt_margin(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    radius: float,
+    steps: int,
+    rate: float = 0.05,
+    searches: int = 4,
+    directions: int = 10,
+) -> Tensor:
+    """OptMargin (He, Li, Song 2018): adversarial also at a distance in random directions.
+
+    The authors take 20 orthogonal directions, 4 constants and 1,000 steps.
+    """
     generator = torch.Generator().manual_seed(0)
     around = torch.randn(directions, *x.shape[1:], generator=generator).sign() * radius
-
-    def all_around(vectors: Tensor, classes: Tensor) -> Tensor:
-        points = torch.cat([vectors[None], (vectors[None] + around[:, None]).clamp(0, 1)])
-        logits = model(points.flatten(0, 1)).unflatten(0, points.shape[:2])
-        worst = torch.stack([margin(each, classes, targeted=False) for each in logits])
-        return worst.amax(0)
-
-    return carlini_wagner(model, x, y, extra=all_around, searches=4, steps=60)
+    return carlini_wagner(model, x, y, around=around, searches=searches, steps=steps, rate=rate)
 
 
 def box_lbfgs(model: Model, x: Tensor, y: Tensor, *, searches: int = 12, iterations: int = 50) -> Tensor:
@@ -198,7 +213,9 @@ def nes_pgd(
 ) -> AttackState:
     """NES gradient estimates in PGD (Ilyas et al. 2018), with their published defaults.
 
-    A step costs samples + 1 queries; the last one sees whether it succeeded.
+    A step costs samples + 1 queries; the last one sees whether it succeeded. The authors' loss is in float32, where it
+    is 0 for a model that is sure of its class, and nothing moves; ours has all digits. Their step also shrinks where
+    the loss stays; ours does not.
     """
     state = AttackState(x)
     generator = torch.Generator().manual_seed(0)
@@ -209,10 +226,10 @@ def nes_pgd(
         noise = torch.randn(len(rows), samples // 2, *x.shape[1:], generator=generator)
         points = torch.cat([here[:, None] + sigma * noise, here[:, None] - sigma * noise], dim=1)
         with torch.no_grad():
-            logits = model(points.flatten(0, 1))
-            losses = nn.functional.cross_entropy(logits, goal.repeat_interleave(samples), reduction="none")
+            losses = _exact_cross_entropy(model(points.flatten(0, 1)), goal.repeat_interleave(samples))
         losses = losses.reshape(len(rows), 2, samples // 2)
-        gradient = torch.einsum("ns,nschw->nchw", losses[:, 0] - losses[:, 1], noise) / (samples * sigma)
+        change = (losses[:, 0] - losses[:, 1]).float()
+        gradient = torch.einsum("ns,nschw->nchw", change, noise) / (samples * sigma)
         gradient = -gradient if targeted else gradient
         memory[rows] = 0.9 * memory[rows] + 0.1 * gradient
         moved = here + rate * memory[rows].sign()
@@ -222,11 +239,21 @@ def nes_pgd(
 
 
 def bandits(
-    model: Model, x: Tensor, y: Tensor, *, epsilon: float, max_queries: int = 10_000, tiles: int = 14
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    epsilon: float,
+    max_queries: int = 10_000,
+    tiles: int = 14,
+    online_rate: float = 3.0,
 ) -> AttackState:
     """Bandits with time and data priors (Ilyas et al. 2019), with its published L-infinity settings.
 
     A step costs 3 queries: two for the gradient, one to see whether it succeeded (the authors do not count that one).
+    The loss is the margin in logits: the authors' cross-entropy hardly changes where a model is sure of its class, and
+    a prior that is multiplied by what changes then stays where it is. As a margin changes more, the prior's rate is 3
+    in place of their 100.
     """
     state = AttackState(x)
     generator = torch.Generator().manual_seed(0)
@@ -236,9 +263,9 @@ def bandits(
         return nn.functional.interpolate(values, size=x.shape[2:], mode="nearest")
 
     def loss(points: Tensor, goal: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(model(points), goal, reduction="none")
+        return -margin(model(points), goal, targeted=False)
 
-    exploration, step, rate, online_rate = 1.0, 0.1, 0.01, 100.0
+    exploration, step, rate = 1.0, 0.1, 0.01
     while (active := ~state.done & (state.queries + 3 <= max_queries)).any():
         rows = active.nonzero()[:, 0]
         here, goal, known = state.vectors[rows], y[rows], prior[rows]
@@ -247,24 +274,31 @@ def bandits(
         with torch.no_grad():
             change = loss(here + step * _unit(first), goal) - loss(here + step * _unit(second), goal)
         gradient = (change / (step * exploration)).reshape(-1, 1, 1, 1) * noise
-        share = (known + 1) / 2
-        up, down = share * (online_rate * gradient).exp(), (1 - share) * (-online_rate * gradient).exp()
-        prior[rows] = 2 * up / (up + down) - 1
+        # Their exponentiated gradient, which does not end at the corners, from where it could not come back.
+        share = ((known + 1) / 2).clamp(1e-4, 1 - 1e-4)
+        prior[rows] = 2 * (share.logit() + 2 * online_rate * gradient).sigmoid() - 1
         moved = here + rate * enlarged(prior[rows]).sign()
         moved = torch.minimum(torch.maximum(moved, x[rows] - epsilon), x[rows] + epsilon).clamp(0, 1)
         _advance(state, model, rows, moved, goal, 3, targeted=False)
     return state
 
 
-def deepxplore(first: Model, second: Model, x: Tensor, y: Tensor, *, steps: int = 20, step: float = 10 / 255) -> Tensor:
-    """DeepXplore (Pei et al. 2017), light constraint: change the brightness until two models disagree."""
+def deepxplore(models: Sequence[Model], x: Tensor, y: Tensor, *, steps: int = 50, step: float = 10 / 255) -> Tensor:
+    """DeepXplore (Pei et al. 2017), light constraint: change the brightness until models disagree.
+
+    The model that is to leave the class is drawn for each image, as in the authors' code; their coverage of neurons is
+    left out.
+    """
     vectors = x.clone()
+    leaving = torch.randint(len(models), (len(x),), generator=torch.Generator().manual_seed(0))
+    weights = torch.where(torch.arange(len(models))[:, None] == leaving, -1.0, 1.0)
     for _ in range(steps):
         vectors.requires_grad_()
-        one, two = first(vectors), second(vectors)
-        going = (one.argmax(1) == two.argmax(1)).reshape(-1, 1, 1, 1)
-        aim = two.softmax(1).gather(1, y[:, None]).sum() - 0.1 * one.softmax(1).gather(1, y[:, None]).sum()
-        (gradient,) = torch.autograd.grad(aim, vectors)
+        logits = torch.stack([model(vectors) for model in models])
+        classes = logits.argmax(2)
+        going = (classes == classes[0]).all(0).reshape(-1, 1, 1, 1)
+        own = logits.softmax(2)[:, torch.arange(len(x)), y]
+        (gradient,) = torch.autograd.grad((weights * own).sum(), vectors)
         moved = (vectors.detach() + step * gradient.mean((1, 2, 3), keepdim=True).sign()).clamp(0, 1)
         vectors = torch.where(going, moved, vectors.detach())
     return vectors
@@ -279,6 +313,14 @@ def _advance(
     with torch.no_grad():
         classes = model(moved).argmax(1)
     state.done[rows] = (classes == goal) if targeted else (classes != goal)
+
+
+def _exact_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Return the cross-entropy in float64, with all its digits however near 0 it is."""
+    logits = logits.double()
+    own = logits.gather(1, classes[:, None])[:, 0]
+    others = logits.scatter(1, classes[:, None], -torch.inf).logsumexp(1)
+    return nn.functional.softplus(others - own)
 
 
 def _unit(values: Tensor) -> Tensor:

@@ -11,11 +11,6 @@ import torch
 from systems.context import Result, Subject, attack_and_audit
 from systems.rows import CannotRunError
 
-ZOO_IS_LONG = (
-    "ZOO asks 257 queries for a step of 128 coordinates, and 600 steps on one image of ResNet-20 take more than five "
-    "minutes on two cores; the rows of LeNet-1 are measured"
-)
-
 
 def import_library(name: str) -> Any:
     """Return a library, or say that its row cannot run without it."""
@@ -74,18 +69,3 @@ def art_attack(attack: str, *, note: str = "", labels: bool = True, **arguments:
         return attack_and_audit(subject, attacked, note=f"ART {art.__version__}, {attack}{note}", **rest)
 
     return run
-
-
-def zoo_attack(*, targeted: bool = False, note: str = "") -> Any:
-    """Return ART's ZOO with steps enough to move every coordinate; its defaults take 10."""
-    return art_attack(
-        "ZooAttack",
-        verbose=False,
-        use_resize=False,
-        use_importance=False,
-        initial_const=1.0,
-        max_iter=300,
-        binary_search_steps=2,
-        targeted=targeted,
-        note=f", 128 coordinates at once, 2 x 300 steps{note}",
-    )

@@ -42,10 +42,28 @@ class LeNet1(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
-        x = torch.max_pool2d(torch.relu(self.conv1(x)), 2)
-        x = torch.max_pool2d(torch.relu(self.conv2(x)), 2)
+        x = torch.relu(_first_convolution_and_pooling(x, self.conv1))
+        x = self.conv2(x)
+        x = torch.maximum(x[:, :, ::2], x[:, :, 1::2])
+        x = torch.relu(torch.maximum(x[..., ::2], x[..., 1::2]))
         logits: Tensor = self.dense(x.flatten(1))
         return logits
+
+
+def _first_convolution_and_pooling(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """Return max_pool2d(layer(x), 2) of a 5x5 layer that keeps the size, as one 3x3 convolution at half of it.
+
+    With one channel in, a CPU takes several times longer for the two; and what attacks ask is mostly this.
+    """
+    # The four outputs that a maximum is taken of see 6x6 pixels, each through the kernel at its own place in them.
+    places = ((0, 0), (0, 1), (1, 0), (1, 1))
+    placed = [nn.functional.pad(layer.weight, (right, 1 - right, down, 1 - down)) for down, right in places]
+    kernels = nn.functional.pixel_unshuffle(torch.cat(placed), 2)
+    outputs = nn.functional.conv2d(nn.functional.pixel_unshuffle(x, 2), kernels, padding=1)
+    first, second, third, fourth = outputs.chunk(4, dim=1)
+    largest = torch.maximum(torch.maximum(first, second), torch.maximum(third, fourth))
+    assert layer.bias is not None
+    return largest + layer.bias[:, None, None]
 
 
 class _Block(nn.Module):

@@ -35,7 +35,8 @@ def read_printed(lines: Iterable[str]) -> dict[Key, dict[str, Any]]:
         lines: Of the file. Columns are found by their names, the first of a name, and intervals are not needed.
     """
     rows: dict[Key, dict[str, Any]] = {}
-    table, headers = "", []
+    table = ""
+    headers: list[str] = []
     for line in lines:
         if heading := _HEADING.match(line):
             table, headers = heading[1].lower(), []

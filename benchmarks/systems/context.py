@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import dfa
 from dfa.cli import demo
 from harness.inputs import load_images
+from systems.imagenet_models import imagenet_model
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
@@ -34,7 +35,7 @@ class Subject:
     Attributes:
         name: Of the model.
         module: Vectors (n, C, H, W) in 0..1 to logits.
-        keras_model: The same from uint8.
+        keras_model: The same from uint8, or the module itself.
         images: uint8, (N, H, W, C), all classified as labelled.
         labels: int64, (N,).
         epsilon: Grey levels of Tables 6 to 9.
@@ -95,6 +96,7 @@ class Context:
     num_resnet: int
     witnesses: Path | None = None
     folder: Path | None = None
+    num_imagenet: int = 20
     _trained: dict[str, nn.Module] = field(default_factory=dict)
 
     @cached_property
@@ -121,6 +123,22 @@ class Context:
         module, keras_model = resnet20(self.data)
         images, labels = load_images(self.data, "cifar10_correct500.npz")
         return Subject.of("ResNet-20", module, keras_model, images, labels, 10, self.num_resnet)
+
+    @cached_property
+    def mobilenet(self) -> Subject:
+        """MobileNetV2-224 on ImageNet pictures, in the place of the paper's ResNet50."""
+        return self._on_imagenet("MobileNetV2-224")
+
+    @cached_property
+    def squeezenet(self) -> Subject:
+        """SqueezeNet 1.1 on ImageNet pictures, in the place of the paper's InceptionV3."""
+        return self._on_imagenet("SqueezeNet 1.1")
+
+    def _on_imagenet(self, name: str) -> Subject:
+        module, _ = imagenet_model(self.data, name)
+        images, labels = load_images(self.data, "imagenet100_224.npz")
+        # dfa asks the module as well: it is as fast as the file, and on as many threads as the other attacks have.
+        return Subject.of(name, module, module, images, labels, 10, self.num_imagenet)
 
     def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
         """Return vectors and the seconds they took, made now or read from `folder`."""

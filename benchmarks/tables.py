@@ -41,7 +41,7 @@ from systems.catalogue import ROWS
 from systems.context import Context
 from systems.parts import WANTED
 from systems.published import RATES, counts_of, disagreements, read_printed, shown
-from systems.rows import CannotRunError, OutOfTimeError, Row
+from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
 
@@ -75,10 +75,13 @@ def measure(row: Row, context: Context, seconds: float) -> dict[str, Any]:
             result |= row.run(context)
     except CannotRunError as error:
         result["reason"] = str(error)
-    except OutOfTimeError:
-        result["reason"] = f"stopped after {seconds:,.0f} s; give it more with --row-seconds"
-    except Exception as error:  # a library's, which is a result too
-        result["reason"] = f"failed: {type(error).__name__}: {error}"
+    except BaseException as error:
+        if is_out_of_time(error):
+            result["reason"] = f"stopped after {seconds:,.0f} s; give it more with --row-seconds"
+        elif isinstance(error, Exception):  # a library's, which is a result too
+            result["reason"] = f"failed: {type(error).__name__}: {error}"
+        else:
+            raise
     result["seconds"] = time.perf_counter() - started
     return result
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import dfa
 from dfa.cli import demo
 from harness.inputs import load_images
+from systems.attacks import moved_to
 from systems.imagenet_models import imagenet_model
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
@@ -71,9 +72,20 @@ class Subject:
         return replace(self, images=self.images[:number], labels=self.labels[:number])
 
     def starts(self, targets: NDArray[np.int64]) -> Tensor:
-        """Return, for each target, the first vector of the pool that is of its class."""
+        """Return, for each target, the first vector of the pool that is of its class.
+
+        Where there is none, it is the first of neither its class nor the image's, moved there by the model's gradients:
+        a stranger that is of the class, as far from the image as any.
+        """
         classes = _classes(self.module, self.pool)
-        return torch.tensor(SPACE.vectors(self.pool[[int(np.flatnonzero(classes == each)[0]) for each in targets]]))
+        found = []
+        for target, label in zip(targets.tolist(), self.labels.tolist(), strict=True):
+            places = np.flatnonzero(classes == target)
+            if not len(places):
+                places = np.flatnonzero(classes != label)
+            vector = torch.tensor(SPACE.vectors(self.pool[places[:1]]))
+            found.append(moved_to(self.module, vector, torch.tensor([target])))
+        return torch.cat(found)
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:

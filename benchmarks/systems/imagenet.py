@@ -111,7 +111,8 @@ def _attack(system: str, which: str, rank: int | None, key: str) -> Attack:
         case "SModel+FGSM":
             return partial(_through_the_other, which, fgsm, rank)
         case "DBA":
-            return lambda _, part: _minimal(boundary_attack(1_000), part, rank)
+            more = "" if rank is None else "; a target of no picture is another picture, moved to it by gradients"
+            return lambda _, part: _minimal(boundary_attack(1_000), part, rank, more)
         case "ZOO":
             return lambda _, part: _minimal(zoo_by_tiles(BUDGET), part, rank)
         case "NES-PGD":
@@ -137,11 +138,11 @@ def _through_the_other(which: str, attack: Any, rank: int | None, context: Conte
     return result | {"note": f"{result['note']}, through {other.name}"}
 
 
-def _minimal(attack: Minimal, part: Subject, rank: int | None) -> Result:
+def _minimal(attack: Minimal, part: Subject, rank: int | None, more: str = "") -> Result:
     """Run an attack for the smallest distance, counted within epsilon, and at any distance beside it."""
     targets = None if rank is None else part.targets(rank)
     started = time.perf_counter()
     vectors = np.asarray(attack.run(part, targets))
     seconds = time.perf_counter() - started
     report = audit_of(part, vectors, targets=targets)
-    return figures_of(report, seconds, epsilon=part.epsilon, note=f"{attack.note}; for the smallest L2 distance")
+    return figures_of(report, seconds, epsilon=part.epsilon, note=f"{attack.note}; for the smallest L2 distance{more}")

@@ -16,8 +16,13 @@ class CannotRunError(Exception):
     """A row's system cannot run here; its text is the reason."""
 
 
-class OutOfTimeError(Exception):
-    """A row took longer than it may."""
+class OutOfTimeError(KeyboardInterrupt):
+    """A row took longer than it may: ends it as Ctrl-C does, which no library takes for a failure of its own."""
+
+
+def is_out_of_time(error: BaseException | None) -> bool:
+    """Return whether a row's time is why something ended, whatever a library has made of it."""
+    return error is not None and (isinstance(error, OutOfTimeError) or is_out_of_time(error.__cause__))
 
 
 @dataclass(frozen=True)

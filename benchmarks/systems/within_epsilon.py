@@ -24,6 +24,9 @@ _PAPER_ITERATIONS = 10_000
 _COORDINATES = dict.fromkeys(IMAGENET.values(), 600)
 """What the paper's setting has where its share is not taken: 600 of an ImageNet picture, whatever its size."""
 
+_RESENT = 1_024
+"""The most queries that a run which goes on sends again, seconds of an ImageNet model; four batches are the fewest."""
+
 _TRANSFERS = (0.0, 5.0, 10.0, 20.0, 40.0)
 """Confidences of C&W through a substitute, in logits."""
 
@@ -126,8 +129,7 @@ def run_dfa(subject: Subject, *, rank: int | None = None, setting: str, store: P
         optimizer=optimizer,
         max_queries=max_queries,
         progress=False,
-        store=store,
-        resume=store is not None,
+        store=None if store is None else dfa.Storage(store, resume=True, interval=_RESENT),
     )
     summary = result.summary()
     return {

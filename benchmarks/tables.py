@@ -1,18 +1,21 @@
 """The paper's Table 4 (what rounding leaves of each tool) and Tables 6 to 10, measured again with today's tools.
 
-Small models stand in for the paper's: LeNet-1 on MNIST, which is its own, and ResNet-20 on CIFAR-10 for ImageNet's. The
-paper's figures stand beside ours, under the name of the model they are of. No row is dropped: a system that cannot run
-has its reason instead. Every row is a JSON file of its own as soon as it is finished, and a row that has one is not
-run again (`--again` does), so a run may be stopped at any time.
+Small models stand in for the paper's: LeNet-1 on MNIST, which is its own, and for ImageNet's ResNet-20 on CIFAR-10, and
+in Tables 6 to 10 also MobileNetV2-224 (ResNet50) and SqueezeNet 1.1 (InceptionV3) on ImageNet pictures. The paper's
+figures stand beside ours, under the name of the model they are of. No row is dropped: a system that cannot run has its
+reason instead. Every row is a JSON file of its own as soon as it is finished, and a row that has one is not run again
+(`--again` does), so a run may be stopped at any time. The rows on ImageNet take one image after another, and end with
+those that they have when `--row-seconds` are over ("8 of 20 images"); they go on whenever the tables are run again.
 
 `--witnesses FOLDER` holds what the authors' verifiers found, by the name of the system in small letters: `deeppoly.npz`
 with `vectors`, float (n, 28, 28, 1) in 0..1, and `indices`, int (n,), into the MNIST images of LeNet-1. Where such a
 file is, it is audited in place of what our small version of the system finds.
 
 In Tables 6 to 9 only what lies within epsilon counts, as a vector and as a file: 64 grey levels on MNIST, 10 on
-CIFAR-10; beside it stands what counts at any distance, which is how the paper had attacks that minimise L2. Every rate
-has its 95 % interval (Wilson's, in per cent). What is printed is Markdown: the tables, a sentence for every row that
-has no figures or others than the paper's, and whether the bars are met; `benchmarks/TABLES.md` is that of one run.
+CIFAR-10 and ImageNet; beside it stands what counts at any distance, which is how the paper had attacks that minimise
+L2. Every rate has its 95 % interval (Wilson's, in per cent). What is printed is Markdown: the tables, a sentence for
+every row that has no figures or others than the paper's, and whether the bars are met; `benchmarks/TABLES.md` is that
+of one run.
 
 `--check FILE` compares the rows of the folder with such a print, and ends with status 1 where two rates are farther
 apart than chance explains.

@@ -153,6 +153,38 @@ def test_a_cut_row_goes_on_and_gives_the_same_figures(context, tmp_path):
     assert _is_cut(nothing, 4)
 
 
+def test_tables_go_on_with_a_cut_row_and_begin_again_where_asked(context, tmp_path, monkeypatch):
+    import tables
+    from systems.context import Context
+    from systems.parts import in_parts
+    from systems.rows import Row
+    from systems.within_epsilon import fgsm
+
+    seen = []
+
+    def attack(context, part):
+        seen.append(int(part.labels[0]))
+        return fgsm(part)
+
+    def ran(images, *options):
+        made = Context(tmp_path, 1, 1)
+        made.__dict__["mobilenet"] = context.mobilenet.first(images)
+        monkeypatch.setattr(tables, "Context", lambda *_: made)
+        arguments = ["--out", str(tmp_path), "--imagenet-images", str(images), *options]
+        monkeypatch.setattr(sys, "argv", ["tables.py", *arguments])
+        seen.clear()
+        tables.main()
+        return len(seen)
+
+    row = Row("8", "X", "Y", lambda context: in_parts(row.key, "mobilenet", attack)(context), in_parts=True)
+    monkeypatch.setattr(tables, "ROWS", [row])
+    assert ran(2) == 2
+    assert ran(2) == 0
+    assert ran(4) == 2
+    assert ran(4, "--again") == 4
+    assert ran(4) == 0
+
+
 def test_rates_of_parts_are_those_of_all_images():
     from systems.parts import joined
 

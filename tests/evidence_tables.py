@@ -12,6 +12,8 @@ from statistics import fmean
 from statistics import median as median_of
 from typing import Any
 
+import dfa
+
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 
 _SETTINGS = {
@@ -378,7 +380,20 @@ def schedule() -> Iterator[str]:
                 yield f"| {' | '.join(cells)} |"
 
 
+def suite() -> Iterator[str]:
+    """Yield the standard suite on ResNet-20, of its table what tells most."""
+    report = dfa.SuiteReport.load(RESULTS / "suite-resnet20.json")
+    head, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in report.table().splitlines() if "|" in line
+    ]
+    wanted = ["setting", "optimizer", "success", "95 % interval", "within 100", "queries, mean", "median"]
+    for row in rows:
+        cells = dict(zip(head, row, strict=True))
+        yield f"| {' | '.join(cells[name] for name in [*wanted, head[-2]])} |".replace("|  |", "| |")
+
+
 TABLES = {
+    "../guides/suite": (suite,),
     "queries": (
         beside_square,
         before_and_now,

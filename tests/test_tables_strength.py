@@ -79,6 +79,21 @@ def test_zoo_asks_no_more_than_it_may_and_counts_what_it_asks(linear):
     assert queries.max() < 13 * 100
 
 
+def test_what_is_asked_and_found_stays_in_the_box(linear):
+    from systems.carlini_linf import carlini_wagner_linf
+    from systems.zoo import Schedule, zoo
+
+    model, _, x, _ = linear
+    corners = (x > 0.5).float()
+    y = model(corners).argmax(1)
+    schedule = Schedule(searches=2, iterations=40, constant=10.0)
+    found = zoo(model, corners, y, schedule=schedule, coordinates=6, rate=0.2)[0]
+    for vectors in (found, carlini_wagner_linf(model, corners, y, steps=20, constant=0.1, rate=0.2)):
+        assert (model(vectors).argmax(1) != y).any()
+        assert vectors.min() == 0
+        assert vectors.max() == 1
+
+
 def test_cw_linf_ends_near_the_nearest_adversarial_vector(linear):
     from systems.carlini_linf import carlini_wagner_linf
 
@@ -207,3 +222,23 @@ def test_a_check_ends_with_status_1_where_a_rate_is_another(tmp_path, capsys):
     assert _compared([_row("X", 50, 0.88, 0.86)], path) == 0
     assert _compared([_row("X", 50, 0.5, 0.5)], path) == 1
     assert "SR was 90.0 %" in capsys.readouterr().out
+
+
+def test_figure_2_has_every_tool_that_has_a_gap(tmp_path):
+    pytest.importorskip("matplotlib")
+    from figure_2 import draw, gaps
+
+    printed = {
+        ("4", "C&W L2", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 0.2},
+        ("4", "UAP", "LeNet-1"): {"images": 20, "SR": 0.0, "TSR": 0.0},
+        ("8", "Square", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 0.2},
+        ("4", "DFA, default", "LeNet-1"): {"images": 20, "SR": 1.0, "TSR": 1.0},
+    }
+    found = gaps(printed)
+    assert found["C&W L2"]["the paper's"] == pytest.approx((90, 90, 90))
+    assert found["C&W L2"]["LeNet-1"] == pytest.approx((80, 58.4, 91.9), abs=0.1)
+    # Nothing was found, there is no row of Table 4, or it is dfa, which has none by construction.
+    assert not {"UAP", "Square", "DFA, default"} & set(found)
+    assert list(found).index("FGSM") < list(found).index("C&W L2") < list(found).index("SafeCV")
+    draw(found, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

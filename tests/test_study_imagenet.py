@@ -260,6 +260,7 @@ def test_zoo_on_tiles_changes_tiles_and_counts_what_it_asks():
     assert y.tolist() == [1, 1]
     assert (model(vectors).argmax(1) == 0).all()
     assert sum(asked) == int(queries.sum()) + 2
+    assert torch.equal(zoo_on_tiles(model, x, y, tiles=2, schedule=Schedule(max_queries=0))[0], x)
     change = (vectors - x)[..., 0, 0]
     assert torch.allclose((vectors - x)[..., :2, :2], change[..., None, None].expand(2, 3, 2, 2), atol=1e-6)
 

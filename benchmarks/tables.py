@@ -1,18 +1,21 @@
 """The paper's Table 4 (what rounding leaves of each tool) and Tables 6 to 10, measured again with today's tools.
 
-Small models stand in for the paper's: LeNet-1 on MNIST, which is its own, and ResNet-20 on CIFAR-10 for ImageNet's. The
-paper's figures stand beside ours, under the name of the model they are of. No row is dropped: a system that cannot run
-has its reason instead. Every row is a JSON file of its own as soon as it is finished, and a row that has one is not
-run again (`--again` does), so a run may be stopped at any time.
+Small models stand in for the paper's: LeNet-1 on MNIST, which is its own, and for ImageNet's ResNet-20 on CIFAR-10, and
+in Tables 6 to 10 also MobileNetV2-224 (ResNet50) and SqueezeNet 1.1 (InceptionV3) on ImageNet pictures. The paper's
+figures stand beside ours, under the name of the model they are of. No row is dropped: a system that cannot run has its
+reason instead. Every row is a JSON file of its own as soon as it is finished, and a row that has one is not run again
+(`--again` does), so a run may be stopped at any time. The rows on ImageNet take one image after another, and end with
+those that they have when `--row-seconds` are over ("8 of 20 images"); they go on whenever the tables are run again.
 
 `--witnesses FOLDER` holds what the authors' verifiers found, by the name of the system in small letters: `deeppoly.npz`
 with `vectors`, float (n, 28, 28, 1) in 0..1, and `indices`, int (n,), into the MNIST images of LeNet-1. Where such a
 file is, it is audited in place of what our small version of the system finds.
 
 In Tables 6 to 9 only what lies within epsilon counts, as a vector and as a file: 64 grey levels on MNIST, 10 on
-CIFAR-10; beside it stands what counts at any distance, which is how the paper had attacks that minimise L2. Every rate
-has its 95 % interval (Wilson's, in per cent). What is printed is Markdown: the tables, a sentence for every row that
-has no figures or others than the paper's, and whether the bars are met; `benchmarks/TABLES.md` is that of one run.
+CIFAR-10 and ImageNet; beside it stands what counts at any distance, which is how the paper had attacks that minimise
+L2. Every rate has its 95 % interval (Wilson's, in per cent). What is printed is Markdown: the tables, a sentence for
+every row that has no figures or others than the paper's, and whether the bars are met; `benchmarks/TABLES.md` is that
+of one run.
 
 `--check FILE` compares the rows of the folder with such a print, and ends with status 1 where two rates are farther
 apart than chance explains.
@@ -22,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import shutil
 import signal
 import sys
 import time
@@ -38,14 +42,11 @@ from harness.printing import percent
 from harness.results import read_results, write_results
 from systems.catalogue import ROWS
 from systems.context import Context
+from systems.parts import WANTED
 from systems.published import RATES, counts_of, disagreements, read_printed, shown
-from systems.rows import CannotRunError, Row
+from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
-
-
-class _OutOfTimeError(Exception):
-    """A row took longer than it may."""
 
 
 @contextmanager
@@ -53,7 +54,7 @@ def _limited(seconds: float) -> Iterator[None]:
     """End what runs inside after some seconds, where the system has such alarms."""
 
     def ring(number: int, frame: FrameType | None) -> None:
-        raise _OutOfTimeError
+        raise OutOfTimeError
 
     if not hasattr(signal, "setitimer"):
         yield
@@ -77,10 +78,13 @@ def measure(row: Row, context: Context, seconds: float) -> dict[str, Any]:
             result |= row.run(context)
     except CannotRunError as error:
         result["reason"] = str(error)
-    except _OutOfTimeError:
-        result["reason"] = f"stopped after {seconds:,.0f} s; give it more with --row-seconds"
-    except Exception as error:  # a library's, which is a result too
-        result["reason"] = f"failed: {type(error).__name__}: {error}"
+    except BaseException as error:
+        if is_out_of_time(error):
+            result["reason"] = f"stopped after {seconds:,.0f} s; give it more with --row-seconds"
+        elif isinstance(error, Exception):  # a library's, which is a result too
+            result["reason"] = f"failed: {type(error).__name__}: {error}"
+        else:
+            raise
     result["seconds"] = time.perf_counter() - started
     return result
 
@@ -251,6 +255,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[], help="rows whose name holds one of these")
     parser.add_argument("--lenet-images", type=int, default=100, help="most images of MNIST")
     parser.add_argument("--resnet-images", type=int, default=50, help="most images of CIFAR-10")
+    parser.add_argument("--imagenet-images", type=int, default=WANTED, help="most images of ImageNet")
     parser.add_argument("--row-seconds", type=float, default=300, help="limit of each row")
     parser.add_argument("--witnesses", type=Path, help="folder of witness files of verifiers")
     parser.add_argument("--again", action="store_true", help="run finished rows again")
@@ -259,7 +264,7 @@ def main() -> None:
     arguments: argparse.Namespace = parser.parse_args()
     torch.set_num_threads(1)
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
-    context.folder = arguments.out / "vectors"
+    context.folder, context.num_imagenet = arguments.out / "vectors", arguments.imagenet_images
     by_key = {row.key: row for row in ROWS}
     results, fresh = [], set()
     for row in ROWS:
@@ -268,9 +273,12 @@ def main() -> None:
         is_chosen = row.table in arguments.tables and (
             not arguments.only or any(each.lower() in row.key for each in arguments.only)
         )
-        is_wanted = owner.key not in fresh and (arguments.again or not path.is_file())
+        is_cut = owner.in_parts and path.is_file() and _is_cut(read_results(path, None), arguments.imagenet_images)
+        is_wanted = owner.key not in fresh and (arguments.again or is_cut or not path.is_file())
         if is_chosen and is_wanted and not arguments.print:
             print(f"{owner.key} ...", file=sys.stderr, flush=True)
+            if arguments.again:
+                shutil.rmtree(context.folder / owner.key, ignore_errors=True)
             write_results(path, arguments, measure(owner, context, arguments.row_seconds))
             fresh.add(owner.key)
         if path.is_file():
@@ -281,6 +289,11 @@ def main() -> None:
         raise SystemExit(_compared(results, arguments.check))
     for line in markdown(results):
         print(line, flush=True)
+
+
+def _is_cut(result: dict[str, Any], wanted: int) -> bool:
+    """Return whether a row that is measured in parts has some left to measure."""
+    return result["reason"].startswith("stopped") or (not result["reason"] and result["images"] < wanted)
 
 
 def _compared(results: list[dict[str, Any]], path: Path) -> int:

@@ -20,6 +20,19 @@ def margin(logits: Tensor, classes: Tensor, *, targeted: bool) -> Tensor:
     return other - own if targeted else own - other
 
 
+def moved_to(model: Model, x: Tensor, targets: Tensor, *, steps: int = 500, step: float = 2 / 255) -> Tensor:
+    """Return vectors of the targets' classes, by steps along the gradient's sign; those of them already stay."""
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        logits = model(x)
+        going = (logits.argmax(1) != targets).reshape(-1, 1, 1, 1)
+        if not going.any():
+            break
+        (gradient,) = torch.autograd.grad(nn.functional.cross_entropy(logits, targets, reduction="sum"), x)
+        x = torch.where(going, (x - step * gradient.sign()).clamp(0, 1), x)
+    return x.detach()
+
+
 def bim(
     model: Model, x: Tensor, y: Tensor, epsilon: Tensor, *, steps: int = 10, step: float = 0.05, momentum: float = 0.0
 ) -> Tensor:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 import dfa
 from dfa.cli import demo
 from harness.inputs import load_images
+from systems.attacks import moved_to
+from systems.imagenet_models import imagenet_model
 from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
@@ -34,7 +36,7 @@ class Subject:
     Attributes:
         name: Of the model.
         module: Vectors (n, C, H, W) in 0..1 to logits.
-        keras_model: The same from uint8.
+        keras_model: The same from uint8, or the module itself.
         images: uint8, (N, H, W, C), all classified as labelled.
         labels: int64, (N,).
         epsilon: Grey levels of Tables 6 to 9.
@@ -70,9 +72,20 @@ class Subject:
         return replace(self, images=self.images[:number], labels=self.labels[:number])
 
     def starts(self, targets: NDArray[np.int64]) -> Tensor:
-        """Return, for each target, the first vector of the pool that is of its class."""
+        """Return, for each target, the first vector of the pool that is of its class.
+
+        Where there is none, it is the first of neither its class nor the image's, moved there by the model's gradients:
+        a stranger that is of the class, as far from the image as any.
+        """
         classes = _classes(self.module, self.pool)
-        return torch.tensor(SPACE.vectors(self.pool[[int(np.flatnonzero(classes == each)[0]) for each in targets]]))
+        found = []
+        for target, label in zip(targets.tolist(), self.labels.tolist(), strict=True):
+            places = np.flatnonzero(classes == target)
+            if not len(places):
+                places = np.flatnonzero(classes != label)
+            vector = torch.tensor(SPACE.vectors(self.pool[places[:1]]))
+            found.append(moved_to(self.module, vector, torch.tensor([target])))
+        return torch.cat(found)
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:
@@ -95,6 +108,7 @@ class Context:
     num_resnet: int
     witnesses: Path | None = None
     folder: Path | None = None
+    num_imagenet: int = 20
     _trained: dict[str, nn.Module] = field(default_factory=dict)
 
     @cached_property
@@ -121,6 +135,22 @@ class Context:
         module, keras_model = resnet20(self.data)
         images, labels = load_images(self.data, "cifar10_correct500.npz")
         return Subject.of("ResNet-20", module, keras_model, images, labels, 10, self.num_resnet)
+
+    @cached_property
+    def mobilenet(self) -> Subject:
+        """MobileNetV2-224 on ImageNet pictures, in the place of the paper's ResNet50."""
+        return self._on_imagenet("MobileNetV2-224")
+
+    @cached_property
+    def squeezenet(self) -> Subject:
+        """SqueezeNet 1.1 on ImageNet pictures, in the place of the paper's InceptionV3."""
+        return self._on_imagenet("SqueezeNet 1.1")
+
+    def _on_imagenet(self, name: str) -> Subject:
+        module, _ = imagenet_model(self.data, name)
+        images, labels = load_images(self.data, "imagenet100_224.npz")
+        # dfa asks the module as well: it is as fast as the file, and on as many threads as the other attacks have.
+        return Subject.of(name, module, module, images, labels, 10, self.num_imagenet)
 
     def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
         """Return vectors and the seconds they took, made now or read from `folder`."""

@@ -9,10 +9,20 @@ from typing import Any
 from systems.context import Context, Result, Subject
 
 MODELS = {"lenet": "LeNet-1", "demo": "demo's LeNet-1", "resnet": "ResNet-20"}
+IMAGENET = {"mobilenet": "MobileNetV2-224", "squeezenet": "SqueezeNet 1.1"}
 
 
 class CannotRunError(Exception):
     """A row's system cannot run here; its text is the reason."""
+
+
+class OutOfTimeError(KeyboardInterrupt):
+    """A row took longer than it may: ends it as Ctrl-C does, which no library takes for a failure of its own."""
+
+
+def is_out_of_time(error: BaseException | None) -> bool:
+    """Return whether a row's time is why something ended, whatever a library has made of it."""
+    return error is not None and (isinstance(error, OutOfTimeError) or is_out_of_time(error.__cause__))
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Row:
         paper: What the paper reports.
         remark: What differs from the paper's row, in a sentence.
         same_as: Key of the row that measures the same, if that is another one.
+        in_parts: Whether it ends with what it has when its time is over, and goes on from there when it is run again.
     """
 
     table: str
@@ -36,6 +47,7 @@ class Row:
     paper: Mapping[str, Any] = field(default_factory=dict)
     remark: str = ""
     same_as: str = ""
+    in_parts: bool = False
 
     @property
     def key(self) -> str:

@@ -11,7 +11,7 @@ import torch
 
 from systems.context import Context, Result, Subject, audit_of, figures_of
 from systems.libraries import import_library
-from systems.zoo import Schedule, zoo
+from systems.zoo import Schedule, zoo, zoo_on_tiles
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ class _Zoo:
     schedule: Schedule
     words: str
     name: str = "ZOO"
+    tiles: int | None = None
 
     def run(self, subject: Subject, targets: Any) -> Any:
         """Return vectors, untargeted or towards targets."""
         x, y = subject.tensors
         goals = y if targets is None else torch.tensor(targets)
-        vectors, _ = zoo(subject.module, x, goals, targeted=targets is not None, schedule=self.schedule)
+        attack = zoo if self.tiles is None else partial(zoo_on_tiles, tiles=self.tiles)
+        vectors, _ = attack(subject.module, x, goals, targeted=targets is not None, schedule=self.schedule)
         return vectors.numpy()
 
     @property
@@ -68,11 +70,25 @@ class _Zoo:
         return f"ZOO-ADAM in torch, 128 coordinates at once, {self.words}"
 
 
+Minimal = _Foolbox | _Zoo
+
+
+def boundary_attack(steps: int) -> Minimal:
+    """Return Foolbox's Boundary Attack of so many steps."""
+    return _Foolbox("BoundaryAttack", f"{steps:,} steps", {"steps": steps})
+
+
+def zoo_by_tiles(max_queries: int) -> Minimal:
+    """Return ZOO as its authors run it on ImageNet: on tiles, until the first adversarial vector."""
+    words = f"one constant of 10 until the first adversarial vector, 32 x 32 tiles, at most {max_queries:,} queries"
+    return _Zoo(Schedule(searches=1, constant=10.0, max_queries=max_queries, first_success=True), words, tiles=32)
+
+
 _ON_LENET = _Zoo(
     Schedule(constant=1.0, max_queries=80_000),
     "the authors' 9 constants of at most 3,000 steps from a constant of 1, 80,000 queries",
 )
-_ATTACKS: dict[tuple[str, str], _Foolbox | _Zoo] = {
+_ATTACKS: dict[tuple[str, str], Minimal] = {
     ("lenet", "C&W L2"): _Foolbox("L2CarliniWagnerAttack", "9 x 500 steps", {"steps": 500}),
     ("demo", "C&W L2"): _Foolbox("L2CarliniWagnerAttack", "9 x 500 steps", {"steps": 500}),
     ("resnet", "C&W L2"): _Foolbox("L2CarliniWagnerAttack", "9 x 100 steps", {"steps": 100}),

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from harness.inputs import load_model
 
-_AGREE = 1e-4
+AGREE = 1e-4
 """How far the probabilities of the two may differ."""
 
 
@@ -176,5 +176,5 @@ def _check(module: nn.Module, keras_model: Any, shape: tuple[int, int, int]) -> 
         found = torch.softmax(module(torch.tensor(images / 255).permute(0, 3, 1, 2)), dim=1).numpy()
     wanted = np.asarray(keras_model.predict_on_batch(images))
     difference = float(np.abs(found - wanted).max())
-    if not difference < _AGREE:
+    if not difference < AGREE:
         raise AssertionError(f"the torch module's probabilities differ from the Keras model's by {difference:.3g}")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Model = Callable[[Tensor], Tensor]
 
@@ -78,6 +78,42 @@ def zoo(
         vectors.append(search.run())
         queries.append(search.queries)
     return torch.stack(vectors), torch.tensor(queries)
+
+
+def zoo_on_tiles(
+    model: Model, x: Tensor, y: Tensor, *, tiles: int, targeted: bool = False, schedule: Schedule | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return what `zoo` finds where it changes the values of tiles, each channel's change enlarged to the image.
+
+    Args:
+        model: As of `zoo`, and so are x, y, targeted and schedule.
+        x: Clean vectors.
+        y: Labels, or targets.
+        tiles: In a row, and rows of them.
+        targeted: Which of the two.
+        schedule: How long to search; the squared distance is that of halves of the tiles' changes.
+
+    Returns:
+        As of `zoo`.
+
+    Source:
+        Chen et al., section 3.3, attack-space dimension reduction, with bilinear enlargement as in the authors' code,
+        and its first 32 x 32; their hierarchy of more and more tiles and importance sampling are left out.
+    """
+    vectors, queries = [], []
+    for image, number in zip(x, y, strict=True):
+
+        def changed(values: Tensor, image: Tensor = image) -> Tensor:
+            change = nn.functional.interpolate(2 * values - 1, size=image.shape[1:], mode="bilinear")
+            return (image + change).clamp(0, 1)
+
+        still = torch.full((1, len(image), tiles, tiles), 0.5)
+        found, asked = zoo(
+            lambda values: model(changed(values)), still, number[None], targeted=targeted, schedule=schedule, rate=0.005
+        )
+        vectors.append(changed(found)[0])
+        queries.append(asked[0])
+    return torch.stack(vectors), torch.stack(queries)
 
 
 class _Search:

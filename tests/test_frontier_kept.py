@@ -53,6 +53,10 @@ def test_what_is_read_back_is_what_was_saved(found, tmp_path):
         (lambda document: document["records"][0].update(state="held", critical=None, attempts=[]), "contradicts"),
         (lambda document: document["records"][0].update(attempts=[[99, 1, True]]), "records.0.attempts must be in 1"),
         (lambda document: document["records"][0]["record"].update(queries=-1), "records.0.queries must be 0 or more"),
+        (
+            lambda document: document["records"][0].update(queries=0),
+            "records.0.queries, beside those of attempts, must",
+        ),
         (lambda document: document["config"].update(shape="x"), "config"),
     ],
 )

@@ -194,6 +194,7 @@ _read_row: Final = fields_reader(
         "index": int,
         "state": State,
         "critical": int | None,
+        "queries": int,
         "attempts": tuple[tuple[int, int, bool], ...],
         "record": Any,
     }
@@ -213,6 +214,8 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         for each in attempts:
             _require("attempts", each.size, 1, largest)
             _require("attempts", each.queries, 0)
+        cut = fields["queries"] - sum(each.queries for each in attempts)
+        _require("queries, beside those of attempts,", cut, 0)
         _require("index", fields["index"], place, place)
         _require("index", record.index, place, place)
     except MisfitError as error:
@@ -225,7 +228,7 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
     if not is_sound:
         raise ValueError(f"record {place} contradicts itself: {state.value}, critical {critical}, {attempts}")
-    return CriticalRecord(place, state, critical, attempts, record)
+    return CriticalRecord(place, state, critical, attempts, record, cut)
 
 
 def _require(name: str, value: float, least: float, most: float = 2**63) -> None:

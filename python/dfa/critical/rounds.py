@@ -352,7 +352,7 @@ class _Search:
         return start
 
     def _take(self, indices: Sequence[int], sizes: Sequence[int], result: Result) -> None:
-        """Take note of what a run found, of images that it has finished."""
+        """Take note of what a run found of images that it has finished, and of what it sent for the others."""
         self._totals["calls"] += result.profile.batches
         self._totals["clean"] += result.profile.clean
         self._totals["verification"] += result.profile.verification
@@ -361,11 +361,13 @@ class _Search:
             before = self._records[index]
             # Later rounds are given a label of every image.
             own = rewritten(record, index=index, label=record.label if before is None else before.label)
-            if record.status is Status.UNFINISHED:
-                self._records[index] = before or own
-                continue
-            if record.status in (Status.SKIPPED, Status.ERROR):
-                self._stop(index, own)
+            self._sent += record.queries_sent
+            if record.status in (Status.UNFINISHED, Status.SKIPPED, Status.ERROR):
+                progress.cut += record.queries_sent
+                if record.status is Status.UNFINISHED:
+                    self._records[index] = before or own
+                else:
+                    self._stop(index, own)
                 continue
             is_success = record.status is Status.SUCCESS
             if is_success:
@@ -374,7 +376,6 @@ class _Search:
                 self._images.put(index, image)
             if is_success or progress.critical is None:
                 self._records[index] = own
-            self._sent += record.queries_sent
             progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
 
     def _stop(self, index: int, record: Record) -> None:
@@ -409,7 +410,7 @@ class _Search:
     def _critical(self, index: int) -> CriticalRecord:
         progress = self._progress[index]
         record = self._records[index] or Record(index, 0, Status.UNFINISHED, source=self._plan.inputs.source(index))
-        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record)
+        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record, progress.cut)
 
     def _found(self) -> Frontier:
         return Frontier(

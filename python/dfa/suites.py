@@ -33,12 +33,13 @@ from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
+from dfa.runs.begun import Begun
 from dfa.runs.folder import plain
 from dfa.runs.storage import Storage
 from dfa.search.protocol import Optimizer
 from dfa.search.racos import Racos
 from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, SUITE, TARGET, SuiteCell
-from dfa.verdicts.suite_report import SuiteReport, is_same_answer
+from dfa.verdicts.suite_report import JSON_FILE, SuiteReport, is_same_answer, make_folder
 
 _OF_THE_DATA: Final = (MostSkippedWarning, ChanceAccuracyWarning, DoubtfulDataWarning)
 """Warnings that each run would repeat."""
@@ -99,11 +100,11 @@ def suite(
         threads: Likewise.
         progress: Show a progress bar for each run where the error stream is a terminal; or a function that is called
             with each `SuiteCell` as soon as it is complete.
-        out: A folder for `suite.json`, `suite.md`, and a run folder of each optimizer, setting and seed. None: nothing
-            is kept.
+        out: A folder for `suite.json`, `suite.md`, a run folder of each optimizer, setting and seed, and `begun.json`,
+            what the suite was begun with. None: nothing is kept.
         resume: Go on with what is there, run by run, or begin it. Images, settings and the model's answers must be as
-            they were. An optimizer of yours is known by its class and the fields of its dataclass alone: if you have
-            changed its code, take another folder.
+            they were, but for the optimizers: the report is of those that are given. One of yours is known by its class
+            and the fields of its dataclass alone: if you have changed its code, take another folder.
         layout: As of `dfa.run`.
         names: Likewise.
         class_names: Likewise.
@@ -133,8 +134,13 @@ def suite(
     if not callable(progress):
         require_flag("progress (unless a function)", progress)
     model = as_oracle(oracle)
-    folder = _folder(out, resume=require_flag("resume", resume))
+    # Of optimizers there may be others: each has runs of its own.
+    begun = Begun("suite", {"suite": SUITE, "epsilons": epsilons, "seeds": seeds, "max_queries": max_queries})
+    folder = _folder(out, begun, resume=require_flag("resume", resume))
     seen = _look(model, Inputs(images, layout=layout, names=names), batch_size)
+    if folder is not None:
+        make_folder(folder)
+        begun.write(folder)
     note = ""
     targets: list[int | None] = [None, TARGET.j]
     if seen.num_ranked < TARGET.j:
@@ -341,16 +347,20 @@ def _some(name: str, values: Sequence[int]) -> list[int]:
     return found
 
 
-def _folder(out: str | Path | None, *, resume: bool) -> Path | None:
+def _folder(out: str | Path | None, begun: Begun, *, resume: bool) -> Path | None:
+    """Return the folder of a suite, if it may begin or go on there."""
     if out is None:
         if resume:
             raise InvalidInputError("resume needs the folder of the suite; pass out= too")
         return None
     folder = require_path("out", out)
-    if not resume and (folder / _RUNS).exists():
+    is_begun = any((folder / name).exists() for name in (_RUNS, JSON_FILE))
+    if is_begun and not resume:
         raise StoreError(
             f"{folder} holds a suite, or the beginning of one; set resume to go on with it, or choose another folder"
         )
+    if is_begun:
+        begun.check(folder)
     return folder
 
 

@@ -1,5 +1,6 @@
 """How a frontier lies in a folder, with the runs of its rounds.
 
+<folder>/begun.json             what the search was begun with
 <folder>/frontier.json          written last
 <folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
 <folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
@@ -20,6 +21,7 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.record import read_record
 from dfa.runs import door
+from dfa.runs.begun import Begun, remove_begun
 from dfa.runs.documents import MOST_IMAGES, MOST_RUN, read_json
 from dfa.runs.folder import RESULTS, clear_folder, write_image, write_json
 from dfa.runs.image_files import read_image
@@ -80,14 +82,14 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
 
 
 @contextlib.contextmanager
-def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
+def held_for_search(folder: Path, begun: Begun, *, overwrite: bool, resume: bool) -> Iterator[None]:
     """Hold a folder for one search, which is the only one at it, and make room there or see that there is.
 
     The locks of the rounds would not do: each is held for its own round alone.
 
     Raises:
-        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or it
-            cannot be written.
+        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or one
+            that was begun otherwise, or it cannot be written.
     """
     is_made = not folder.exists()
     with _telling(folder):
@@ -99,10 +101,16 @@ def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[
                     _clear(folder)
                 elif not resume:
                     _refuse_kept(folder)
+                if _is_begun(folder):
+                    begun.check(folder)
+                else:
+                    begun.write(folder)
                 yield
             finally:
                 # Of a search that failed before an answer was of use there is nothing.
                 if not _rounds(folder) and not door.holds(folder, FILE):
+                    with _telling(folder):
+                        remove_begun(folder)
                     remove_lock(folder)
     finally:
         if is_made:
@@ -110,9 +118,13 @@ def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[
                 folder.rmdir()
 
 
+def _is_begun(folder: Path) -> bool:
+    """Tell whether a folder holds anything of a frontier that was paid for."""
+    return door.holds(folder, FILE) or any(not holds_nothing_paid(each) for each in _rounds(folder))
+
+
 def _refuse_kept(folder: Path) -> None:
-    is_begun = any(not holds_nothing_paid(each) for each in _rounds(folder))
-    if door.holds(folder, FILE) or is_begun:
+    if _is_begun(folder):
         state = "one" if door.holds(folder, FILE) else "one that has not ended"
         raise StoreError(
             f"{folder} must not hold a frontier, and holds {state}; resume it (resume=True), choose another folder, or "
@@ -132,6 +144,8 @@ def _clear(folder: Path) -> None:
         for each, files in images.items():
             clear_folder(each, files)
             remove_lock(each)
+        with _telling(folder):
+            remove_begun(folder)
     for each in images:
         for place in (each / "images", each / "originals", each):
             with contextlib.suppress(OSError):

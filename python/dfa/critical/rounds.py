@@ -31,6 +31,7 @@ from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
+from dfa.runs.begun import Begun
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -118,7 +119,7 @@ def frontier(
 
     Raises:
         InvalidInputError: An argument is not as described, or `store` is given for a service.
-        StoreError: As of `dfa.run`; or another search is at the folder.
+        StoreError: As of `dfa.run`; or another search is at the folder, or was begun there otherwise.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -160,7 +161,7 @@ def frontier(
             **kind.of_one(max_epsilon),
             **settings,
         )
-        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan)
+        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan, largest=max_epsilon)
         with keeping.held():
             search = _Search(plan, kind, max_epsilon, settings, keeping, progress)
             found = search.run()
@@ -203,9 +204,10 @@ class _Spaces:
 class _Keeping:
     """The folders of the rounds' runs, if they are kept."""
 
-    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan) -> None:
+    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan, largest: int) -> None:
         most = plan.batch_size * plan.questions.queries_per_image
         self._first = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most)
+        self._plan, self._largest = plan, largest
         if self._first is not None and plan.oracle.keeps_record:
             # Its books and its classes' ids are kept with a run, and would begin anew with every round.
             raise InvalidInputError(
@@ -218,7 +220,16 @@ class _Keeping:
         first = self._first
         if first is None:
             return nullcontext()
-        return held_for_search(Path(first.folder), overwrite=first.overwrite, resume=first.resume)
+        plan = self._plan
+        settings = {"max_epsilon": self._largest, "space": plan.config.get("space")}
+        more = {
+            "config": {name: value for name, value in plan.config.items() if name not in ("epsilon", "space")},
+            "model": {"fingerprint": plan.oracle.fingerprint()},
+            "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
+        }
+        return held_for_search(
+            Path(first.folder), Begun("frontier", settings, more), overwrite=first.overwrite, resume=first.resume
+        )
 
     def attack(self, plan: Plan, name: str) -> Result:
         """Attack, and keep the run under a name."""

@@ -144,10 +144,7 @@ class SuiteReport:
             StoreError: A file cannot be written.
         """
         folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{folder} cannot be written: {told(error)}; choose another folder") from error
+        make_folder(folder)
         write_json(folder / JSON_FILE, self.document())
         write_text(folder / TABLE_FILE, self.table())
         return folder / JSON_FILE
@@ -192,6 +189,18 @@ class SuiteReport:
 
 
 _read = reader(SuiteReport)
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder of a suite if it is not there.
+
+    Raises:
+        StoreError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {told(error)}; choose another folder") from error
 
 
 def refuse_others(first: SuiteReport, second: SuiteReport) -> None:

@@ -169,6 +169,21 @@ def test_a_folder_is_at_the_hands_of_one_search(tmp_path):
     assert dfa.Frontier.load(tmp_path).records == found.records
 
 
+def test_no_frontier_is_saved_over_a_search_that_is_going_on(found, tmp_path):
+    refused = []
+
+    def save_another(record):
+        with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+            found.save(tmp_path)
+        refused.append(caught)
+
+    searched = search(store=tmp_path, progress=save_another)
+    assert len(refused) == len(IMAGES)
+    assert dfa.Frontier.load(tmp_path).records == searched.records
+    found.save(tmp_path)
+    assert dfa.Frontier.load(tmp_path).records == found.records
+
+
 def test_a_search_that_fails_at_once_leaves_nothing(tmp_path):
     with pytest.raises(dfa.OracleError):
         search(fails_after(0), store=tmp_path / "new")

@@ -151,6 +151,34 @@ def test_a_suite_is_not_written_over_a_report_that_lies_there(report, tmp_path):
             dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=resume, **QUICK)
 
 
+def test_no_report_is_saved_over_a_suite_that_is_going_on(report, tmp_path):
+    refused = []
+
+    def disturb(cell):
+        for act in (
+            lambda: report.save(tmp_path),
+            lambda: dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=True, **QUICK),
+        ):
+            with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+                act()
+            refused.append(caught)
+
+    found = dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, **QUICK | {"progress": disturb})
+    assert len(refused) == 2 * len(found.cells)
+    assert dfa.SuiteReport.load(tmp_path) == found
+    report.save(tmp_path)
+    assert dfa.SuiteReport.load(tmp_path) == report
+
+
+def test_a_suite_that_fails_at_once_leaves_nothing(tmp_path):
+    def fails(images):
+        raise RuntimeError("down")
+
+    with pytest.raises(dfa.OracleError):
+        dfa.suite(fails, FEW, OF_FEW, out=tmp_path / "new", **QUICK)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_model_that_answers_otherwise_in_a_run_is_refused():
     calls = []
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import counted, require_integer
-from dfa.critical.kept import read, write
+from dfa.checks import counted, require_integer, require_path
+from dfa.critical.kept import read, save
 from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import State
 from dfa.results.images import ImagesByIndex
@@ -186,9 +186,10 @@ class Frontier:
             The path of `frontier.json`.
 
         Raises:
-            StoreError: A file cannot be written.
+            InvalidInputError: It is no path.
+            StoreError: A file cannot be written, or a search is at the folder.
         """
-        return write(Path(folder), self.document(), self.images)
+        return save(require_path("folder", folder), self.document(), self.images)
 
     @classmethod
     def load(cls, folder: str | Path) -> Frontier:
@@ -197,10 +198,11 @@ class Frontier:
         Of `config` it has what JSON can hold.
 
         Raises:
+            InvalidInputError: It is no path.
             StoreError: The folder holds no frontier that has ended, or one that is damaged or contradicts itself; of an
                 image when it is asked for.
         """
-        fields, images = read(Path(folder))
+        fields, images = read(require_path("folder", folder))
         return cls(images=images, **fields)
 
     def plot(self, *others: Frontier, names: Sequence[str] | None = None) -> Figure:

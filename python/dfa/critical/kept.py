@@ -25,7 +25,7 @@ from dfa.runs.begun import Begun, remove_begun
 from dfa.runs.documents import MOST_IMAGES, MOST_RUN, read_json
 from dfa.runs.folder import RESULTS, clear_folder, write_image, write_json
 from dfa.runs.image_files import read_image
-from dfa.runs.journal import held_alone, lock_folder, remove_lock
+from dfa.runs.journal import held_alone, remove_lock
 from dfa.runs.saved_run import check_replaceable, holds_nothing_paid, holds_run, shape_of
 from dfa.types import Image
 
@@ -37,8 +37,18 @@ _IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
 _HEADER: Final = {"format": "dfa-frontier", "version": 1}
 
 
+def save(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
+    """Write a frontier as `write` does, in a folder at which no search may be.
+
+    Raises:
+        StoreError: As of `write`; or a search is at the folder.
+    """
+    with held_alone(folder):
+        return write(folder, document, images)
+
+
 def write(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
-    """Write a frontier in place of one that lies there, and return the path of its document.
+    """Write a frontier in place of one that lies there, and return the path of its document; whoever calls holds it.
 
     Raises:
         StoreError: A file cannot be written, or an image cannot be read.
@@ -81,41 +91,23 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         ) from error
 
 
-@contextlib.contextmanager
-def held_for_search(folder: Path, begun: Begun, *, overwrite: bool, resume: bool) -> Iterator[None]:
-    """Hold a folder for one search, which is the only one at it, and make room there or see that there is.
-
-    The locks of the rounds would not do: each is held for its own round alone.
+def held_for_search(
+    folder: Path, begun: Begun, *, overwrite: bool, resume: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Return what holds a folder for one search, and makes room there or sees that there is.
 
     Raises:
-        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or one
-            that was begun otherwise, or it cannot be written.
+        StoreError: When it is entered: another search is at the folder, or it holds one and may be neither overwritten
+            nor resumed, or one that was begun otherwise, or it cannot be written.
     """
-    is_made = not folder.exists()
-    with _telling(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with contextlib.closing(lock_folder(folder)):
-            try:
-                if overwrite:
-                    _clear(folder)
-                elif not resume:
-                    _refuse_kept(folder)
-                if _is_begun(folder):
-                    begun.check(folder)
-                else:
-                    begun.write(folder)
-                yield
-            finally:
-                # Of a search that failed before an answer was of use there is nothing.
-                if not _rounds(folder) and not door.holds(folder, FILE):
-                    with _telling(folder):
-                        remove_begun(folder)
-                    remove_lock(folder)
-    finally:
-        if is_made:
-            with contextlib.suppress(OSError):  # most likely it holds something
-                folder.rmdir()
+
+    def make_room() -> None:
+        if overwrite:
+            _clear(folder)
+        elif not resume:
+            _refuse_kept(folder)
+
+    return begun.held(folder, lambda: _is_begun(folder), make_room)
 
 
 def _is_begun(folder: Path) -> bool:
@@ -144,8 +136,7 @@ def _clear(folder: Path) -> None:
         for each, files in images.items():
             clear_folder(each, files)
             remove_lock(each)
-        with _telling(folder):
-            remove_begun(folder)
+        remove_begun(folder)
     for each in images:
         for place in (each / "images", each / "originals", each):
             with contextlib.suppress(OSError):

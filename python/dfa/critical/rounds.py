@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import require_flag, require_integer
 from dfa.critical.found import Frontier
-from dfa.critical.kept import ROUND, held_for_search
+from dfa.critical.kept import ROUND, held_for_search, write
 from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import MOST_SIZES, Attempt, Progress, State
 from dfa.engine.bar import open_bar
@@ -240,7 +240,7 @@ class _Keeping:
     def save(self, found: Frontier) -> None:
         """Write down what was found in the end."""
         if self._first is not None:
-            found.save(self._first.folder)
+            write(Path(self._first.folder), found.document(), found.images)
 
 
 class _Search:

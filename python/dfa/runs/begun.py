@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from dfa.errors import StoreError
 from dfa.runs import door
 from dfa.runs.documents import MOST_RUN, read_json
 from dfa.runs.folder import plain, write_json
+from dfa.runs.journal import lock_folder, remove_lock, writing_to
 from dfa.runs.saved_run import what_differs
 
 BEGUN: Final = "begun.json"
@@ -33,15 +35,42 @@ class Begun:
     settings: Mapping[str, object]
     more: Mapping[str, object] = field(default_factory=dict)
 
-    def write(self, folder: Path) -> None:
-        """Write it down, in place of what was begun there before.
+    @contextlib.contextmanager
+    def held(self, folder: Path, is_begun: Callable[[], bool], make_room: Callable[[], None]) -> Iterator[None]:
+        """Hold a folder for this search, which is the only one at it, and write down there what it is begun with.
+
+        The locks of its runs would not do: each is held for its own run alone.
+
+        Args:
+            folder: Made if it is not there; of a search that fails before an answer was of use there is nothing left.
+            is_begun: Tells whether anything that was paid for lies there.
+            make_room: Makes room there or refuses to, once the folder is held.
 
         Raises:
-            StoreError: The file cannot be written.
+            StoreError: Another search is at the folder, or was begun there otherwise, or it cannot be written.
         """
-        write_json(folder / BEGUN, self._document, is_synced=True)
+        is_made = not folder.exists()
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with contextlib.closing(lock_folder(folder)):
+                try:
+                    make_room()
+                    if is_begun():
+                        self._check(folder)
+                    else:
+                        write_json(folder / BEGUN, self._document, is_synced=True)
+                    yield
+                finally:
+                    if not is_begun():
+                        remove_begun(folder)
+                        remove_lock(folder)
+        finally:
+            if is_made:
+                with contextlib.suppress(OSError):  # most likely it holds something
+                    folder.rmdir()
 
-    def check(self, folder: Path) -> None:
+    def _check(self, folder: Path) -> None:
         """Refuse to go on with what was begun otherwise.
 
         Raises:
@@ -69,9 +98,10 @@ class Begun:
 
 
 def remove_begun(folder: Path) -> None:
-    """Remove what says so, as the last of what goes.
+    """Remove what says so, after what it was said of.
 
     Raises:
-        OSError: It cannot be removed.
+        StoreError: It cannot be removed.
     """
-    door.remove_files(folder, [BEGUN])
+    with writing_to(folder / BEGUN):
+        door.remove_files(folder, [BEGUN])

@@ -197,6 +197,59 @@ def test_a_frontier_that_was_cut_short_is_taken_up_to_the_same_end(tmp_path):
         search(CLASSIFIER, IMAGES, store=tmp_path)
 
 
+@pytest.mark.parametrize("space", [None, dfa.Pixels], ids=["ball", "pixels"])
+@pytest.mark.parametrize("after", range(12, 300, 41))
+def test_wherever_a_search_is_cut_short_all_that_was_sent_is_counted(space, after):
+    oracle = Counted(Failing(after))
+    with pytest.raises(dfa.OracleError) as caught:
+        search(oracle, IMAGES, space=space, batch_size=4)
+    partial = caught.value.result
+    assert partial.queries.sum() + partial.clean + partial.verification == oracle.number
+
+
+def cut_short(after=200):
+    with pytest.raises(dfa.OracleError) as caught:
+        search(Failing(after), IMAGES, batch_size=4)
+    return caught.value.result
+
+
+def test_a_frontier_that_was_cut_short_says_so_and_claims_nothing_of_sizes_that_were_not_searched(tmp_path):
+    partial = cut_short()
+    number = sum(each.state is State.OPEN for each in partial.records)
+    assert 0 < number == partial.unfinished
+    assert any(each.queries > sum(attempt.queries for attempt in each.attempts) for each in partial.records)
+    words = f"cut short: {number} of 9 images not finished"
+    assert words in str(partial)
+    assert words in partial._repr_html_()
+    assert f"{number} not finished" in repr(partial)
+    assert any(f"not finished, broken at {each.critical} so far" in str(each) for each in partial.records)
+    partial.save(tmp_path)
+    read = dfa.Frontier.load(tmp_path)
+    assert (read.records, str(read), read.document()) == (partial.records, str(partial), partial.document())
+    for size in range(41):
+        known = [
+            each
+            for each in partial.records
+            if each.state is not State.OPEN
+            or (each.critical or 99) <= size
+            or any(attempt.size >= size and not attempt.is_success for attempt in each.attempts)
+        ]
+        point = partial.at(size)
+        assert size == 0 or point.total == len(known)
+        assert size == 0 or point.unbroken == sum((each.critical or 99) > size for each in known)
+    whole = search(CLASSIFIER, IMAGES)
+    assert whole.unfinished == 0
+    assert "cut short" not in str(whole)
+    assert "finished" not in repr(whole)
+
+
+def test_a_chart_of_a_frontier_that_was_cut_short_says_so():
+    pytest.importorskip("matplotlib")
+    partial = cut_short()
+    (axes,) = partial.plot(search(CLASSIFIER, IMAGES)).axes
+    assert axes.get_title() == f"cut short: {partial.unfinished} of 18 images not finished"
+
+
 def test_each_image_is_told_when_it_is_done():
     told = []
     found = search(CLASSIFIER, IMAGES, progress=told.append)

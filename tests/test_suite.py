@@ -125,6 +125,60 @@ def test_a_suite_goes_on_where_it_stopped_and_asks_nothing_twice(tmp_path):
         dfa.suite(LinearClassifier(SHAPE, seed=7), FEW, OF_FEW, resume=True, **words)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epsilons": (4,)}, r"epsilons was \[4, 8\], and is \[4\]"),
+        ({"seeds": (2,)}, r"seeds was \[0\], and is \[2\]"),
+        ({"max_queries": 9}, "max_queries was 20, and is 9"),
+    ],
+)
+def test_a_suite_that_was_begun_otherwise_is_not_replaced_by_going_on_with_it(tmp_path, settings, words):
+    begun = {"epsilons": (4, 8), "seeds": (0,), "max_queries": 20, "progress": False, "out": tmp_path}
+    dfa.suite(Counted(), FEW, OF_FEW, **begun)
+    before = (tmp_path / "suite.json").read_bytes()
+    asked = Counted()
+    with pytest.raises(dfa.StoreError, match=f"must be resumed as it was begun, and this differs: {words}"):
+        dfa.suite(asked, FEW, OF_FEW, resume=True, **begun | settings)
+    assert asked.number == 0
+    assert (tmp_path / "suite.json").read_bytes() == before
+
+
+def test_a_suite_is_not_written_over_a_report_that_lies_there(report, tmp_path):
+    report.save(tmp_path)
+    for resume, words in ((False, "set resume"), (True, "begun.json must say what the suite there was begun with")):
+        with pytest.raises(dfa.StoreError, match=words):
+            dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=resume, **QUICK)
+
+
+def test_no_report_is_saved_over_a_suite_that_is_going_on(report, tmp_path):
+    refused = []
+
+    def disturb(cell):
+        for act in (
+            lambda: report.save(tmp_path),
+            lambda: dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=True, **QUICK),
+        ):
+            with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+                act()
+            refused.append(caught)
+
+    found = dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, **QUICK | {"progress": disturb})
+    assert len(refused) == 2 * len(found.cells)
+    assert dfa.SuiteReport.load(tmp_path) == found
+    report.save(tmp_path)
+    assert dfa.SuiteReport.load(tmp_path) == report
+
+
+def test_a_suite_that_fails_at_once_leaves_nothing(tmp_path):
+    def fails(images):
+        raise RuntimeError("down")
+
+    with pytest.raises(dfa.OracleError):
+        dfa.suite(fails, FEW, OF_FEW, out=tmp_path / "new", **QUICK)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_model_that_answers_otherwise_in_a_run_is_refused():
     calls = []
 

@@ -1,5 +1,6 @@
 """How a frontier lies in a folder, with the runs of its rounds.
 
+<folder>/begun.json             what the search was begun with
 <folder>/frontier.json          written last
 <folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
 <folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
@@ -20,10 +21,11 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.record import read_record
 from dfa.runs import door
+from dfa.runs.begun import Begun, remove_begun
 from dfa.runs.documents import MOST_IMAGES, MOST_RUN, read_json
 from dfa.runs.folder import RESULTS, clear_folder, write_image, write_json
 from dfa.runs.image_files import read_image
-from dfa.runs.journal import held_alone, lock_folder, remove_lock
+from dfa.runs.journal import held_alone, remove_lock
 from dfa.runs.saved_run import check_replaceable, holds_nothing_paid, holds_run, shape_of
 from dfa.types import Image
 
@@ -35,8 +37,18 @@ _IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
 _HEADER: Final = {"format": "dfa-frontier", "version": 1}
 
 
+def save(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
+    """Write a frontier as `write` does, in a folder at which no search may be.
+
+    Raises:
+        StoreError: As of `write`; or a search is at the folder.
+    """
+    with held_alone(folder):
+        return write(folder, document, images)
+
+
 def write(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
-    """Write a frontier in place of one that lies there, and return the path of its document.
+    """Write a frontier in place of one that lies there, and return the path of its document; whoever calls holds it.
 
     Raises:
         StoreError: A file cannot be written, or an image cannot be read.
@@ -79,40 +91,32 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         ) from error
 
 
-@contextlib.contextmanager
-def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
-    """Hold a folder for one search, which is the only one at it, and make room there or see that there is.
-
-    The locks of the rounds would not do: each is held for its own round alone.
+def held_for_search(
+    folder: Path, begun: Begun, *, overwrite: bool, resume: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Return what holds a folder for one search, and makes room there or sees that there is.
 
     Raises:
-        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or it
-            cannot be written.
+        StoreError: When it is entered: another search is at the folder, or it holds one and may be neither overwritten
+            nor resumed, or one that was begun otherwise, or it cannot be written.
     """
-    is_made = not folder.exists()
-    with _telling(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with contextlib.closing(lock_folder(folder)):
-            try:
-                if overwrite:
-                    _clear(folder)
-                elif not resume:
-                    _refuse_kept(folder)
-                yield
-            finally:
-                # Of a search that failed before an answer was of use there is nothing.
-                if not _rounds(folder) and not door.holds(folder, FILE):
-                    remove_lock(folder)
-    finally:
-        if is_made:
-            with contextlib.suppress(OSError):  # most likely it holds something
-                folder.rmdir()
+
+    def make_room() -> None:
+        if overwrite:
+            _clear(folder)
+        elif not resume:
+            _refuse_kept(folder)
+
+    return begun.held(folder, lambda: _is_begun(folder), make_room)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Tell whether a folder holds anything of a frontier that was paid for."""
+    return door.holds(folder, FILE) or any(not holds_nothing_paid(each) for each in _rounds(folder))
 
 
 def _refuse_kept(folder: Path) -> None:
-    is_begun = any(not holds_nothing_paid(each) for each in _rounds(folder))
-    if door.holds(folder, FILE) or is_begun:
+    if _is_begun(folder):
         state = "one" if door.holds(folder, FILE) else "one that has not ended"
         raise StoreError(
             f"{folder} must not hold a frontier, and holds {state}; resume it (resume=True), choose another folder, or "
@@ -132,6 +136,7 @@ def _clear(folder: Path) -> None:
         for each, files in images.items():
             clear_folder(each, files)
             remove_lock(each)
+        remove_begun(folder)
     for each in images:
         for place in (each / "images", each / "originals", each):
             with contextlib.suppress(OSError):
@@ -194,6 +199,7 @@ _read_row: Final = fields_reader(
         "index": int,
         "state": State,
         "critical": int | None,
+        "queries": int,
         "attempts": tuple[tuple[int, int, bool], ...],
         "record": Any,
     }
@@ -213,6 +219,8 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         for each in attempts:
             _require("attempts", each.size, 1, largest)
             _require("attempts", each.queries, 0)
+        cut = fields["queries"] - sum(each.queries for each in attempts)
+        _require("queries, beside those of attempts,", cut, 0)
         _require("index", fields["index"], place, place)
         _require("index", record.index, place, place)
     except MisfitError as error:
@@ -225,7 +233,7 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
     if not is_sound:
         raise ValueError(f"record {place} contradicts itself: {state.value}, critical {critical}, {attempts}")
-    return CriticalRecord(place, state, critical, attempts, record)
+    return CriticalRecord(place, state, critical, attempts, record, cut)
 
 
 def _require(name: str, value: float, least: float, most: float = 2**63) -> None:

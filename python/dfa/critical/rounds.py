@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import require_flag, require_integer
 from dfa.critical.found import Frontier
-from dfa.critical.kept import ROUND, held_for_search
+from dfa.critical.kept import ROUND, held_for_search, write
 from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import MOST_SIZES, Attempt, Progress, State
 from dfa.engine.bar import open_bar
@@ -31,6 +31,7 @@ from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
+from dfa.runs.begun import Begun
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -118,7 +119,7 @@ def frontier(
 
     Raises:
         InvalidInputError: An argument is not as described, or `store` is given for a service.
-        StoreError: As of `dfa.run`; or another search is at the folder.
+        StoreError: As of `dfa.run`; or another search is at the folder, or was begun there otherwise.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -160,7 +161,7 @@ def frontier(
             **kind.of_one(max_epsilon),
             **settings,
         )
-        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan)
+        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan, largest=max_epsilon)
         with keeping.held():
             search = _Search(plan, kind, max_epsilon, settings, keeping, progress)
             found = search.run()
@@ -203,9 +204,10 @@ class _Spaces:
 class _Keeping:
     """The folders of the rounds' runs, if they are kept."""
 
-    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan) -> None:
+    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan, largest: int) -> None:
         most = plan.batch_size * plan.questions.queries_per_image
         self._first = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most)
+        self._plan, self._largest = plan, largest
         if self._first is not None and plan.oracle.keeps_record:
             # Its books and its classes' ids are kept with a run, and would begin anew with every round.
             raise InvalidInputError(
@@ -218,7 +220,16 @@ class _Keeping:
         first = self._first
         if first is None:
             return nullcontext()
-        return held_for_search(Path(first.folder), overwrite=first.overwrite, resume=first.resume)
+        plan = self._plan
+        settings = {"max_epsilon": self._largest, "space": plan.config.get("space")}
+        more = {
+            "config": {name: value for name, value in plan.config.items() if name not in ("epsilon", "space")},
+            "model": {"fingerprint": plan.oracle.fingerprint()},
+            "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
+        }
+        return held_for_search(
+            Path(first.folder), Begun("frontier", settings, more), overwrite=first.overwrite, resume=first.resume
+        )
 
     def attack(self, plan: Plan, name: str) -> Result:
         """Attack, and keep the run under a name."""
@@ -229,7 +240,7 @@ class _Keeping:
     def save(self, found: Frontier) -> None:
         """Write down what was found in the end."""
         if self._first is not None:
-            found.save(self._first.folder)
+            write(Path(self._first.folder), found.document(), found.images)
 
 
 class _Search:
@@ -352,7 +363,7 @@ class _Search:
         return start
 
     def _take(self, indices: Sequence[int], sizes: Sequence[int], result: Result) -> None:
-        """Take note of what a run found, of images that it has finished."""
+        """Take note of what a run found of images that it has finished, and of what it sent for the others."""
         self._totals["calls"] += result.profile.batches
         self._totals["clean"] += result.profile.clean
         self._totals["verification"] += result.profile.verification
@@ -361,11 +372,13 @@ class _Search:
             before = self._records[index]
             # Later rounds are given a label of every image.
             own = rewritten(record, index=index, label=record.label if before is None else before.label)
-            if record.status is Status.UNFINISHED:
-                self._records[index] = before or own
-                continue
-            if record.status in (Status.SKIPPED, Status.ERROR):
-                self._stop(index, own)
+            self._sent += record.queries_sent
+            if record.status in (Status.UNFINISHED, Status.SKIPPED, Status.ERROR):
+                progress.cut += record.queries_sent
+                if record.status is Status.UNFINISHED:
+                    self._records[index] = before or own
+                else:
+                    self._stop(index, own)
                 continue
             is_success = record.status is Status.SUCCESS
             if is_success:
@@ -374,7 +387,6 @@ class _Search:
                 self._images.put(index, image)
             if is_success or progress.critical is None:
                 self._records[index] = own
-            self._sent += record.queries_sent
             progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
 
     def _stop(self, index: int, record: Record) -> None:
@@ -409,7 +421,7 @@ class _Search:
     def _critical(self, index: int) -> CriticalRecord:
         progress = self._progress[index]
         record = self._records[index] or Record(index, 0, Status.UNFINISHED, source=self._plan.inputs.source(index))
-        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record)
+        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record, progress.cut)
 
     def _found(self) -> Frontier:
         return Frontier(

@@ -54,6 +54,7 @@ class Progress:
         budget: Queries in all.
         least: Queries that a search must be allowed.
         attempts: So far.
+        cut: Queries of a search that was cut short.
         critical: The smallest size at which it was broken, or None.
         state: Where it stands.
     """
@@ -62,13 +63,14 @@ class Progress:
     budget: int
     least: int
     attempts: list[Attempt] = field(default_factory=list)
+    cut: int = 0
     critical: int | None = None
     state: State = State.OPEN
 
     @property
     def queries(self) -> int:
         """Sent so far."""
-        return sum(attempt.queries for attempt in self.attempts)
+        return sum(attempt.queries for attempt in self.attempts) + self.cut
 
     @property
     def left(self) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dfa.checks import counted
+from dfa.checks import counted, require_path
 from dfa.errors import InvalidInputError, StoreError, told
 from dfa.files import opened
 from dfa.results.parsing import load_json, reader
@@ -18,6 +18,7 @@ from dfa.results.rates import percent
 from dfa.results.setting import short_words
 from dfa.runs.documents import MOST_RUN
 from dfa.runs.folder import write_json, write_text
+from dfa.runs.journal import held_alone
 from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, WITHIN, SuiteCell, SuitePair
 
 JSON_FILE: Final = "suite.json"
@@ -141,16 +142,16 @@ class SuiteReport:
             folder: Made if it is not there.
 
         Raises:
-            StoreError: A file cannot be written.
+            InvalidInputError: It is no path.
+            StoreError: A file cannot be written, or a suite is at the folder.
         """
-        folder = Path(folder)
+        folder = require_path("folder", folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be written: {told(error)}; choose another folder") from error
-        write_json(folder / JSON_FILE, self.document())
-        write_text(folder / TABLE_FILE, self.table())
-        return folder / JSON_FILE
+        with held_alone(folder):
+            return write_files(self, folder)
 
     def document(self) -> dict[str, Any]:
         """Return what `suite.json` holds, in plain JSON types."""
@@ -192,6 +193,17 @@ class SuiteReport:
 
 
 _read = reader(SuiteReport)
+
+
+def write_files(report: SuiteReport, folder: Path) -> Path:
+    """Write the files of a report, and return the path of `suite.json`; whoever calls holds the folder.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    write_json(folder / JSON_FILE, report.document())
+    write_text(folder / TABLE_FILE, report.table())
+    return folder / JSON_FILE
 
 
 def refuse_others(first: SuiteReport, second: SuiteReport) -> None:

@@ -118,13 +118,16 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = _WIDTH,
 
 
 @_own_looks()
-def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, height: float = 2.9) -> Figure:
+def band_chart(
+    bands: Sequence[Band], *, x: str, y: str, title: str = "", width: float = _WIDTH, height: float = 2.9
+) -> Figure:
     """Return shares over sizes, each with its interval as a band.
 
     Args:
         bands: One curve each.
         x: What sizes are, for the axis.
         y: What shares are of, likewise.
+        title: Above it, or nothing.
         width: Inches.
         height: Inches.
 
@@ -132,6 +135,7 @@ def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, 
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
+    axes.set_title(title)
     lines = []
     for place, each in enumerate(bands):
         colour, sizes = PALETTE[place % len(PALETTE)], np.arange(len(each.share))

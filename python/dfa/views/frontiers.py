@@ -30,7 +30,13 @@ def plot(frontiers: Sequence[Frontier], names: Sequence[str] | None) -> Figure:
         raise InvalidInputError(f"names must hold one for each of the {len(frontiers)} frontiers, got {len(names)}")
     unit = "epsilon, grey levels" if units == ["epsilon"] else units[0]
     bands = [_band(each, str(name)) for each, name in zip(frontiers, names, strict=True)]
-    return band_chart(bands, x=unit, y="images not broken")
+    return band_chart(bands, x=unit, y="images not broken", title=_cut_short(frontiers))
+
+
+def _cut_short(frontiers: Sequence[Frontier]) -> str:
+    """Return what a chart says of searches that had not ended, or nothing."""
+    unfinished, number = sum(each.unfinished for each in frontiers), sum(len(each.records) for each in frontiers)
+    return f"cut short: {unfinished:,} of {number:,} images not finished" if unfinished else ""
 
 
 def _band(frontier: Frontier, name: str) -> Band:

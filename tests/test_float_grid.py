@@ -78,6 +78,32 @@ def test_other_arrays_and_bounds_are_refused():
             Grid.of(bounds, (1, 2, 2, 3))
 
 
+@pytest.mark.parametrize(
+    ("bounds", "dtype", "words"),
+    [
+        ((0, 1), np.int64, r"within the bounds 0\.\.1 as float32, got int64, .* x\.astype\('float32'\) / 255$"),
+        ((0, 1), np.uint8, r"got uint8"),
+        ((-1, 1), np.int8, r"x\.astype\('float32'\) / 255 \* 2 \+ -1$"),
+        ((0, 255), np.int8, "got int8"),
+        ((-128, 127), np.uint8, "got uint8"),
+    ],
+)
+def test_integers_that_cannot_be_given_back_are_refused(bounds, dtype, words):
+    """What is found lies on grey levels that they do not hold: cast to integers it would leave any eps."""
+    with pytest.raises(InvalidInputError, match=words):
+        Grid(*bounds).images(np.ones((1, 2, 2, 3), dtype))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "dtype"), [((0, 255), np.uint8), ((0, 255), np.int64), ((-128, 127), np.int8), ((0, 510), np.uint16)]
+)
+def test_integers_that_every_grey_level_is_one_of_come_back(bounds, dtype):
+    grid = Grid(*bounds)
+    values = grid.values(LEVELS, dtype)
+    assert np.array_equal(grid.images(values), LEVELS)
+    assert np.array_equal(np.unique(values), np.linspace(*bounds, 256))
+
+
 def test_an_eps_is_whole_grey_levels_rounded_down():
     grid = Grid(0, 1)
     assert [grid.epsilon(k / 255) for k in range(1, 256)] == list(range(1, 256))

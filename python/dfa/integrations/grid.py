@@ -91,7 +91,8 @@ class Grid:
         """Return the 8-bit images that floats stand for: uint8, (N, H, W, C).
 
         Args:
-            values: float32 or float64, or integers; (N, C, H, W) or (N, H, W, C), as the grid has it.
+            values: float32 or float64, or integers where each grey level is one, as in 0..255; (N, C, H, W) or
+                (N, H, W, C), as the grid has it.
 
         Raises:
             InvalidInputError: They are no such array, or a value lies outside the bounds or between two grey levels.
@@ -101,6 +102,11 @@ class Grid:
             wanted = "(N, C, H, W)" if self.channels_first else "(N, H, W, C)"
             raise InvalidInputError(
                 f"images must be float32 of shape {wanted}, got {values.dtype} of shape {values.shape}"
+            )
+        if values.dtype.kind in "iu" and not self._is_of_integers(np.iinfo(values.dtype)):
+            raise InvalidInputError(
+                f"images must lie within the bounds {self.low:g}..{self.high:g} as float32, got {values.dtype}, which "
+                f"does not hold what stands for the 256 grey levels; pass 8-bit images x as {self._floats_of('x')}"
             )
         images = np.empty(values.shape, dtype=np.uint8)
         for index, value in enumerate(values):
@@ -134,6 +140,17 @@ class Grid:
                 f"{width / 255:.3g}, to all of {width:g}, got {eps!r}; eight grey levels are {8 * width / 255:.3g}"
             )
         return min(255, math.floor(levels + self.tolerance))
+
+    def _is_of_integers(self, kind: np.iinfo[Any]) -> bool:
+        """Tell whether every grey level is an integer of a kind, so that what is found can be given back as such."""
+        is_whole = bool((self._levels == np.rint(self._levels)).all())
+        return is_whole and kind.min <= self.low and self.high <= kind.max
+
+    def _floats_of(self, name: str) -> str:
+        """Return the expression that makes float32 between the bounds of 8-bit images."""
+        width = self.high - self.low
+        moved = f" * {width:g}" if width != 1 else ""
+        return f"{name}.astype('float32') / 255{moved}" + (f" + {self.low:g}" if self.low else "")
 
     def _refusal(self, index: int, value: Any, level: float) -> str:
         if not (0 <= level <= 255):

@@ -114,6 +114,7 @@ def test_an_eps_is_whole_grey_levels_rounded_down():
         8,
         8,
     )
-    for eps in (8, 0, 0.0039, -0.1, np.nan, None, "8", True):
+    assert grid.epsilon(np.array(8 / 255)) == 8
+    for eps in (8, 0, 0.0039, -0.1, np.nan, None, "8", True, np.array(True), np.array("8"), np.array([0.1])):
         with pytest.raises(InvalidInputError, match=r"eps must be .* eight grey levels are 0\.0314"):
             grid.epsilon(eps)

@@ -138,6 +138,10 @@ def test_what_foolbox_cannot_ask_of_dfa_is_refused():
         attack(model, FLOATS, both, epsilons=0.1)
     with pytest.raises(InvalidInputError, match="eps must be a number"):
         attack(model, FLOATS, classes_of(), epsilons=[0.1, None])
+    with pytest.raises(InvalidInputError, match=r"at least one of several, got \[\]"):
+        attack(model, FLOATS, classes_of(), epsilons=[])
+    with pytest.raises(InvalidInputError, match="labels are a tensor or an array like the images"):
+        attack(model, FLOATS, classes_of().tolist(), epsilons=0.1)
     with pytest.raises(InvalidInputError, match="quantise them first"):
         attack(model, FLOATS * 0.99, classes_of(), epsilons=0.1)
     with pytest.raises(InvalidInputError, match="raise max_queries"):
@@ -285,6 +289,12 @@ def called(library, images, **settings):
 
 
 LIBRARIES = ["foolbox", "art", "torchattacks"]
+
+
+@pytest.mark.parametrize("eps", [np.array(EPSILON / 255), torch.tensor(EPSILON / 255)], ids=["array", "tensor"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_eps_without_dimensions_is_a_number(library, eps):
+    assert np.array_equal(called(library, FLOATS, eps=eps), called(library, FLOATS, eps=EPSILON / 255))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from dfa.checks import is_number
 from dfa.errors import InvalidInputError
+from dfa.oracle.raw import on_host
 from dfa.originals import is_channels_first
 from dfa.types import Images
 
@@ -25,6 +26,11 @@ _OPERATIONS: Final = 8
 
 _TOO_FAR: Final = 0.25
 """Grey levels; where floats may be off by more than that, two levels cannot be told apart for certain."""
+
+
+def is_single(value: Any) -> bool:
+    """Tell whether a value is one thing and not several, as an array or a tensor without dimensions is."""
+    return not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
 
 
 @dataclass(frozen=True)
@@ -129,11 +135,15 @@ class Grid:
     def epsilon(self, eps: Any) -> int:
         """Return how many whole grey levels a largest change, in units of the bounds, leaves room for: 1..255.
 
+        Args:
+            eps: A number, or an array or tensor without dimensions that is one.
+
         Raises:
             InvalidInputError: It is no number, less than one grey level, or more than from one bound to the other.
         """
         width = self.high - self.low
-        levels = float(eps) / width * 255 if is_number(eps) else math.nan
+        number = np.asarray(on_host(eps))[()] if is_single(eps) else eps
+        levels = float(number) / width * 255 if is_number(number) else math.nan
         if not 1 <= levels + self.tolerance <= 255 + 2 * self.tolerance:
             raise InvalidInputError(
                 f"eps must be a number in the units of the bounds {self.low:g}..{self.high:g}, from one grey level, "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -49,6 +49,21 @@ def leaving(number):
     return ask
 
 
+class Mute:
+    """Whatever is asked of it fails."""
+
+    def __repr__(self):
+        raise ValueError("no words")
+
+    def __getattr__(self, name):
+        raise ValueError(f"no {name}")
+
+
+class Speechless:
+    def __repr__(self):
+        raise ValueError("no words")
+
+
 WRONG = {
     "begin raises": (
         failing(begin=raising),
@@ -57,6 +72,12 @@ WRONG = {
     "begin exits": (failing(begin=lambda task: exit(3)), "failed in begin, image 0: SystemExit: 3"),
     "begin returns nothing": (failing(begin=lambda task: None), r"must begin a search with ask\(\) and tell.*None"),
     "begin returns a class": (failing(begin=lambda task: OneImage), "must begin a search with ask"),
+    "begin returns what has no words": (
+        failing(begin=lambda task: Speechless()),
+        "began a Speechless, whose own words",
+    ),
+    "begin returns what fails at all": (failing(begin=lambda task: Mute()), "failed in begin, image 0: ValueError: no"),
+    "what has no words": (failing(ask=lambda x: [Speechless()]), r"asked about a list, whose own words fail for image"),
     "ask raises": (failing(ask=raising), r"failed in ask, image 0: KeyError"),
     "tell raises": (failing(tell=raising), r"failed in tell, image 0: KeyError"),
     "floats": (failing(ask=lambda x: x / 255), r"asked about float64 of shape \(5, 6, 6, 3\) for image 0; round and"),
@@ -125,11 +146,60 @@ def test_hits_of_the_batch_in_which_another_search_fails_are_not_lost():
         attack(Mine(), high, images, ids=[0, 1])
 
 
+@dataclass
+class Kept:
+    """An optimizer whose field goes into run.json."""
+
+    value: object
+
+    def begin(self, task):
+        yield np.stack([task.low])
+
+
+@dataclass(frozen=True)
+class Unset:
+    value: int = field(init=False)
+
+    def begin(self, task):
+        yield np.stack([task.low])
+
+
+def nested(depth):
+    """Return a list in a list, so many."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+CYCLIC = []
+CYCLIC.append(CYCLIC)
+
+
+def test_a_field_may_be_nested_as_deep_as_can_be_read_again(tmp_path):
+    with pytest.raises(dfa.InvalidInputError, match="must be nested less deeply"):
+        attack(Kept(nested(25)))
+    attack(Kept(nested(24)), store=tmp_path / "run")
+    dfa.write_report(tmp_path / "run")
+    assert dfa.Result.load(tmp_path / "run").config["optimizer"]["settings"]["value"] == nested(24)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"optimizer": Steps}, "with a method begin.*pass an instance of it"),
         ({"optimizer": "square"}, "with a method begin.*'square'"),
+        ({"optimizer": Mute()}, "with a method begin.*got a Mute, whose own words fail"),
+        ({"optimizer": Unset()}, "the field value of Unset has none: AttributeError: .*; give it one"),
+        ({"optimizer": Kept(CYCLIC)}, "the field value of Kept is not: InvalidInputError: .* must not hold itself"),
+        (
+            {"optimizer": Kept({"a": nested(9999)})},
+            "the field value of Kept is not: InvalidInputError: .* must be nested less",
+        ),
+        (
+            {"optimizer": Kept(Speechless())},
+            r"the field value of Kept is not: ValueError: no words \(.*test_own_opt.*line",
+        ),
         ({"space": dfa.Pixels(3)}, "needs the space dfa.LinfBall, got Pixels"),
         ({"prior": lambda images, goals: images}, "a prior needs a dfa.Racos"),
         ({"max_queries": 0}, "max_queries must be"),

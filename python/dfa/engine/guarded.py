@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dfa.checks import counted
-from dfa.errors import OptimizerError, told_with_place
+from dfa.errors import OptimizerError, shown, told_with_place
 from dfa.search.protocol import Optimizer, Search, Task, Yielding
 from dfa.types import Degrees, Image, Images
 
@@ -39,12 +39,14 @@ class Guarded:
         self._index = index
         self._name = type(optimizer).__qualname__
         begun = self._call("begin", lambda: optimizer.begin(task))
-        self._search: Search = _Yielded(begun, task.original.shape) if isinstance(begun, Generator) else begun
-        if isinstance(begun, type) or not isinstance(self._search, Search):
+        # Looking at it runs code of the user as well.
+        search = self._call("begin", lambda: _as_search(begun, task.original.shape))
+        if search is None:
             raise OptimizerError(
                 f"the optimizer {self._name} must begin a search with ask() and tell(degrees), or a generator, and "
-                f"began {begun!r:.80} for image {index}; see dfa.Search"
+                f"began {shown(begun)} for image {index}; see dfa.Search"
             )
+        self._search = search
 
     def ask(self) -> Images:
         """Return the candidates of its next iteration, uint8 (n, H, W, C), in memory of their own; n = 0: it gives up.
@@ -90,7 +92,7 @@ class Guarded:
         """Return what it asked about in place of candidates, and how to mend it."""
         shape = self._task.original.shape
         if answer.dtype == object:
-            return f"{answer.tolist()!r:.80} for image {self._index}; return an array, one that is empty to give up"
+            return f"{shown(answer.tolist())} for image {self._index}; return an array, one that is empty to give up"
         hint = ""
         if answer.dtype.kind in "fiu" and answer.dtype != np.uint8:
             hint = "; round and clip: numpy.rint(x).clip(task.low, task.high).astype(numpy.uint8)"
@@ -110,6 +112,13 @@ class Guarded:
             f"{counted(int(distances.max()), 'grey level')}: {value[where]} at {where}, where {task.low[where]} to "
             f"{task.high[where]} may be; clip it to task.low and task.high before it is uint8"
         )
+
+
+def _as_search(begun: Any, shape: tuple[int, ...]) -> Search | None:
+    """Return what was begun as a search, None where it is none."""
+    if isinstance(begun, Generator):
+        return _Yielded(begun, shape)
+    return begun if isinstance(begun, Search) and not isinstance(begun, type) else None
 
 
 class _Yielded:

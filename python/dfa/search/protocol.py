@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfa.checks import is_integer, require_count, require_flag, require_integer
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, told_with_place
 from dfa.originals import Form
 from dfa.types import Degrees, Image, Images
 
@@ -128,7 +128,8 @@ class Optimizer(Protocol):
     """Begins a search for every image: what `optimizer=` of `dfa.run` takes. `dfa.Racos` is one.
 
     Make it a frozen dataclass: the run's folder then keeps its fields, and a run that is resumed with others is
-    refused. Of any other object it keeps no more than the name of the class.
+    refused. Each field must have a value with a text, nested no deeper than 24 levels. Of any other object it keeps no
+    more than the name of the class.
     """
 
     def begin(self, task: Task, /) -> Search | Yielding:
@@ -141,8 +142,20 @@ class Optimizer(Protocol):
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """Return what run.json says of a user's optimizer: its class, and of a dataclass its fields."""
+    """Return what run.json says of a user's optimizer: its class, and of a dataclass its fields.
+
+    Raises:
+        InvalidInputError: A field has no value.
+    """
     kind = type(optimizer)
     fields: Any = dataclasses.fields(optimizer) if dataclasses.is_dataclass(optimizer) else ()
-    settings = {each.name: getattr(optimizer, each.name) for each in fields}
+    settings = {}
+    for each in fields:
+        try:
+            settings[each.name] = getattr(optimizer, each.name)
+        except Exception as error:  # a user's property may raise anything
+            raise InvalidInputError(
+                f"each field of an optimizer must have a value, and the field {each.name} of {kind.__qualname__} has "
+                f"none: {told_with_place(error)}; give it one, in __post_init__ or as a default"
+            ) from error
     return {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings}

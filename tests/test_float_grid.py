@@ -73,7 +73,7 @@ def test_other_arrays_and_bounds_are_refused():
     for bounds in ((1, 0), (0, np.inf), (1e6, 1e6 + 1), (0, np.nan)):
         with pytest.raises(InvalidInputError, match="bounds must be two finite numbers"):
             Grid(*bounds)
-    for bounds in (None, (0, [1, 2])):
+    for bounds in (None, 3, (0,), ("a", "b"), (0, [1, 2])):
         with pytest.raises(InvalidInputError, match="must have two bounds"):
             Grid.of(bounds, (1, 2, 2, 3))
 

@@ -72,11 +72,14 @@ class Grid:
         Raises:
             InvalidInputError: The bounds are none, or differ from one coordinate to another.
         """
-        ends = [np.unique(np.asarray(each, dtype=np.float64)) for each in (() if bounds is None else bounds)]
+        try:
+            ends = [np.unique(np.asarray(each, dtype=np.float64)) for each in bounds]
+        except (TypeError, ValueError):  # no several things, or no numbers
+            ends = []
         if len(ends) != 2 or any(end.size != 1 for end in ends):
             raise InvalidInputError(
-                f"the model must have two bounds, the same for all values, got {bounds!r}; build it with those that "
-                "the images have, such as (0, 1)"
+                f"a model and its images must have two bounds, the same for all values, got {bounds!r}; name "
+                "those that the images have, such as (0, 1)"
             )
         first = is_channels_first(tuple(shape)[1:]) if channels_first is None else channels_first
         return cls(float(ends[0][0]), float(ends[1][0]), first)

@@ -49,6 +49,13 @@ def leaving(number):
     return ask
 
 
+def with_other_ends(task):
+    """Move the ends that the task holds, and bend its arrays, before it asks."""
+    task.low.shape = task.high.shape = (-1,)
+    task.__dict__["low"], task.__dict__["high"] = np.zeros_like(task.original), np.full_like(task.original, 255)
+    yield np.stack([task.high])
+
+
 class Mute:
     """Whatever is asked of it fails."""
 
@@ -94,6 +101,14 @@ WRONG = {
         r"candidate 3 of an iteration of image 0 has 1 value beyond, by up to 1 ",
     ),
     "beyond": (failing(ask=lambda x: x + np.uint8(90)), r"beyond, by up to \d+ grey levels: \d+ at \(0, 0, 0\), where"),
+    **{
+        f"makes {name} writable": (
+            failing(begin=lambda task, name=name: getattr(task, name).setflags(write=True)),
+            "failed in begin, image 0: ValueError: cannot set WRITEABLE flag",
+        )
+        for name in ("original", "low", "high")
+    },
+    "has other ends": (failing(begin=with_other_ends), r"beyond, by up to \d+ grey levels: 255 at \(0, 0, 0\), where"),
     "writes into the original": (
         failing(begin=lambda task: task.original.fill(0)),
         "failed in begin, image 0: ValueError: assignment destination is read-only",
@@ -112,7 +127,7 @@ def test_what_a_search_does_wrong_ends_the_run_with_words_and_what_was_found(tmp
     first = result.records[0]
     assert (first.status, first.class_before) == (dfa.Status.UNFINISHED, CLASSIFIER.classes(IMAGES[:1])[0])
     assert first.reason.startswith("the run ended: ")
-    if "begin" not in wrong and "first" not in wrong and "original" not in wrong:
+    if not any(word in wrong for word in ("begin", "first", "original", "makes", "ends")):
         assert first.queries_sent >= 10
         assert first.trace
     assert outcomes(dfa.Result.load(tmp_path / "run"))[0][0].queries_sent == first.queries_sent
@@ -170,6 +185,12 @@ def nested(depth):
     for _ in range(depth):
         value = [value]
     return value
+
+
+def test_a_map_of_epsilons_cannot_be_written_to():
+    task = dfa.Task(original=IMAGES[0], epsilon=np.full(IMAGES[0].shape, 3, np.uint8))
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        task.epsilon.setflags(write=True)
 
 
 CYCLIC = []

@@ -35,12 +35,13 @@ class Guarded:
             OptimizerError: It failed, or began what is no search.
         """
         self.digest = b""
-        self._task = task
+        # Arrays of its own: of those in the task, a user's code can replace or reshape each.
+        self._low, self._high = task.low.view(), task.high.view()
         self._index = index
         self._name = type(optimizer).__qualname__
         begun = self._call("begin", lambda: optimizer.begin(task))
         # Looking at it runs code of the user as well.
-        search = self._call("begin", lambda: _as_search(begun, task.original.shape))
+        search = self._call("begin", lambda: _as_search(begun, self._low.shape))
         if search is None:
             raise OptimizerError(
                 f"the optimizer {self._name} must begin a search with ask() and tell(degrees), or a generator, and "
@@ -55,15 +56,15 @@ class Guarded:
             OptimizerError: It failed, or its candidates are not what they must be.
         """
         answer: Any = self._call("ask", lambda: np.asarray(self._search.ask()))
-        original = self._task.original
-        if answer.dtype != np.uint8 or answer.shape[1:] != original.shape or answer.ndim != original.ndim + 1:
+        shape = self._low.shape
+        if answer.dtype != np.uint8 or answer.shape[1:] != shape or answer.ndim != len(shape) + 1:
             raise OptimizerError(
                 f"the optimizer {self._name} must ask about uint8 candidates of shape "
-                f"(n, {', '.join(map(str, original.shape))}), and asked about {self._described(answer)}"
+                f"(n, {', '.join(map(str, shape))}), and asked about {self._described(answer)}"
             )
         # It may use the memory of what it returned again.
         candidates: Images = np.array(answer, order="C")
-        beyond = (candidates < self._task.low) | (candidates > self._task.high)
+        beyond = (candidates < self._low) | (candidates > self._high)
         if beyond.any():
             raise OptimizerError(self._tell_beyond(candidates, int(np.flatnonzero(beyond.any(axis=(1, 2, 3)))[0])))
         # Chained, so that it is known after each iteration at the cost of that one.
@@ -90,7 +91,7 @@ class Guarded:
 
     def _described(self, answer: Any) -> str:
         """Return what it asked about in place of candidates, and how to mend it."""
-        shape = self._task.original.shape
+        shape = self._low.shape
         if answer.dtype == object:
             return f"{shown(answer.tolist())} for image {self._index}; return an array, one that is empty to give up"
         hint = ""
@@ -102,15 +103,15 @@ class Guarded:
 
     def _tell_beyond(self, candidates: Images, row: int) -> str:
         """Return the message about a candidate that leaves the ball."""
-        task = self._task
+        low, high = self._low, self._high
         value = candidates[row].astype(np.int16)
-        distances = np.maximum(task.low - value, value - task.high)
+        distances = np.maximum(low - value, value - high)
         where = tuple(int(each) for each in np.argwhere(distances > 0)[0])
         return (
             f"the optimizer {self._name} must keep candidates within epsilon of the original, and candidate {row} of "
             f"an iteration of image {self._index} has {counted(int((distances > 0).sum()), 'value')} beyond, by up to "
-            f"{counted(int(distances.max()), 'grey level')}: {value[where]} at {where}, where {task.low[where]} to "
-            f"{task.high[where]} may be; clip it to task.low and task.high before it is uint8"
+            f"{counted(int(distances.max()), 'grey level')}: {value[where]} at {where}, where {low[where]} to "
+            f"{high[where]} may be; clip it to task.low and task.high before it is uint8"
         )
 
 

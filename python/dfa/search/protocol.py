@@ -26,7 +26,7 @@ class Task:
     Attributes:
         original: uint8, (H, W, C). A copy that cannot be written to.
         epsilon: The largest change in grey levels: an integer 1..255, or uint8 (H, W, C), where 0 keeps a value as it
-            is.
+            is; an array that cannot be written to either.
         goal: The target class, or in an untargeted run the original one; None where nobody has said it.
         is_targeted: Which of the two it is.
         max_queries: The most candidates that will be asked, or None. A search may stretch its schedule over them.
@@ -64,9 +64,8 @@ class Task:
             require_integer("max_queries (unless None)", self.max_queries, 1)
         require_integer("seed", self.seed, 0, 2**64 - 1)
         require_integer("id", self.id, 0, 2**32 - 1)
-        original.flags.writeable = False
-        object.__setattr__(self, "original", original)
-        object.__setattr__(self, "epsilon", epsilon if is_map else int(epsilon))
+        object.__setattr__(self, "original", _sealed(original))
+        object.__setattr__(self, "epsilon", _sealed(epsilon) if is_map else int(epsilon))
 
     @cached_property
     def low(self) -> Image:
@@ -85,9 +84,12 @@ class Task:
 
     def _end(self, sign: int) -> Image:
         moved = self.original.astype(np.int16) + sign * np.asarray(self.epsilon).astype(np.int16)
-        end: Image = moved.clip(0, 255).astype(np.uint8)
-        end.flags.writeable = False
-        return end
+        return _sealed(moved.clip(0, 255).astype(np.uint8))
+
+
+def _sealed(image: Image) -> Image:
+    """Return a copy that nobody can make writable: a flag alone could be set again, and an image could be moved."""
+    return np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(image.shape)
 
 
 @runtime_checkable

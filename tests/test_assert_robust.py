@@ -122,6 +122,10 @@ def test_a_baseline_is_of_the_same_attack(tmp_path):
     np.testing.assert_array_equal(again.queries, before.queries)
     with pytest.raises(dfa.InvalidInputError, match="max_queries is 60 in the first and 61"):
         dfa.assert_robust(MODEL, IMAGES, LABELS, baseline=before, **settings | {"queries": 61})
+    with pytest.raises(dfa.InvalidInputError, match="baseline must be a path, got 3"):
+        dfa.assert_robust(MODEL, IMAGES, LABELS, baseline=3, **settings)
+    with pytest.raises(dfa.InvalidInputError, match="folder must be a path, got 3"):
+        dfa.Result.load(3)
 
 
 @pytest.mark.parametrize(

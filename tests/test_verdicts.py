@@ -37,6 +37,10 @@ def test_so_many_images_and_no_fewer_keep_the_margin(margin, confidence, share):
     assert dfa.sample_size(margin, confidence) >= number
 
 
+def test_a_confidence_next_to_1_is_one_below_1():
+    assert dfa.sample_size(0.05, float(np.nextafter(1, 0))) > dfa.sample_size(0.05, 1 - 1e-12) > 5_000
+
+
 @pytest.mark.parametrize(
     "wrong", [{"margin": 0}, {"margin": 1}, {"margin": 0.1, "confidence": 1}, {"margin": 0.1, "share": 1.1}]
 )

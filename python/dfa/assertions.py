@@ -91,7 +91,11 @@ def assert_robust(
     if "max_queries" in settings:
         raise InvalidInputError("max_queries is called queries here; leave one of the two out, and pass queries")
     folder = None if out is None else require_path("out", out)
-    before = baseline if baseline is None or isinstance(baseline, Result) else Result.load(baseline)
+    before = (
+        baseline
+        if baseline is None or isinstance(baseline, Result)
+        else Result.load(require_path("baseline", baseline))
+    )
     if settings.get("space") is None or not (is_integer(epsilon) and epsilon == _EPSILON):
         settings["epsilon"] = epsilon
     with warnings.catch_warnings():

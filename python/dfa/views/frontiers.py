@@ -21,6 +21,9 @@ def plot(frontiers: Sequence[Frontier], names: Sequence[str] | None) -> Figure:
         InvalidInputError: As in `Frontier.plot`.
         MissingDependencyError: matplotlib is not installed.
     """
+    for each in frontiers:
+        if not isinstance(each, Frontier):
+            raise InvalidInputError(f"a chart of frontiers takes what dfa.frontier returned, got {each!r:.80}")
     units = sorted({each.unit for each in frontiers})
     if len(units) > 1:
         raise InvalidInputError(f"frontiers of one chart must have sizes of one unit, got {' and '.join(units)}")

@@ -119,3 +119,14 @@ def test_runs_of_any_name_are_compared(run, tmp_path):
 )
 def test_settings_of_any_kind_are_reported(run, tmp_path, config):
     assert "How to reproduce" in write_report(changed(run, tmp_path / "run", **config)).read_text()
+
+
+def test_what_is_no_run_and_no_number_of_pictures_is_refused(tmp_path, run):
+    for runs in (3, [run, None], {"a": 3}):
+        with pytest.raises(dfa.InvalidInputError, match="runs must be results, or the folders of runs, got"):
+            write_report(runs, tmp_path / "report.html")
+    for gallery in (-1, 1.5, "all"):
+        with pytest.raises(dfa.InvalidInputError, match="gallery must be an integer of at least 0, got"):
+            write_report(run, tmp_path / "report.html", gallery=gallery)
+    with pytest.raises(dfa.InvalidInputError, match="out must be a path, got 3"):
+        write_report(run, 3)

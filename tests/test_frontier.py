@@ -394,6 +394,73 @@ def test_the_schedule_halves_what_is_open(attempts, size, state):
     assert progress.state is state
 
 
+@pytest.mark.parametrize(
+    ("attempts", "size", "state"),
+    [
+        ([(64, 2, False)], 64, State.OPEN),
+        ([(64, 2, False)] * 499, 64, State.OPEN),
+        ([(64, 2, False)] * 500, None, State.HELD),
+        ([(64, 2, True), (32, 2, False)], 32, State.OPEN),
+        ([(64, 2, True), *[(32, 2, False)] * 4], 48, State.OPEN),
+    ],
+)
+def test_what_was_found_and_not_confirmed_is_searched_again(attempts, size, state):
+    progress = Progress(64, 1000, 2)
+    for each, queries, is_success in attempts:
+        doubt = {} if is_success else {"is_unconfirmed": True, "is_claim": True}
+        progress.take(Attempt(each, queries, is_success), each if is_success else None, **doubt)
+    assert (progress.next_size(), progress.state) == (size, state)
+
+
+class Denying:
+    """An oracle of which a hit has to be confirmed so many times before it is; what is not dark is a hit."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def __call__(self, images):
+        scores = brightness(images)
+        for row in np.flatnonzero(scores[:, 1] > 0.5):
+            # The one that is asked about again comes alone.
+            if len(images) == 1 and self.times > 0:
+                self.times -= 1
+                scores[row] = scores[row][::-1]
+        return scores
+
+
+def test_an_image_that_is_broken_and_not_confirmed_is_searched_while_its_budget_lasts(tmp_path):
+    found = search(Denying(3), FLAT[:1], max_queries=60)
+    assert (found.records[0].state, found.records[0].critical, found.unconfirmed) == (State.BROKEN, 1, 0)
+    assert found.records[0].unconfirmed == 3
+    assert "not confirmed" not in str(found)
+    oracle = Counted(Denying(10**9))
+    never = search(oracle, FLAT[:1], max_queries=60)
+    (record,) = never.records
+    assert (record.state, record.critical) == (State.HELD, None)
+    assert record.queries + never.clean + never.verification == oracle.number
+    assert 58 < record.queries <= 60
+    assert never.unconfirmed == 1
+    assert "; 1 more broken once and not confirmed" in str(never).splitlines()[0]
+    assert "broken once and not confirmed" in str(record)
+    never.save(tmp_path)
+    assert dfa.Frontier.load(tmp_path).records == never.records
+
+
+def test_an_oracle_that_takes_an_image_for_another_now_and_then_is_asked_again():
+    asked = {"as it is": 0}
+
+    def wavering(images):
+        scores = brightness(images)
+        for row in np.flatnonzero((images == FLAT[3]).all(axis=(1, 2, 3))):
+            asked["as it is"] += 1
+            if asked["as it is"] % 3 == 2:
+                scores[row] = scores[row][::-1]
+        return scores
+
+    (record,) = search(wavering, FLAT[3:4]).records
+    assert (record.state, record.critical) == (State.BROKEN, 8)
+
+
 def test_of_images_that_are_wrong_at_first_there_is_no_critical_size():
     with pytest.warns(dfa.MostSkippedWarning, match="1 of 1 images were skipped"):
         found = search(brightness, FLAT[7:], np.array([0]))

@@ -365,6 +365,35 @@ def test_what_makes_no_sense_is_refused_before_the_first_query(settings, words):
     assert oracle.number == 0
 
 
+@pytest.mark.parametrize("sizes", [0, 2])
+def test_a_function_that_makes_no_space_ends_the_search_in_words_and_carries_what_was_found(sizes):
+    made = []
+
+    def grow(size):
+        made.append(size)
+        if len(made) > sizes:
+            raise MemoryError("too large")
+        return dfa.Pixels(size)
+
+    with pytest.raises(dfa.SpaceError, match=r"space, which makes .* failed at \d+: MemoryError: too large") as caught:
+        search(CLASSIFIER, IMAGES, space=grow)
+    assert (caught.value.result is None) == (sizes == 0)
+    assert caught.value.result is None or caught.value.result.queries.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("others", "names", "words"),
+    [([3], None, "of frontiers, .* got 3"), ([], 3, "names .* got 3"), ([], "a", "names .* got 'a'")],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(others, names, words):
+    found = search(brightness, FLAT[:1], max_epsilon=2)
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        found.plot(*others, names=names)
+    for act in (found.save, dfa.Frontier.load):
+        with pytest.raises(dfa.InvalidInputError, match="folder must be a path"):
+            act(3)
+
+
 def progress_of(*attempts, largest=64, budget=1000):
     progress = Progress(largest, budget, 2)
     for size, queries, is_success in attempts:

@@ -223,7 +223,7 @@ class Frontier:
             A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
 
         Raises:
-            InvalidInputError: Their sizes have different units, or there are not as many names.
+            InvalidInputError: One is no frontier, their sizes have different units, or there are not as many names.
             MissingDependencyError: matplotlib is not installed.
         """
         from dfa.views.frontiers import plot

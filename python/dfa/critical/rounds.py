@@ -23,7 +23,7 @@ from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
 from dfa.engine.stored import attack_stored
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, SpaceError, told_with_place
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.workers.choice import as_workers
 from dfa.oracle.workers.pool import Workers, asked_by
@@ -120,6 +120,7 @@ def frontier(
     Raises:
         InvalidInputError: An argument is not as described, or `store` is given for a service.
         StoreError: As of `dfa.run`; or another search is at the folder, or was begun there otherwise.
+        SpaceError: `space` failed; `.result` as of an `OracleError`.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -191,7 +192,12 @@ class _Spaces:
     unit = "size"
 
     def of_one(self, size: int) -> dict[str, Any]:
-        space = self.make(size)
+        try:
+            space = self.make(size)
+        except Exception as error:
+            raise SpaceError(
+                f"space, which makes a search space of a size, failed at {size}: {told_with_place(error)}"
+            ) from error
         if not isinstance(space, Space):
             raise InvalidInputError(f"space must make a search space of a size, such as dfa.Pixels; got {space!r:.80}")
         return {"epsilon": LinfBall.epsilon, "space": space}

@@ -367,6 +367,35 @@ def test_what_makes_no_sense_is_refused_before_the_first_query(settings, words):
     assert oracle.number == 0
 
 
+@pytest.mark.parametrize("sizes", [0, 2])
+def test_a_function_that_makes_no_space_ends_the_search_in_words_and_carries_what_was_found(sizes):
+    made = []
+
+    def grow(size):
+        made.append(size)
+        if len(made) > sizes:
+            raise MemoryError("too large")
+        return dfa.Pixels(size)
+
+    with pytest.raises(dfa.SpaceError, match=r"space, which makes .* failed at \d+: MemoryError: too large") as caught:
+        search(CLASSIFIER, IMAGES, space=grow)
+    assert (caught.value.result is None) == (sizes == 0)
+    assert caught.value.result is None or caught.value.result.queries.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("others", "names", "words"),
+    [([3], None, "of frontiers, .* got 3"), ([], 3, "names .* got 3"), ([], "a", "names .* got 'a'")],
+)
+def test_what_cannot_be_drawn_is_refused_in_words(others, names, words):
+    found = search(brightness, FLAT[:1], max_epsilon=2)
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        found.plot(*others, names=names)
+    for act in (found.save, dfa.Frontier.load):
+        with pytest.raises(dfa.InvalidInputError, match="folder must be a path"):
+            act(3)
+
+
 def progress_of(*attempts, largest=64, budget=1000):
     progress = Progress(largest, budget, 2)
     for size, queries, is_success in attempts:
@@ -394,6 +423,73 @@ def test_the_schedule_halves_what_is_open(attempts, size, state):
     progress = progress_of(*attempts)
     assert progress.next_size() == size
     assert progress.state is state
+
+
+@pytest.mark.parametrize(
+    ("attempts", "size", "state"),
+    [
+        ([(64, 2, False)], 64, State.OPEN),
+        ([(64, 2, False)] * 499, 64, State.OPEN),
+        ([(64, 2, False)] * 500, None, State.HELD),
+        ([(64, 2, True), (32, 2, False)], 32, State.OPEN),
+        ([(64, 2, True), *[(32, 2, False)] * 4], 48, State.OPEN),
+    ],
+)
+def test_what_was_found_and_not_confirmed_is_searched_again(attempts, size, state):
+    progress = Progress(64, 1000, 2)
+    for each, queries, is_success in attempts:
+        doubt = {} if is_success else {"is_unconfirmed": True, "is_claim": True}
+        progress.take(Attempt(each, queries, is_success), each if is_success else None, **doubt)
+    assert (progress.next_size(), progress.state) == (size, state)
+
+
+class Denying:
+    """An oracle of which a hit has to be confirmed so many times before it is; what is not dark is a hit."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def __call__(self, images):
+        scores = brightness(images)
+        for row in np.flatnonzero(scores[:, 1] > 0.5):
+            # The one that is asked about again comes alone.
+            if len(images) == 1 and self.times > 0:
+                self.times -= 1
+                scores[row] = scores[row][::-1]
+        return scores
+
+
+def test_an_image_that_is_broken_and_not_confirmed_is_searched_while_its_budget_lasts(tmp_path):
+    found = search(Denying(3), FLAT[:1], max_queries=60)
+    assert (found.records[0].state, found.records[0].critical, found.unconfirmed) == (State.BROKEN, 1, 0)
+    assert found.records[0].unconfirmed == 3
+    assert "not confirmed" not in str(found)
+    oracle = Counted(Denying(10**9))
+    never = search(oracle, FLAT[:1], max_queries=60)
+    (record,) = never.records
+    assert (record.state, record.critical) == (State.HELD, None)
+    assert record.queries + never.clean + never.verification == oracle.number
+    assert 58 < record.queries <= 60
+    assert never.unconfirmed == 1
+    assert "; 1 more broken once and not confirmed" in str(never).splitlines()[0]
+    assert "broken once and not confirmed" in str(record)
+    never.save(tmp_path)
+    assert dfa.Frontier.load(tmp_path).records == never.records
+
+
+def test_an_oracle_that_takes_an_image_for_another_now_and_then_is_asked_again():
+    asked = {"as it is": 0}
+
+    def wavering(images):
+        scores = brightness(images)
+        for row in np.flatnonzero((images == FLAT[3]).all(axis=(1, 2, 3))):
+            asked["as it is"] += 1
+            if asked["as it is"] % 3 == 2:
+                scores[row] = scores[row][::-1]
+        return scores
+
+    (record,) = search(wavering, FLAT[3:4]).records
+    assert (record.state, record.critical) == (State.BROKEN, 8)
 
 
 def test_of_images_that_are_wrong_at_first_there_is_no_critical_size():

@@ -210,6 +210,14 @@ def test_reports_of_other_images_models_and_settings_are_refused_by_name(report)
     assert [pair.ratio for pair in report.compare(last_bits)] == [1.0] * 9
 
 
+def test_what_is_no_report_and_no_path_is_refused_in_words(report):
+    with pytest.raises(dfa.InvalidInputError, match=r"other must be a report, .* got 3"):
+        report.compare(3)
+    for act, name in ((dfa.SuiteReport.load, "path"), (report.save, "folder")):
+        with pytest.raises(dfa.InvalidInputError, match=f"{name} must be a path"):
+            act(3)
+
+
 def test_optimizers_that_one_report_has_alone_meet_those_of_the_other(report):
     def renamed(name):
         cells = [dataclasses.replace(each, optimizer=each.optimizer.replace("steps", name)) for each in report.cells]

@@ -101,6 +101,11 @@ class Frontier:
         """Images whose searches had not ended when an error came; 0 of a search that has ended."""
         return sum(each.state is State.OPEN for each in self.records)
 
+    @property
+    def unconfirmed(self) -> int:
+        """Images that were not broken, but seemed to be once, and no other answer confirmed that."""
+        return sum(each.is_doubtful for each in self.records)
+
     def at(self, size: int) -> FrontierPoint:
         """Return the point of the curve at a size.
 
@@ -152,6 +157,8 @@ class Frontier:
         asked = sum(each.queries > 0 for each in self.records)
         sent = sum(each.queries for each in self.records)
         within = f"{self.max_queries:,} queries each (an upper bound on robustness)"
+        if self.unconfirmed:
+            within += f"; {self.unconfirmed:,} more broken once and not confirmed"
         so_far = ""
         if self.unfinished:
             so_far = " so far"
@@ -216,7 +223,7 @@ class Frontier:
             A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
 
         Raises:
-            InvalidInputError: Their sizes have different units, or there are not as many names.
+            InvalidInputError: One is no frontier, their sizes have different units, or there are not as many names.
             MissingDependencyError: matplotlib is not installed.
         """
         from dfa.views.frontiers import plot
@@ -241,6 +248,7 @@ class Frontier:
         return {
             **{name: getattr(self, name) for name in names},
             "unfinished": self.unfinished,
+            "unconfirmed": self.unconfirmed,
             "config": plain(self.config),
             "curve": [_plain_point(point) for point in self.curve()],
             "records": [_plain_record(each) for each in self.records],
@@ -259,6 +267,7 @@ def _plain_record(each: CriticalRecord) -> dict[str, Any]:
         "state": each.state.value,
         "critical": each.critical,
         "queries": each.queries,
+        "unconfirmed": each.unconfirmed,
         "attempts": [list(attempt) for attempt in each.attempts],
         "record": {name: plain(getattr(each.record, name)) for name in FIELDS},
     }

@@ -200,6 +200,7 @@ _read_row: Final = fields_reader(
         "state": State,
         "critical": int | None,
         "queries": int,
+        "unconfirmed": int,
         "attempts": tuple[tuple[int, int, bool], ...],
         "record": Any,
     }
@@ -221,6 +222,7 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
             _require("attempts", each.queries, 0)
         cut = fields["queries"] - sum(each.queries for each in attempts)
         _require("queries, beside those of attempts,", cut, 0)
+        _require("unconfirmed", fields["unconfirmed"], 0, sum(not each.is_success for each in attempts))
         _require("index", fields["index"], place, place)
         _require("index", record.index, place, place)
     except MisfitError as error:
@@ -233,7 +235,7 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
     if not is_sound:
         raise ValueError(f"record {place} contradicts itself: {state.value}, critical {critical}, {attempts}")
-    return CriticalRecord(place, state, critical, attempts, record, cut)
+    return CriticalRecord(place, state, critical, attempts, record, cut, fields["unconfirmed"])
 
 
 def _require(name: str, value: float, least: float, most: float = 2**63) -> None:

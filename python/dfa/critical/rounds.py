@@ -23,7 +23,7 @@ from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
 from dfa.engine.stored import attack_stored
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, SpaceError, told_with_place
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.workers.choice import as_workers
 from dfa.oracle.workers.pool import Workers, asked_by
@@ -78,11 +78,11 @@ def frontier(
 
     What is found is an upper bound: an image may fall to less, with more queries or another attack. The first search of
     an image is at `max_epsilon`; where it succeeds, half of it is searched, and so on between what broke the image and
-    what did not. In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its
-    degree falls too slowly to reach 0 within the image's budget, so little is spent where an image holds. All images
-    are searched side by side, in rounds; each round is a run like those of `dfa.run`, counted, confirmed and kept
-    likewise. Results depend on the oracle's answers, the seed, the images and the settings, not on `threads`,
-    `batch_size` or `workers`.
+    what did not. Where something was found and not confirmed, as a randomised oracle has it, the search is made again.
+    In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its degree falls too
+    slowly to reach 0 within the image's budget, so little is spent where an image holds. All images are searched side
+    by side, in rounds; each round is a run like those of `dfa.run`, counted, confirmed and kept likewise. Results
+    depend on the oracle's answers, the seed, the images and the settings, not on `threads`, `batch_size` or `workers`.
 
     Args:
         oracle: As of `dfa.run`.
@@ -120,6 +120,7 @@ def frontier(
     Raises:
         InvalidInputError: An argument is not as described, or `store` is given for a service.
         StoreError: As of `dfa.run`; or another search is at the folder, or was begun there otherwise.
+        SpaceError: `space` failed; `.result` as of an `OracleError`.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -191,7 +192,12 @@ class _Spaces:
     unit = "size"
 
     def of_one(self, size: int) -> dict[str, Any]:
-        space = self.make(size)
+        try:
+            space = self.make(size)
+        except Exception as error:
+            raise SpaceError(
+                f"space, which makes a search space of a size, failed at {size}: {told_with_place(error)}"
+            ) from error
         if not isinstance(space, Space):
             raise InvalidInputError(f"space must make a search space of a size, such as dfa.Pixels; got {space!r:.80}")
         return {"epsilon": LinfBall.epsilon, "space": space}
@@ -387,13 +393,22 @@ class _Search:
                 self._images.put(index, image)
             if is_success or progress.critical is None:
                 self._records[index] = own
-            progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
+            is_unconfirmed = record.found and not is_success
+            progress.take(
+                Attempt(size, record.queries_sent, is_success),
+                self._reached(size, own),
+                is_unconfirmed=is_unconfirmed,
+                # Where answers are repeated, a search goes on by itself.
+                is_claim=is_unconfirmed and not self._plan.confirmation.is_repeated,
+            )
 
     def _stop(self, index: int, record: Record) -> None:
         """Take note of an image that could not be searched; what was found of it before stays."""
         progress = self._progress[index]
+        if progress.attempts and record.status is Status.SKIPPED and progress.may_ask_again():
+            return
         if progress.attempts:
-            progress.state = State.BROKEN
+            progress.state = State.HELD if progress.critical is None else State.BROKEN
         else:
             progress.state = State.SKIPPED if record.status is Status.SKIPPED else State.ERROR
             self._records[index] = record
@@ -421,7 +436,15 @@ class _Search:
     def _critical(self, index: int) -> CriticalRecord:
         progress = self._progress[index]
         record = self._records[index] or Record(index, 0, Status.UNFINISHED, source=self._plan.inputs.source(index))
-        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record, progress.cut)
+        return CriticalRecord(
+            index,
+            progress.state,
+            progress.critical,
+            tuple(progress.attempts),
+            record,
+            cut=progress.cut,
+            unconfirmed=progress.unconfirmed,
+        )
 
     def _found(self) -> Frontier:
         return Frontier(

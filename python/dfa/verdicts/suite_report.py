@@ -118,8 +118,11 @@ class SuiteReport:
                 once more.
 
         Raises:
-            InvalidInputError: They are of other settings, images, labels or models; the message says which.
+            InvalidInputError: `other` is no report, or they are of other settings, images, labels or models; the
+                message says which.
         """
+        if not isinstance(other, SuiteReport):
+            raise InvalidInputError(f"other must be a report, such as dfa.SuiteReport.load(folder), got {other!r:.80}")
         refuse_others(self, other)
         pairs = []
         for first in self.cells:
@@ -172,9 +175,11 @@ class SuiteReport:
             path: `suite.json`, or the folder that it is in.
 
         Raises:
+            InvalidInputError: `path` is no path.
             StoreError: It cannot be read, or is none, or contradicts itself.
         """
-        file = Path(path) / JSON_FILE if Path(path).is_dir() else Path(path)
+        path = require_path("path", path)
+        file = path / JSON_FILE if path.is_dir() else path
         try:
             if file.stat().st_size > MOST_RUN:
                 raise ValueError(f"it holds more than {MOST_RUN:,} bytes")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import numpy as np
@@ -23,12 +23,17 @@ def plot(frontiers: Sequence[Frontier], names: Sequence[str] | None) -> Figure:
     """
     for each in frontiers:
         if not isinstance(each, Frontier):
-            raise InvalidInputError(f"a chart of frontiers takes what dfa.frontier returned, got {each!r:.80}")
+            raise InvalidInputError(
+                f"a chart must be of frontiers, such as dfa.Frontier.load(folder), got {each!r:.80}"
+            )
     units = sorted({each.unit for each in frontiers})
     if len(units) > 1:
         raise InvalidInputError(f"frontiers of one chart must have sizes of one unit, got {' and '.join(units)}")
     if names is None:
         names = [str(number) for number in range(1, len(frontiers) + 1)]
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise InvalidInputError(f"names must be a list of one for each of the frontiers, got {names!r:.80}")
+    names = list(names)
     if len(names) != len(frontiers):
         raise InvalidInputError(f"names must hold one for each of the {len(frontiers)} frontiers, got {len(names)}")
     unit = "epsilon, grey levels" if units == ["epsilon"] else units[0]

@@ -75,7 +75,8 @@ def ids_of_one_hot(name: str, rows: NDArray[Any]) -> NDArray[np.intp]:
             f"{name} must be one-hot, with one largest value in each row, and row {row} is "
             f"{shown(rows[row].tolist())}; leave out the images that have no class, or pass class ids"
         )
-    return rows.argmax(axis=1)
+    ids: NDArray[np.intp] = rows.argmax(axis=1)
+    return ids
 
 
 def oracle_of_floats(

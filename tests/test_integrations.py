@@ -215,6 +215,35 @@ def classes_of_images(model, images):
         return model(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).argmax(1).numpy()
 
 
+def test_art_asks_in_its_own_precision_whatever_that_of_the_images():
+    attack = attack_of("art")(art_classifier(network()), eps=EPSILON / 255, **SETTINGS)
+    found = attack.generate(FLOATS.numpy())
+    exact = IMAGES.transpose(0, 3, 1, 2) / 255
+    assert exact.dtype == np.float64
+    for x in (exact, exact.tolist()):
+        assert attack.generate(x).dtype == np.float32
+        assert np.array_equal(attack.generate(x), found)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([np.nan] * 5, r"one-hot, .* row 1 is \[nan, nan"),
+        ([0.0, 1.0, np.nan, 0.0, 0.0], "one-hot, .* row 1 is"),
+        ([0.0] * 5, "one-hot, .* row 1 is"),
+        ([1.0, 0.0, 1.0, 0.0, 0.0], "one-hot, .* row 1 is"),
+        (["a"] * 5, "one-hot numbers of shape"),
+    ],
+    ids=["nothing", "partly nothing", "none", "two", "words"],
+)
+def test_art_refuses_labels_that_say_no_class(row, words):
+    attack = attack_of("art")(art_classifier(network()), eps=EPSILON / 255, **SETTINGS)
+    labels = np.eye(5).tolist()
+    labels[1] = row
+    with pytest.raises(InvalidInputError, match=f"^y must be {words}"):
+        attack.generate(FLOATS.numpy()[:5], labels)
+
+
 def test_art_with_a_black_box_that_tells_the_class_alone():
     attack = attack_of("art")
     from art.estimators.classification import BlackBoxClassifier

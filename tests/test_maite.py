@@ -166,5 +166,10 @@ def test_what_does_not_fit_is_refused():
     dataset.get_metadata = lambda index: {"name": index}
     with pytest.raises(InvalidInputError, match=r"must have an id, and get_metadata\(0\) .* gave {'name': 0}"):
         as_images(dataset)
+    for target in (np.full(NUMBER, np.nan), np.zeros(NUMBER), 3):
+        dataset = FieldwiseDataset()
+        dataset.get_target = lambda index, target=target: target
+        with pytest.raises(InvalidInputError, match="the target of item 0 must be one-hot"):
+            run(oracle, as_images(dataset))
     with pytest.raises(InvalidInputError, match="returns must be"):
         as_oracle(Model(), returns="top_k")

@@ -115,7 +115,7 @@ class Grid:
         if values.dtype.kind in "iu" and not self._is_of_integers(np.iinfo(values.dtype)):
             raise InvalidInputError(
                 f"images must lie within the bounds {self.low:g}..{self.high:g} as float32, got {values.dtype}, which "
-                f"does not hold what stands for the 256 grey levels; pass 8-bit images x as {self._floats_of('x')}"
+                f"does not hold what stands for the 256 grey levels; pass floats, 8-bit images x as {self._expression}"
             )
         images = np.empty(values.shape, dtype=np.uint8)
         for index, value in enumerate(values):
@@ -159,11 +159,12 @@ class Grid:
         is_whole = bool((self._levels == np.rint(self._levels)).all())
         return is_whole and kind.min <= self.low and self.high <= kind.max
 
-    def _floats_of(self, name: str) -> str:
-        """Return the expression that makes float32 between the bounds of 8-bit images."""
+    @property
+    def _expression(self) -> str:
+        """What makes floats between the bounds of 8-bit images x."""
         width = self.high - self.low
         moved = f" * {width:g}" if width != 1 else ""
-        return f"{name}.astype('float32') / 255{moved}" + (f" + {self.low:g}" if self.low else "")
+        return f"x / 255{moved}" + (f" + {self.low:g}" if self.low else "")
 
     def _refusal(self, index: int, value: Any, level: float) -> str:
         if not (0 <= level <= 255):

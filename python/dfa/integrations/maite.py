@@ -18,7 +18,7 @@ from dfa.checks import as_length
 from dfa.data.image_set import ImageSet
 from dfa.errors import InvalidInputError
 from dfa.integrations.grid import Grid
-from dfa.integrations.settings import oracle_of_floats
+from dfa.integrations.settings import ids_of_one_hot, oracle_of_floats
 from dfa.oracle.base import Oracle
 from dfa.oracle.raw import on_host
 from dfa.results.result import Result
@@ -78,9 +78,7 @@ def as_images(dataset: Any, *, bounds: tuple[float, float] | None = None) -> Ima
     return ImageSet(
         _Images(dataset, bounds),
         names=[_id_of(dataset, index) for index in range(number)] if has_ids else None,
-        labels=lambda: [
-            int(np.argmax(np.asarray(on_host(_part(dataset, index, "get_target"))))) for index in range(number)
-        ],
+        labels=lambda: [_label_of(dataset, index) for index in range(number)],
         class_names=_class_names(_metadata(dataset)),
     )
 
@@ -177,6 +175,18 @@ def _metadata(owner: Any) -> Mapping[str, Any]:
 
 def _name(owner: Any, metadata: Mapping[str, Any]) -> str:
     return str(metadata.get("id", type(owner).__name__))
+
+
+def _label_of(dataset: Any, index: int) -> int:
+    """Return the class of an item.
+
+    Raises:
+        InvalidInputError: Its target is not one-hot.
+    """
+    target = np.asarray(on_host(_part(dataset, index, "get_target")))
+    if target.ndim != 1 or not target.size:
+        raise InvalidInputError(f"the target of item {index} must be one-hot, (K,), got an array of {target.shape}")
+    return int(ids_of_one_hot(f"the target of item {index}", target[None])[0])
 
 
 def _id_of(dataset: Any, index: int) -> str:

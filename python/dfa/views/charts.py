@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.checks import printable
 from dfa.errors import MissingDependencyError
 from dfa.extras import imported
 
@@ -313,7 +314,7 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
-    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    label = printable(title).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     root, _, rest = svg.partition(">")
     root = re.sub(r' (width|height)="[\d.]+pt"', "", root)
     return f'{root} role="img" aria-label="{label}">{rest}'

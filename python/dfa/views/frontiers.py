@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import numpy as np
 
@@ -11,6 +10,7 @@ from dfa.critical.found import Frontier
 from dfa.errors import InvalidInputError
 from dfa.results.rates import percent
 from dfa.views.charts import Band, Figure, band_chart
+from dfa.views.notebook import escape
 from dfa.views.verdict import span
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from dfa.checks import as_text, require_count, require_path
+from dfa.checks import as_text, printable, require_count, require_path
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.results.rates import percent
@@ -116,6 +116,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_as_shown,
     )
     environment.filters |= {
         "percent": percent,
@@ -127,6 +128,11 @@ def _environment() -> Any:
         "seconds": _seconds,
     }
     return environment
+
+
+def _as_shown(value: object) -> object:
+    """Return a text as the page may show it; what is markup already, and what is no text, stays as it is."""
+    return printable(value, kept="\n\t\N{NO-BREAK SPACE}") if type(value) is str else value
 
 
 def _queries(number: float | None) -> str:

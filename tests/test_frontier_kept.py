@@ -59,6 +59,20 @@ def test_what_is_read_back_is_what_was_saved(found, tmp_path):
             lambda document: document["records"][0].update(queries=0),
             "records.0.queries, beside those of attempts, must",
         ),
+        (lambda document: document["records"][0].update(queries=151), "records.0.queries must be in 0..150"),
+        (
+            lambda document: document["records"][0].update(attempts=[[4, 10**9, True]]),
+            "records.0.queries, beside those",
+        ),
+        (lambda document: document["records"][0].update(unconfirmed=99), "records.0.unconfirmed must be in 0"),
+        (
+            lambda document: document["records"][0].update(
+                state="skipped", critical=None, attempts=[[4, 5, False]], queries=5, unconfirmed=0
+            ),
+            "record 0 contradicts itself: skipped",
+        ),
+        (lambda document: document.update(unit="<script>"), "unit must be one of epsilon, size, got '<script>'"),
+        (lambda document: document.update(largest=256), "largest must be in 1..255"),
         (lambda document: document["config"].update(shape="x"), "config"),
     ],
 )

@@ -295,6 +295,55 @@ def test_what_is_no_report_is_not_read(report, tmp_path):
         dfa.SuiteReport.load(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda document: document.update(cells=[]),
+            "the cell of epsilon 4, target None and optimizer 'dfa' is missing",
+        ),
+        (lambda document: document["cells"].pop(), "is missing"),
+        (lambda document: document["cells"].append(document["cells"][0]), "optimizer 'dfa' is double"),
+        (lambda document: document["cells"][0].update(epsilon=5), "the cell of epsilon 5, .* that it has not"),
+        (lambda document: document["cells"][-1].update(epsilon=4), "the cell of epsilon 4, .* that it has not"),
+        (lambda document: document["cells"][-1].update(target=-1), "a rank from 2 on, or null, got -1"),
+        (lambda document: document.update(max_queries=0), "max_queries must be 1 or more, got 0"),
+        (lambda document: document.update(batch_size=0), "batch_size must be 1 or more, got 0"),
+        (
+            lambda document: document.update(epsilons=[4, 4]),
+            r"epsilons must be different integers in 1\.\.255, got 4, 4",
+        ),
+        (lambda document: document.update(epsilons=[0, 4]), "epsilons must be different"),
+        (lambda document: document.update(seeds=[-1]), "seeds must be different"),
+        (lambda document: document.update(seeds=[1, 2]), "an odd number of seeds"),
+        (lambda document: document.update(optimizers={}), "optimizers"),
+        (lambda document: document["cells"][0].update(calls=[-1]), "-1 calls"),
+        (lambda document: document["cells"][0].update(queries_sent=[0]), "got 0 queries"),
+        (lambda document: document["cells"][0].update(queries_sent=[10**9]), "got 1000000000 queries"),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_not_read(report, tmp_path, damage, words):
+    document = json.loads(report.save(tmp_path).read_text())
+    damage(document)
+    (tmp_path / "suite.json").write_text(json.dumps(document))
+    with pytest.raises(dfa.StoreError, match=words):
+        dfa.SuiteReport.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"seeds": (0, 1, 2)}, "seeds is 1 in the first and 0, 1, 2 in the second"),
+        ({"epsilons": (4, 6, 8)}, "epsilons is 4, 8 in the first and 4, 6, 8 in the second"),
+        ({"shape": (6, 6, 1)}, "shape is 6, 6, 3 in the first and 6, 6, 1 in the second"),
+        ({"labels": (*LABELS[:-1].tolist(), None)}, "the label of image 23 is . in the first and None in the second"),
+    ],
+)
+def test_what_two_reports_differ_in_is_told_as_it_is(report, others, words):
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        report.compare(dataclasses.replace(report, **others))
+
+
 OPTIMIZER = """
 import numpy as np
 

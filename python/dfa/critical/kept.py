@@ -32,6 +32,8 @@ from dfa.types import Image
 FILE: Final = "frontier.json"
 ROUND: Final = "round-{:03d}"
 _ROUND: Final = re.compile(r"round-[0-9]{3,}(-size-[0-9]{6,})?")
+_LARGEST: Final = {"epsilon": 255, "size": MOST_SIZES}
+"""What sizes are called, and the largest that there is."""
 _PLACE: Final = "critical"
 _IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
 _HEADER: Final = {"format": "dfa-frontier", "version": 1}
@@ -76,11 +78,14 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         if {name: document.get(name) for name in _HEADER} != _HEADER:
             raise MisfitError(f"an object with {_HEADER}", {name: document.get(name) for name in _HEADER})
         fields = _read_fields(document)
-        _require("largest", fields["largest"], 1, MOST_SIZES)
+        if fields["unit"] not in _LARGEST:
+            raise MisfitError(f"one of {', '.join(_LARGEST)}", fields["unit"], "unit")
+        _require("largest", fields["largest"], 1, _LARGEST[fields["unit"]])
         for name in ("max_queries", "rounds", "calls", "clean", "verification", "wall"):
             _require(name, fields[name], 0)
         _require("the number of records", len(fields["records"]), 0, MOST_IMAGES)
-        fields["records"] = [_record(row, place, fields["largest"]) for place, row in enumerate(fields["records"])]
+        limits = fields["largest"], fields["max_queries"]
+        fields["records"] = [_record(row, place, *limits) for place, row in enumerate(fields["records"])]
         names = set(door.names_in(folder, _PLACE))
         broken = [each.index for each in fields["records"] if each.critical is not None]
         return fields, _KeptImages(folder, len(fields["records"]), _files(broken, names), shape_of(fields["config"]))
@@ -207,7 +212,7 @@ _read_row: Final = fields_reader(
 )
 
 
-def _record(row: Any, place: int, largest: int) -> CriticalRecord:
+def _record(row: Any, place: int, largest: int, max_queries: int) -> CriticalRecord:
     """Return the record that a row of the document describes.
 
     Raises:
@@ -220,6 +225,7 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         for each in attempts:
             _require("attempts", each.size, 1, largest)
             _require("attempts", each.queries, 0)
+        _require("queries", fields["queries"], 0, max_queries)
         cut = fields["queries"] - sum(each.queries for each in attempts)
         _require("queries, beside those of attempts,", cut, 0)
         _require("unconfirmed", fields["unconfirmed"], 0, sum(not each.is_success for each in attempts))
@@ -230,7 +236,8 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
     critical, state = fields["critical"], fields["state"]
     reached = [each.size for each in attempts if each.is_success]
     if critical is None:
-        is_sound = not reached and state is not State.BROKEN and (state is not State.HELD or len(attempts) > 0)
+        is_open = state is State.OPEN or (state is State.HELD) == bool(attempts)
+        is_sound = not reached and state is not State.BROKEN and is_open
     else:
         is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
     if not is_sound:

@@ -75,15 +75,13 @@ else
 endif
 
 # Runs are made safe on a disk hundreds of times: in memory, where there is room for 2 GB, that takes no time.
-QUICK := $(shell test "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 2000000 2>/dev/null && echo /dev/shm)
+python-tests: export PYTEST_DEBUG_TEMPROOT := $(shell test \
+  "$$(df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 {print $$4}')" -gt 2000000 2>/dev/null && echo /dev/shm)
 python-tests: $(VENV)/wheel-installed
 	# Most tests keep one core busy. Beyond a few workers, each with its own framework, memory runs out before cores do.
+	$(BIN)/python -m pytest tests --data=$(DATA) $(PYTEST) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 	# What users are promised does not hang on an assert, which `python -O` leaves out.
-	folder="$$(mktemp -d $(QUICK:%=-p %))" && trap 'rm -rf "$$folder"' EXIT && \
-	  $(BIN)/python -m pytest tests --data=$(DATA) $(PYTEST) --basetemp="$$folder/tests" \
-	    --numprocesses=logical --maxprocesses=4 --dist=worksteal && \
-	  $(BIN)/python -O -m pytest $(PROMISES) --basetemp="$$folder/promises" \
-	    --numprocesses=logical --maxprocesses=4 --dist=worksteal
+	$(BIN)/python -O -m pytest $(PROMISES) --numprocesses=logical --maxprocesses=4 --dist=worksteal
 
 docs: $(VENV)/docs-installed
 	$(BIN)/python -m sphinx -W --keep-going --fresh-env -b html docs build/docs

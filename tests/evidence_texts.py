@@ -52,6 +52,16 @@ def table_4() -> Iterator[str]:
         yield f"| {attack} | {' | '.join(found)} | {_told(ours[0][4:7])} |"
 
 
+def written_small() -> Iterator[str]:
+    """Yield the rows of Table 4 whose tools are written small from their papers, each on its own network."""
+    tools = ("Planet", "ReluVal", "DeepPoly", "DLV", "SafeCV", "DeepGo", "DeepConcolic")
+    rows = papers_table("Table 4").items()
+    for tool in tools:
+        for (system, model), cells in rows:
+            if system.partition(",")[0] == tool:
+                yield f"| {system} | {model} | {' | '.join(cells[:4])} | {_told(cells[4:7])} |"
+
+
 def tables_6_to_9(model: str) -> Iterator[str]:
     """Yield the attacks of the paper's Tables 6 to 9 on one model."""
     for place in range(6, 10):

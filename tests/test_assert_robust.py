@@ -66,6 +66,12 @@ def test_a_model_that_does_not_is_told_of_with_pictures(tmp_path):
     assert [file.name for file in (tmp_path / "red").iterdir()] == ["mine.png"]
 
 
+def test_a_model_is_not_taken_for_robust_because_the_clock_ended_the_attack():
+    error = failing(MODEL, IMAGES, LABELS, epsilon=8, at_least=0.5, queries=2_000, max_seconds=1e-9)
+    assert error.verdict.outcome is dfa.Outcome.NOT_JUDGED
+    assert "ended before their budget and tell nothing" in str(error)
+
+
 def test_without_a_folder_pictures_stay_in_a_temporary_one(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     error = failing(MODEL, IMAGES, LABELS, epsilon=8)
@@ -116,6 +122,10 @@ def test_a_baseline_is_of_the_same_attack(tmp_path):
     np.testing.assert_array_equal(again.queries, before.queries)
     with pytest.raises(dfa.InvalidInputError, match="max_queries is 60 in the first and 61"):
         dfa.assert_robust(MODEL, IMAGES, LABELS, baseline=before, **settings | {"queries": 61})
+    with pytest.raises(dfa.InvalidInputError, match="baseline must be a path, got 3"):
+        dfa.assert_robust(MODEL, IMAGES, LABELS, baseline=3, **settings)
+    with pytest.raises(dfa.InvalidInputError, match="folder must be a path, got 3"):
+        dfa.Result.load(3)
 
 
 @pytest.mark.parametrize(

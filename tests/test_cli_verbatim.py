@@ -13,8 +13,8 @@ pytest.importorskip("click")
 pytest.importorskip("rich")
 
 from command_line import IMAGES, MODEL, attack, dfa_says
+from dfa.checks import printable
 from dfa.cli.commands.screen import Screen
-from dfa.cli.text import printable
 
 COMMANDS = Path(__file__).parents[1] / "python" / "dfa" / "cli"
 ODD_NAME = "a [bold]b [x] {x} {0} :smile: %s c"

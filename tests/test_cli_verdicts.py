@@ -255,3 +255,23 @@ def test_a_run_that_is_not_judged_is_an_error_in_junit(here, capsys):
     told = cases((here / "j.xml").read_text())
     assert (told[0][:2], told[-1][:2]) == (("aa.png", "error"), ("verdict", "error"))
     assert "1 of 11 images were not attacked, so the run is not judged" in told[-1][2]
+
+
+def test_a_run_that_the_clock_ended_is_not_judged(here, capsys):
+    words = ("attack", "model.py:classify", "photos", "--max-queries", 2_000, "--epsilon", 12, "--max-seconds", 1e-9)
+    status, out, err = dfa_says(capsys, *words, "--fail-above", 0.9, "--junit", "clock.xml")
+    assert (status, "ended before their budget and tell nothing" in out + err) == (5, True)
+    assert cases((here / "clock.xml").read_text())[-1][:2] == ("verdict", "error")
+    assert dfa_says(capsys, *words, "--fail-above", 1)[0] == 0
+    assert dfa_says(capsys, *words, "--fail-above", 0.9, "--allow-missing", 1)[0] == 0
+    assert dfa_says(capsys, *words)[0] == 0
+
+
+def test_an_image_in_error_is_not_judged_beside_a_baseline_either(here, capsys):
+    words = ("attack", "model.py:classify", "photos", "--max-queries", 60, "--epsilon", 12)
+    assert dfa_says(capsys, *words, "--out", "before")[0] == 0
+    (here / "photos" / "p3.jpg").write_bytes(b"no image")
+    status, out, err = dfa_says(capsys, *words, "--baseline", "before", "--junit", "now.xml", "--out", "now")
+    assert (status, "not in the second" in out + err) == (5, False)
+    assert cases((here / "now.xml").read_text())[-1][0] == "verdict"
+    assert dfa_says(capsys, *words, "--baseline", "before", "--allow-missing", 0.5)[0] == 0

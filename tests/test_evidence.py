@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from evidence_tables import RESULTS, TABLES, beside_square, readme
-from evidence_texts import calls, sentences, table_4, tables_6_to_9
+from evidence_texts import calls, sentences, table_4, tables_6_to_9, written_small
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -41,8 +41,10 @@ def test_a_table_says_what_its_file_says(page: str, place: int) -> None:
         ("audit", table_4),
         ("paper", lambda: tables_6_to_9("LeNet-1")),
         ("paper", lambda: tables_6_to_9("ResNet-20")),
+        ("paper", lambda: tables_6_to_9("MobileNetV2-224")),
+        ("paper", lambda: tables_6_to_9("SqueezeNet 1.1")),
     ],
-    ids=["table 4", "tables 6 to 9, LeNet-1", "tables 6 to 9, ResNet-20"],
+    ids=["table 4", *(f"tables 6 to 9, {model}" for model in ("LeNet-1", "ResNet-20", "MobileNetV2", "SqueezeNet"))],
 )
 def test_the_papers_tables_are_those_of_the_file_that_the_benchmark_prints(
     page: str, make: Callable[[], Iterator[str]]
@@ -50,6 +52,12 @@ def test_the_papers_tables_are_those_of_the_file_that_the_benchmark_prints(
     made = list(make())
     assert len(made) > 15
     assert made in tables_of(page)
+
+
+def test_the_tools_that_were_written_small_have_the_figures_that_were_printed() -> None:
+    made = list(written_small())
+    assert len(made) > 9
+    assert made in tables_of("study")
 
 
 def test_calls_of_the_oracle_are_those_of_the_files() -> None:

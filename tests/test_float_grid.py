@@ -73,9 +73,35 @@ def test_other_arrays_and_bounds_are_refused():
     for bounds in ((1, 0), (0, np.inf), (1e6, 1e6 + 1), (0, np.nan)):
         with pytest.raises(InvalidInputError, match="bounds must be two finite numbers"):
             Grid(*bounds)
-    for bounds in (None, (0, [1, 2])):
+    for bounds in (None, 3, (0,), ("a", "b"), (0, [1, 2])):
         with pytest.raises(InvalidInputError, match="must have two bounds"):
             Grid.of(bounds, (1, 2, 2, 3))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "dtype", "words"),
+    [
+        ((0, 1), np.int64, r"within the bounds 0\.\.1 as float32, got int64, .* x as x / 255$"),
+        ((0, 1), np.uint8, r"got uint8"),
+        ((-1, 1), np.int8, r"x as x / 255 \* 2 \+ -1$"),
+        ((0, 255), np.int8, "got int8"),
+        ((-128, 127), np.uint8, "got uint8"),
+    ],
+)
+def test_integers_that_cannot_be_given_back_are_refused(bounds, dtype, words):
+    """What is found lies on grey levels that they do not hold: cast to integers it would leave any eps."""
+    with pytest.raises(InvalidInputError, match=words):
+        Grid(*bounds).images(np.ones((1, 2, 2, 3), dtype))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "dtype"), [((0, 255), np.uint8), ((0, 255), np.int64), ((-128, 127), np.int8), ((0, 510), np.uint16)]
+)
+def test_integers_that_every_grey_level_is_one_of_come_back(bounds, dtype):
+    grid = Grid(*bounds)
+    values = grid.values(LEVELS, dtype)
+    assert np.array_equal(grid.images(values), LEVELS)
+    assert np.array_equal(np.unique(values), np.linspace(*bounds, 256))
 
 
 def test_an_eps_is_whole_grey_levels_rounded_down():
@@ -88,6 +114,7 @@ def test_an_eps_is_whole_grey_levels_rounded_down():
         8,
         8,
     )
-    for eps in (8, 0, 0.0039, -0.1, np.nan, None, "8", True):
+    assert grid.epsilon(np.array(8 / 255)) == 8
+    for eps in (8, 0, 0.0039, -0.1, np.nan, None, "8", True, np.array(True), np.array("8"), np.array([0.1])):
         with pytest.raises(InvalidInputError, match=r"eps must be .* eight grey levels are 0\.0314"):
             grid.epsilon(eps)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dfa
-from dfa.critical.schedule import Attempt, Progress, State
+from dfa.critical.schedule import State
 from oracles import LinearClassifier, random_images
 
 SHAPE = (6, 6, 1)
@@ -197,6 +197,59 @@ def test_a_frontier_that_was_cut_short_is_taken_up_to_the_same_end(tmp_path):
         search(CLASSIFIER, IMAGES, store=tmp_path)
 
 
+@pytest.mark.parametrize("space", [None, dfa.Pixels], ids=["ball", "pixels"])
+@pytest.mark.parametrize("after", range(12, 300, 41))
+def test_wherever_a_search_is_cut_short_all_that_was_sent_is_counted(space, after):
+    oracle = Counted(Failing(after))
+    with pytest.raises(dfa.OracleError) as caught:
+        search(oracle, IMAGES, space=space, batch_size=4)
+    partial = caught.value.result
+    assert partial.queries.sum() + partial.clean + partial.verification == oracle.number
+
+
+def cut_short(after=200):
+    with pytest.raises(dfa.OracleError) as caught:
+        search(Failing(after), IMAGES, batch_size=4)
+    return caught.value.result
+
+
+def test_a_frontier_that_was_cut_short_says_so_and_claims_nothing_of_sizes_that_were_not_searched(tmp_path):
+    partial = cut_short()
+    number = sum(each.state is State.OPEN for each in partial.records)
+    assert 0 < number == partial.unfinished
+    assert any(each.queries > sum(attempt.queries for attempt in each.attempts) for each in partial.records)
+    words = f"cut short: {number} of 9 images not finished"
+    assert words in str(partial)
+    assert words in partial._repr_html_()
+    assert f"{number} not finished" in repr(partial)
+    assert any(f"not finished, broken at {each.critical} so far" in str(each) for each in partial.records)
+    partial.save(tmp_path)
+    read = dfa.Frontier.load(tmp_path)
+    assert (read.records, str(read), read.document()) == (partial.records, str(partial), partial.document())
+    for size in range(41):
+        known = [
+            each
+            for each in partial.records
+            if each.state is not State.OPEN
+            or (each.critical or 99) <= size
+            or any(attempt.size >= size and not attempt.is_success for attempt in each.attempts)
+        ]
+        point = partial.at(size)
+        assert size == 0 or point.total == len(known)
+        assert size == 0 or point.unbroken == sum((each.critical or 99) > size for each in known)
+    whole = search(CLASSIFIER, IMAGES)
+    assert whole.unfinished == 0
+    assert "cut short" not in str(whole)
+    assert "finished" not in repr(whole)
+
+
+def test_a_chart_of_a_frontier_that_was_cut_short_says_so():
+    pytest.importorskip("matplotlib")
+    partial = cut_short()
+    (axes,) = partial.plot(search(CLASSIFIER, IMAGES)).axes
+    assert axes.get_title() == f"cut short: {partial.unfinished} of 18 images not finished"
+
+
 def test_each_image_is_told_when_it_is_done():
     told = []
     found = search(CLASSIFIER, IMAGES, progress=told.append)
@@ -290,6 +343,8 @@ def test_frontiers_are_drawn_in_one_figure():
     assert "upper bound" in one._repr_html_()
     with pytest.raises(dfa.InvalidInputError, match="names must hold one for each of the 2"):
         one.plot(other, names=["one"])
+    with pytest.raises(dfa.InvalidInputError, match=r"takes what dfa\.frontier returned, got 3"):
+        one.plot(3)
     with pytest.raises(dfa.InvalidInputError, match="one unit, got epsilon and size"):
         one.plot(search(CLASSIFIER, IMAGES, space=dfa.Pixels, max_epsilon=2))
 
@@ -312,33 +367,82 @@ def test_what_makes_no_sense_is_refused_before_the_first_query(settings, words):
     assert oracle.number == 0
 
 
-def progress_of(*attempts, largest=64, budget=1000):
-    progress = Progress(largest, budget, 2)
-    for size, queries, is_success in attempts:
-        progress.take(Attempt(size, queries, is_success), size if is_success else None)
-    return progress
+@pytest.mark.parametrize("sizes", [0, 2])
+def test_a_function_that_makes_no_space_ends_the_search_in_words_and_carries_what_was_found(sizes):
+    made = []
+
+    def grow(size):
+        made.append(size)
+        if len(made) > sizes:
+            raise MemoryError("too large")
+        return dfa.Pixels(size)
+
+    with pytest.raises(dfa.SpaceError, match=r"space, which makes .* failed at \d+: MemoryError: too large") as caught:
+        search(CLASSIFIER, IMAGES, space=grow)
+    assert (caught.value.result is None) == (sizes == 0)
+    assert caught.value.result is None or caught.value.result.queries.sum() > 0
 
 
 @pytest.mark.parametrize(
-    ("attempts", "size", "state"),
-    [
-        ([], 64, State.OPEN),
-        ([(64, 1000, False)], None, State.HELD),
-        ([(64, 1, True)], 32, State.OPEN),
-        ([(64, 1, True), (32, 40, False)], 48, State.OPEN),
-        ([(64, 1, True), (32, 999, False)], None, State.BROKEN),
-        ([(1, 1, True)], None, State.BROKEN),
-        # Between small sizes there is much, so what failed is not tried again.
-        ([(3, 1, True), (1, 40, False), (2, 40, False)], None, State.BROKEN),
-        ([(9, 1, True), (8, 40, False)], 8, State.OPEN),
-        ([(9, 1, True), *[(8, 40, False)] * 4], None, State.BROKEN),
-        ([(9, 1, True), (8, 40, False), (8, 40, True)], 4, State.OPEN),
-    ],
+    ("others", "names", "words"),
+    [([3], None, "of frontiers, .* got 3"), ([], 3, "names .* got 3"), ([], "a", "names .* got 'a'")],
 )
-def test_the_schedule_halves_what_is_open(attempts, size, state):
-    progress = progress_of(*attempts)
-    assert progress.next_size() == size
-    assert progress.state is state
+def test_what_cannot_be_drawn_is_refused_in_words(others, names, words):
+    found = search(brightness, FLAT[:1], max_epsilon=2)
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        found.plot(*others, names=names)
+    for act in (found.save, dfa.Frontier.load):
+        with pytest.raises(dfa.InvalidInputError, match="folder must be a path"):
+            act(3)
+
+
+class Denying:
+    """An oracle of which a hit has to be confirmed so many times before it is; what is not dark is a hit."""
+
+    def __init__(self, times):
+        self.times = times
+
+    def __call__(self, images):
+        scores = brightness(images)
+        for row in np.flatnonzero(scores[:, 1] > 0.5):
+            # The one that is asked about again comes alone.
+            if len(images) == 1 and self.times > 0:
+                self.times -= 1
+                scores[row] = scores[row][::-1]
+        return scores
+
+
+def test_an_image_that_is_broken_and_not_confirmed_is_searched_while_its_budget_lasts(tmp_path):
+    found = search(Denying(3), FLAT[:1], max_queries=60)
+    assert (found.records[0].state, found.records[0].critical, found.unconfirmed) == (State.BROKEN, 1, 0)
+    assert found.records[0].unconfirmed == 3
+    assert "not confirmed" not in str(found)
+    oracle = Counted(Denying(10**9))
+    never = search(oracle, FLAT[:1], max_queries=60)
+    (record,) = never.records
+    assert (record.state, record.critical) == (State.HELD, None)
+    assert record.queries + never.clean + never.verification == oracle.number
+    assert 58 < record.queries <= 60
+    assert never.unconfirmed == 1
+    assert "; 1 more broken once and not confirmed" in str(never).splitlines()[0]
+    assert "broken once and not confirmed" in str(record)
+    never.save(tmp_path)
+    assert dfa.Frontier.load(tmp_path).records == never.records
+
+
+def test_an_oracle_that_takes_an_image_for_another_now_and_then_is_asked_again():
+    asked = {"as it is": 0}
+
+    def wavering(images):
+        scores = brightness(images)
+        for row in np.flatnonzero((images == FLAT[3]).all(axis=(1, 2, 3))):
+            asked["as it is"] += 1
+            if asked["as it is"] % 3 == 2:
+                scores[row] = scores[row][::-1]
+        return scores
+
+    (record,) = search(wavering, FLAT[3:4]).records
+    assert (record.state, record.critical) == (State.BROKEN, 8)
 
 
 def test_of_images_that_are_wrong_at_first_there_is_no_critical_size():

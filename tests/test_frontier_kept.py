@@ -15,8 +15,10 @@ IMAGES = random_images(5, SHAPE)
 CLASSIFIER = LinearClassifier(SHAPE)
 
 
-def search(oracle=CLASSIFIER, images=IMAGES, **settings):
-    return dfa.frontier(oracle, images, **{"max_epsilon": 20, "max_queries": 150, "progress": False, **settings})
+def search(oracle=CLASSIFIER, images=IMAGES, labels=None, **settings):
+    return dfa.frontier(
+        oracle, images, labels, **{"max_epsilon": 20, "max_queries": 150, "progress": False, **settings}
+    )
 
 
 def files_in(folder):
@@ -53,6 +55,24 @@ def test_what_is_read_back_is_what_was_saved(found, tmp_path):
         (lambda document: document["records"][0].update(state="held", critical=None, attempts=[]), "contradicts"),
         (lambda document: document["records"][0].update(attempts=[[99, 1, True]]), "records.0.attempts must be in 1"),
         (lambda document: document["records"][0]["record"].update(queries=-1), "records.0.queries must be 0 or more"),
+        (
+            lambda document: document["records"][0].update(queries=0),
+            "records.0.queries, beside those of attempts, must",
+        ),
+        (lambda document: document["records"][0].update(queries=151), "records.0.queries must be in 0..150"),
+        (
+            lambda document: document["records"][0].update(attempts=[[4, 10**9, True]]),
+            "records.0.queries, beside those",
+        ),
+        (lambda document: document["records"][0].update(unconfirmed=99), "records.0.unconfirmed must be in 0"),
+        (
+            lambda document: document["records"][0].update(
+                state="skipped", critical=None, attempts=[[4, 5, False]], queries=5, unconfirmed=0
+            ),
+            "record 0 contradicts itself: skipped",
+        ),
+        (lambda document: document.update(unit="<script>"), "unit must be one of epsilon, size, got '<script>'"),
+        (lambda document: document.update(largest=256), "largest must be in 1..255"),
         (lambda document: document["config"].update(shape="x"), "config"),
     ],
 )
@@ -112,6 +132,43 @@ def test_overwriting_leaves_nothing_of_an_earlier_frontier_and_all_other_files(t
     assert dfa.Frontier.load(tmp_path).records == after.records
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"max_epsilon": 3}, "max_epsilon was 2, and is 3"),
+        ({"seed": 9}, "config.seed was 0, and is 9"),
+        ({"max_queries": 60}, "config.max_queries was 50, and is 60"),
+        ({"space": dfa.Pixels}, 'space.* was .*Pixels"'),
+        ({"images": IMAGES[:1]}, "config.num_images was 2, and is 1"),
+        ({"labels": np.zeros(2, dtype=int)}, "inputs.labels was null, and is"),
+    ],
+)
+@pytest.mark.parametrize("space", [None, lambda side: dfa.Rectangle(side, side)], ids=["ball", "rectangle"])
+def test_what_was_begun_otherwise_is_not_replaced_by_going_on_with_it(tmp_path, space, settings, words):
+    begun = {"images": IMAGES[:2], "max_epsilon": 2, "max_queries": 50, "store": tmp_path, "space": space}
+    search(**begun)
+    before = {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)}
+    with pytest.raises(dfa.StoreError, match=f"must be resumed as it was begun, and this differs: .*{words}"):
+        search(fails_after(0), resume=True, **begun | settings)
+    assert {name: (tmp_path / name).read_bytes() for name in files_in(tmp_path)} == before
+    assert search(resume=True, **begun | {"threads": 2}).records == dfa.Frontier.load(tmp_path).records
+
+
+def test_a_frontier_that_does_not_say_how_it_was_begun_is_not_gone_on_with(found, tmp_path):
+    found.save(tmp_path)
+    for damage, words in ((lambda file: None, "the file is missing"), (lambda file: file.write_text("["), "Expecting")):
+        damage(tmp_path / "begun.json")
+        with pytest.raises(dfa.StoreError, match=f"must say what the frontier there was begun with.*{words}"):
+            search(fails_after(0), store=tmp_path, resume=True)
+    search(images=IMAGES[:1], store=tmp_path, overwrite=True)
+    search(images=IMAGES[:1], store=tmp_path, resume=True)
+
+
+def test_what_died_before_its_first_round_does_not_stand_in_the_way(tmp_path):
+    (tmp_path / "begun.json").write_text("{}")
+    search(images=IMAGES[:1], max_epsilon=1, store=tmp_path)
+
+
 def test_a_folder_is_at_the_hands_of_one_search(tmp_path):
     refused = []
 
@@ -123,6 +180,21 @@ def test_a_folder_is_at_the_hands_of_one_search(tmp_path):
 
     found = search(store=tmp_path, progress=begin_another)
     assert len(refused) == 3 * len(IMAGES)
+    assert dfa.Frontier.load(tmp_path).records == found.records
+
+
+def test_no_frontier_is_saved_over_a_search_that_is_going_on(found, tmp_path):
+    refused = []
+
+    def save_another(record):
+        with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+            found.save(tmp_path)
+        refused.append(caught)
+
+    searched = search(store=tmp_path, progress=save_another)
+    assert len(refused) == len(IMAGES)
+    assert dfa.Frontier.load(tmp_path).records == searched.records
+    found.save(tmp_path)
     assert dfa.Frontier.load(tmp_path).records == found.records
 
 

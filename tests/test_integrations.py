@@ -138,6 +138,10 @@ def test_what_foolbox_cannot_ask_of_dfa_is_refused():
         attack(model, FLOATS, both, epsilons=0.1)
     with pytest.raises(InvalidInputError, match="eps must be a number"):
         attack(model, FLOATS, classes_of(), epsilons=[0.1, None])
+    with pytest.raises(InvalidInputError, match=r"at least one of several, got \[\]"):
+        attack(model, FLOATS, classes_of(), epsilons=[])
+    with pytest.raises(InvalidInputError, match="labels are a tensor or an array like the images"):
+        attack(model, FLOATS, classes_of().tolist(), epsilons=0.1)
     with pytest.raises(InvalidInputError, match="quantise them first"):
         attack(model, FLOATS * 0.99, classes_of(), epsilons=0.1)
     with pytest.raises(InvalidInputError, match="raise max_queries"):
@@ -211,6 +215,35 @@ def classes_of_images(model, images):
         return model(torch.from_numpy(images).permute(0, 3, 1, 2) / 255).argmax(1).numpy()
 
 
+def test_art_asks_in_its_own_precision_whatever_that_of_the_images():
+    attack = attack_of("art")(art_classifier(network()), eps=EPSILON / 255, **SETTINGS)
+    found = attack.generate(FLOATS.numpy())
+    exact = IMAGES.transpose(0, 3, 1, 2) / 255
+    assert exact.dtype == np.float64
+    for x in (exact, exact.tolist()):
+        assert attack.generate(x).dtype == np.float32
+        assert np.array_equal(attack.generate(x), found)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ([np.nan] * 5, r"one-hot, .* row 1 is \[nan, nan"),
+        ([0.0, 1.0, np.nan, 0.0, 0.0], "one-hot, .* row 1 is"),
+        ([0.0] * 5, "one-hot, .* row 1 is"),
+        ([1.0, 0.0, 1.0, 0.0, 0.0], "one-hot, .* row 1 is"),
+        (["a"] * 5, "one-hot numbers of shape"),
+    ],
+    ids=["nothing", "partly nothing", "none", "two", "words"],
+)
+def test_art_refuses_labels_that_say_no_class(row, words):
+    attack = attack_of("art")(art_classifier(network()), eps=EPSILON / 255, **SETTINGS)
+    labels = np.eye(5).tolist()
+    labels[1] = row
+    with pytest.raises(InvalidInputError, match=f"^y must be {words}"):
+        attack.generate(FLOATS.numpy()[:5], labels)
+
+
 def test_art_with_a_black_box_that_tells_the_class_alone():
     attack = attack_of("art")
     from art.estimators.classification import BlackBoxClassifier
@@ -269,7 +302,38 @@ def test_torchattacks_towards_targets():
     assert [each.target for each in attack.result.records] == classes_of(rank=5).tolist()
 
 
-@pytest.mark.parametrize("library", ["foolbox", "art", "torchattacks"])
+def called(library, images, **settings):
+    """Call a library's attack in 0..1."""
+    attack_class = attack_of(library)
+    settings = {"eps": 0.1, "labels": classes_of(), "model": network(), **SETTINGS, **settings}
+    eps, labels, model = (settings.pop(name) for name in ("eps", "labels", "model"))
+    if library == "foolbox":
+        import foolbox
+
+        model = foolbox.PyTorchModel(model, bounds=(0, 1), device="cpu")
+        return attack_class(**settings)(model, images, labels, epsilons=eps)[1]
+    if library == "art":
+        return attack_class(art_classifier(model), eps=eps, **settings).generate(images.numpy(), np.asarray(labels))
+    return attack_class(model, eps=eps, **settings)(images, labels)
+
+
+LIBRARIES = ["foolbox", "art", "torchattacks"]
+
+
+@pytest.mark.parametrize("eps", [np.array(EPSILON / 255), torch.tensor(EPSILON / 255)], ids=["array", "tensor"])
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_an_eps_without_dimensions_is_a_number(library, eps):
+    assert np.array_equal(called(library, FLOATS, eps=eps), called(library, FLOATS, eps=EPSILON / 255))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_integers_in_0_to_1_are_refused(library):
+    """Black and white alone are integers there, and so no change within eps would be left of what is found."""
+    with pytest.raises(InvalidInputError, match=r"within the bounds 0\.\.1 as float32, got int64"):
+        called(library, (FLOATS > 0.5).long())
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_an_audit_of_what_comes_back_finds_that_saving_loses_nothing(library):
     attack_class = attack_of(library)
     settings = {"eps": EPSILON / 255, **SETTINGS}

@@ -30,6 +30,18 @@ class TestLoad:
         with pytest.raises(StoreError, match="must be a saved result, and cannot be read"):
             Result.load(tmp_path)
 
+    @pytest.mark.parametrize(
+        ("file", "hint"),
+        [("frontier.json", "a frontier: read it with dfa.Frontier.load"), ("suite.json", "with dfa.SuiteReport.load")],
+    )
+    def test_a_folder_of_something_else_is_told_by_its_name(self, tmp_path: Path, file: str, hint: str) -> None:
+        (tmp_path / file).touch()
+        with pytest.raises(StoreError, match=hint):
+            Result.load(tmp_path)
+        (tmp_path / "results.json").touch()
+        with pytest.raises(StoreError, match="cannot be read"):
+            Result.load(tmp_path)
+
     def test_another_version_of_the_layout_is_refused(self, tmp_path: Path) -> None:
         make_result().save(tmp_path)
         text = (tmp_path / "results.json").read_text()

@@ -137,6 +137,16 @@ def test_the_model_names_its_classes_where_the_dataset_does_not():
     assert as_oracle(model).class_names is None
 
 
+@pytest.mark.parametrize("metadata", [None, {}])
+def test_metadata_may_be_left_out(metadata):
+    model, dataset = Model(), Dataset()
+    model.metadata = dataset.metadata = metadata
+    oracle = as_oracle(model)
+    assert (oracle.name, oracle.class_names) == ("Model", None)
+    assert as_images(dataset).class_names is None
+    assert AdversarialDataset(PLAIN, dataset).metadata == {"id": "Dataset (adversarial)"}
+
+
 def test_what_does_not_fit_is_refused():
     oracle = as_oracle(Model(), returns="probabilities")
     with pytest.raises(InvalidInputError, match=r"must be uint8 where no bounds are given, got float32; .*\(0, 1\)"):
@@ -145,5 +155,21 @@ def test_what_does_not_fit_is_refused():
         run(oracle, as_images(Dataset(), bounds=(0, 1)))
     with pytest.raises(InvalidInputError, match="of 5 images, got 4"):
         AdversarialDataset(PLAIN, [1, 2, 3, 4])
+    for call in (as_oracle, as_images, lambda given, bounds: AdversarialDataset(PLAIN, given, bounds=bounds)):
+        with pytest.raises(InvalidInputError, match=r"must have two bounds, .* got 3"):
+            call(Dataset(), bounds=3)
+    model = Model()
+    model.metadata = "a model"
+    with pytest.raises(InvalidInputError, match=r"metadata of Model must be a mapping, .* got 'a model'"):
+        as_oracle(model)
+    dataset = FieldwiseDataset()
+    dataset.get_metadata = lambda index: {"name": index}
+    with pytest.raises(InvalidInputError, match=r"must have an id, and get_metadata\(0\) .* gave {'name': 0}"):
+        as_images(dataset)
+    for target in (np.full(NUMBER, np.nan), np.zeros(NUMBER), 3):
+        dataset = FieldwiseDataset()
+        dataset.get_target = lambda index, target=target: target
+        with pytest.raises(InvalidInputError, match="the target of item 0 must be one-hot"):
+            run(oracle, as_images(dataset))
     with pytest.raises(InvalidInputError, match="returns must be"):
         as_oracle(Model(), returns="top_k")

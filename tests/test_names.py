@@ -259,8 +259,9 @@ def page(tmp_path_factory):
 
 
 def shown(name):
-    """A name as it stands in HTML."""
-    return name.translate({ord(each): f"&{code};" for each, code in zip("&<>'\"", ENTITIES, strict=True)})
+    """A name as it stands in HTML: what does not print is an escape."""
+    entities = {ord(each): f"&{code};" for each, code in zip("&<>'\"", ENTITIES, strict=True)}
+    return name.translate(entities | {ord("\x07"): r"\x07"})
 
 
 def test_a_report_shows_names_as_text(page):

@@ -119,3 +119,37 @@ def test_runs_of_any_name_are_compared(run, tmp_path):
 )
 def test_settings_of_any_kind_are_reported(run, tmp_path, config):
     assert "How to reproduce" in write_report(changed(run, tmp_path / "run", **config)).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"runs": 3}, "runs must be results, or the folders of runs, got 3"),
+        ({"runs": ["a", None]}, "runs must be results, or the folders of runs, got None"),
+        ({"runs": {"a": 3}}, "runs must be results, or the folders of runs, got 3"),
+        ({"gallery": -1}, "gallery must be an integer of at least 0, got -1"),
+        ({"gallery": "all"}, "gallery must be an integer of at least 0, got 'all'"),
+        ({"out": 3}, "out must be a path, got 3"),
+    ],
+)
+def test_what_is_no_run_no_number_and_no_file_is_refused(run, tmp_path, arguments, message):
+    with pytest.raises(dfa.InvalidInputError, match=message):
+        write_report(**{"runs": run, "out": tmp_path / "report.html", **arguments})
+
+
+TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def test_names_cannot_turn_what_a_page_says_after_them(tmp_path):
+    images = random_images(8, SHAPE)
+    classes = [f"{number}{TURNS}" for number in range(10)]
+    names = [f"{TURNS}gnp.{number}.exe" for number in range(8)]
+    settings = {"epsilon": 20, "max_queries": 60, "progress": False, "names": names, "class_names": classes}
+    result = dfa.run(LinearClassifier(SHAPE), images, **settings, store=tmp_path / TURNS)
+    assert result.success.any()
+    pages = [write_report(tmp_path / TURNS).read_text(), result._repr_html_()]
+    pages.append(write_report({TURNS: result, "b": result}, tmp_path / "both.html").read_text())
+    for page in pages:
+        assert not set(page) & set(TURNS)
+    assert all("\\u202e\\u2066" in page for page in pages)
+    assert "\\u2069gnp.3.exe" in pages[0]

@@ -125,6 +125,60 @@ def test_a_suite_goes_on_where_it_stopped_and_asks_nothing_twice(tmp_path):
         dfa.suite(LinearClassifier(SHAPE, seed=7), FEW, OF_FEW, resume=True, **words)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epsilons": (4,)}, r"epsilons was \[4, 8\], and is \[4\]"),
+        ({"seeds": (2,)}, r"seeds was \[0\], and is \[2\]"),
+        ({"max_queries": 9}, "max_queries was 20, and is 9"),
+    ],
+)
+def test_a_suite_that_was_begun_otherwise_is_not_replaced_by_going_on_with_it(tmp_path, settings, words):
+    begun = {"epsilons": (4, 8), "seeds": (0,), "max_queries": 20, "progress": False, "out": tmp_path}
+    dfa.suite(Counted(), FEW, OF_FEW, **begun)
+    before = (tmp_path / "suite.json").read_bytes()
+    asked = Counted()
+    with pytest.raises(dfa.StoreError, match=f"must be resumed as it was begun, and this differs: {words}"):
+        dfa.suite(asked, FEW, OF_FEW, resume=True, **begun | settings)
+    assert asked.number == 0
+    assert (tmp_path / "suite.json").read_bytes() == before
+
+
+def test_a_suite_is_not_written_over_a_report_that_lies_there(report, tmp_path):
+    report.save(tmp_path)
+    for resume, words in ((False, "set resume"), (True, "begun.json must say what the suite there was begun with")):
+        with pytest.raises(dfa.StoreError, match=words):
+            dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=resume, **QUICK)
+
+
+def test_no_report_is_saved_over_a_suite_that_is_going_on(report, tmp_path):
+    refused = []
+
+    def disturb(cell):
+        for act in (
+            lambda: report.save(tmp_path),
+            lambda: dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, resume=True, **QUICK),
+        ):
+            with pytest.raises(dfa.StoreError, match="must belong to one process at a time") as caught:
+                act()
+            refused.append(caught)
+
+    found = dfa.suite(Counted(), FEW, OF_FEW, out=tmp_path, **QUICK | {"progress": disturb})
+    assert len(refused) == 2 * len(found.cells)
+    assert dfa.SuiteReport.load(tmp_path) == found
+    report.save(tmp_path)
+    assert dfa.SuiteReport.load(tmp_path) == report
+
+
+def test_a_suite_that_fails_at_once_leaves_nothing(tmp_path):
+    def fails(images):
+        raise RuntimeError("down")
+
+    with pytest.raises(dfa.OracleError):
+        dfa.suite(fails, FEW, OF_FEW, out=tmp_path / "new", **QUICK)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_model_that_answers_otherwise_in_a_run_is_refused():
     calls = []
 
@@ -154,6 +208,14 @@ def test_reports_of_other_images_models_and_settings_are_refused_by_name(report)
             report.compare(changed)
     last_bits = other(probabilities=tuple(each + 1e-6 for each in report.probabilities), versions={})
     assert [pair.ratio for pair in report.compare(last_bits)] == [1.0] * 9
+
+
+def test_what_is_no_report_and_no_path_is_refused_in_words(report):
+    with pytest.raises(dfa.InvalidInputError, match=r"other must be a report, .* got 3"):
+        report.compare(3)
+    for act, name in ((dfa.SuiteReport.load, "path"), (report.save, "folder")):
+        with pytest.raises(dfa.InvalidInputError, match=f"{name} must be a path"):
+            act(3)
 
 
 def test_optimizers_that_one_report_has_alone_meet_those_of_the_other(report):
@@ -231,6 +293,55 @@ def test_what_is_no_report_is_not_read(report, tmp_path):
             dfa.SuiteReport.load(tmp_path)
     with pytest.raises(dfa.StoreError, match="cannot be read"):
         dfa.SuiteReport.load(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (
+            lambda document: document.update(cells=[]),
+            "the cell of epsilon 4, target None and optimizer 'dfa' is missing",
+        ),
+        (lambda document: document["cells"].pop(), "is missing"),
+        (lambda document: document["cells"].append(document["cells"][0]), "optimizer 'dfa' is double"),
+        (lambda document: document["cells"][0].update(epsilon=5), "the cell of epsilon 5, .* that it has not"),
+        (lambda document: document["cells"][-1].update(epsilon=4), "the cell of epsilon 4, .* that it has not"),
+        (lambda document: document["cells"][-1].update(target=-1), "a rank from 2 on, or null, got -1"),
+        (lambda document: document.update(max_queries=0), "max_queries must be 1 or more, got 0"),
+        (lambda document: document.update(batch_size=0), "batch_size must be 1 or more, got 0"),
+        (
+            lambda document: document.update(epsilons=[4, 4]),
+            r"epsilons must be different integers in 1\.\.255, got 4, 4",
+        ),
+        (lambda document: document.update(epsilons=[0, 4]), "epsilons must be different"),
+        (lambda document: document.update(seeds=[-1]), "seeds must be different"),
+        (lambda document: document.update(seeds=[1, 2]), "an odd number of seeds"),
+        (lambda document: document.update(optimizers={}), "optimizers"),
+        (lambda document: document["cells"][0].update(calls=[-1]), "-1 calls"),
+        (lambda document: document["cells"][0].update(queries_sent=[0]), "got 0 queries"),
+        (lambda document: document["cells"][0].update(queries_sent=[10**9]), "got 1000000000 queries"),
+    ],
+)
+def test_a_report_that_contradicts_itself_is_not_read(report, tmp_path, damage, words):
+    document = json.loads(report.save(tmp_path).read_text())
+    damage(document)
+    (tmp_path / "suite.json").write_text(json.dumps(document))
+    with pytest.raises(dfa.StoreError, match=words):
+        dfa.SuiteReport.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("others", "words"),
+    [
+        ({"seeds": (0, 1, 2)}, "seeds is 1 in the first and 0, 1, 2 in the second"),
+        ({"epsilons": (4, 6, 8)}, "epsilons is 4, 8 in the first and 4, 6, 8 in the second"),
+        ({"shape": (6, 6, 1)}, "shape is 6, 6, 3 in the first and 6, 6, 1 in the second"),
+        ({"labels": (*LABELS[:-1].tolist(), None)}, "the label of image 23 is . in the first and None in the second"),
+    ],
+)
+def test_what_two_reports_differ_in_is_told_as_it_is(report, others, words):
+    with pytest.raises(dfa.InvalidInputError, match=words):
+        report.compare(dataclasses.replace(report, **others))
 
 
 OPTIMIZER = """

@@ -37,6 +37,10 @@ def test_so_many_images_and_no_fewer_keep_the_margin(margin, confidence, share):
     assert dfa.sample_size(margin, confidence) >= number
 
 
+def test_a_confidence_next_to_1_is_one_below_1():
+    assert dfa.sample_size(0.05, float(np.nextafter(1, 0))) > dfa.sample_size(0.05, 1 - 1e-12) > 5_000
+
+
 @pytest.mark.parametrize(
     "wrong", [{"margin": 0}, {"margin": 1}, {"margin": 0.1, "confidence": 1}, {"margin": 0.1, "share": 1.1}]
 )
@@ -223,3 +227,72 @@ def test_a_model_that_guesses_or_sees_nothing_is_not_judged():
     assert "agree with 12 of 20 labels (60.0 %), no more than guessing among 2 classes" in not_judged(guessing(12))
     assert judge(guessing(18), 0.9).passed
     assert judge(guessing(6, 10), 0.6).passed  # of so few a good model may get few right
+
+
+def attacked(images, **settings):
+    labels = settings.pop("labels", None)
+    return dfa.run(LinearClassifier(), images, labels, max_queries=40, progress=False, **settings)
+
+
+def test_what_each_image_was_attacked_with_is_compared_by_image_and_not_by_place():
+    images, order = random_images(8), np.arange(8)[::-1]
+    classes = LinearClassifier().classes(images)
+    targets, epsilon = (classes + 1 + np.arange(8) % 2) % 4, np.where(np.arange(8) < 4, 1, 30)
+    for settings in ({"targets": targets}, {"epsilon": epsilon}, {"epsilon": np.full((8, *images.shape[1:]), 2)}):
+        name, values = next(iter(settings.items()))
+        one = attacked(images, **settings)
+        assert dfa.compare(one, attacked(images[order], **{name: values[order]})).number > 0
+        if name == "targets" or values.ndim == 1:
+            with pytest.raises(dfa.InvalidInputError, match=f"must be of one attack, and {name} is"):
+                dfa.compare(one, attacked(images[order], **{name: values}))
+
+
+def test_a_setting_that_one_run_has_not_is_told():
+    first = result_of("x.", optimizer={"kind": "mine"})
+    with pytest.raises(
+        dfa.InvalidInputError, match=r"optimizer \(size\) is None in the first and None in the second; attack .*; to "
+    ):
+        dfa.compare(first, result_of("x.", optimizer={"kind": "mine", "size": None}))
+
+
+def unread(index, status=dfa.Status.ERROR, **fields):
+    return dfa.Record(index, 0, status, "cannot be read", **fields)
+
+
+@pytest.mark.parametrize("source", [None, "a.png"])
+@pytest.mark.parametrize("status", [dfa.Status.ERROR, dfa.Status.UNFINISHED])
+def test_an_image_that_one_run_never_read_is_left_out(source, status):
+    both = result_of("x..")
+    records = [dataclasses.replace(each, source=source and f"{each.index}{source}") for each in both.records]
+    both = dataclasses.replace(both, records=records)
+    lost = unread(1, status, source=source and f"1{source}")
+    other = dataclasses.replace(both, records=[records[0], lost, records[2]])
+    for found in (dfa.compare(both, other), dfa.compare(other, both), dfa.compare(other, other)):
+        assert (found.number, found.left_out, found.both) == (2, 1, 1)
+    fewer = [records[0], unread(1, status, source=source and f"2{source}")]
+    alone = dataclasses.replace(result_of("x."), records=fewer)
+    with pytest.raises(dfa.InvalidInputError, match="1 of 3 of the first are not in the second"):
+        dfa.compare(both, alone)
+
+
+@pytest.mark.parametrize("reason", ["time", "not verified"])
+def test_attacks_that_told_nothing_are_no_images_that_are_left(reason):
+    def with_open(number, whole=10, broken=2):
+        result = result_of("x" * broken + "." * (whole - broken), labels=[0] * whole)
+        fields = {"reason": reason, "found": reason == "not verified"}
+        records = [
+            dataclasses.replace(each, **fields) if broken <= each.index < broken + number else each
+            for each in result.records
+        ]
+        return dataclasses.replace(result, records=records)
+
+    # Were they broken too, 5 of 10 would still be left.
+    assert judge(with_open(3), 0.5).passed
+    verdict = judge(with_open(4), 0.5)
+    assert verdict.outcome is dfa.Outcome.NOT_JUDGED
+    assert "the attacks on 4 images ended before their budget and tell nothing (" in str(verdict)
+    assert "leave max_seconds out or raise it" in str(verdict)
+    assert judge(with_open(8), 0.9).outcome is dfa.Outcome.BELOW
+    assert dfa.compare(with_open(3), with_open(0)).left_out == 3
+    assert judge(with_open(5), 0.0, with_open(0)).passed
+    assert judge(with_open(6), 0.0, with_open(0)).outcome is dfa.Outcome.NOT_JUDGED

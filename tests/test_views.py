@@ -71,6 +71,9 @@ def test_a_data_set_is_called_as_its_folder_is():
     about = RunDocument({}, command={"images": "/data/photos.npz"}, created="2026-02-03T04:05:06+00:00")
     words = words_of(result, result.summary(), about)
     assert (words.data, words.date) == ("photos", "3 February 2026")
+    assert " 2 images of photos fell" in words.verdict
+    of_its_own_name = RunDocument({}, command={"images": "images.npz"}, created="2026-02-03T04:05:06+00:00")
+    assert " 2 images fell" in words_of(result, result.summary(), of_its_own_name).verdict
 
 
 def test_a_notebook_shows_the_verdict_figures_and_six_pictures(result):

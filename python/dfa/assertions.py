@@ -43,7 +43,8 @@ def assert_robust(
     attack does not break.
 
     A run that says little never passes: an image in error or unfinished, more than half of the images skipped or
-    without a label among others with one, an accuracy on 20 or more labelled images that guessing would reach, or one
+    without a label among others with one, so many attacks that the clock or an unconfirmed claim ended that the share
+    hangs on them, an accuracy on 20 or more labelled images that guessing would reach, or one
     class for all images where no label says that this is right. So a model that is fed wrongly does not pass.
 
     That it passes says what this attack did not find by so many queries. It proves nothing about other attacks or a
@@ -90,7 +91,11 @@ def assert_robust(
     if "max_queries" in settings:
         raise InvalidInputError("max_queries is called queries here; leave one of the two out, and pass queries")
     folder = None if out is None else require_path("out", out)
-    before = baseline if baseline is None or isinstance(baseline, Result) else Result.load(baseline)
+    before = (
+        baseline
+        if baseline is None or isinstance(baseline, Result)
+        else Result.load(require_path("baseline", baseline))
+    )
     if settings.get("space") is None or not (is_integer(epsilon) and epsilon == _EPSILON):
         settings["epsilon"] = epsilon
     with warnings.catch_warnings():

@@ -88,6 +88,22 @@ def as_text(name: str | os.PathLike[str]) -> str:
     return os.fspath(name).encode("utf-8", "backslashreplace").decode()
 
 
+def printable(text: object, kept: str = "\n\t") -> str:
+    """Return a text of others with everything that would be obeyed, or that an encoding would refuse, as an escape.
+
+    That is what a terminal obeys, and marks that turn the direction of what is written after them. What may be printed
+    stays as it is, spaces included: a path may be copied from there.
+
+    Args:
+        text: Anything.
+        kept: Characters that stay as well; "" makes it one line that may stand in XML and JSON too.
+    """
+    return "".join(
+        each if each.isprintable() or each in kept else each.encode("unicode_escape").decode("ascii")
+        for each in str(text)
+    )
+
+
 def as_length(values: Any) -> int | None:
     """Return how many items a value holds, None where it is no collection."""
     try:

@@ -26,6 +26,14 @@ def told(error: BaseException) -> str:
         return f"{type(error).__name__}, whose own words fail"
 
 
+def shown(value: object, longest: int = 80) -> str:
+    """Return what a user's value looks like, cut; its own words may fail themselves."""
+    try:
+        return repr(value)[:longest]
+    except BaseException:  # whatever that is, it is of no account here
+        return f"a {type(value).__qualname__}, whose own words fail"
+
+
 _OURS: Final = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _LIBRARIES: Final = tuple(os.path.join(sysconfig.get_path(name), "") for name in ("stdlib", "platstdlib"))
 _PACKAGES: Final = ("site-packages", "dist-packages")

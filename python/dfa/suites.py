@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -33,12 +34,13 @@ from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Gate, Purpose
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
+from dfa.runs.begun import Begun
 from dfa.runs.folder import plain
 from dfa.runs.storage import Storage
 from dfa.search.protocol import Optimizer
 from dfa.search.racos import Racos
 from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, SUITE, TARGET, SuiteCell
-from dfa.verdicts.suite_report import SuiteReport, is_same_answer
+from dfa.verdicts.suite_report import JSON_FILE, SuiteReport, is_same_answer, write_files
 
 _OF_THE_DATA: Final = (MostSkippedWarning, ChanceAccuracyWarning, DoubtfulDataWarning)
 """Warnings that each run would repeat."""
@@ -99,11 +101,11 @@ def suite(
         threads: Likewise.
         progress: Show a progress bar for each run where the error stream is a terminal; or a function that is called
             with each `SuiteCell` as soon as it is complete.
-        out: A folder for `suite.json`, `suite.md`, and a run folder of each optimizer, setting and seed. None: nothing
-            is kept.
+        out: A folder for `suite.json`, `suite.md`, a run folder of each optimizer, setting and seed, and `begun.json`,
+            what the suite was begun with. None: nothing is kept.
         resume: Go on with what is there, run by run, or begin it. Images, settings and the model's answers must be as
-            they were. An optimizer of yours is known by its class and the fields of its dataclass alone: if you have
-            changed its code, take another folder.
+            they were, but for the optimizers: the report is of those that are given. One of yours is known by its class
+            and the fields of its dataclass alone: if you have changed its code, take another folder.
         layout: As of `dfa.run`.
         names: Likewise.
         class_names: Likewise.
@@ -133,75 +135,79 @@ def suite(
     if not callable(progress):
         require_flag("progress (unless a function)", progress)
     model = as_oracle(oracle)
-    folder = _folder(out, resume=require_flag("resume", resume))
-    seen = _look(model, Inputs(images, layout=layout, names=names), batch_size)
-    note = ""
-    targets: list[int | None] = [None, TARGET.j]
-    if seen.num_ranked < TARGET.j:
-        targets = [None]
-        note = f"No target: the model's answers rank {seen.num_ranked} of its classes, and {TARGET.j} are due."
-    settings: dict[str, Any] = {
-        "max_queries": max_queries,
-        "batch_size": batch_size,
-        "threads": threads,
-        "progress": progress is True,
-        "layout": layout,
-        "names": names,
-        "class_names": class_names,
-    }
-    cells: list[SuiteCell] = []
-    about: dict[str, Any] = {}
-    first: Result | None = None
-    places = [(epsilon, None) for epsilon in epsilons] + [(max(epsilons), each) for each in targets if each is not None]
-    for (epsilon, target), (name, optimizer) in itertools.product(places, optimizers.items()):
-        results: list[Result] = []
-        for seed in seeds:
-            place = f"epsilon-{epsilon}{'' if target is None else f'-rank-{target}'}-seed-{seed}-{_file_name(name)}"
-            with warnings.catch_warnings():
-                for kind in () if first is None else _OF_THE_DATA:
-                    warnings.simplefilter("ignore", kind)
-                result = run(
-                    model,
-                    images,
-                    labels,
-                    targets=None if target is None else TARGET,
-                    epsilon=epsilon,
-                    optimizer=optimizer,
-                    objective=None if isinstance(optimizer, Racos) else getattr(optimizer, "objective", None),
-                    seed=seed,
-                    store=None if folder is None else Storage(folder / _RUNS / place, resume=True),
-                    **settings,
-                )
-            seen.refuse_others(result.records)
-            first = first or result
-            about[name] = {key: plain(result.config.get(key)) for key in ("optimizer", "objective")}
-            results.append(result)
-        cells.append(_cell(epsilon, target, name, max_queries, results))
-        if callable(progress):
-            progress(cells[-1])
-    assert first is not None
-    report = SuiteReport(
-        suite=SUITE,
-        epsilons=epsilons,
-        seeds=seeds,
-        max_queries=max_queries,
-        batch_size=batch_size,
-        versions=first.config["versions"] | dict(_installed(optimizers.values())),
-        platform=f"{platform.system()} {platform.machine()}",
-        model={name: plain(value) for name, value in model.describe().items()},
-        fingerprint=model.fingerprint(),
-        shape=seen.shape,
-        images_digest=seen.digest,
-        classes=seen.classes,
-        probabilities=seen.probabilities,
-        margins=seen.margins,
-        labels=tuple(record.label for record in first.records),
-        optimizers=about,
-        cells=tuple(cells),
-        note=note,
-    )
-    if folder is not None:
-        report.save(folder)
+    # Of optimizers there may be others: each has runs of its own.
+    begun = Begun("suite", {"suite": SUITE, "epsilons": epsilons, "seeds": seeds, "max_queries": max_queries})
+    with _held(out, begun, resume=require_flag("resume", resume)) as folder:
+        seen = _look(model, Inputs(images, layout=layout, names=names), batch_size)
+        note = ""
+        targets: list[int | None] = [None, TARGET.j]
+        if seen.num_ranked < TARGET.j:
+            targets = [None]
+            note = f"No target: the model's answers rank {seen.num_ranked} of its classes, and {TARGET.j} are due."
+        settings: dict[str, Any] = {
+            "max_queries": max_queries,
+            "batch_size": batch_size,
+            "threads": threads,
+            "progress": progress is True,
+            "layout": layout,
+            "names": names,
+            "class_names": class_names,
+        }
+        cells: list[SuiteCell] = []
+        about: dict[str, Any] = {}
+        first: Result | None = None
+        places = [(epsilon, None) for epsilon in epsilons] + [
+            (max(epsilons), each) for each in targets if each is not None
+        ]
+        for (epsilon, target), (name, optimizer) in itertools.product(places, optimizers.items()):
+            results: list[Result] = []
+            for seed in seeds:
+                place = f"epsilon-{epsilon}{'' if target is None else f'-rank-{target}'}-seed-{seed}-{_file_name(name)}"
+                with warnings.catch_warnings():
+                    for kind in () if first is None else _OF_THE_DATA:
+                        warnings.simplefilter("ignore", kind)
+                    result = run(
+                        model,
+                        images,
+                        labels,
+                        targets=None if target is None else TARGET,
+                        epsilon=epsilon,
+                        optimizer=optimizer,
+                        objective=None if isinstance(optimizer, Racos) else getattr(optimizer, "objective", None),
+                        seed=seed,
+                        store=None if folder is None else Storage(folder / _RUNS / place, resume=True),
+                        **settings,
+                    )
+                seen.refuse_others(result.records)
+                first = first or result
+                about[name] = {key: plain(result.config.get(key)) for key in ("optimizer", "objective")}
+                results.append(result)
+            cells.append(_cell(epsilon, target, name, max_queries, results))
+            if callable(progress):
+                progress(cells[-1])
+        assert first is not None
+        report = SuiteReport(
+            suite=SUITE,
+            epsilons=epsilons,
+            seeds=seeds,
+            max_queries=max_queries,
+            batch_size=batch_size,
+            versions=first.config["versions"] | dict(_installed(optimizers.values())),
+            platform=f"{platform.system()} {platform.machine()}",
+            model={name: plain(value) for name, value in model.describe().items()},
+            fingerprint=model.fingerprint(),
+            shape=seen.shape,
+            images_digest=seen.digest,
+            classes=seen.classes,
+            probabilities=seen.probabilities,
+            margins=seen.margins,
+            labels=tuple(record.label for record in first.records),
+            optimizers=about,
+            cells=tuple(cells),
+            note=note,
+        )
+        if folder is not None:
+            write_files(report, folder)
     return report
 
 
@@ -341,17 +347,28 @@ def _some(name: str, values: Sequence[int]) -> list[int]:
     return found
 
 
-def _folder(out: str | Path | None, *, resume: bool) -> Path | None:
+@contextlib.contextmanager
+def _held(out: str | Path | None, begun: Begun, *, resume: bool) -> Iterator[Path | None]:
+    """Hold the folder of a suite, if it is kept in one, and it may begin or go on there."""
     if out is None:
         if resume:
             raise InvalidInputError("resume needs the folder of the suite; pass out= too")
-        return None
+        yield None
+        return
     folder = require_path("out", out)
-    if not resume and (folder / _RUNS).exists():
-        raise StoreError(
-            f"{folder} holds a suite, or the beginning of one; set resume to go on with it, or choose another folder"
-        )
-    return folder
+
+    def is_begun() -> bool:
+        return any((folder / name).exists() for name in (_RUNS, JSON_FILE))
+
+    def make_room() -> None:
+        if is_begun() and not resume:
+            raise StoreError(
+                f"{folder} holds a suite, or the beginning of one; set resume to go on with it, or choose another "
+                "folder"
+            )
+
+    with begun.held(folder, is_begun, make_room):
+        yield folder
 
 
 def _file_name(name: str) -> str:

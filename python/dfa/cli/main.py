@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 import dfa
-from dfa.cli.text import printable
+from dfa.checks import printable
 from dfa.extras import how_to_install
 
 

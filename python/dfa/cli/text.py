@@ -8,17 +8,6 @@ _LONGEST: Final = 240
 """Characters of a value that a line has room for."""
 
 
-def printable(text: object) -> str:
-    """Return a text with everything that a terminal would obey, or an encoding would refuse, as an escape.
-
-    What may be printed stays as it is, spaces and line ends included: a path may be copied from there.
-    """
-    return "".join(
-        each if each.isprintable() or each in "\n\t" else each.encode("unicode_escape").decode("ascii")
-        for each in str(text)
-    )
-
-
 def one_line(value: object) -> str:
     """Return a value as it may stand in a line that somebody decides by: no line of its own, and none pushed away.
 

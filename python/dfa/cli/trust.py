@@ -17,6 +17,7 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any, Final
 
+from dfa.checks import printable
 from dfa.cli.request import Request
 from dfa.cli.sources.hubs import HUBS, weights_in
 from dfa.cli.sources.images import FOLDERS
@@ -24,7 +25,7 @@ from dfa.cli.sources.models import MODEL_SETTINGS, kind_of
 from dfa.cli.sources.objects import file_of, lies_in
 from dfa.cli.sources.services import SERVICE_SETTINGS, SERVICES, loads_code
 from dfa.cli.sources.spaces import is_object
-from dfa.cli.text import one_line, printable
+from dfa.cli.text import one_line
 from dfa.errors import InvalidInputError
 from dfa.runs.documents import parse_config
 from dfa.runs.saved_run import read_run, read_run_json

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dfa.checks import counted, require_integer
-from dfa.critical.kept import read, write
+from dfa.checks import counted, require_integer, require_path
+from dfa.critical.kept import read, save
 from dfa.critical.record import CriticalRecord
+from dfa.critical.schedule import State
 from dfa.results.images import ImagesByIndex
 from dfa.results.rates import Interval, clopper_pearson, ratio
 from dfa.results.record import FIELDS
@@ -32,6 +33,8 @@ class FrontierPoint:
         size: Epsilon in grey levels, or the size of another space.
         unbroken: Images that were right at first and not broken at this size or a smaller one.
         total: Images that count: with labels all that have one and were asked about, without those that were attacked.
+            Of those that are not finished (`Frontier.unfinished`) the ones that were broken at this size or a smaller
+            one, or searched in vain at this size or a larger one.
         share: unbroken / total: with labels, at most the robust accuracy that remains; it may be lower in truth.
         interval: Clopper and Pearson's 95 % interval of it, as far as the images are drawn at random.
     """
@@ -47,7 +50,8 @@ class FrontierPoint:
 class Frontier:
     """The smallest sizes at which images were broken, within a budget: an upper bound on robustness, and no proof.
 
-    An image that was not broken by its budget may fall to more queries, or to another attack.
+    An image that was not broken by its budget may fall to more queries, or to another attack. That of an error holds
+    what was found before, and says so: see `unfinished`.
 
     Attributes:
         records: One per image, in their order.
@@ -77,7 +81,10 @@ class Frontier:
 
     @property
     def critical(self) -> NDArray[np.int64]:
-        """Each image's critical size, int64, (N,): `largest` + 1 where it was not broken, -1 where not attacked."""
+        """Each image's critical size, int64, (N,): `largest` + 1 where it was not broken, -1 where not attacked.
+
+        Of an image that is not finished the smallest size so far.
+        """
         held = self.largest + 1
         return np.array(
             [-1 if not each.attempts else held if each.critical is None else each.critical for each in self.records],
@@ -88,6 +95,16 @@ class Frontier:
     def queries(self) -> NDArray[np.int64]:
         """Attack queries sent for each image, int64, (N,)."""
         return np.array([each.queries for each in self.records], dtype=np.int64)
+
+    @property
+    def unfinished(self) -> int:
+        """Images whose searches had not ended when an error came; 0 of a search that has ended."""
+        return sum(each.state is State.OPEN for each in self.records)
+
+    @property
+    def unconfirmed(self) -> int:
+        """Images that were not broken, but seemed to be once, and no other answer confirmed that."""
+        return sum(each.is_doubtful for each in self.records)
 
     def at(self, size: int) -> FrontierPoint:
         """Return the point of the curve at a size.
@@ -106,15 +123,16 @@ class Frontier:
 
     def _points(self, sizes: Sequence[int]) -> list[FrontierPoint]:
         right = [each for each in self.records if each.is_right]
-        total = len(right) + sum(each.is_wrong for each in self.records)
-        beyond = self.largest + 1
-        critical = np.sort([beyond if each.critical is None else each.critical for each in right])
-        counts = len(right) - np.searchsorted(critical, sizes, side="right")
+        wrong = sum(each.is_wrong for each in self.records)
+        withstood = np.sort([each.withstood for each in right])
+        critical = np.sort([math.inf if each.critical is None else each.critical for each in right])
+        unbroken = len(right) - np.searchsorted(withstood, sizes, side="left")
+        totals = unbroken + np.searchsorted(critical, sizes, side="right") + wrong
+        counts = list(zip(unbroken.tolist(), totals.tolist(), strict=True))
         # Sizes are many more than counts, and an interval takes time.
-        intervals = {count: clopper_pearson(count, total) for count in set(counts.tolist())}
+        intervals = {each: clopper_pearson(*each) for each in set(counts)}
         return [
-            FrontierPoint(size, count, total, ratio(count, total), intervals[count])
-            for size, count in zip(sizes, counts.tolist(), strict=True)
+            FrontierPoint(size, *each, ratio(*each), intervals[each]) for size, each in zip(sizes, counts, strict=True)
         ]
 
     @property
@@ -136,12 +154,23 @@ class Frontier:
     def _lines(self) -> Iterator[str]:
         attacked = [each for each in self.records if each.is_right]
         broken = sum(each.critical is not None for each in attacked)
+        asked = sum(each.queries > 0 for each in self.records)
         sent = sum(each.queries for each in self.records)
+        within = f"{self.max_queries:,} queries each (an upper bound on robustness)"
+        if self.unconfirmed:
+            within += f"; {self.unconfirmed:,} more broken once and not confirmed"
+        so_far = ""
+        if self.unfinished:
+            so_far = " so far"
+            within += (
+                f"; cut short: {self.unfinished:,} of {counted(len(self.records), 'image')} not finished, of which a "
+                "size counts those that were broken or searched there"
+            )
         yield (
-            f"{broken:,} of {counted(len(attacked), 'image')} broken up to {self.unit} {self.largest}, within "
-            f"{self.max_queries:,} queries each (an upper bound on robustness)"
+            f"{broken:,} of {counted(len(attacked), 'image')} broken up to {self.unit} {self.largest}{so_far}, within "
+            f"{within}"
         )
-        yield f"median critical {self.unit}: {self.median:g}"
+        yield f"median critical {self.unit}{so_far}: {self.median:g}"
         for point in self.marks():
             low, high = point.interval
             yield (
@@ -149,7 +178,7 @@ class Frontier:
                 f"{100 * high:.1f} %), {point.unbroken:,} of {point.total:,}"
             )
         yield (
-            f"queries: {sent:,}, {ratio(sent, len(attacked)):,.1f} an image, in {counted(self.calls, 'call')}; beside "
+            f"queries: {sent:,}, {ratio(sent, asked):,.1f} an image, in {counted(self.calls, 'call')}; beside "
             f"them {self.clean:,} of images as they are and {self.verification:,} to confirm; "
             f"{counted(self.rounds, 'round')}, {self.wall:.1f} s"
         )
@@ -164,9 +193,10 @@ class Frontier:
             The path of `frontier.json`.
 
         Raises:
-            StoreError: A file cannot be written.
+            InvalidInputError: It is no path.
+            StoreError: A file cannot be written, or a search is at the folder.
         """
-        return write(Path(folder), self.document(), self.images)
+        return save(require_path("folder", folder), self.document(), self.images)
 
     @classmethod
     def load(cls, folder: str | Path) -> Frontier:
@@ -175,10 +205,11 @@ class Frontier:
         Of `config` it has what JSON can hold.
 
         Raises:
+            InvalidInputError: It is no path.
             StoreError: The folder holds no frontier that has ended, or one that is damaged or contradicts itself; of an
                 image when it is asked for.
         """
-        fields, images = read(Path(folder))
+        fields, images = read(require_path("folder", folder))
         return cls(images=images, **fields)
 
     def plot(self, *others: Frontier, names: Sequence[str] | None = None) -> Figure:
@@ -192,7 +223,7 @@ class Frontier:
             A `matplotlib.figure.Figure`, which a notebook shows and `savefig` writes.
 
         Raises:
-            InvalidInputError: Their sizes have different units, or there are not as many names.
+            InvalidInputError: One is no frontier, their sizes have different units, or there are not as many names.
             MissingDependencyError: matplotlib is not installed.
         """
         from dfa.views.frontiers import plot
@@ -208,13 +239,16 @@ class Frontier:
     def __repr__(self) -> str:
         """Return one line; there may be many thousand records."""
         broken = sum(each.critical is not None for each in self.records)
-        return f"Frontier({len(self.records)} images, {broken} broken up to {self.unit} {self.largest})"
+        cut = f", {self.unfinished} not finished" if self.unfinished else ""
+        return f"Frontier({len(self.records)} images, {broken} broken up to {self.unit} {self.largest}{cut})"
 
     def document(self) -> dict[str, Any]:
         """Return what `save` writes beside the images, in plain JSON types."""
         names = [each.name for each in dataclasses.fields(self) if each.name not in ("records", "images", "config")]
         return {
             **{name: getattr(self, name) for name in names},
+            "unfinished": self.unfinished,
+            "unconfirmed": self.unconfirmed,
             "config": plain(self.config),
             "curve": [_plain_point(point) for point in self.curve()],
             "records": [_plain_record(each) for each in self.records],
@@ -233,6 +267,7 @@ def _plain_record(each: CriticalRecord) -> dict[str, Any]:
         "state": each.state.value,
         "critical": each.critical,
         "queries": each.queries,
+        "unconfirmed": each.unconfirmed,
         "attempts": [list(attempt) for attempt in each.attempts],
         "record": {name: plain(getattr(each.record, name)) for name in FIELDS},
     }

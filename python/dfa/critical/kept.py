@@ -1,5 +1,6 @@
 """How a frontier lies in a folder, with the runs of its rounds.
 
+<folder>/begun.json             what the search was begun with
 <folder>/frontier.json          written last
 <folder>/critical/000017.png    the adversarial image at its critical size; .npy where a PNG cannot hold it
 <folder>/round-001/             a run folder; with other spaces than the ball round-001-size-000016/
@@ -20,23 +21,36 @@ from dfa.results.images import ImagesByIndex
 from dfa.results.parsing import MisfitError, fields_reader
 from dfa.results.record import read_record
 from dfa.runs import door
+from dfa.runs.begun import Begun, remove_begun
 from dfa.runs.documents import MOST_IMAGES, MOST_RUN, read_json
 from dfa.runs.folder import RESULTS, clear_folder, write_image, write_json
 from dfa.runs.image_files import read_image
-from dfa.runs.journal import held_alone, lock_folder, remove_lock
+from dfa.runs.journal import held_alone, remove_lock
 from dfa.runs.saved_run import check_replaceable, holds_nothing_paid, holds_run, shape_of
 from dfa.types import Image
 
 FILE: Final = "frontier.json"
 ROUND: Final = "round-{:03d}"
 _ROUND: Final = re.compile(r"round-[0-9]{3,}(-size-[0-9]{6,})?")
+_LARGEST: Final = {"epsilon": 255, "size": MOST_SIZES}
+"""What sizes are called, and the largest that there is."""
 _PLACE: Final = "critical"
 _IMAGE: Final = re.compile(r"[0-9]{6,}\.(png|npy)")
 _HEADER: Final = {"format": "dfa-frontier", "version": 1}
 
 
+def save(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
+    """Write a frontier as `write` does, in a folder at which no search may be.
+
+    Raises:
+        StoreError: As of `write`; or a search is at the folder.
+    """
+    with held_alone(folder):
+        return write(folder, document, images)
+
+
 def write(folder: Path, document: Mapping[str, Any], images: ImagesByIndex) -> Path:
-    """Write a frontier in place of one that lies there, and return the path of its document.
+    """Write a frontier in place of one that lies there, and return the path of its document; whoever calls holds it.
 
     Raises:
         StoreError: A file cannot be written, or an image cannot be read.
@@ -64,11 +78,14 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         if {name: document.get(name) for name in _HEADER} != _HEADER:
             raise MisfitError(f"an object with {_HEADER}", {name: document.get(name) for name in _HEADER})
         fields = _read_fields(document)
-        _require("largest", fields["largest"], 1, MOST_SIZES)
+        if fields["unit"] not in _LARGEST:
+            raise MisfitError(f"one of {', '.join(_LARGEST)}", fields["unit"], "unit")
+        _require("largest", fields["largest"], 1, _LARGEST[fields["unit"]])
         for name in ("max_queries", "rounds", "calls", "clean", "verification", "wall"):
             _require(name, fields[name], 0)
         _require("the number of records", len(fields["records"]), 0, MOST_IMAGES)
-        fields["records"] = [_record(row, place, fields["largest"]) for place, row in enumerate(fields["records"])]
+        limits = fields["largest"], fields["max_queries"]
+        fields["records"] = [_record(row, place, *limits) for place, row in enumerate(fields["records"])]
         names = set(door.names_in(folder, _PLACE))
         broken = [each.index for each in fields["records"] if each.critical is not None]
         return fields, _KeptImages(folder, len(fields["records"]), _files(broken, names), shape_of(fields["config"]))
@@ -79,40 +96,32 @@ def read(folder: Path) -> tuple[dict[str, Any], ImagesByIndex]:
         ) from error
 
 
-@contextlib.contextmanager
-def held_for_search(folder: Path, *, overwrite: bool, resume: bool) -> Iterator[None]:
-    """Hold a folder for one search, which is the only one at it, and make room there or see that there is.
-
-    The locks of the rounds would not do: each is held for its own round alone.
+def held_for_search(
+    folder: Path, begun: Begun, *, overwrite: bool, resume: bool
+) -> contextlib.AbstractContextManager[None]:
+    """Return what holds a folder for one search, and makes room there or sees that there is.
 
     Raises:
-        StoreError: Another search is at the folder, or it holds one and may be neither overwritten nor resumed, or it
-            cannot be written.
+        StoreError: When it is entered: another search is at the folder, or it holds one and may be neither overwritten
+            nor resumed, or one that was begun otherwise, or it cannot be written.
     """
-    is_made = not folder.exists()
-    with _telling(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with contextlib.closing(lock_folder(folder)):
-            try:
-                if overwrite:
-                    _clear(folder)
-                elif not resume:
-                    _refuse_kept(folder)
-                yield
-            finally:
-                # Of a search that failed before an answer was of use there is nothing.
-                if not _rounds(folder) and not door.holds(folder, FILE):
-                    remove_lock(folder)
-    finally:
-        if is_made:
-            with contextlib.suppress(OSError):  # most likely it holds something
-                folder.rmdir()
+
+    def make_room() -> None:
+        if overwrite:
+            _clear(folder)
+        elif not resume:
+            _refuse_kept(folder)
+
+    return begun.held(folder, lambda: _is_begun(folder), make_room)
+
+
+def _is_begun(folder: Path) -> bool:
+    """Tell whether a folder holds anything of a frontier that was paid for."""
+    return door.holds(folder, FILE) or any(not holds_nothing_paid(each) for each in _rounds(folder))
 
 
 def _refuse_kept(folder: Path) -> None:
-    is_begun = any(not holds_nothing_paid(each) for each in _rounds(folder))
-    if door.holds(folder, FILE) or is_begun:
+    if _is_begun(folder):
         state = "one" if door.holds(folder, FILE) else "one that has not ended"
         raise StoreError(
             f"{folder} must not hold a frontier, and holds {state}; resume it (resume=True), choose another folder, or "
@@ -132,6 +141,7 @@ def _clear(folder: Path) -> None:
         for each, files in images.items():
             clear_folder(each, files)
             remove_lock(each)
+        remove_begun(folder)
     for each in images:
         for place in (each / "images", each / "originals", each):
             with contextlib.suppress(OSError):
@@ -194,13 +204,15 @@ _read_row: Final = fields_reader(
         "index": int,
         "state": State,
         "critical": int | None,
+        "queries": int,
+        "unconfirmed": int,
         "attempts": tuple[tuple[int, int, bool], ...],
         "record": Any,
     }
 )
 
 
-def _record(row: Any, place: int, largest: int) -> CriticalRecord:
+def _record(row: Any, place: int, largest: int, max_queries: int) -> CriticalRecord:
     """Return the record that a row of the document describes.
 
     Raises:
@@ -213,6 +225,10 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
         for each in attempts:
             _require("attempts", each.size, 1, largest)
             _require("attempts", each.queries, 0)
+        _require("queries", fields["queries"], 0, max_queries)
+        cut = fields["queries"] - sum(each.queries for each in attempts)
+        _require("queries, beside those of attempts,", cut, 0)
+        _require("unconfirmed", fields["unconfirmed"], 0, sum(not each.is_success for each in attempts))
         _require("index", fields["index"], place, place)
         _require("index", record.index, place, place)
     except MisfitError as error:
@@ -220,12 +236,13 @@ def _record(row: Any, place: int, largest: int) -> CriticalRecord:
     critical, state = fields["critical"], fields["state"]
     reached = [each.size for each in attempts if each.is_success]
     if critical is None:
-        is_sound = not reached and state is not State.BROKEN and (state is not State.HELD or len(attempts) > 0)
+        is_open = state is State.OPEN or (state is State.HELD) == bool(attempts)
+        is_sound = not reached and state is not State.BROKEN and is_open
     else:
         is_sound = 0 <= critical <= min(reached, default=-1) and state in (State.BROKEN, State.OPEN)
     if not is_sound:
         raise ValueError(f"record {place} contradicts itself: {state.value}, critical {critical}, {attempts}")
-    return CriticalRecord(place, state, critical, attempts, record)
+    return CriticalRecord(place, state, critical, attempts, record, cut, fields["unconfirmed"])
 
 
 def _require(name: str, value: float, least: float, most: float = 2**63) -> None:

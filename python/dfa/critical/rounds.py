@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dfa.checks import require_flag, require_integer
 from dfa.critical.found import Frontier
-from dfa.critical.kept import ROUND, held_for_search
+from dfa.critical.kept import ROUND, held_for_search, write
 from dfa.critical.record import CriticalRecord
 from dfa.critical.schedule import MOST_SIZES, Attempt, Progress, State
 from dfa.engine.bar import open_bar
@@ -23,7 +23,7 @@ from dfa.engine.interrupts import carrying_result
 from dfa.engine.loop import attack
 from dfa.engine.plan import Plan, make_plan
 from dfa.engine.stored import attack_stored
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, SpaceError, told_with_place
 from dfa.interrupts import interrupts_held_back
 from dfa.oracle.workers.choice import as_workers
 from dfa.oracle.workers.pool import Workers, asked_by
@@ -31,6 +31,7 @@ from dfa.results.images import AdversarialImages
 from dfa.results.record import Record, Status, rewritten
 from dfa.results.result import Result
 from dfa.results.skips import LIKELY_CAUSES, tell_skipped_records, warn_of_skips
+from dfa.runs.begun import Begun
 from dfa.runs.storage import Storage
 from dfa.search.confirmation import Confirmation
 from dfa.search.goals import Rank
@@ -77,11 +78,11 @@ def frontier(
 
     What is found is an upper bound: an image may fall to less, with more queries or another attack. The first search of
     an image is at `max_epsilon`; where it succeeds, half of it is searched, and so on between what broke the image and
-    what did not. In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its
-    degree falls too slowly to reach 0 within the image's budget, so little is spent where an image holds. All images
-    are searched side by side, in rounds; each round is a run like those of `dfa.run`, counted, confirmed and kept
-    likewise. Results depend on the oracle's answers, the seed, the images and the settings, not on `threads`,
-    `batch_size` or `workers`.
+    what did not. Where something was found and not confirmed, as a randomised oracle has it, the search is made again.
+    In a ball each search begins with what broke the image, shrunk. A search is given up as soon as its degree falls too
+    slowly to reach 0 within the image's budget, so little is spent where an image holds. All images are searched side
+    by side, in rounds; each round is a run like those of `dfa.run`, counted, confirmed and kept likewise. Results
+    depend on the oracle's answers, the seed, the images and the settings, not on `threads`, `batch_size` or `workers`.
 
     Args:
         oracle: As of `dfa.run`.
@@ -118,7 +119,8 @@ def frontier(
 
     Raises:
         InvalidInputError: An argument is not as described, or `store` is given for a service.
-        StoreError: As of `dfa.run`; or another search is at the folder.
+        StoreError: As of `dfa.run`; or another search is at the folder, or was begun there otherwise.
+        SpaceError: `space` failed; `.result` as of an `OracleError`.
         OracleError: The oracle failed; `.result`, a `Frontier`, holds what was found before. `ObjectiveError`,
             `PriorError` and `Interrupted` likewise.
 
@@ -160,7 +162,7 @@ def frontier(
             **kind.of_one(max_epsilon),
             **settings,
         )
-        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan)
+        keeping = _Keeping(store, overwrite=overwrite, resume=resume, plan=plan, largest=max_epsilon)
         with keeping.held():
             search = _Search(plan, kind, max_epsilon, settings, keeping, progress)
             found = search.run()
@@ -190,7 +192,12 @@ class _Spaces:
     unit = "size"
 
     def of_one(self, size: int) -> dict[str, Any]:
-        space = self.make(size)
+        try:
+            space = self.make(size)
+        except Exception as error:
+            raise SpaceError(
+                f"space, which makes a search space of a size, failed at {size}: {told_with_place(error)}"
+            ) from error
         if not isinstance(space, Space):
             raise InvalidInputError(f"space must make a search space of a size, such as dfa.Pixels; got {space!r:.80}")
         return {"epsilon": LinfBall.epsilon, "space": space}
@@ -203,9 +210,10 @@ class _Spaces:
 class _Keeping:
     """The folders of the rounds' runs, if they are kept."""
 
-    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan) -> None:
+    def __init__(self, store: str | Path | None, *, overwrite: bool, resume: bool, plan: Plan, largest: int) -> None:
         most = plan.batch_size * plan.questions.queries_per_image
         self._first = Storage.parse(store, overwrite=overwrite, resume=resume, batch_size=most)
+        self._plan, self._largest = plan, largest
         if self._first is not None and plan.oracle.keeps_record:
             # Its books and its classes' ids are kept with a run, and would begin anew with every round.
             raise InvalidInputError(
@@ -218,7 +226,16 @@ class _Keeping:
         first = self._first
         if first is None:
             return nullcontext()
-        return held_for_search(Path(first.folder), overwrite=first.overwrite, resume=first.resume)
+        plan = self._plan
+        settings = {"max_epsilon": self._largest, "space": plan.config.get("space")}
+        more = {
+            "config": {name: value for name, value in plan.config.items() if name not in ("epsilon", "space")},
+            "model": {"fingerprint": plan.oracle.fingerprint()},
+            "inputs": {"labels": plan.labels, "ids": plan.ids.given, "names": plan.inputs.names},
+        }
+        return held_for_search(
+            Path(first.folder), Begun("frontier", settings, more), overwrite=first.overwrite, resume=first.resume
+        )
 
     def attack(self, plan: Plan, name: str) -> Result:
         """Attack, and keep the run under a name."""
@@ -229,7 +246,7 @@ class _Keeping:
     def save(self, found: Frontier) -> None:
         """Write down what was found in the end."""
         if self._first is not None:
-            found.save(self._first.folder)
+            write(Path(self._first.folder), found.document(), found.images)
 
 
 class _Search:
@@ -352,7 +369,7 @@ class _Search:
         return start
 
     def _take(self, indices: Sequence[int], sizes: Sequence[int], result: Result) -> None:
-        """Take note of what a run found, of images that it has finished."""
+        """Take note of what a run found of images that it has finished, and of what it sent for the others."""
         self._totals["calls"] += result.profile.batches
         self._totals["clean"] += result.profile.clean
         self._totals["verification"] += result.profile.verification
@@ -361,11 +378,13 @@ class _Search:
             before = self._records[index]
             # Later rounds are given a label of every image.
             own = rewritten(record, index=index, label=record.label if before is None else before.label)
-            if record.status is Status.UNFINISHED:
-                self._records[index] = before or own
-                continue
-            if record.status in (Status.SKIPPED, Status.ERROR):
-                self._stop(index, own)
+            self._sent += record.queries_sent
+            if record.status in (Status.UNFINISHED, Status.SKIPPED, Status.ERROR):
+                progress.cut += record.queries_sent
+                if record.status is Status.UNFINISHED:
+                    self._records[index] = before or own
+                else:
+                    self._stop(index, own)
                 continue
             is_success = record.status is Status.SUCCESS
             if is_success:
@@ -374,14 +393,22 @@ class _Search:
                 self._images.put(index, image)
             if is_success or progress.critical is None:
                 self._records[index] = own
-            self._sent += record.queries_sent
-            progress.take(Attempt(size, record.queries_sent, is_success), self._reached(size, own))
+            is_unconfirmed = record.found and not is_success
+            progress.take(
+                Attempt(size, record.queries_sent, is_success),
+                self._reached(size, own),
+                is_unconfirmed=is_unconfirmed,
+                # Where answers are repeated, a search goes on by itself.
+                is_claim=is_unconfirmed and not self._plan.confirmation.is_repeated,
+            )
 
     def _stop(self, index: int, record: Record) -> None:
         """Take note of an image that could not be searched; what was found of it before stays."""
         progress = self._progress[index]
+        if progress.attempts and record.status is Status.SKIPPED and progress.may_ask_again():
+            return
         if progress.attempts:
-            progress.state = State.BROKEN
+            progress.state = State.HELD if progress.critical is None else State.BROKEN
         else:
             progress.state = State.SKIPPED if record.status is Status.SKIPPED else State.ERROR
             self._records[index] = record
@@ -409,7 +436,15 @@ class _Search:
     def _critical(self, index: int) -> CriticalRecord:
         progress = self._progress[index]
         record = self._records[index] or Record(index, 0, Status.UNFINISHED, source=self._plan.inputs.source(index))
-        return CriticalRecord(index, progress.state, progress.critical, tuple(progress.attempts), record)
+        return CriticalRecord(
+            index,
+            progress.state,
+            progress.critical,
+            tuple(progress.attempts),
+            record,
+            cut=progress.cut,
+            unconfirmed=progress.unconfirmed,
+        )
 
     def _found(self) -> Frontier:
         return Frontier(

@@ -54,6 +54,10 @@ class Progress:
         budget: Queries in all.
         least: Queries that a search must be allowed.
         attempts: So far.
+        cut: Queries of a search that was cut short.
+        unconfirmed: Attempts in vain that had found what no other answer confirmed, as a randomised oracle has it.
+        is_claim: Whether the last attempt ended with such a find, instead of its budget or hope.
+        skips: Searches in a row that were not made, since the oracle took the image as it is for another class.
         critical: The smallest size at which it was broken, or None.
         state: Where it stands.
     """
@@ -62,13 +66,17 @@ class Progress:
     budget: int
     least: int
     attempts: list[Attempt] = field(default_factory=list)
+    cut: int = 0
+    unconfirmed: int = 0
+    is_claim: bool = False
+    skips: int = 0
     critical: int | None = None
     state: State = State.OPEN
 
     @property
     def queries(self) -> int:
         """Sent so far."""
-        return sum(attempt.queries for attempt in self.attempts)
+        return sum(attempt.queries for attempt in self.attempts) + self.cut
 
     @property
     def left(self) -> int:
@@ -78,8 +86,9 @@ class Progress:
     def next_size(self) -> int | None:
         """Return the size to be searched next; None where the image is done.
 
-        The first is the largest. What failed is tried again only where a level more or less is little: there, other
-        candidates may do. Whether a search is worth its queries is seen while it goes on.
+        The first is the largest, until it is known whether that breaks the image. What failed is tried again only where
+        a level more or less is little: there, other candidates may do; or where something was found and not confirmed.
+        Whether a search is worth its queries is seen while it goes on.
         """
         if self.state is not State.OPEN or self.left < self.least:
             return None
@@ -87,22 +96,38 @@ class Progress:
             return self.largest
         failed = [attempt.size for attempt in self.attempts if not attempt.is_success and attempt.size < self.critical]
         below = max(failed, default=0)
+        again = failed.count(below)
+        if self.is_claim and again <= _MOST_RETRIES:
+            return below
         if self.critical - below > 1:
             return (self.critical + below) // 2
-        again = failed.count(below)
         return below if below >= _FINE and again <= _MOST_RETRIES else None
 
-    def take(self, attempt: Attempt, reached: int | None) -> None:
+    def may_ask_again(self) -> bool:
+        """Tell whether a search that was skipped is worth another try: a randomised oracle may answer otherwise."""
+        self.skips += 1
+        return self.skips <= _MOST_RETRIES
+
+    def take(
+        self, attempt: Attempt, reached: int | None, *, is_unconfirmed: bool = False, is_claim: bool = False
+    ) -> None:
         """Take note of an attempt.
 
         Args:
             attempt: The attempt.
             reached: Of a success, the size that what was found has: at most that of the attempt.
+            is_unconfirmed: In vain it had found what no other answer confirmed.
+            is_claim: It ended with that.
         """
         self.attempts.append(attempt)
+        self.unconfirmed += is_unconfirmed
+        self.is_claim = is_claim
+        self.skips = 0
         if reached is not None:
             self.critical = reached
         if self.critical is None:
-            self.state = State.HELD
+            # What seemed to break it once may do so again.
+            if not self.unconfirmed or self.next_size() is None:
+                self.state = State.HELD
         elif self.next_size() is None:
             self.state = State.BROKEN

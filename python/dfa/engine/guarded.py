@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dfa.checks import counted
-from dfa.errors import OptimizerError, told_with_place
+from dfa.errors import OptimizerError, shown, told_with_place
 from dfa.search.protocol import Optimizer, Search, Task, Yielding
 from dfa.types import Degrees, Image, Images
 
@@ -35,16 +35,19 @@ class Guarded:
             OptimizerError: It failed, or began what is no search.
         """
         self.digest = b""
-        self._task = task
+        # Arrays of its own: of those in the task, a user's code can replace or reshape each.
+        self._low, self._high = task.low.view(), task.high.view()
         self._index = index
         self._name = type(optimizer).__qualname__
         begun = self._call("begin", lambda: optimizer.begin(task))
-        self._search: Search = _Yielded(begun, task.original.shape) if isinstance(begun, Generator) else begun
-        if isinstance(begun, type) or not isinstance(self._search, Search):
+        # Looking at it runs code of the user as well.
+        search = self._call("begin", lambda: _as_search(begun, self._low.shape))
+        if search is None:
             raise OptimizerError(
                 f"the optimizer {self._name} must begin a search with ask() and tell(degrees), or a generator, and "
-                f"began {begun!r:.80} for image {index}; see dfa.Search"
+                f"began {shown(begun)} for image {index}; see dfa.Search"
             )
+        self._search = search
 
     def ask(self) -> Images:
         """Return the candidates of its next iteration, uint8 (n, H, W, C), in memory of their own; n = 0: it gives up.
@@ -53,15 +56,15 @@ class Guarded:
             OptimizerError: It failed, or its candidates are not what they must be.
         """
         answer: Any = self._call("ask", lambda: np.asarray(self._search.ask()))
-        original = self._task.original
-        if answer.dtype != np.uint8 or answer.shape[1:] != original.shape or answer.ndim != original.ndim + 1:
+        shape = self._low.shape
+        if answer.dtype != np.uint8 or answer.shape[1:] != shape or answer.ndim != len(shape) + 1:
             raise OptimizerError(
                 f"the optimizer {self._name} must ask about uint8 candidates of shape "
-                f"(n, {', '.join(map(str, original.shape))}), and asked about {self._described(answer)}"
+                f"(n, {', '.join(map(str, shape))}), and asked about {self._described(answer)}"
             )
         # It may use the memory of what it returned again.
         candidates: Images = np.array(answer, order="C")
-        beyond = (candidates < self._task.low) | (candidates > self._task.high)
+        beyond = (candidates < self._low) | (candidates > self._high)
         if beyond.any():
             raise OptimizerError(self._tell_beyond(candidates, int(np.flatnonzero(beyond.any(axis=(1, 2, 3)))[0])))
         # Chained, so that it is known after each iteration at the cost of that one.
@@ -88,9 +91,9 @@ class Guarded:
 
     def _described(self, answer: Any) -> str:
         """Return what it asked about in place of candidates, and how to mend it."""
-        shape = self._task.original.shape
+        shape = self._low.shape
         if answer.dtype == object:
-            return f"{answer.tolist()!r:.80} for image {self._index}; return an array, one that is empty to give up"
+            return f"{shown(answer.tolist())} for image {self._index}; return an array, one that is empty to give up"
         hint = ""
         if answer.dtype.kind in "fiu" and answer.dtype != np.uint8:
             hint = "; round and clip: numpy.rint(x).clip(task.low, task.high).astype(numpy.uint8)"
@@ -100,16 +103,23 @@ class Guarded:
 
     def _tell_beyond(self, candidates: Images, row: int) -> str:
         """Return the message about a candidate that leaves the ball."""
-        task = self._task
+        low, high = self._low, self._high
         value = candidates[row].astype(np.int16)
-        distances = np.maximum(task.low - value, value - task.high)
+        distances = np.maximum(low - value, value - high)
         where = tuple(int(each) for each in np.argwhere(distances > 0)[0])
         return (
             f"the optimizer {self._name} must keep candidates within epsilon of the original, and candidate {row} of "
             f"an iteration of image {self._index} has {counted(int((distances > 0).sum()), 'value')} beyond, by up to "
-            f"{counted(int(distances.max()), 'grey level')}: {value[where]} at {where}, where {task.low[where]} to "
-            f"{task.high[where]} may be; clip it to task.low and task.high before it is uint8"
+            f"{counted(int(distances.max()), 'grey level')}: {value[where]} at {where}, where {low[where]} to "
+            f"{high[where]} may be; clip it to task.low and task.high before it is uint8"
         )
+
+
+def _as_search(begun: Any, shape: tuple[int, ...]) -> Search | None:
+    """Return what was begun as a search, None where it is none."""
+    if isinstance(begun, Generator):
+        return _Yielded(begun, shape)
+    return begun if isinstance(begun, Search) and not isinstance(begun, type) else None
 
 
 class _Yielded:

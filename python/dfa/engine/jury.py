@@ -17,7 +17,7 @@ from dfa.engine.plan import Plan, goal_of
 from dfa.errors import SpaceError
 from dfa.oracle.answers import is_told
 from dfa.oracle.gate import Purpose
-from dfa.results.record import Record, Status, rewritten
+from dfa.results.record import NOT_VERIFIED, Record, Status, rewritten
 from dfa.runs.folder import plain
 from dfa.runs.journal import Picture
 from dfa.search.objectives import SMALLEST_DEGREE, found_class, measure
@@ -262,7 +262,7 @@ class Jury:
             draft,
             status=Status.SUCCESS if is_adversarial else Status.FAILURE,
             # Otherwise the oracle contradicts itself: it is randomised, or depends on what else is in the batch.
-            reason="" if is_adversarial else "not verified",
+            reason="" if is_adversarial else NOT_VERIFIED,
             verified=is_adversarial,
             class_after=verdict.class_after,
             probability_after=verdict.probability_after,

@@ -8,7 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,11 +17,12 @@ from dfa import _core
 from dfa.checks import is_integer, is_number, require_count, require_flag, require_integer
 from dfa.data.image_set import UNKNOWN
 from dfa.engine.inputs import Inputs, StreamIds
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, shown, told_with_place
 from dfa.oracle import Oracle, as_oracle
 from dfa.oracle.priors import Prior, as_prior
 from dfa.originals import Form
 from dfa.results.record import Record
+from dfa.runs.folder import plain
 from dfa.runs.store import Store
 from dfa.search.class_names import parse_class_names
 from dfa.search.confirmation import Confirmation
@@ -122,6 +123,10 @@ class Plan:
         return None if self.labels is None or self.labels[index] == UNKNOWN else int(self.labels[index])
 
 
+_AROUND: Final = 8
+"""Levels that lie around a field of the optimizer in what is written, at the most."""
+
+
 def goal_of(draft: Record) -> int:
     """Return the class that the degree function is given for an image: the target, or the original class."""
     assert draft.goal is not None
@@ -217,7 +222,7 @@ def make_plan(
         "class_names": parsed_names,
         **bound.describe(),
         "objective": chosen.name,
-        "optimizer": optimizer if isinstance(optimizer, Racos) else describe_optimizer(optimizer),
+        "optimizer": optimizer if isinstance(optimizer, Racos) else _described(optimizer),
         "confirmations": confirmation,
         **numbers,
         "oracle": model.describe(),
@@ -275,10 +280,10 @@ def _checked_optimizer(optimizer: Racos | Optimizer | None, space: Space) -> Rac
     if isinstance(optimizer, Racos):
         space.check_optimizer(optimizer)
         return optimizer
-    if isinstance(optimizer, type) or not callable(getattr(optimizer, "begin", None)):
+    if isinstance(optimizer, type) or not _begins(optimizer):
         raise InvalidInputError(
             "optimizer must be None, a dfa.Racos, or an object with a method begin(task), as dfa.Optimizer says, got "
-            f"{optimizer!r:.80}{'; pass an instance of it' if isinstance(optimizer, type) else ''}"
+            f"{shown(optimizer)}{'; pass an instance of it' if isinstance(optimizer, type) else ''}"
         )
     if not isinstance(space, LinfBall):
         raise InvalidInputError(
@@ -286,6 +291,33 @@ def _checked_optimizer(optimizer: Racos | Optimizer | None, space: Space) -> Rac
             "take a dfa.Racos"
         )
     return optimizer
+
+
+def _begins(optimizer: Any) -> bool:
+    """Tell whether there is a method `begin`, which a user's `__getattr__` may answer with any error."""
+    try:
+        return callable(optimizer.begin)
+    except Exception:
+        return False
+
+
+def _described(optimizer: Optimizer) -> dict[str, Any]:
+    """Return what is kept of a user's optimizer, which can be written by now.
+
+    Raises:
+        InvalidInputError: A field cannot, or has no value.
+    """
+    about = describe_optimizer(optimizer)
+    for name, value in about["settings"].items():
+        try:
+            plain(value, _AROUND)
+        except Exception as error:  # a user's object may raise anything
+            raise InvalidInputError(
+                f"each field of an optimizer must be something that can be kept (numbers, texts, arrays, lists of "
+                f"these, objects that have a text), and the field {name} of {type(optimizer).__qualname__} is not: "
+                f"{told_with_place(error)}; give it such a value, or make the optimizer no dataclass"
+            ) from error
+    return about
 
 
 def _by_labels(optimizer: Racos, space: Space, *, is_targeted: bool) -> Racos:
@@ -314,7 +346,7 @@ def _questions(oracle: Oracle, space: Space, bound: BoundSpace, optimizer: Racos
 
 def _check_prior(oracle: Oracle, space: Space, optimizer: Racos | Optimizer) -> None:
     if not isinstance(optimizer, Racos):
-        raise InvalidInputError(f"a prior needs a dfa.Racos, got {optimizer!r:.80}; leave prior or optimizer out")
+        raise InvalidInputError(f"a prior needs a dfa.Racos, got {shown(optimizer)}; leave prior or optimizer out")
     if not isinstance(space, LinfBall):
         raise InvalidInputError(f"a prior needs the space dfa.LinfBall, got {type(space).__name__}; leave prior out")
     if not oracle.shows_distance:

@@ -15,7 +15,7 @@ from dfa.engine.guidance import ask_prior, first_signs
 from dfa.engine.plan import Plan
 from dfa.engine.stopwatch import Stopwatch
 from dfa.oracle.gate import Gate
-from dfa.results.record import AT_REST
+from dfa.results.record import AT_REST, OUT_OF_TIME
 from dfa.search.racos import Racos
 
 _LEAST_SCALE: Final = 1e-9
@@ -99,7 +99,7 @@ class CoreSearches:
         """Return why a search is over that has found nothing, and could have asked for more."""
         if self.places.is_at_rest(place):
             return AT_REST
-        return "iterations" if self.places.iteration(place) == self._optimizer.max_iterations else "time"
+        return "iterations" if self.places.iteration(place) == self._optimizer.max_iterations else OUT_OF_TIME
 
     def save(self, now: float) -> bytes:
         """Return the exact state, of the curriculum too; deadlines are kept as time left at `now`."""

@@ -22,7 +22,7 @@ from dfa.engine.stopwatch import Stopwatch
 from dfa.engine.users_places import UsersPlaces
 from dfa.errors import StoreError
 from dfa.results.parsing import fields_reader, load_json
-from dfa.results.record import AT_REST
+from dfa.results.record import AT_REST, OUT_OF_TIME
 from dfa.search.protocol import Optimizer, Task
 from dfa.space import BoundBall
 
@@ -96,7 +96,7 @@ class UsersSearches:
 
     def why_over(self, place: int) -> str:
         """Return why a search is over that has found nothing, and could have asked for more."""
-        return AT_REST if self.places.taken[place].is_at_rest else "time"
+        return AT_REST if self.places.taken[place].is_at_rest else OUT_OF_TIME
 
     def save(self, now: float) -> bytes:
         """Return what all searches were told, and a digest of what they asked; deadlines as time left at `now`."""

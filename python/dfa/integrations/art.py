@@ -7,14 +7,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.checks import as_array
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.integrations.grid import Grid
 from dfa.integrations.modes import modes_kept
-from dfa.integrations.settings import attacked, checked_settings, oracle_of_floats
+from dfa.integrations.settings import attacked, checked_settings, ids_of_one_hot, oracle_of_floats
 from dfa.results.result import Result
 
 _NEEDED = "dfa.integrations.art needs the Adversarial Robustness Toolbox"
+_config: Any = imported("art.config", _NEEDED, "audit")
 _attack: Any = imported("art.attacks.attack", _NEEDED, "audit")
 _estimator: Any = imported("art.estimators.estimator", _NEEDED, "audit")
 _classifier: Any = imported("art.estimators.classification.classifier", _NEEDED, "audit")
@@ -71,15 +73,15 @@ class DFA(_attack.EvasionAttack):  # type: ignore[misc]
             y: Class ids (N,) or (N, 1), or one-hot (N, K): labels, or targets. None: the classifier's own answers.
 
         Returns:
-            Images of the shape of x, float32 or as x, on the grid to the last bit; those as they were where nothing was
-            found.
+            Images of the shape of x, as the classifier was asked about them: of the dtype of ART's settings, float32,
+            whatever that of x, and on the grid to the last bit. Those as they were where nothing was found.
 
         Raises:
             InvalidInputError: An argument is not as described.
             DfaError: Whatever `dfa.run` raises.
         """
         x = np.asarray(x)
-        dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+        dtype = _config.ART_NUMPY_DTYPE
         first = getattr(self.estimator, "channels_first", None) if self._channels_first is None else None
         grid = Grid.of(self.estimator.clip_values, x.shape, self._channels_first if first is None else first)
         images, classes = grid.images(x), _class_ids(y)
@@ -104,7 +106,7 @@ class DFA(_attack.EvasionAttack):  # type: ignore[misc]
 def _class_ids(y: Any) -> NDArray[Any] | None:
     if y is None:
         return None
-    given = np.asarray(y)
+    given = as_array("y", y)
     if given.ndim == 2:
-        return given.argmax(axis=1) if given.shape[1] > 1 else given[:, 0]
+        return ids_of_one_hot("y", given) if given.shape[1] > 1 else given[:, 0]
     return given

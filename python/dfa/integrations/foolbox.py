@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
-from dfa.integrations.grid import Grid
+from dfa.integrations.grid import Grid, is_single
 from dfa.integrations.settings import attacked, checked_settings, oracle_of_floats
 from dfa.results.result import Result
 
@@ -71,8 +70,11 @@ class DFA(foolbox.attacks.base.Attack):  # type: ignore[misc]
             return eagerpy.astensor(model(eagerpy.from_numpy(tensor, floats).raw)).numpy()
 
         oracle = oracle_of_floats(asked, grid, values.dtype, name=type(model).__name__, returns=self._returns)
-        several = epsilons if isinstance(epsilons, Iterable) else [epsilons]
-        levels = [grid.epsilon(each) for each in several]
+        levels = [grid.epsilon(each) for each in ([epsilons] if is_single(epsilons) else epsilons)]
+        if not levels:
+            raise InvalidInputError(
+                f"epsilons must be a number, or at least one of several, got {epsilons!r}; pass such as 8 / 255"
+            )
         self.results = [
             attacked(
                 oracle,
@@ -91,7 +93,7 @@ class DFA(foolbox.attacks.base.Attack):  # type: ignore[misc]
             at_once = before == targets if labels is None else (before != labels) & (before >= 0)
             fooled.append(result.success | at_once)
         success = restored(eagerpy.from_numpy(tensor, np.stack(fooled)))
-        return (found, list(found), success) if isinstance(epsilons, Iterable) else (found[0], found[0], success[0])
+        return (found[0], found[0], success[0]) if is_single(epsilons) else (found, list(found), success)
 
     def repeat(self, times: int) -> NoReturn:
         """Refuse: the same search would be made again.
@@ -104,12 +106,16 @@ class DFA(foolbox.attacks.base.Attack):  # type: ignore[misc]
 
 def _classes(criterion: Any) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """Return the labels or the targets that a criterion holds."""
-    given = foolbox.attacks.base.get_criterion(criterion)
+    try:
+        given = foolbox.attacks.base.get_criterion(criterion)
+    except ValueError:  # labels that are no tensor
+        given = None
     # Not of a class derived from these, which may mean something else.
     if type(given) is foolbox.criteria.Misclassification:
         return given.labels.numpy(), None
     if type(given) is foolbox.criteria.TargetedMisclassification:
         return None, given.target_classes.numpy()
     raise InvalidInputError(
-        f"criterion must be labels, a foolbox Misclassification or a TargetedMisclassification, got {criterion!r}"
+        f"criterion must be labels, a foolbox Misclassification or a TargetedMisclassification, got {criterion!r}; "
+        "labels are a tensor or an array like the images"
     )

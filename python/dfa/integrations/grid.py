@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from dfa.checks import is_number
 from dfa.errors import InvalidInputError
+from dfa.oracle.raw import on_host
 from dfa.originals import is_channels_first
 from dfa.types import Images
 
@@ -25,6 +26,11 @@ _OPERATIONS: Final = 8
 
 _TOO_FAR: Final = 0.25
 """Grey levels; where floats may be off by more than that, two levels cannot be told apart for certain."""
+
+
+def is_single(value: Any) -> bool:
+    """Tell whether a value is one thing and not several, as an array or a tensor without dimensions is."""
+    return not isinstance(value, Iterable) or getattr(value, "shape", None) == ()
 
 
 @dataclass(frozen=True)
@@ -66,11 +72,14 @@ class Grid:
         Raises:
             InvalidInputError: The bounds are none, or differ from one coordinate to another.
         """
-        ends = [np.unique(np.asarray(each, dtype=np.float64)) for each in (() if bounds is None else bounds)]
+        try:
+            ends = [np.unique(np.asarray(each, dtype=np.float64)) for each in bounds]
+        except (TypeError, ValueError):  # no several things, or no numbers
+            ends = []
         if len(ends) != 2 or any(end.size != 1 for end in ends):
             raise InvalidInputError(
-                f"the model must have two bounds, the same for all values, got {bounds!r}; build it with those that "
-                "the images have, such as (0, 1)"
+                f"a model and its images must have two bounds, the same for all values, got {bounds!r}; name "
+                "those that the images have, such as (0, 1)"
             )
         first = is_channels_first(tuple(shape)[1:]) if channels_first is None else channels_first
         return cls(float(ends[0][0]), float(ends[1][0]), first)
@@ -91,7 +100,8 @@ class Grid:
         """Return the 8-bit images that floats stand for: uint8, (N, H, W, C).
 
         Args:
-            values: float32 or float64, or integers; (N, C, H, W) or (N, H, W, C), as the grid has it.
+            values: float32 or float64, or integers where each grey level is one, as in 0..255; (N, C, H, W) or
+                (N, H, W, C), as the grid has it.
 
         Raises:
             InvalidInputError: They are no such array, or a value lies outside the bounds or between two grey levels.
@@ -101,6 +111,11 @@ class Grid:
             wanted = "(N, C, H, W)" if self.channels_first else "(N, H, W, C)"
             raise InvalidInputError(
                 f"images must be float32 of shape {wanted}, got {values.dtype} of shape {values.shape}"
+            )
+        if values.dtype.kind in "iu" and not self._is_of_integers(np.iinfo(values.dtype)):
+            raise InvalidInputError(
+                f"images must lie within the bounds {self.low:g}..{self.high:g} as float32, got {values.dtype}, which "
+                f"does not hold what stands for the 256 grey levels; pass floats, 8-bit images x as {self._expression}"
             )
         images = np.empty(values.shape, dtype=np.uint8)
         for index, value in enumerate(values):
@@ -123,17 +138,33 @@ class Grid:
     def epsilon(self, eps: Any) -> int:
         """Return how many whole grey levels a largest change, in units of the bounds, leaves room for: 1..255.
 
+        Args:
+            eps: A number, or an array or tensor without dimensions that is one.
+
         Raises:
             InvalidInputError: It is no number, less than one grey level, or more than from one bound to the other.
         """
         width = self.high - self.low
-        levels = float(eps) / width * 255 if is_number(eps) else math.nan
+        number = np.asarray(on_host(eps))[()] if is_single(eps) else eps
+        levels = float(number) / width * 255 if is_number(number) else math.nan
         if not 1 <= levels + self.tolerance <= 255 + 2 * self.tolerance:
             raise InvalidInputError(
                 f"eps must be a number in the units of the bounds {self.low:g}..{self.high:g}, from one grey level, "
                 f"{width / 255:.3g}, to all of {width:g}, got {eps!r}; eight grey levels are {8 * width / 255:.3g}"
             )
         return min(255, math.floor(levels + self.tolerance))
+
+    def _is_of_integers(self, kind: np.iinfo[Any]) -> bool:
+        """Tell whether every grey level is an integer of a kind, so that what is found can be given back as such."""
+        is_whole = bool((self._levels == np.rint(self._levels)).all())
+        return is_whole and kind.min <= self.low and self.high <= kind.max
+
+    @property
+    def _expression(self) -> str:
+        """What makes floats between the bounds of 8-bit images x."""
+        width = self.high - self.low
+        moved = f" * {width:g}" if width != 1 else ""
+        return f"x / 255{moved}" + (f" + {self.low:g}" if self.low else "")
 
     def _refusal(self, index: int, value: Any, level: float) -> str:
         if not (0 <= level <= 255):

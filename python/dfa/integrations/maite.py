@@ -18,7 +18,7 @@ from dfa.checks import as_length
 from dfa.data.image_set import ImageSet
 from dfa.errors import InvalidInputError
 from dfa.integrations.grid import Grid
-from dfa.integrations.settings import oracle_of_floats
+from dfa.integrations.settings import ids_of_one_hot, oracle_of_floats
 from dfa.oracle.base import Oracle
 from dfa.oracle.raw import on_host
 from dfa.results.result import Result
@@ -46,12 +46,12 @@ def as_oracle(
     Raises:
         InvalidInputError: An argument is not as described.
     """
-    metadata = getattr(model, "metadata", {})
+    metadata = _metadata(model)
     oracle = oracle_of_floats(
         lambda batch: [np.asarray(on_host(each)) for each in model(list(batch))],
         _grid(bounds),
         _dtype(bounds),
-        name=str(metadata.get("id", type(model).__name__)),
+        name=_name(model, metadata),
         returns=returns,
         num_classes=num_classes,
     )
@@ -69,17 +69,17 @@ def as_images(dataset: Any, *, bounds: tuple[float, float] | None = None) -> Ima
         bounds: Of its images; None where they are uint8.
 
     Raises:
-        InvalidInputError: When an image is read that is no 8-bit image between the bounds.
+        InvalidInputError: An argument is not as described; when an image is read, it is no 8-bit image between the
+            bounds.
     """
+    _grid(bounds)
     number = len(dataset)
     has_ids = hasattr(dataset, "get_metadata")
     return ImageSet(
         _Images(dataset, bounds),
-        names=[str(_part(dataset, index, "get_metadata")["id"]) for index in range(number)] if has_ids else None,
-        labels=lambda: [
-            int(np.argmax(np.asarray(on_host(_part(dataset, index, "get_target"))))) for index in range(number)
-        ],
-        class_names=_class_names(getattr(dataset, "metadata", {})),
+        names=[_id_of(dataset, index) for index in range(number)] if has_ids else None,
+        labels=lambda: [_label_of(dataset, index) for index in range(number)],
+        class_names=_class_names(_metadata(dataset)),
     )
 
 
@@ -89,7 +89,7 @@ class AdversarialDataset:
     Items keep their targets and metadata; images are as they were where nothing was found.
 
     Attributes:
-        metadata: That of the dataset, with " (adversarial)" behind its id.
+        metadata: That of the dataset, with " (adversarial)" behind its id, or behind the name of its class.
     """
 
     def __init__(self, result: Result, dataset: Any, *, bounds: tuple[float, float] | None = None) -> None:
@@ -101,13 +101,15 @@ class AdversarialDataset:
             bounds: Of its images; None where they are uint8.
 
         Raises:
-            InvalidInputError: The result is of another number of images.
+            InvalidInputError: The result is of another number of images, or the bounds are none.
         """
+        _grid(bounds)
         if as_length(dataset) != len(result.records):
             raise InvalidInputError(
                 f"dataset must be the one that was attacked, of {len(result.records)} images, got {as_length(dataset)}"
             )
-        self.metadata = {**dataset.metadata, "id": f"{dataset.metadata['id']} (adversarial)"}
+        metadata = _metadata(dataset)
+        self.metadata = {**metadata, "id": f"{_name(dataset, metadata)} (adversarial)"}
         self._result, self._dataset, self._bounds = result, dataset, bounds
 
     def __len__(self) -> int:
@@ -144,7 +146,7 @@ class _Images:
 
 
 def _grid(bounds: tuple[float, float] | None) -> Grid:
-    return Grid(0, 255, channels_first=True) if bounds is None else Grid(*bounds, channels_first=True)
+    return Grid.of((0, 255) if bounds is None else bounds, (), channels_first=True)
 
 
 def _dtype(bounds: tuple[float, float] | None) -> type[np.generic]:
@@ -155,6 +157,51 @@ def _part(dataset: Any, index: int, getter: str) -> Any:
     """Return one part of an item, alone where the dataset gives it so."""
     get = getattr(dataset, getter, None)
     return dataset[index][_PLACES[getter]] if get is None else get(index)
+
+
+def _metadata(owner: Any) -> Mapping[str, Any]:
+    """Return what a model or a dataset says of itself; nothing where it leaves that out.
+
+    Raises:
+        InvalidInputError: It is no mapping.
+    """
+    metadata = getattr(owner, "metadata", None)
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise InvalidInputError(
+            f"metadata of {type(owner).__name__} must be a mapping, such as {{'id': 'a name'}}, got {metadata!r:.80}"
+        )
+    return metadata or {}
+
+
+def _name(owner: Any, metadata: Mapping[str, Any]) -> str:
+    return str(metadata.get("id", type(owner).__name__))
+
+
+def _label_of(dataset: Any, index: int) -> int:
+    """Return the class of an item.
+
+    Raises:
+        InvalidInputError: Its target is not one-hot.
+    """
+    target = np.asarray(on_host(_part(dataset, index, "get_target")))
+    if target.ndim != 1 or not target.size:
+        raise InvalidInputError(f"the target of item {index} must be one-hot, (K,), got an array of {target.shape}")
+    return int(ids_of_one_hot(f"the target of item {index}", target[None])[0])
+
+
+def _id_of(dataset: Any, index: int) -> str:
+    """Return the id of an item.
+
+    Raises:
+        InvalidInputError: It has none.
+    """
+    metadata = _part(dataset, index, "get_metadata")
+    if not isinstance(metadata, Mapping) or "id" not in metadata:
+        raise InvalidInputError(
+            f"the metadata of each item must have an id, and get_metadata({index}) of {type(dataset).__name__} gave "
+            f"{metadata!r:.80}"
+        )
+    return str(metadata["id"])
 
 
 def _class_names(metadata: Mapping[str, Any]) -> list[str] | None:

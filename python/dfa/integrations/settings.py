@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from dfa.api import run
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, shown
 from dfa.integrations.grid import Grid
 from dfa.oracle.base import Oracle, ScoreKind
 from dfa.oracle.callable import CallableOracle
@@ -53,6 +53,30 @@ def attacked(
     """
     labels, targets = (None, classes) if is_targeted else (classes, None)
     return run(oracle, images, labels, targets=targets, epsilon=epsilon, layout="NHWC", **settings)
+
+
+def ids_of_one_hot(name: str, rows: NDArray[Any]) -> NDArray[np.intp]:
+    """Return the class that each row of one-hot labels says: (N,).
+
+    Args:
+        name: Of the argument, for messages.
+        rows: Numbers, (N, K), K >= 1.
+
+    Raises:
+        InvalidInputError: A row says none, or several: no numbers, a NaN, or more than one that is the largest.
+    """
+    if rows.dtype.kind not in "biuf":
+        raise InvalidInputError(f"{name} must be one-hot numbers of shape (N, K), got {rows.dtype} of {rows.shape}")
+    # A NaN is equal to nothing.
+    says_one = (rows == rows.max(axis=1, keepdims=True)).sum(axis=1) == 1
+    if not says_one.all():
+        row = int(says_one.argmin())
+        raise InvalidInputError(
+            f"{name} must be one-hot, with one largest value in each row, and row {row} is "
+            f"{shown(rows[row].tolist())}; leave out the images that have no class, or pass class ids"
+        )
+    ids: NDArray[np.intp] = rows.argmax(axis=1)
+    return ids
 
 
 def oracle_of_floats(

@@ -32,6 +32,12 @@ class Status(Enum):
 AT_REST: Final = "at rest"
 """The reason of a failure that was given up before its budget was spent, because nothing moved (`give_up_after`)."""
 
+OUT_OF_TIME: Final = "time"
+"""The reason of a failure that the clock ended (`max_seconds`)."""
+
+NOT_VERIFIED: Final = "not verified"
+"""The reason of a failure whose search ended with a claim, which an answer apart from the search then contradicted."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -141,6 +147,14 @@ class Record:
     def at_rest(self) -> bool:
         """Whether it was given up before its budget was spent: not broken by `queries_sent` queries, and at rest."""
         return self.status is Status.FAILURE and self.reason == AT_REST
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its attack ended before the budget was spent without telling whether the image withstands that.
+
+        The clock ended it, or a claim that was not confirmed.
+        """
+        return self.status is Status.FAILURE and self.reason in (OUT_OF_TIME, NOT_VERIFIED)
 
     @property
     def confidence(self) -> float:

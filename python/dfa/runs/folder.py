@@ -24,11 +24,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from dfa.errors import StoreError
+from dfa.errors import InvalidInputError, StoreError
 from dfa.results.parsing import load_json
 from dfa.runs import door
 from dfa.runs.image_files import IMAGES, ORIGINALS, encode_image, halves_in, image_file, with_originals
@@ -50,12 +50,19 @@ RESULTS = "results.json"
 RECORDS = "records.csv"
 JOURNAL_FILES = (JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-journal", f"{JOURNAL}-shm")
 
+_OTHERS: Final = {
+    "frontier.json": "here is a frontier: read it with dfa.Frontier.load, or take the folder of a round, round-001",
+    "suite.json": "here is a suite's report: read it with dfa.SuiteReport.load, or take the folder of one of its runs",
+}
+"""What else may lie in a folder that somebody takes for a run's, and what to do with it."""
+
 _MOST_RESULTS = 2**30
 _MOST_BESIDE_RECORDS = 2**26
 _MOST_OF_RECORD = 2**18
 """Bytes that results.json may hold: in all, without its records, and for each of these."""
 
 _LARGEST_ARRAY = 65_536
+_DEEPEST = 32  # as deep as may be read again
 _LEFTOVER = re.compile(
     rf"\.({'|'.join(map(re.escape, (RUN, RESULTS, RECORDS, EPSILON)))})\.[0-9]+\.tmp|\.{{1,2}}dfa-probe\.[\w.]+"
 )
@@ -187,7 +194,8 @@ def read_document(folder: Path) -> dict[str, Any]:
             raise ValueError(f"it must hold no more than {most:,} bytes for the records that it has")
         document = load_json(content)
     except (OSError, ValueError) as error:
-        raise StoreError(f"{path} must be a saved result, and cannot be read: {error}") from error
+        others = (hint for file, hint in _OTHERS.items() if isinstance(error, OSError) and door.holds(folder, file))
+        raise StoreError(f"{path} must be a saved result, and {next(others, f'cannot be read: {error}')}") from error
     if document.get("format") != _FORMAT:
         raise StoreError(f"{path} must be a saved result, and is another file; choose another folder")
     return document
@@ -302,12 +310,21 @@ def _json_of(document: Mapping[str, object]) -> Iterator[str]:
     yield "\n}\n"
 
 
-def plain(value: object) -> Plain:
+def plain(value: object, depth: int = 0) -> Plain:
     """Return `value` in what JSON can hold.
 
     A number that JSON cannot hold (nan, infinity) becomes null, an array larger than 65,536 its dtype, shape
     and SHA-256, a function its module and name (of dfa's own no more than `dfa`), and what is left its text.
+
+    Args:
+        value: Anything.
+        depth: How many levels of what is written lie around it.
+
+    Raises:
+        InvalidInputError: It is nested deeper than may be read again, as what holds itself is.
     """
+    if depth > _DEEPEST:
+        raise InvalidInputError("what is kept must be nested less deeply, and must not hold itself; keep it flat")
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, Enum):
@@ -320,15 +337,15 @@ def plain(value: object) -> Plain:
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.ndarray):
         if value.size <= _LARGEST_ARRAY:
-            return plain(value.tolist())
+            return plain(value.tolist(), depth)
         digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
         return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": digest}
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(each, depth + 1) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(each, depth + 1) for each in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        return {each.name: plain(getattr(value, each.name), depth + 1) for each in dataclasses.fields(value)}
     name = getattr(value, "__qualname__", None)
     if not isinstance(name, str):
         return str(value)

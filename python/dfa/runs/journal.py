@@ -222,12 +222,14 @@ def remove_lock(folder: Path) -> None:
 
 @contextlib.contextmanager
 def held_alone(folder: Path) -> Iterator[None]:
-    """Hold a folder in which a run was begun, so that none goes on there meanwhile; one without a run needs no lock.
+    """Hold a folder in which a run or a search of several was begun, so that none goes on there meanwhile.
+
+    One in which none was begun needs no lock.
 
     Raises:
         StoreError: As of `lock_folder`.
     """
-    if any(door.holds(folder, name) for name in (RUN, JOURNAL)):
+    if any(door.holds(folder, name) for name in (RUN, JOURNAL, _LOCK)):
         with contextlib.closing(lock_folder(folder)):
             yield
     else:

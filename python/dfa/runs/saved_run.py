@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from dfa.checks import require_path
 from dfa.errors import StoreError
 from dfa.results.rates import FreshAnswers
 from dfa.runs import door
@@ -235,9 +236,10 @@ def read_run(folder: str | Path) -> SavedRun:
     """Return what a folder says of a run: from results.json once it is complete, before that from the journal.
 
     Raises:
+        InvalidInputError: It is no path.
         StoreError: It holds neither, or one of another version.
     """
-    folder = Path(folder)
+    folder = require_path("folder", folder)
     document = read_document(folder) if door.holds(folder, RESULTS) or not holds_run(folder) else {}
     if document and document.get("version") != FORMAT_VERSION:
         raise StoreError(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dfa.checks import is_integer, require_count, require_flag, require_integer
-from dfa.errors import InvalidInputError
+from dfa.errors import InvalidInputError, told_with_place
 from dfa.originals import Form
 from dfa.types import Degrees, Image, Images
 
@@ -26,7 +26,7 @@ class Task:
     Attributes:
         original: uint8, (H, W, C). A copy that cannot be written to.
         epsilon: The largest change in grey levels: an integer 1..255, or uint8 (H, W, C), where 0 keeps a value as it
-            is.
+            is; an array that cannot be written to either.
         goal: The target class, or in an untargeted run the original one; None where nobody has said it.
         is_targeted: Which of the two it is.
         max_queries: The most candidates that will be asked, or None. A search may stretch its schedule over them.
@@ -64,9 +64,8 @@ class Task:
             require_integer("max_queries (unless None)", self.max_queries, 1)
         require_integer("seed", self.seed, 0, 2**64 - 1)
         require_integer("id", self.id, 0, 2**32 - 1)
-        original.flags.writeable = False
-        object.__setattr__(self, "original", original)
-        object.__setattr__(self, "epsilon", epsilon if is_map else int(epsilon))
+        object.__setattr__(self, "original", _sealed(original))
+        object.__setattr__(self, "epsilon", _sealed(epsilon) if is_map else int(epsilon))
 
     @cached_property
     def low(self) -> Image:
@@ -85,9 +84,12 @@ class Task:
 
     def _end(self, sign: int) -> Image:
         moved = self.original.astype(np.int16) + sign * np.asarray(self.epsilon).astype(np.int16)
-        end: Image = moved.clip(0, 255).astype(np.uint8)
-        end.flags.writeable = False
-        return end
+        return _sealed(moved.clip(0, 255).astype(np.uint8))
+
+
+def _sealed(image: Image) -> Image:
+    """Return a copy that nobody can make writable: a flag alone could be set again, and an image could be moved."""
+    return np.frombuffer(image.tobytes(), dtype=np.uint8).reshape(image.shape)
 
 
 @runtime_checkable
@@ -128,7 +130,8 @@ class Optimizer(Protocol):
     """Begins a search for every image: what `optimizer=` of `dfa.run` takes. `dfa.Racos` is one.
 
     Make it a frozen dataclass: the run's folder then keeps its fields, and a run that is resumed with others is
-    refused. Of any other object it keeps no more than the name of the class.
+    refused. Each field must have a value with a text, nested no deeper than 24 levels. Of any other object it keeps no
+    more than the name of the class.
     """
 
     def begin(self, task: Task, /) -> Search | Yielding:
@@ -141,8 +144,20 @@ class Optimizer(Protocol):
 
 
 def describe_optimizer(optimizer: Optimizer) -> dict[str, Any]:
-    """Return what run.json says of a user's optimizer: its class, and of a dataclass its fields."""
+    """Return what run.json says of a user's optimizer: its class, and of a dataclass its fields.
+
+    Raises:
+        InvalidInputError: A field has no value.
+    """
     kind = type(optimizer)
     fields: Any = dataclasses.fields(optimizer) if dataclasses.is_dataclass(optimizer) else ()
-    settings = {each.name: getattr(optimizer, each.name) for each in fields}
+    settings = {}
+    for each in fields:
+        try:
+            settings[each.name] = getattr(optimizer, each.name)
+        except Exception as error:  # a user's property may raise anything
+            raise InvalidInputError(
+                f"each field of an optimizer must have a value, and the field {each.name} of {kind.__qualname__} has "
+                f"none: {told_with_place(error)}; give it one, in __post_init__ or as a default"
+            ) from error
     return {"kind": f"{kind.__module__}.{kind.__qualname__}", "settings": settings}

@@ -15,6 +15,7 @@ from dfa.results.rates import CONFIDENCE, mcnemar
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
 from dfa.runs.folder import plain
+from dfa.runs.loading import epsilon_of
 from dfa.verdicts.words import budget_words, is_wrong, named
 
 _CHANCE: Final = 1 - CONFIDENCE
@@ -59,7 +60,8 @@ class Comparison:
         fell: Places, in the second result, of the images that are broken there alone.
         mended: Likewise, of those broken in the first alone.
         left_out: Images that count nowhere, because one of the runs has no answer about them: errors, unfinished ones,
-            and with targets those that one of the models has in another class than their label, or in the target.
+            attacks that the clock or an unconfirmed claim ended (`Record.is_open`), and with targets those that one of
+            the models has in another class than their label, or in the target.
         budget: What the attack might spend on an image, in words.
         versions: Of dfa, that the results are of. Where they differ, so may the attack.
     """
@@ -144,9 +146,9 @@ def compare(result_a: Result, result_b: Result) -> Comparison:
             raise InvalidInputError(
                 f"results must be dfa.Result, got {type(each).__name__}; read one from its folder with dfa.Result.load"
             )
-    pairs = _pairs(result_a, result_b)
+    pairs, num_lost = _pairs(result_a, result_b)
     _refuse_other_labels(pairs, result_a, result_b)
-    _refuse_other_attack(result_a.config, result_b.config)
+    _refuse_other_attack(pairs, result_a, result_b)
     broken = [
         (is_broken(a), is_broken(b), b.index) for a, b in pairs if is_broken(a) is not None and is_broken(b) is not None
     ]
@@ -166,7 +168,7 @@ def compare(result_a: Result, result_b: Result) -> Comparison:
         difference=(only_a - only_b) / len(broken),
         fell=tuple(sorted(place for a, b, place in broken if b and not a)),
         mended=tuple(sorted(place for a, b, place in broken if a and not b)),
-        left_out=len(pairs) - len(broken),
+        left_out=len(pairs) - len(broken) + num_lost,
         budget=budget_words(result_b.config),
         versions=(_version(result_a.config), _version(result_b.config)),
     )
@@ -176,33 +178,49 @@ def is_broken(record: Record) -> bool | None:
     """Tell whether an image is broken, or was wrong from the start; None where its run has no answer about it."""
     if record.status is Status.SKIPPED:
         return True if record.target is None and is_wrong(record) else None
+    if record.is_open:
+        return None
     return record.verified if record.status in (Status.SUCCESS, Status.FAILURE) else None
 
 
-def _pairs(result_a: Result, result_b: Result) -> list[tuple[Record, Record]]:
-    """Return the records of each image, in the order of the second result.
+def _pairs(result_a: Result, result_b: Result) -> tuple[list[tuple[Record, Record]], int]:
+    """Return the records of each image, in the order of the second result, and how many have no partner.
+
+    An image that one of the runs never read has no id there. It is known by its file, or without one by its place.
 
     Raises:
         InvalidInputError: One has images that the other has not.
     """
     first, second = (dict(_by_id(each.records)) for each in (result_a, result_b))
-    for known, other, words in (
-        (first, second, ("first", "second")),
-        (second, first, ("second", "first")),
+    unread = [{_place(record) for record in each.records if _is_unread(record)} for each in (result_a, result_b)]
+    for known, other, lost, words in (
+        (first, second, unread[1], ("first", "second")),
+        (second, first, unread[0], ("second", "first")),
     ):
-        alone = [record for key, record in known.items() if key not in other]
+        alone = [record for key, record in known.items() if key not in other and _place(record) not in lost]
         if alone:
             raise InvalidInputError(
                 f"the results must be of the same images, and {len(alone):,} of {len(known):,} of the {words[0]} are "
                 f"not in the {words[1]} ({_listed(map(named, alone))}); attack the same files, resized alike"
             )
-    return [(first[key], record) for key, record in second.items()]
+    pairs = [(first[key], record) for key, record in second.items() if key in first]
+    return pairs, len(unread[0] | unread[1])
+
+
+def _is_unread(record: Record) -> bool:
+    return record.id == 0 and record.status in (Status.ERROR, Status.UNFINISHED)
+
+
+def _place(record: Record) -> Hashable:
+    return record.index if record.source is None else record.source
 
 
 def _by_id(records: Iterable[Record]) -> Iterator[tuple[Hashable, Record]]:
     """Yield records under their ids; one that was seen before is told by how often."""
     seen: Counter[int] = Counter()
     for record in records:
+        if _is_unread(record):
+            continue
         yield (record.id, seen[record.id]), record
         seen[record.id] += 1
 
@@ -220,18 +238,48 @@ def _refuse_other_labels(pairs: Sequence[tuple[Record, Record]], result_a: Resul
         )
 
 
-def _refuse_other_attack(config_a: Mapping[str, Any], config_b: Mapping[str, Any]) -> None:
+def _refuse_other_attack(pairs: Sequence[tuple[Record, Record]], result_a: Result, result_b: Result) -> None:
     for name in _ATTACK:
-        a, b = plain(config_a.get(name)), plain(config_b.get(name))
+        a, b = (plain(each.config.get(name)) for each in (result_a, result_b))
+        if name == "targets" and isinstance(a, list) and isinstance(b, list):
+            # By image and not by place, as records have them.
+            a, b = _first_other(
+                [(each.target, other.target) for each, other in pairs if None not in _targets(each, other)]
+            )
+        elif name == "epsilon":
+            a, b = _epsilons(pairs, result_a, result_b)
         if a == b:
             continue
         if isinstance(a, dict) and isinstance(b, dict):
-            part = next(each for each in (*a, *b) if a.get(each) != b.get(each))
+            part = next(each for each in (*a, *b) if each not in a or each not in b or a[each] != b[each])
             name, a, b = f"{name} ({part})", a.get(part), b.get(part)
+        hint = "; to compare optimizers, take dfa.suite or dfa.write_report" if name.startswith("optimizer") else ""
         raise InvalidInputError(
             f"the results must be of one attack, and {name} is {_short(a)} in the first and {_short(b)} in the second; "
-            "attack both with the same settings"
+            f"attack both with the same settings{hint}"
         )
+
+
+def _targets(*records: Record) -> tuple[int | None, ...]:
+    return tuple(record.target for record in records)
+
+
+def _epsilons(pairs: Sequence[tuple[Record, Record]], result_a: Result, result_b: Result) -> tuple[Any, Any]:
+    """Return the epsilon of both runs, or where each image has its own, that of the first image that has another."""
+    results = (result_a, result_b)
+    values = [epsilon_of(each) for each in results]
+    arrays = [np.asarray(None if isinstance(value, dict) else value) for value in values]
+    # One per image, or one per image and coordinate.
+    if all(
+        array.ndim in (1, 4) and len(array) == len(each.records) for array, each in zip(arrays, results, strict=True)
+    ):
+        of_images = ((arrays[0][a.index], arrays[1][b.index]) for a, b in pairs)
+        return _first_other((a.tolist(), b.tolist()) for a, b in of_images)
+    return plain(values[0]), plain(values[1])
+
+
+def _first_other(values: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
+    return next(((a, b) for a, b in values if a != b), (None, None))
 
 
 def _refuse_other_bytes(pairs: Sequence[tuple[Record, Record]], result_a: Result, result_b: Result) -> None:

@@ -30,7 +30,8 @@ class Outcome(Enum):
     WORSE = "worse"
     """It is not, but the model is easier to break than the one of the baseline, beyond chance."""
     NOT_JUDGED = "not judged"
-    """The run says too little: images in error, most of them skipped, or a model that seems not to see them."""
+    """The run says too little: images in error, most of them skipped, attacks that the clock ended, or a model that
+    seems not to see the images."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def judge(result: Result, at_least: float, baseline: Result | None = None) -> Ve
     part = summary.withstood if is_of_labels else summary.attacked - summary.verified
     whole = summary.labelled if is_of_labels else summary.attacked
     why = why_not_judged(result, whole)
+    if not why and ratio(part, whole) >= at_least:
+        why = why_open(result, part - at_least * whole, compares=baseline is not None)
     comparison = None if why or baseline is None else compare(baseline, result)
     if why:
         outcome = Outcome.NOT_JUDGED
@@ -157,6 +160,24 @@ def why_not_judged(result: Result, counted_images: int) -> str:
             f"only {counted_images:,} of {counted(len(records), 'image')} have a label; give labels to all, or to none"
         )
     return why_blind(result)
+
+
+def why_open(result: Result, most: float, *, compares: bool = False) -> str:
+    """Return why the attacks of a run that told nothing are too many for it to be judged; nothing where they are not.
+
+    Args:
+        result: Of the run.
+        most: So many may tell nothing: if they were all broken, the bar would still be held.
+        compares: Whether the run is held against a baseline, which most of its images must have an answer for.
+    """
+    left = [record for record in result.records if record.is_open]
+    if len(left) <= most and not (compares and 2 * len(left) > result.summary().attacked):
+        return ""
+    examples = "; ".join(f"{named(each)} {told_ending(result, each)}" for each in left[:_SHOWN])
+    return (
+        f"the attacks on {counted(len(left), 'image')} ended before their budget and tell nothing ({examples}): leave "
+        "max_seconds out or raise it, and ask for confirmations where the model answers at random"
+    )
 
 
 def why_blind(result: Result, cure: str = LIKELY_CAUSES) -> str:

@@ -37,7 +37,8 @@ def sample_size(margin: float, confidence: float = CONFIDENCE, share: float = 0.
     _require("confidence", confidence, 0 < confidence < 1 if is_number(confidence) else False, "above 0 and below 1")
     _require("share", share, 0 <= share <= 1 if is_number(share) else False, "of 0..1")
     # What the normal distribution says is near, and the exact interval a little wider.
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    # By the lower tail: next to 1 the upper one would be rounded to 1, where the quantile is infinite.
+    z = -NormalDist().inv_cdf((1 - confidence) / 2)
     high = max(1, math.ceil(share * (1 - share) * (z / margin) ** 2))
     step = max(1, high // 50)
     while not _is_within(margin, high, confidence, share):

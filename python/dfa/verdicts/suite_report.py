@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from dfa.checks import counted
+from dfa.checks import counted, require_path
 from dfa.errors import InvalidInputError, StoreError, told
 from dfa.files import opened
 from dfa.results.parsing import load_json, reader
@@ -18,11 +18,14 @@ from dfa.results.rates import percent
 from dfa.results.setting import short_words
 from dfa.runs.documents import MOST_RUN
 from dfa.runs.folder import write_json, write_text
+from dfa.runs.journal import held_alone
 from dfa.verdicts.suite_cells import DEFAULT, EPSILONS, MAX_QUERIES, SEEDS, WITHIN, SuiteCell, SuitePair
 
 JSON_FILE: Final = "suite.json"
 TABLE_FILE: Final = "suite.md"
 _FORMAT: Final = 1
+_MOST_LISTED: Final = 80
+"""Letters of several values that a message shows."""
 _SAME: Final = 0.01
 """Probabilities of one model on several machines lie closer than this, and of two models most do not."""
 
@@ -117,8 +120,11 @@ class SuiteReport:
                 once more.
 
         Raises:
-            InvalidInputError: They are of other settings, images, labels or models; the message says which.
+            InvalidInputError: `other` is no report, or they are of other settings, images, labels or models; the
+                message says which.
         """
+        if not isinstance(other, SuiteReport):
+            raise InvalidInputError(f"other must be a report, such as dfa.SuiteReport.load(folder), got {other!r:.80}")
         refuse_others(self, other)
         pairs = []
         for first in self.cells:
@@ -141,16 +147,16 @@ class SuiteReport:
             folder: Made if it is not there.
 
         Raises:
-            StoreError: A file cannot be written.
+            InvalidInputError: It is no path.
+            StoreError: A file cannot be written, or a suite is at the folder.
         """
-        folder = Path(folder)
+        folder = require_path("folder", folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"{folder} cannot be written: {told(error)}; choose another folder") from error
-        write_json(folder / JSON_FILE, self.document())
-        write_text(folder / TABLE_FILE, self.table())
-        return folder / JSON_FILE
+        with held_alone(folder):
+            return write_files(self, folder)
 
     def document(self) -> dict[str, Any]:
         """Return what `suite.json` holds, in plain JSON types."""
@@ -171,9 +177,11 @@ class SuiteReport:
             path: `suite.json`, or the folder that it is in.
 
         Raises:
+            InvalidInputError: `path` is no path.
             StoreError: It cannot be read, or is none, or contradicts itself.
         """
-        file = Path(path) / JSON_FILE if Path(path).is_dir() else Path(path)
+        path = require_path("path", path)
+        file = path / JSON_FILE if path.is_dir() else path
         try:
             if file.stat().st_size > MOST_RUN:
                 raise ValueError(f"it holds more than {MOST_RUN:,} bytes")
@@ -194,6 +202,17 @@ class SuiteReport:
 _read = reader(SuiteReport)
 
 
+def write_files(report: SuiteReport, folder: Path) -> Path:
+    """Write the files of a report, and return the path of `suite.json`; whoever calls holds the folder.
+
+    Raises:
+        StoreError: A file cannot be written.
+    """
+    write_json(folder / JSON_FILE, report.document())
+    write_text(folder / TABLE_FILE, report.table())
+    return folder / JSON_FILE
+
+
 def refuse_others(first: SuiteReport, second: SuiteReport) -> None:
     """Refuse reports that say nothing of each other.
 
@@ -211,9 +230,12 @@ def refuse_others(first: SuiteReport, second: SuiteReport) -> None:
     ):
         a, b = getattr(first, name), getattr(second, name)
         if a != b:
+            if name == "labels" and len(a) == len(b):
+                place = next(index for index, pair in enumerate(zip(a, b, strict=True)) if pair[0] != pair[1])
+                name, a, b = f"the label of image {place}", a[place], b[place]
             raise InvalidInputError(
-                f"the reports must be of the same {words}, and {name} is {short_words(a)} in the first and "
-                f"{short_words(b)} in the second; run both alike"
+                f"the reports must be of the same {words}, and {name} is {_listed(a)} in the first and {_listed(b)} in "
+                "the second; run both alike"
             )
     answers = (first.classes, second.classes, first.probabilities, second.probabilities, first.margins)
     others = [index for index, each in enumerate(zip(*answers, strict=True)) if not is_same_answer(*each)]
@@ -244,11 +266,27 @@ def is_same_answer(a: int | None, b: int | None, of_a: float | None, of_b: float
     return abs(of_a - of_b) <= _SAME and (a == b or (margin is not None and margin <= 2 * _SAME))
 
 
+def _listed(value: Any) -> str:
+    """Return a value, or all of several, in a few words."""
+    words = ", ".join(map(str, value)) if isinstance(value, tuple) else short_words(value)
+    return words if len(words) <= _MOST_LISTED else f"{words[: _MOST_LISTED - 3]}..."
+
+
 def _refuse_contradictions(report: SuiteReport) -> None:
     number = len(report.classes)
     of_images = (report.probabilities, report.margins, report.labels)
     if any(len(each) != number for each in of_images) or not report.seeds:
         raise ValueError(f"its answers and labels must be one per image, and {number} classes are there")
+    if not report.epsilons or not report.optimizers or len(report.seeds) % 2 == 0:
+        raise ValueError("it must have epsilons, optimizers, and an odd number of seeds")
+    for name, least, most in (("epsilons", 1, 255), ("seeds", 0, math.inf)):
+        values = getattr(report, name)
+        if len(set(values)) != len(values) or not all(least <= each <= most for each in values):
+            raise ValueError(f"{name} must be different integers in {least}..{most}, got {_listed(values)}")
+    for name in ("max_queries", "batch_size"):
+        if getattr(report, name) < 1:
+            raise ValueError(f"{name} must be 1 or more, got {getattr(report, name)}")
+    _refuse_other_cells(report)
     for cell in report.cells:
         lengths = {len(cell.queries), len(cell.queries_sent), len(cell.calls)}
         if lengths != {len(report.seeds)} or any(len(each) != number for each in cell.queries):
@@ -258,6 +296,35 @@ def _refuse_contradictions(report: SuiteReport) -> None:
         found = [each for row in cell.queries for each in row if each is not None]
         if any(not 0 <= each <= cell.max_queries for each in found):
             raise ValueError(f"queries must be 0..{cell.max_queries}")
+        most = cell.max_queries * number
+        for row, sent, calls in zip(cell.queries, cell.queries_sent, cell.calls, strict=True):
+            if not sum(filter(None, row)) <= sent <= most or calls < 0:
+                raise ValueError(
+                    f"a cell must have sent what its images took, up to {most:,} queries, in calls of 0 or more, got "
+                    f"{sent} queries and {calls} calls"
+                )
+
+
+def _refuse_other_cells(report: SuiteReport) -> None:
+    """Refuse a report that has not one cell for each setting and optimizer.
+
+    Raises:
+        ValueError: Cells are missing, double, or of settings that the report has not.
+    """
+    cells = [(each.epsilon, each.target, each.optimizer) for each in report.cells]
+    targets = {each.target for each in report.cells if each.target is not None}
+    settings = [(each, None) for each in report.epsilons] + [(max(report.epsilons), each) for each in targets]
+    due = {(*setting, name) for setting in settings for name in report.optimizers}
+    if any(each < 2 for each in targets):
+        raise ValueError(f"the target of a cell must be a rank from 2 on, or null, got {min(targets)}")
+    for words, wrong in (
+        ("double", {each for each in cells if cells.count(each) > 1}),
+        ("of a setting or an optimizer that it has not", set(cells) - due),
+        ("missing", due - set(cells)),
+    ):
+        if wrong:
+            epsilon, target, name = min(wrong, key=repr)
+            raise ValueError(f"the cell of epsilon {epsilon}, target {target} and optimizer {name!r:.60} is {words}")
 
 
 def _lines(report: SuiteReport) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dfa.checks import counted_queries
+from dfa.checks import counted_queries, printable
 from dfa.results.rates import CONFIDENCE, clopper_pearson, percent, ratio
 from dfa.results.record import Record, Status
 from dfa.results.result import Result
@@ -16,7 +16,7 @@ def shown(text: object) -> str:
 
     What is left may stand in XML, in JSON and on a terminal.
     """
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in str(text))
+    return printable(text, kept="")
 
 
 def told_share(part: int, whole: int) -> str:

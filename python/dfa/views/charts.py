@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa.checks import printable
 from dfa.errors import MissingDependencyError
 from dfa.extras import imported
 
@@ -118,13 +119,16 @@ def success_chart(series: Sequence[Series], *, unit: str, width: float = _WIDTH,
 
 
 @_own_looks()
-def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, height: float = 2.9) -> Figure:
+def band_chart(
+    bands: Sequence[Band], *, x: str, y: str, title: str = "", width: float = _WIDTH, height: float = 2.9
+) -> Figure:
     """Return shares over sizes, each with its interval as a band.
 
     Args:
         bands: One curve each.
         x: What sizes are, for the axis.
         y: What shares are of, likewise.
+        title: Above it, or nothing.
         width: Inches.
         height: Inches.
 
@@ -132,6 +136,7 @@ def band_chart(bands: Sequence[Band], *, x: str, y: str, width: float = _WIDTH, 
         MissingDependencyError: matplotlib is not installed.
     """
     figure, axes = _new(width, height)
+    axes.set_title(title)
     lines = []
     for place, each in enumerate(bands):
         colour, sizes = PALETTE[place % len(PALETTE)], np.arange(len(each.share))
@@ -309,7 +314,7 @@ def to_svg(figure: Figure, title: str, key: str) -> str:
     svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{key}-", svg)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", svg)
-    label = title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    label = printable(title).replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     root, _, rest = svg.partition(">")
     root = re.sub(r' (width|height)="[\d.]+pt"', "", root)
     return f'{root} role="img" aria-label="{label}">{rest}'

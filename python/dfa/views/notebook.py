@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from html import escape
+import html
 from typing import Final
 
-from dfa.checks import counted_queries
+from dfa.checks import counted_queries, printable
 from dfa.results.rates import percent
 from dfa.results.result import Result
 from dfa.views.gallery import THUMBNAIL, Picture, amplification, fallen, first_strips
 from dfa.views.verdict import words_of
 
 _SHOWN: Final = 6
+
+
+def escape(text: str) -> str:
+    """Return a text of others as it may stand in a page."""
+    return html.escape(printable(text))
 
 
 def html_of(result: Result) -> str:

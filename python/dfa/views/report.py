@@ -8,11 +8,11 @@ leaves out what a reader turns over.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from dfa.checks import as_text
+from dfa.checks import as_text, printable, require_count, require_path
 from dfa.errors import InvalidInputError
 from dfa.extras import imported
 from dfa.results.rates import percent
@@ -49,15 +49,17 @@ def write_report(
     Raises:
         StoreError: A folder holds no run, or the page cannot be written.
         MissingDependencyError: jinja2 or matplotlib is not installed.
-        InvalidInputError: No run, or more than there are colours; or no `out` where no folder tells one.
+        InvalidInputError: No run, or more than there are colours; what is no run; no `out` where no folder tells one;
+            or `gallery` is no number of images.
 
     Examples:
         `dfa.write_report({"plain": result, "trained to withstand": other}, "comparison.html")`
     """
+    require_count("gallery", gallery, 0)
     named = _named(runs)
     if not 1 <= len(named) <= len(PALETTE):
         raise InvalidInputError(f"a report is about 1 to {len(PALETTE)} runs, got {len(named)}")
-    target = Path(out) if out is not None else _default([run for _, run in named])
+    target = require_path("out", out) if out is not None else _default([run for _, run in named])
     template = _environment().get_template("report.html")
     views = [_view(run, name, f"run-{place}", gallery) for place, (name, run) in enumerate(named, 1)]
     page = template.render(
@@ -73,14 +75,21 @@ def write_report(
 def _named(runs: Run | Sequence[Run] | Mapping[str, Run]) -> list[tuple[str, Run]]:
     """Return runs with what to call each: a folder's name, or its whole path where two have the same."""
     if isinstance(runs, Mapping):
-        return [(as_text(str(name)), run) for name, run in runs.items()]
-    each = [runs] if isinstance(runs, str | os.PathLike | Result) else list(runs)
+        return [(as_text(str(name)), _checked(run)) for name, run in runs.items()]
+    several = runs if isinstance(runs, Iterable) and not isinstance(runs, str | os.PathLike | Result) else [runs]
+    each = [_checked(run) for run in several]
     names = ["" if isinstance(run, Result) else Path(run).resolve().name for run in each]
     numbered = [f"run {place}" if len(each) > 1 else "this run" for place in range(1, len(each) + 1)]
     return [
         (number if isinstance(run, Result) else as_text(name if names.count(name) == 1 else run), run)
         for number, name, run in zip(numbered, names, each, strict=True)
     ]
+
+
+def _checked(run: Any) -> Run:
+    if not isinstance(run, str | os.PathLike | Result):
+        raise InvalidInputError(f"runs must be results, or the folders of runs, got {run!r:.80}; pass one or several")
+    return run
 
 
 def _default(runs: Sequence[Run]) -> Path:
@@ -107,6 +116,7 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_as_shown,
     )
     environment.filters |= {
         "percent": percent,
@@ -118,6 +128,11 @@ def _environment() -> Any:
         "seconds": _seconds,
     }
     return environment
+
+
+def _as_shown(value: object) -> object:
+    """Return a text as the page may show it; what is markup already, and what is no text, stays as it is."""
+    return printable(value, kept="\n\t\N{NO-BREAK SPACE}") if type(value) is str else value
 
 
 def _queries(number: float | None) -> str:

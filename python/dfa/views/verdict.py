@@ -79,7 +79,9 @@ def _verdict(result: Result, summary: Summary, data: str) -> str:
     noun = _noun_of(result)
     if not summary.attacked:
         return f"None of {counted(summary.total, noun)} was attacked."
-    images = f"{counted(summary.attacked, noun)}{f' of {data}' if data else ''}"
+    # A file may be called as what it holds is: images.npz.
+    of_data = f" of {data}" if data and data.casefold() not in (noun, counted(2, noun).partition(" ")[2]) else ""
+    images = f"{counted(summary.attacked, noun)}{of_data}"
     number = f"{summary.verified:,}" if summary.verified else "None"
     is_targeted = result.config.get("targets") is not None
     became = (

@@ -13,6 +13,7 @@ import click
 from click.shell_completion import shell_complete
 
 import dfa
+from dfa.checks import printable
 from dfa.cli.commands.attack import attack
 from dfa.cli.commands.audit import audit
 from dfa.cli.commands.bench import bench
@@ -29,7 +30,6 @@ from dfa.cli.commands.suite import suite
 from dfa.cli.commands.verify import verify
 from dfa.cli.commands.wording import in_options
 from dfa.cli.fault import tell_fault
-from dfa.cli.text import printable
 from dfa.errors import DfaError, ObjectiveError, OracleError, StoreError
 from dfa.files import let_go_of_output
 

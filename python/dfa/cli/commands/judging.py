@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from dfa.cli.commands.outcome import ABOVE, DONE, LIKELY_CAUSES, MISSING, WORSE,
 from dfa.errors import InvalidInputError, StoreError
 from dfa.runs.folder import plain
 from dfa.verdicts.comparison import Comparison, told_against
-from dfa.verdicts.judgement import Outcome, why_blind
+from dfa.verdicts.judgement import Outcome, why_blind, why_open
 from dfa.verdicts.junit import junit_xml
 from dfa.verdicts.sarif import sarif
 from dfa.verdicts.words import budget_words, told_share
@@ -158,14 +159,20 @@ class Bar:
         summary = result.summary()
         is_held = self.fail_above is not None or self.baseline is not None
         status = judge(
-            summary.total, summary.attacked, [summary.TSR], self.fail_above, self.allow_missing, errors=summary.errors
+            summary.total,
+            summary.attacked,
+            [summary.TSR],
+            self.fail_above,
+            self.allow_missing,
+            errors=summary.errors,
+            is_held=is_held,
         )
         share = f"{told_share(summary.verified, summary.attacked)} broken by at most {budget_words(result.config)}"
         if status == MISSING:
             return Judged(status, tell_missing(summary.total, summary.attacked), is_held=is_held)
-        blind = why_blind(result, LIKELY_CAUSES) if is_held else ""
-        if blind:
-            return Judged(MISSING, f"the run is not judged: {blind}", is_held=is_held)
+        why = (why_blind(result, LIKELY_CAUSES) or self._why_open(result, status)) if is_held else ""
+        if why:
+            return Judged(MISSING, f"the run is not judged: {why}", is_held=is_held)
         comparison = None if self.baseline is None else dfa.compare(self.baseline, result)
         lines = () if comparison is None else tuple(told_against(comparison, result, "--baseline"))
         if status == ABOVE:
@@ -176,6 +183,14 @@ class Bar:
                 WORSE, f"the model is easier to break than that of --baseline: {share}", lines, comparison, True
             )
         return Judged(status, share, lines, comparison, is_held)
+
+    def _why_open(self, result: dfa.Result, status: int) -> str:
+        """Return why attacks that told nothing leave the bar open."""
+        summary = result.summary()
+        most = math.inf if self.fail_above is None else self.fail_above * summary.attacked - summary.verified
+        if self.allow_missing is not None:
+            most = max(most, self.allow_missing * summary.total)
+        return "" if status == ABOVE else why_open(result, most, compares=self.baseline is not None)
 
     def write(self, result: dfa.Result, judged: Judged, name: str, files: Sequence[Path]) -> None:
         """Write the files that tell others of a run.

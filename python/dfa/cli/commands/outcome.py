@@ -46,6 +46,7 @@ def judge(
     allow_missing: float | None,
     *,
     errors: int = 0,
+    is_held: bool = False,
 ) -> int:
     """Return the exit status of a run.
 
@@ -57,8 +58,9 @@ def judge(
         allow_missing: The share of images that may be missing, 0..1. None: half of them, and where there is a rate to
             hold against, no errors.
         errors: How many of the others were errors.
+        is_held: Whether it is held against anything else.
     """
-    is_judged = fail_above is not None
+    is_judged = is_held or fail_above is not None
     most = _MOST_MISSING if allow_missing is None else allow_missing
     if (total - attacked) > most * total or (is_judged and not attacked):
         return MISSING

@@ -18,8 +18,8 @@ from rich.progress import (
 )
 
 import dfa
+from dfa.checks import printable
 from dfa.cli.commands.screen import Screen
-from dfa.cli.text import printable
 
 _LAST: Final = 200
 """Images that tell the time of those left, and the speed. Where a run is gone on with, what it has comes at once."""

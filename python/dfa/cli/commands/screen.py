@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dfa.cli.text import printable
+from dfa.checks import printable
 
 
 class Screen(Console):

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 import dfa
+from dfa.checks import printable
 from dfa.cli.commands.flags import Command, flag
 from dfa.cli.commands.options import class_names_option, image_options, json_option, model_options, trust_option
 from dfa.cli.commands.outcome import ABOVE, DONE, EXIT_STATUS, print_json
@@ -22,7 +23,6 @@ from dfa.cli.sources.labels import read_class_names
 from dfa.cli.sources.models import MODEL_SETTINGS, open_oracle
 from dfa.cli.sources.services import SERVICE_SETTINGS, loads_code
 from dfa.cli.sources.spaces import parse_epsilon
-from dfa.cli.text import printable
 from dfa.cli.trust import ASKED, anchored, price_of, refuse_from_run, trust_folder, words_of_model
 from dfa.errors import InvalidInputError, StoreError
 from dfa.runs.saved_run import holds_run, read_run

@@ -13,11 +13,11 @@ from typing import Final
 import PIL
 
 from dfa.api import run
+from dfa.checks import printable
 from dfa.cli.demo.attacks import EPSILON, TARGET_RANK, Attack, attacks
 from dfa.cli.demo.classifier import SIDE, Recipe, accuracy, cache_file, load_digits, train_or_load
 from dfa.cli.demo.contact_sheet import choose_examples, draw_contact_sheet
 from dfa.cli.demo.table import format_table
-from dfa.cli.text import printable
 from dfa.errors import DfaError
 from dfa.files import UNREAD, let_go_of_output
 from dfa.results.result import Result

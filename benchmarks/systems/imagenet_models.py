@@ -21,6 +21,9 @@ from systems.torch_models import AGREE
 FILES: Final = {"MobileNetV2-224": "mobilenet_v2_224.onnx", "SqueezeNet 1.1": "squeezenet11.onnx"}
 """The file of each model."""
 
+_BATCH: Final = 16
+"""Images that ONNX Runtime is asked about at once: what lies between the layers of more does not fit a CPU's caches."""
+
 Inputs = list[Tensor]
 Attributes = dict[str, Any]
 
@@ -65,7 +68,8 @@ class OnnxGraph(nn.Module):
         """Return logits."""
         images = x.permute(0, 2, 3, 1) * 255
         if not (torch.is_grad_enabled() and x.requires_grad):
-            return torch.from_numpy(self._session.run(None, {self._input: images.contiguous().numpy()})[0])
+            parts = [each.contiguous().numpy() for each in images.split(_BATCH)]
+            return torch.cat([torch.from_numpy(self._session.run(None, {self._input: each})[0]) for each in parts])
         known = {name: self.get_buffer(buffer) for name, buffer in self._names.items()}
         known[self._input] = images
         for operator, inputs, output, attributes in self._steps:

@@ -107,10 +107,12 @@ def zoo_on_tiles(
             change = nn.functional.interpolate(2 * values - 1, size=image.shape[1:], mode="bilinear")
             return (image + change).clamp(0, 1)
 
+        def few_at_once(values: Tensor, changed: Model = changed) -> Tensor:
+            # Hundreds of enlarged images would not fit a CPU's caches.
+            return torch.cat([model(changed(part)) for part in values.split(16)])
+
         still = torch.full((1, len(image), tiles, tiles), 0.5)
-        found, asked = zoo(
-            lambda values: model(changed(values)), still, number[None], targeted=targeted, schedule=schedule, rate=0.005
-        )
+        found, asked = zoo(few_at_once, still, number[None], targeted=targeted, schedule=schedule, rate=0.01)
         vectors.append(changed(found)[0])
         queries.append(asked[0])
     return torch.stack(vectors), torch.stack(queries)

@@ -343,7 +343,7 @@ def test_frontiers_are_drawn_in_one_figure():
     assert "upper bound" in one._repr_html_()
     with pytest.raises(dfa.InvalidInputError, match="names must hold one for each of the 2"):
         one.plot(other, names=["one"])
-    with pytest.raises(dfa.InvalidInputError, match="a chart must be of frontiers, .* got 3"):
+    with pytest.raises(dfa.InvalidInputError, match=r"a chart must be of frontiers, .* got 3"):
         one.plot(3)
     with pytest.raises(dfa.InvalidInputError, match="one unit, got epsilon and size"):
         one.plot(search(CLASSIFIER, IMAGES, space=dfa.Pixels, max_epsilon=2))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from urllib.parse import unquote
 
 import numpy as np
@@ -17,6 +18,7 @@ pytest.importorskip("rich")
 
 import dfa
 from command_line import IMAGES, MODEL, attack, dfa_says
+from dfa.cli.commands.judging import Bar
 from dfa.results.images import AdversarialImages
 from dfa.verdicts.judgement import Outcome
 from dfa.verdicts.junit import junit_xml
@@ -275,3 +277,11 @@ def test_an_image_in_error_is_not_judged_beside_a_baseline_either(here, capsys):
     assert (status, "not in the second" in out + err) == (5, False)
     assert cases((here / "now.xml").read_text())[-1][0] == "verdict"
     assert dfa_says(capsys, *words, "--baseline", "before", "--allow-missing", 0.5)[0] == 0
+
+
+def test_a_rate_that_is_just_allowed_is_judged():
+    for broken in range(1, 101):
+        records = [success(index) if index < broken else failure(index) for index in range(100)]
+        result = dfa.Result(records, AdversarialImages(100), config={"max_queries": 9})
+        bar = Bar.of(fail_above=broken / 100, allow_missing=None, baseline=None, junit=None, sarif=None, out=Path("x"))
+        assert bar.judge(result).status == 0, broken

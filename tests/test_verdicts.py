@@ -288,6 +288,10 @@ def test_attacks_that_told_nothing_are_no_images_that_are_left(reason):
 
     # Were they broken too, 5 of 10 would still be left.
     assert judge(with_open(3), 0.5).passed
+    # A share that is just held hangs on nothing, whatever a product of floats says of it.
+    assert all(
+        judge(with_open(0, whole, whole - part), part / whole).passed for whole in (20, 49) for part in range(whole)
+    )
     verdict = judge(with_open(4), 0.5)
     assert verdict.outcome is dfa.Outcome.NOT_JUDGED
     assert "the attacks on 4 images ended before their budget and tell nothing (" in str(verdict)

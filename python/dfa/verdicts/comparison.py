@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dfa.checks import counted
+from dfa.checks import as_array, counted
 from dfa.errors import InvalidInputError
 from dfa.results.rates import CONFIDENCE, mcnemar
 from dfa.results.record import Record, Status
@@ -243,9 +243,8 @@ def _refuse_other_attack(pairs: Sequence[tuple[Record, Record]], result_a: Resul
         a, b = (plain(each.config.get(name)) for each in (result_a, result_b))
         if name == "targets" and isinstance(a, list) and isinstance(b, list):
             # By image and not by place, as records have them.
-            a, b = _first_other(
-                [(each.target, other.target) for each, other in pairs if None not in _targets(each, other)]
-            )
+            asked = ((first.target, second.target) for first, second in pairs)
+            a, b = _first_other(both for both in asked if None not in both)
         elif name == "epsilon":
             a, b = _epsilons(pairs, result_a, result_b)
         if a == b:
@@ -260,15 +259,11 @@ def _refuse_other_attack(pairs: Sequence[tuple[Record, Record]], result_a: Resul
         )
 
 
-def _targets(*records: Record) -> tuple[int | None, ...]:
-    return tuple(record.target for record in records)
-
-
 def _epsilons(pairs: Sequence[tuple[Record, Record]], result_a: Result, result_b: Result) -> tuple[Any, Any]:
     """Return the epsilon of both runs, or where each image has its own, that of the first image that has another."""
     results = (result_a, result_b)
     values = [epsilon_of(each) for each in results]
-    arrays = [np.asarray(None if isinstance(value, dict) else value) for value in values]
+    arrays = [as_array("epsilon", None if isinstance(value, dict) else value) for value in values]
     # One per image, or one per image and coordinate.
     if all(
         array.ndim in (1, 4) and len(array) == len(each.records) for array, each in zip(arrays, results, strict=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -117,7 +117,7 @@ def judge(result: Result, at_least: float, baseline: Result | None = None) -> Ve
     whole = summary.labelled if is_of_labels else summary.attacked
     why = why_not_judged(result, whole)
     if not why and ratio(part, whole) >= at_least:
-        why = why_open(result, part - at_least * whole, compares=baseline is not None)
+        why = why_open(result, lambda broken: ratio(part - broken, whole) < at_least, compares=baseline is not None)
     comparison = None if why or baseline is None else compare(baseline, result)
     if why:
         outcome = Outcome.NOT_JUDGED
@@ -162,16 +162,17 @@ def why_not_judged(result: Result, counted_images: int) -> str:
     return why_blind(result)
 
 
-def why_open(result: Result, most: float, *, compares: bool = False) -> str:
+def why_open(result: Result, hangs_on: Callable[[int], bool], *, compares: bool = False) -> str:
     """Return why the attacks of a run that told nothing are too many for it to be judged; nothing where they are not.
 
     Args:
         result: Of the run.
-        most: So many may tell nothing: if they were all broken, the bar would still be held.
+        hangs_on: Tells whether the bar would not be held any more if so many images more were broken.
         compares: Whether the run is held against a baseline, which most of its images must have an answer for.
     """
     left = [record for record in result.records if record.is_open]
-    if len(left) <= most and not (compares and 2 * len(left) > result.summary().attacked):
+    is_most = compares and 2 * len(left) > result.summary().attacked
+    if not left or not (is_most or hangs_on(len(left))):
         return ""
     examples = "; ".join(f"{named(each)} {told_ending(result, each)}" for each in left[:_SHOWN])
     return (

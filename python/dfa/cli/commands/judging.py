@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from dfa.cli.commands.flags import RUN, Decorated, flag
 from dfa.cli.commands.options import allow_missing_option, fail_above_option
 from dfa.cli.commands.outcome import ABOVE, DONE, LIKELY_CAUSES, MISSING, WORSE, judge, tell_missing
 from dfa.errors import InvalidInputError, StoreError
+from dfa.results.rates import ratio
 from dfa.runs.folder import plain
 from dfa.verdicts.comparison import Comparison, told_against
 from dfa.verdicts.judgement import Outcome, why_blind, why_open
@@ -187,10 +187,14 @@ class Bar:
     def _why_open(self, result: dfa.Result, status: int) -> str:
         """Return why attacks that told nothing leave the bar open."""
         summary = result.summary()
-        most = math.inf if self.fail_above is None else self.fail_above * summary.attacked - summary.verified
-        if self.allow_missing is not None:
-            most = max(most, self.allow_missing * summary.total)
-        return "" if status == ABOVE else why_open(result, most, compares=self.baseline is not None)
+
+        def hangs_on(broken: int) -> bool:
+            if self.fail_above is None or status == ABOVE:
+                return False
+            is_allowed = self.allow_missing is not None and broken <= self.allow_missing * summary.total
+            return not is_allowed and ratio(summary.verified + broken, summary.attacked) > self.fail_above
+
+        return why_open(result, hangs_on, compares=self.baseline is not None and status != ABOVE)
 
     def write(self, result: dfa.Result, judged: Judged, name: str, files: Sequence[Path]) -> None:
         """Write the files that tell others of a run.

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-BENCHMARKS = str(Path(__file__).parents[1] / "benchmarks")
 MODELS = {"MobileNetV2-224": "ResNet50", "SqueezeNet 1.1": "InceptionV3"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _benchmarks_can_be_imported():
-    sys.path.insert(0, BENCHMARKS)
-    yield
-    sys.path.remove(BENCHMARKS)
 
 
 class _Tiny(torch.nn.Module):

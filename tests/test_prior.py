@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from functools import partial
@@ -483,6 +484,6 @@ def test_its_time_is_told_apart(tmp_path: Path) -> None:
     result.save(tmp_path)
     document = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     assert document["profile"]["prior"] == profile.prior == dfa.Result.load(tmp_path).profile.prior
-    assert ">prior " in write_report(tmp_path).read_text(encoding="utf-8")
+    assert re.search(r">prior [\d.]+ %<", write_report(tmp_path).read_text(encoding="utf-8"))
     older = {name: value for name, value in document["profile"].items() if name != "prior"}
     assert read_profile(older) == replace(profile, prior=0.0)

@@ -1,12 +1,11 @@
-"""What every row shares: models, images, a substitute; and how its vectors are counted."""
+"""What every row shares: models, images, a substitute."""
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -184,70 +183,6 @@ class Context:
                 attacked = self.resnet
             self._trained[of] = _fitted(module, attacked.module, images[len(images) // 4 :])
         return self._trained[of]
-
-
-def figures_of(
-    report: dfa.AuditReport,
-    seconds: float,
-    *,
-    epsilon: float | None = None,
-    queries: float | None = None,
-    note: str = "",
-) -> Result:
-    """Return what a row reports of an audit.
-
-    Args:
-        report: The audit.
-        seconds: Of the attack.
-        epsilon: If given, only what lies within it counts, as a vector and as an image, in grey levels.
-        queries: Mean queries of the attack's successes, as it counts them.
-        note: What was changed from the defaults, or is to be known.
-    """
-    vector, file = report.adversarial_vector, report.adversarial_file[0, 0]
-    anywhere = report.summary()
-    attacked = int(report.attacked.sum())
-    if epsilon is not None:
-        vector = vector & (report.linf_vector <= epsilon + 0.01)
-        file = file & (report.linf_file[0, 0] <= epsilon)
-    successes, files = int(vector.sum()), int((vector & file).sum())
-    return {
-        "images": attacked,
-        "SR": successes / attacked,
-        "TSR": files / attacked,
-        "GAP": (successes - files) / successes if successes else math.nan,
-        "ATC": seconds / max(successes, 1),
-        "queries": queries,
-        "at_any_distance": {"SR": anywhere.SR, "TSR": anywhere.TSR, "GAP": anywhere.GAP},
-        "linf": {"vector": anywhere.linf_vector, "file": anywhere.linf_file},
-        "summary": asdict(anywhere),
-        "note": note,
-    }
-
-
-def attack_and_audit(
-    subject: Subject,
-    attack: Callable[[Tensor, Tensor], Any],
-    *,
-    epsilon: float | None = None,
-    targets: NDArray[np.int64] | None = None,
-    queries: Callable[[NDArray[np.bool_]], float] | None = None,
-    note: str = "",
-) -> Result:
-    """Run a function from (vectors, labels or targets) to vectors, audit them, and return what a row reports."""
-    x, y = subject.tensors
-    started = time.perf_counter()
-    vectors = np.asarray(attack(x, y if targets is None else torch.tensor(targets)).detach().cpu())
-    seconds = time.perf_counter() - started
-    report = audit_of(subject, vectors, targets=targets)
-    mean = None if queries is None else queries(report.adversarial_vector)
-    return figures_of(report, seconds, epsilon=epsilon, queries=mean, note=note)
-
-
-def audit_of(subject: Subject, vectors: Any, *, targets: NDArray[np.int64] | None = None) -> dfa.AuditReport:
-    """Audit vectors against the module they were made for."""
-    return dfa.audit(
-        None, subject.images, vectors, subject.labels, targets=targets, normalizer=SPACE, vector_oracle=subject.module
-    )
 
 
 def _classes(module: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:

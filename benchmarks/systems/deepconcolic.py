@@ -26,7 +26,8 @@ from scipy.optimize import linprog  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from harness.inputs import load_images
-from systems.context import SPACE, Context, Result, Subject, audit_of, figures_of
+from systems.context import SPACE, Context, Result, Subject
+from systems.counting import audit_of, figures_of
 from systems.rows import CannotRunError
 from systems.torch_models import LeNet1
 

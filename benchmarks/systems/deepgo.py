@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from systems.attacks import margin
-from systems.context import Result, Subject, audit_of, figures_of
+from systems.context import Result, Subject
+from systems.counting import audit_of, figures_of
 from systems.rows import CannotRunError
 from systems.torch_models import LeNet1
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.grad import conv2d_input
 
-from systems.context import Result, Subject, audit_of, figures_of
+from systems.context import Result, Subject
+from systems.counting import audit_of, figures_of
 
 _Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From a linear bound over a layer's output, (n, *shape) and (n,), to one over its input that is no higher."""

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from systems.attacks import margin
-from systems.context import Result, Subject, attack_and_audit
+from systems.context import Result, Subject
+from systems.counting import attack_and_audit
 from systems.torch_models import LeNet1
 
 

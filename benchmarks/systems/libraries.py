@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from systems.context import Result, Subject, attack_and_audit
+from systems.context import Result, Subject
+from systems.counting import attack_and_audit
 from systems.rows import CannotRunError
 
 

@@ -70,8 +70,18 @@ def joined(parts: Sequence[Result]) -> Result:
         "ATC": sum(spent) / max(successes, 1) if spent else math.nan,
         "queries": sum(queries) / successes if queries else None,
         "at_any_distance": rates["at_any_distance"],
+        "mended": _mended(parts),
         "note": f"{parts[0]['note']}{told}",
     }
+
+
+def _mended(parts: Sequence[Result]) -> Result:
+    """Return the sums of what `dfa.repair` made of each part; empty where nothing was lost."""
+    counts = [mended for part in parts if (mended := part.get("mended"))]
+    if not counts:
+        return {}
+    pairs = {name: [sum(each[name][side] for each in counts) for side in (0, 1)] for name in ("linf", "l2")}
+    return {name: sum(each[name] for each in counts) for name in ("lost", "repaired", "queries")} | pairs
 
 
 def _rates(parts: Sequence[Result]) -> dict[str, float]:
@@ -87,6 +97,6 @@ def _kept(path: Path | None, context: Context, part: Subject, run: Attack) -> Re
         return kept
     result = run(context, part)
     if path is not None:
-        fields = ("images", *RATES, "ATC", "queries", "at_any_distance", "note")
+        fields = ("images", *RATES, "ATC", "queries", "at_any_distance", "mended", "note")
         write_whole(path, json.dumps({name: result[name] for name in fields if name in result}))
     return result

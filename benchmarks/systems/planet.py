@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linprog  # type: ignore[import-untyped]
 
-import dfa
-from systems.context import Context, Result, figures_of
+from systems.context import Context, Result
+from systems.counting import audit, figures_of
 from systems.verifier import REACH, Network, Verdict, small_problem
 
 _MARGIN = 1e-6
@@ -54,9 +54,9 @@ def measure_planet(context: Context, *, number: int = 100, most_programs: int = 
         if verdict.vector is not None:
             vectors[row] = verdict.vector.reshape(vectors[row].shape)
     elapsed = time.perf_counter() - started
-    report = dfa.audit(None, images, vectors, labels, targets=targets, vector_oracle=network.logits)
+    audited = audit(network.logits, images, vectors, labels, targets=targets)
     return figures_of(
-        report,
+        audited,
         elapsed,
         note=f"its search in small over HiGHS, an image of the runner-up class within {REACH} grey levels; proven that "
         f"there is none: {proven} of {len(images)}",

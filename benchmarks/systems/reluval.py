@@ -19,8 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import dfa
-from systems.context import Context, Result, figures_of
+from systems.context import Context, Result
+from systems.counting import audit, figures_of
 from systems.verifier import Network, Verdict, small_problem
 
 
@@ -57,9 +57,9 @@ def measure_reluval(context: Context, *, levels: int, number: int = 100, most_bo
         if verdict.vector is not None:
             vectors[row] = verdict.vector.reshape(vectors[row].shape)
     elapsed = time.perf_counter() - started
-    report = dfa.audit(None, images, vectors, labels, vector_oracle=network.logits)
+    audited = audit(network.logits, images, vectors, labels)
     return figures_of(
-        report,
+        audited,
         elapsed,
         note=f"its search in small, every pixel within {levels} grey levels, at most {most_boxes:,} boxes for a class; "
         f"proven safe: {proven} of {len(images)}",

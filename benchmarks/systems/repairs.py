@@ -6,7 +6,8 @@ from dataclasses import asdict
 from functools import partial
 
 import dfa
-from systems.context import SPACE, Context, Result, audit_of, figures_of
+from systems.context import SPACE, Context, Result
+from systems.counting import audit_of, figures_of
 from systems.rows import Row
 from systems.smallest_distance import smallest_vectors
 
@@ -14,7 +15,7 @@ from systems.smallest_distance import smallest_vectors
 def _repaired(which: str, system: str, context: Context) -> Result:
     """Return a row of `dfa.repair`: how much of an attack's GAP it closes, by stage."""
     subject, vectors, seconds, note = smallest_vectors(which, system, context)
-    report = audit_of(subject, vectors)
+    audited = audit_of(subject, vectors)
     found = {}
     for name, stages in {
         "default": ("outward", "stochastic", "blocks"),
@@ -29,12 +30,12 @@ def _repaired(which: str, system: str, context: Context) -> Result:
             vectors,
             subject.labels,
             normalizer=SPACE,
-            claimed=report.adversarial_vector,
+            claimed=audited.report.adversarial_vector,
             stages=stages,
         )
         found[name] = asdict(repaired.summary())
     note = f"{note}; repaired within the vector's own L-infinity, rounded up"
-    return figures_of(report, seconds, note=note) | {"repair": found}
+    return figures_of(audited, seconds, note=note) | {"repair": found}
 
 
 REPAIRS = [

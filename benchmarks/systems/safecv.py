@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from systems.attacks import margin
-from systems.context import Result, Subject, attack_and_audit
+from systems.context import Result, Subject
+from systems.counting import attack_and_audit
 from systems.libraries import import_library
 
 _ENLARGED = 15

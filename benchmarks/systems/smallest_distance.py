@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from systems.context import Context, Result, Subject, audit_of, figures_of
+from systems.context import Context, Result, Subject
+from systems.counting import audit_of, figures_of
 from systems.libraries import import_library
 from systems.zoo import Schedule, zoo, zoo_on_tiles
 
@@ -149,5 +150,5 @@ def measure_within(which: str, system: str, context: Context, *, rank: int | Non
     """Return a row of Tables 8 and 9 of one of these attacks: within epsilon, and at any distance beside it."""
     subject, vectors, seconds, note = smallest_vectors(which, system, context, rank)
     targets = None if rank is None else subject.targets(rank)
-    report = audit_of(subject, np.asarray(vectors), targets=targets)
-    return figures_of(report, seconds, epsilon=subject.epsilon, note=f"{note}; for the smallest L2 distance")
+    audited = audit_of(subject, np.asarray(vectors), targets=targets)
+    return figures_of(audited, seconds, epsilon=subject.epsilon, note=f"{note}; for the smallest L2 distance")

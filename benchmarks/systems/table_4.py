@@ -17,7 +17,8 @@ from systems import attacks
 from systems.carlini_linf import carlini_wagner_linf
 from systems.certified import NAME as CERTIFIED
 from systems.certified import certified
-from systems.context import SPACE, Context, Result, Subject, attack_and_audit, figures_of
+from systems.context import SPACE, Context, Result, Subject
+from systems.counting import Audited, attack_and_audit, audit, figures_of
 from systems.deepconcolic import measure_dense, measure_lenet1
 from systems.deepgo import measure_deepgo, measure_one_image
 from systems.deeppoly import measure_deeppoly
@@ -76,8 +77,8 @@ def _deepxplore(context: Context) -> Result:
     started = time.perf_counter()
     vectors = attacks.deepxplore(models, x[agree], y[agree]).numpy()
     seconds = time.perf_counter() - started
-    report = dfa.audit(None, images, vectors, labels, normalizer=SPACE, vector_oracle=disagree)
-    return figures_of(report, seconds, note="three LeNet-1, light constraint, 50 steps of 10; success is disagreement")
+    audited = audit(disagree, images, vectors, labels, normalizer=SPACE)
+    return figures_of(audited, seconds, note="three LeNet-1, light constraint, 50 steps of 10; success is disagreement")
 
 
 def _ours_or_witnesses(system: str, run: Callable[[Context], Result]) -> Callable[[Context], Result]:
@@ -89,7 +90,7 @@ def _ours_or_witnesses(system: str, run: Callable[[Context], Result]) -> Callabl
             return run(context)
         subject = context.lenet
         report = dfa.audit(subject.keras_model, subject.images, path, subject.labels)
-        return figures_of(report, math.nan, note=f"witnesses of {path}")
+        return figures_of(Audited(report, {}), math.nan, note=f"witnesses of {path}")
 
     return of
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import sparse  # type: ignore[import-untyped]
 from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 
-import dfa
 from harness.inputs import load_images
-from systems.context import Context, Result, figures_of
+from systems.context import Context, Result
+from systems.counting import audit, figures_of
 
 _SIDE = 7
 _HIDDEN = 16
@@ -97,10 +97,10 @@ def counterexamples(context: Context, *, integer: bool, number: int = 10, second
         if found is not None:
             vectors[row] = found.reshape(vectors[row].shape)
     elapsed = time.perf_counter() - started
-    report = dfa.audit(None, images, vectors, labels, vector_oracle=network.logits)
+    audited = audit(network.logits, images, vectors, labels)
     kind = "whole grey levels" if integer else "real numbers"
     return figures_of(
-        report,
+        audited,
         elapsed,
         note=f"HiGHS, nearest counterexample to the runner-up class in {kind}; 49-16-10 ReLU network on MNIST at 7x7",
     )

@@ -13,7 +13,8 @@ import dfa
 from dfa.search.objectives import PAPER
 from dfa.search.racos import PAPER_SHARE
 from systems import attacks
-from systems.context import Result, Subject, attack_and_audit, audit_of, figures_of
+from systems.context import Result, Subject
+from systems.counting import attack_and_audit, audit_of, figures_of
 from systems.rows import IMAGENET, MODELS
 
 BUDGET = 10_000
@@ -145,10 +146,10 @@ def run_dfa(subject: Subject, *, rank: int | None = None, setting: str, store: P
 
 
 def _of_counted(subject: Subject, state: attacks.AttackState, seconds: float, targets: Any, max_queries: int) -> Result:
-    report = audit_of(subject, state.vectors.numpy(), targets=targets)
-    queries = state.mean(report.adversarial_vector)
+    audited = audit_of(subject, state.vectors.numpy(), targets=targets)
+    queries = state.mean(audited.report.adversarial_vector)
     return figures_of(
-        report, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries"
+        audited, seconds, epsilon=subject.epsilon, queries=queries, note=f"at most {max_queries:,} queries"
     )
 
 

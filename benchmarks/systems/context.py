@@ -20,7 +20,8 @@ from dfa.cli import demo
 from harness.inputs import load_images
 from systems.attacks import moved_to
 from systems.imagenet_models import imagenet_model
-from systems.torch_models import LeNet1, as_lenet1, lenet1, resnet20
+from systems.substitutes import imitation_of_lenet1, imitation_of_resnet20
+from systems.torch_models import as_lenet1, lenet1, resnet20
 
 SPACE = dfa.Affine(layout="NCHW")
 """All torch models here take 0..1, (n, C, H, W)."""
@@ -170,18 +171,13 @@ class Context:
         if of not in self._trained:
             if of == "LeNet-1":
                 images, _ = load_images(self.data, "mnist_test2000.npz")
-                shapes = [(5, 5, 1, 4), (4,), (5, 5, 4, 12), (12,), (588, 10), (10,)]
-                module: nn.Module = LeNet1([np.zeros(shape, np.float32) for shape in shapes])
+                imitate: Callable[[nn.Module, Tensor], nn.Module] = imitation_of_lenet1
                 attacked = self.lenet
             else:
                 images, _ = load_images(self.data, "cifar10_correct500.npz")
-                module = nn.Sequential(
-                    nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                    nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
-                    nn.Flatten(), nn.Linear(4096, 10),
-                )  # fmt: skip
-                attacked = self.resnet
-            self._trained[of] = _fitted(module, attacked.module, images[len(images) // 4 :])
+                imitate, attacked = imitation_of_resnet20, self.resnet
+            others = torch.tensor(SPACE.vectors(images[len(images) // 4 :]))
+            self._trained[of] = imitate(attacked.module, others)
         return self._trained[of]
 
 
@@ -190,24 +186,3 @@ def _classes(module: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         parts = [module(part).argmax(1).numpy() for part in torch.tensor(SPACE.vectors(images)).split(250)]
     classes: NDArray[np.int64] = np.concatenate(parts)
     return classes
-
-
-def _fitted(module: nn.Module, teacher: nn.Module, images: NDArray[np.uint8], *, seconds: float = 40) -> nn.Module:
-    """Train a module on a teacher's answers, for as long as it helps or the time lasts."""
-    torch.manual_seed(0)
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.reset_parameters()
-    x = torch.tensor(SPACE.vectors(images))
-    with torch.no_grad():
-        y = teacher(x).argmax(1)
-    optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
-    started = time.perf_counter()
-    for _ in range(30):
-        for rows in torch.randperm(len(x)).split(64):
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(module(x[rows]), y[rows]).backward()
-            optimizer.step()
-        if time.perf_counter() - started > seconds:
-            break
-    return module.eval().requires_grad_(False)

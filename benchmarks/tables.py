@@ -48,6 +48,13 @@ from systems.published import RATES, counts_of, disagreements, read_printed, sho
 from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
+_HEAD = (
+    "# The paper's tables, measured again",
+    "",
+    "Printed by `python benchmarks/tables.py --print --out benchmarks/results/tables`; what it measures and how is "
+    "said at the top of that file. ATC and queries are means over successes. Rates stand with their 95 % intervals; "
+    "times are of a shared, busy machine. A row that is not run yet runs with `python benchmarks/tables.py`.",
+)
 
 
 @contextmanager
@@ -288,8 +295,8 @@ def main() -> None:
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
     context.folder, context.num_imagenet = arguments.out / "vectors", arguments.imagenet_images
     by_key = {row.key: row for row in ROWS}
-    results, fresh = [], set()
-    for row in ROWS:
+    fresh = set()
+    for row in () if arguments.print else ROWS:
         owner = by_key[row.same_as or row.key]
         path = arguments.out / f"{owner.key}.json"
         is_chosen = row.table in arguments.tables and (
@@ -297,20 +304,29 @@ def main() -> None:
         )
         is_cut = owner.in_parts and path.is_file() and _is_cut(read_results(path, None), arguments.imagenet_images)
         is_wanted = owner.key not in fresh and (arguments.again or is_cut or not path.is_file())
-        if is_chosen and is_wanted and not arguments.print:
+        if is_chosen and is_wanted:
             print(f"{owner.key} ...", file=sys.stderr, flush=True)
             if arguments.again:
                 shutil.rmtree(context.folder / owner.key, ignore_errors=True)
             write_results(path, arguments, measure(owner, context, arguments.row_seconds))
             fresh.add(owner.key)
-        if path.is_file():
-            results.append(_with_nan(read_results(path, None)) | _told(row))
-        elif row.table in arguments.tables:
-            results.append(_told(row) | {"reason": "not run yet"})
+    results = kept(arguments.out, arguments.tables)
     if arguments.check is not None:
         raise SystemExit(_compared(results, arguments.check))
-    for line in markdown(results):
+    for line in (*_HEAD, *markdown(results)):
         print(line, flush=True)
+
+
+def kept(folder: Path, tables: Sequence[str] = _TABLES) -> list[dict[str, Any]]:
+    """Return all rows that a folder has, and those of some tables that it has not, with that for their reason."""
+    results = []
+    for row in ROWS:
+        path = folder / f"{row.same_as or row.key}.json"
+        if path.is_file():
+            results.append(_with_nan(read_results(path, None)) | _told(row))
+        elif row.table in tables:
+            results.append(_told(row) | {"reason": "not run yet"})
+    return results
 
 
 def _is_cut(result: dict[str, Any], wanted: int) -> bool:

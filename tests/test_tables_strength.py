@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 torch = pytest.importorskip("torch")
 
@@ -211,6 +216,17 @@ def test_a_check_ends_with_status_1_where_a_rate_is_another(tmp_path, capsys):
     assert _compared([_row("X", 50, 0.88, 0.86)], path) == 0
     assert _compared([_row("X", 50, 0.5, 0.5)], path) == 1
     assert "SR was 90.0 %" in capsys.readouterr().out
+
+
+def test_the_printed_tables_are_of_the_kept_rows(monkeypatch, capsys):
+    import tables
+
+    folder = BENCHMARKS / "results" / "tables"
+    monkeypatch.setattr(sys, "argv", ["tables.py", "--print", "--out", str(folder)])
+    tables.main()
+    assert capsys.readouterr().out == (BENCHMARKS / "TABLES.md").read_text(encoding="utf-8")
+    for path in folder.iterdir():
+        assert path.stem in {row.key for row in tables.ROWS}
 
 
 def test_figure_2_has_every_tool_that_has_a_gap(tmp_path):

@@ -38,6 +38,7 @@ from typing import Any
 
 import torch
 
+from dfa.results.rates import wilson
 from harness.arguments import make_parser
 from harness.printing import percent
 from harness.results import read_results, write_results
@@ -170,12 +171,15 @@ def bars(results: list[dict[str, Any]]) -> Iterator[str]:
         ]
         yield _bar(f"No black-box row's TSR is above that of DFA, {setting}", len(chosen), beaten)
     rivals = [result for result in measured_rows if result["paper"].get("SR") and result not in ours]
-    weak = [
-        f"{_name(result)}: {percent(_as_the_paper_counts(result)['SR'])} against {percent(result['paper']['SR'])}"
-        for result in rivals
-        if _as_the_paper_counts(result)["SR"] < 0.9 * result["paper"]["SR"] and not result["remark"]
-    ]
-    yield _bar("No rival is under 0.9 of the paper's SR without a reason", len(rivals), weak)
+    weak, by_chance = list[str](), list[str]()
+    for result in rivals:
+        least, counted = 0.9 * result["paper"]["SR"], _as_the_paper_counts(result)
+        if counted["SR"] < least and not result["remark"]:
+            is_chance = wilson(*counts_of(counted)["SR"])[1] >= least
+            told = f"{_name(result)}: {percent(counted['SR'])} against {percent(result['paper']['SR'])}"
+            (by_chance if is_chance else weak).append(told)
+    rest = f"; under it by no more than chance explains: {'; '.join(by_chance)}" if by_chance else ""
+    yield _bar("No rival is under 0.9 of the paper's SR without a reason", len(rivals), weak) + rest
     repairs = [(result, result["repair"]["default"]["closed"]) for result in measured_rows if "repair" in result]
     repairs += [(result, result["mended"]["repaired"] / result["mended"]["lost"]) for result in _mended(measured_rows)]
     short = [f"{_name(result)}: {percent(closed)}" for result, closed in repairs if not closed >= 0.8]

@@ -108,9 +108,10 @@ def test_bars_name_every_row_that_misses_one():
         row("DFA, default", 1.0, 0.1),
         row("DFA, paper's setting", 0.9),
         row("NES-PGD", 0.95),
-        row("SModel+FGSM", 0.5, paper={"SR": 0.6}),
+        row("SModel+FGSM", 0.5, paper={"SR": 0.6}, images=1_000),
         row("SModel+C&W", 0.5, paper={"SR": 0.6}, remark="Why."),
         row("FGSM", 0.5, paper={"SR": 0.55}),
+        row("One-pixel", 0.0, paper={"SR": 0.03}),
         row("DBA", 1.0, model="B"),
         row("ZOO", 0.0, reason="stopped after 9 s"),
         row("Boundary", 0.1, **(repair | {"repair": {"default": {"closed": 0.7}}})),
@@ -121,7 +122,8 @@ def test_bars_name_every_row_that_misses_one():
         "1: DFA, default (A): 10.0 %",
         "",
         "1: DFA, paper's setting (A): 90.0 % against 95.0 % of NES-PGD",
-        "1: SModel+FGSM (A): 50.0 % against 60.0 %",
+        "1: SModel+FGSM (A): 50.0 % against 60.0 %; under it by no more than chance explains: One-pixel (A): 0.0 % "
+        "against 3.0 %",
         "1: Boundary (A): 70.0 %",
     ]
 

@@ -1,6 +1,6 @@
 """Rows that pages share with `benchmarks/TABLES.md`, and sentences that hold figures of `benchmarks/results`.
 
-`benchmarks/tables.py --print` wrote TABLES.md from its JSON, which is not kept.
+`benchmarks/tables.py --print` wrote TABLES.md from the rows in `benchmarks/results/tables`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,28 @@ def papers_table(title: str) -> dict[tuple[str, str], list[str]]:
 
     The rates are without the intervals that are printed beside ours, and without those at any distance.
     """
+    headers, _, *rows = _printed(title)
+    places = [headers.index(name) + after for name in ("images", "paper's SR") for after in range(4)][:-1]
+    return {(row[0], row[1]): [_INTERVAL.sub("", row[place]).replace(".0 %", " %") for place in places] for row in rows}
+
+
+def _printed(title: str) -> list[list[str]]:
+    """Return the cells of a table of TABLES.md, its two lines of header first."""
     section = _TABLES.read_text(encoding="utf-8").split(f"\n## {title}\n")[1].split("\n## ")[0]
-    rows = [
+    return [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in section.splitlines() if line[:2] == "| "
     ]
-    headers = rows[0]
-    places = [headers.index(name) + after for name in ("images", "paper's SR") for after in range(4)][:-1]
-    return {
-        (row[0], row[1]): [_INTERVAL.sub("", row[place]).replace(".0 %", " %") for place in places] for row in rows[2:]
-    }
+
+
+def repaired() -> Iterator[str]:
+    """Yield what `dfa.repair` made of each attack's vectors that rounding lost."""
+    _, _, *rows = _printed("What `dfa.repair` makes of what rounding lost")
+    for system, model, table, lost, mended, queries, *distances in rows:
+        goal = ", targeted" if table in ("7", "9") else ""
+        before_linf, after_linf, before_l2, after_l2 = distances
+        linf, l2 = f"{before_linf} to {after_linf}", f"{before_l2} to {after_l2}"
+        if model != "demo's LeNet-1":
+            yield f"| {system}{goal} | {model} | {lost} | {mended} | {queries} | {linf} | {l2} |"
 
 
 def _told(cells: list[str]) -> str:

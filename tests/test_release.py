@@ -75,7 +75,12 @@ def test_the_lowest_python_is_the_same_everywhere() -> None:
 def test_hooks_run_the_versions_that_make_lint_runs() -> None:
     hooks = set(re.findall(r'additional_dependencies: \["(.+?)"\]', text_of(".pre-commit-config.yaml")))
     assert {each.partition("==")[0] for each in hooks} == {"ruff", "clang-format"}
-    assert hooks <= {each for each in PROJECT["dependency-groups"]["test"] if isinstance(each, str)}
+    assert hooks <= set(PROJECT["dependency-groups"]["core"])
+    makefile = text_of("Makefile")
+    assert "--group core\n" in makefile
+    lint = re.search(r"^lint: \$\(TOOLS\)/installed\n((?:\t.*\n)+)", makefile, re.MULTILINE)
+    assert lint is not None
+    assert all(line.startswith("\t$(TOOLS)/bin/") for line in lint[1].splitlines())
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)

@@ -43,8 +43,8 @@ _REMARKS = {
     ),
     **{
         (table, "C&W", which): (
-            f"In the mean its vectors move a value by {moved} grey levels (root mean square), so that the nearest image "
-            "is nearly the original."
+            f"In the mean its vectors move a value by {moved} grey levels (root mean square), so that the nearest "
+            "image is nearly the original."
         )
         for table, which, moved in (
             ("6", "mobilenet", 0.14),
@@ -59,6 +59,7 @@ _REMARKS = {
             system,
             which,
         ): "The paper's T is 10,000 iterations, about 100,000 queries; here an image has 10,000 queries."
+        for table in ("7", "9")
         for system in ("DFA, paper's setting", "DFA, paper's setting as printed")
         for which in IMAGENET
     },

@@ -54,11 +54,7 @@ _REMARKS = {
         )
     },
     **{
-        (
-            "7",
-            system,
-            which,
-        ): "The paper's T is 10,000 iterations, about 100,000 queries; here an image has 10,000 queries."
+        (table, system, which): "The paper's T is 10,000 iterations, about 100,000 queries; an image has 10,000 here."
         for table in ("7", "9")
         for system in ("DFA, paper's setting", "DFA, paper's setting as printed")
         for which in IMAGENET

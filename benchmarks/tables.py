@@ -46,15 +46,17 @@ from systems.catalogue import ROWS
 from systems.context import Context
 from systems.parts import WANTED
 from systems.published import RATES, counts_of, disagreements, read_printed, shown
-from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time
+from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time, key_of
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
 _HEAD = (
     "# The paper's tables, measured again",
     "",
     "Printed by `python benchmarks/tables.py --print --out benchmarks/results/tables`; what it measures and how is "
-    "said at the top of that file. ATC and queries are means over successes. Rates stand with their 95 % intervals; "
-    "times are of a shared, busy machine. A row that is not run yet runs with `python benchmarks/tables.py`.",
+    "said at the top of that file. ATC is the seconds of the whole row over its successes (of dfa, the mean seconds of "
+    "a success), queries are means over successes. Rates stand with their 95 % intervals; those of DeepGo's points, "
+    "all of one image, and of DeepConcolic's tests, several of an image, are too narrow. Times are of a shared, busy "
+    "machine. A row that is not run yet runs with `python benchmarks/tables.py`.",
 )
 
 
@@ -118,8 +120,9 @@ def difference(result: dict[str, Any]) -> str:
         f"{rate} {percent(ours[rate], digits=0)} against {percent(result['paper'][rate], digits=0)}" for rate in far
     )
     reading = "" if ours is result else "At any distance, as the paper counts it: "
-    generic = f"The paper's figures are of {result['paper']['model']}, ours of {result['model']} with {result['note']}."
-    return f"{reading}{', '.join(rates)}. {result['remark'] or generic}"
+    others = result["paper"]["model"]
+    models = "Why is not known" if others == result["model"] else f"The paper's figures are of {others}"
+    return f"{reading}{', '.join(rates)}. {result['remark'] or models + '.'} Ours: {result['note']}."
 
 
 def _far(result: dict[str, Any]) -> list[str]:
@@ -270,7 +273,7 @@ def _cells(result: dict[str, Any]) -> list[str]:
         ours = [
             str(result["images"]),
             *(shown(*counts_of(reading)[rate]) for reading in readings for rate in RATES),
-            _number(result["ATC"]),
+            _number(result["ATC"] if result["SR"] else None),
             _number(result["queries"]),
         ]
     theirs = [percent(paper.get(rate)) for rate in RATES]
@@ -295,6 +298,8 @@ def main() -> None:
     parser.add_argument("--print", action="store_true", help="run nothing")
     parser.add_argument("--check", type=Path, help="printed file to compare with, such as benchmarks/TABLES.md")
     arguments: argparse.Namespace = parser.parse_args()
+    if not any(row.table in arguments.tables and _is_named(row.key, arguments.only) for row in ROWS):
+        parser.error(f"--only: no row has one of {', '.join(arguments.only)}; rows are named as {ROWS[0].key} is")
     torch.set_num_threads(1)
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
     context.folder, context.num_imagenet = arguments.out / "vectors", arguments.imagenet_images
@@ -303,9 +308,7 @@ def main() -> None:
     for row in () if arguments.print else ROWS:
         owner = by_key[row.same_as or row.key]
         path = arguments.out / f"{owner.key}.json"
-        is_chosen = row.table in arguments.tables and (
-            not arguments.only or any(each.lower() in row.key for each in arguments.only)
-        )
+        is_chosen = row.table in arguments.tables and _is_named(row.key, arguments.only)
         is_cut = owner.in_parts and path.is_file() and _is_cut(read_results(path, None), arguments.imagenet_images)
         is_wanted = owner.key not in fresh and (arguments.again or is_cut or not path.is_file())
         if is_chosen and is_wanted:
@@ -315,6 +318,8 @@ def main() -> None:
             write_results(path, arguments, measure(owner, context, arguments.row_seconds))
             fresh.add(owner.key)
     results = kept(arguments.out, arguments.tables)
+    if arguments.only and not arguments.print:
+        results = [result for result in results if _is_named(_key(result), arguments.only)]
     if arguments.check is not None:
         raise SystemExit(_compared(results, arguments.check))
     for line in (*_HEAD, *markdown(results)):
@@ -331,6 +336,15 @@ def kept(folder: Path, tables: Sequence[str] = _TABLES) -> list[dict[str, Any]]:
         elif row.table in tables:
             results.append(_told(row) | {"reason": "not run yet"})
     return results
+
+
+def _is_named(key: str, names: Sequence[str]) -> bool:
+    """Return whether a row's key holds one of some names; any does where there are none."""
+    return not names or any(key_of(name, "", "") in key for name in names)
+
+
+def _key(result: dict[str, Any]) -> str:
+    return key_of(result["table"], result["system"], result["model"])
 
 
 def _is_cut(result: dict[str, Any], wanted: int) -> bool:

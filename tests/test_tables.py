@@ -78,8 +78,11 @@ def test_a_rate_more_than_ten_points_off_gets_a_sentence():
     }
     assert difference(row | {"SR": 0.95, "TSR": 0.55, "GAP": 0.45}) == ""
     text = difference(row | {"SR": 0.95, "TSR": 0.65, "GAP": 0.45})
-    assert text == "TSR 65 % against 50 %. The paper's figures are of B, ours of A with its defaults."
-    assert difference(row | {"SR": 1, "TSR": 1, "GAP": 0, "remark": "Why."}).endswith("against 50 %. Why.")
+    assert text == "TSR 65 % against 50 %. The paper's figures are of B. Ours: its defaults."
+    found = row | {"SR": 1, "TSR": 1, "GAP": 0}
+    assert difference(found | {"remark": "Why."}).endswith("against 50 %. Why. Ours: its defaults.")
+    # Of the same network, no network is the reason.
+    assert difference(found | {"model": "B"}).endswith("against 50 %. Why is not known. Ours: its defaults.")
     assert difference(row | {"reason": "no"}) == ""
     # The paper gave these an L2 distance, and what lies within epsilon is not what it counts.
     anywhere = {"system": "DBA", "images": 10, "at_any_distance": {"SR": 1.0, "TSR": 0.65, "GAP": 0.35}}

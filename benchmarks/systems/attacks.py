@@ -296,8 +296,10 @@ def bandits(
     return state
 
 
-def deepxplore(models: Sequence[Model], x: Tensor, y: Tensor, *, steps: int = 50, step: float = 10 / 255) -> Tensor:
+def deepxplore(models: Sequence[Model], x: Tensor, y: Tensor, *, steps: int = 50, step: float = 0.5) -> Tensor:
     """DeepXplore (Pei et al. 2017), light constraint: change the brightness until models disagree.
+
+    A step is as long as the gradient's mean, over its root mean square, says: no whole grey levels.
 
     The model that is to leave the class is drawn for each image, as in the authors' code; their coverage of neurons is
     left out.
@@ -312,7 +314,9 @@ def deepxplore(models: Sequence[Model], x: Tensor, y: Tensor, *, steps: int = 50
         going = (classes == classes[0]).all(0).reshape(-1, 1, 1, 1)
         own = logits.softmax(2)[:, torch.arange(len(x)), y]
         (gradient,) = torch.autograd.grad((weights * own).sum(), vectors)
-        moved = (vectors.detach() + step * gradient.mean((1, 2, 3), keepdim=True).sign()).clamp(0, 1)
+        light = gradient.mean((1, 2, 3), keepdim=True)
+        length = gradient.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(1e-12)
+        moved = (vectors.detach() + step * light / length).clamp(0, 1)
         vectors = torch.where(going, moved, vectors.detach())
     return vectors
 

@@ -6,7 +6,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,7 @@ class Context:
     witnesses: Path | None = None
     folder: Path | None = None
     num_imagenet: int = 20
-    _trained: dict[str, nn.Module] = field(default_factory=dict)
+    _trained: dict[tuple[str, int], nn.Module] = field(default_factory=dict)
 
     @cached_property
     def lenet(self) -> Subject:
@@ -168,19 +168,19 @@ class Context:
             np.savez(path, vectors=vectors, seconds=seconds)
         return vectors, seconds
 
-    def substitute(self, of: str) -> nn.Module:
-        """Return a model trained on the answers of another about images that no row attacks."""
-        if of not in self._trained:
+    def substitute(self, of: str, seed: int = 0) -> nn.Module:
+        """Return a model trained on the answers of another about images that no row attacks, one for each seed."""
+        if (of, seed) not in self._trained:
             if of == "LeNet-1":
                 images, _ = load_images(self.data, "mnist_test2000.npz")
-                imitate: Callable[[nn.Module, Tensor], nn.Module] = imitation_of_lenet1
+                imitate: Callable[[nn.Module, Tensor], nn.Module] = partial(imitation_of_lenet1, seed=seed)
                 attacked = self.lenet
             else:
                 images, _ = load_images(self.data, "cifar10_correct500.npz")
                 imitate, attacked = imitation_of_resnet20, self.resnet
             others = torch.tensor(SPACE.vectors(images[len(images) // 4 :]))
-            self._trained[of] = imitate(attacked.module, others)
-        return self._trained[of]
+            self._trained[of, seed] = imitate(attacked.module, others)
+        return self._trained[of, seed]
 
 
 def _classes(module: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:

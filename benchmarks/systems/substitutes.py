@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from systems.torch_models import LeNet1
 
 
-def imitation_of_lenet1(teacher: nn.Module, x: Tensor, *, rounds: int = 30) -> nn.Module:
+def imitation_of_lenet1(teacher: nn.Module, x: Tensor, *, rounds: int = 30, seed: int = 0) -> nn.Module:
     """Return a LeNet-1 trained from nothing on the classes that a teacher tells of vectors, (n, 1, 28, 28)."""
     shapes = [(5, 5, 1, 4), (4,), (5, 5, 4, 12), (12,), (588, 10), (10,)]
-    module = _from_nothing(LeNet1([np.zeros(shape, np.float32) for shape in shapes]))
+    module = _from_nothing(LeNet1([np.zeros(shape, np.float32) for shape in shapes]), seed)
     with torch.no_grad():
         y = teacher(x).argmax(1)
     optimizer = torch.optim.Adam(module.parameters(), lr=2e-3)
@@ -64,8 +64,8 @@ def _variants(x: Tensor, number: int, generator: torch.Generator) -> Tensor:
     return (1 - share) * pairs[0] + share * pairs[1]
 
 
-def _from_nothing(module: nn.Module) -> nn.Module:
-    torch.manual_seed(0)
+def _from_nothing(module: nn.Module, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
     for layer in module.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.reset_parameters()

@@ -96,7 +96,7 @@ def anywhere() -> Iterator[str]:
 
 
 def tools_that_lost() -> str:
-    """Return how many of the paper's tools rounding takes something from on one network at least, and more than half."""
+    """Return the sentence on how many of the paper's tools rounding takes something from, and more than half."""
     worst: dict[str, float] = {}
     for (system, _), (_, _, _, gap, *theirs) in papers_table("Table 4").items():
         tool = system.partition(",")[0]

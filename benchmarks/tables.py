@@ -27,26 +27,23 @@ from __future__ import annotations
 import argparse
 import math
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
 
 from dfa.results.rates import wilson
-from harness.arguments import make_parser
+from harness.arguments import make_parser, positive
 from harness.printing import percent
 from harness.results import read_results, write_results
 from systems.catalogue import ROWS
 from systems.context import Context
+from systems.measuring import is_better, is_unfinished, load_libraries, measure, told
 from systems.parts import WANTED
 from systems.published import RATES, counts_of, disagreements, read_printed, shown
-from systems.rows import CannotRunError, OutOfTimeError, Row, is_out_of_time, key_of
+from systems.rows import key_of
 
 _TABLES = ("4", "6", "7", "8", "9", "10", "repair")
 _HEAD = (
@@ -58,57 +55,6 @@ _HEAD = (
     "all of one image, and of DeepConcolic's tests, several of an image, are too narrow. Times are of a shared, busy "
     "machine. A row that is not run yet runs with `python benchmarks/tables.py`.",
 )
-
-
-@contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """End what runs inside after some seconds, where the system has such alarms."""
-
-    def ring(number: int, frame: FrameType | None) -> None:
-        raise OutOfTimeError
-
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def measure(row: Row, context: Context, seconds: float) -> dict[str, Any]:
-    """Run a row, and return what was measured or why it was not."""
-    torch.manual_seed(0)
-    started = time.perf_counter()
-    result = _told(row) | {"reason": ""}
-    try:
-        with _limited(seconds):
-            result |= row.run(context)
-    except CannotRunError as error:
-        result["reason"] = str(error)
-    except BaseException as error:
-        if is_out_of_time(error):
-            result["reason"] = f"stopped after {seconds:,.0f} s; give it more with --row-seconds"
-        elif isinstance(error, Exception):  # a library's, which is a result too
-            result["reason"] = f"failed: {type(error).__name__}: {error}"
-        else:
-            raise
-    result["seconds"] = time.perf_counter() - started
-    return result
-
-
-def _told(row: Row) -> dict[str, Any]:
-    """Return what is known of a row before it is run."""
-    return {
-        "table": row.table,
-        "system": row.system,
-        "model": row.model,
-        "remark": row.remark,
-        "paper": dict(row.paper),
-    }
 
 
 def difference(result: dict[str, Any]) -> str:
@@ -183,7 +129,11 @@ def bars(results: list[dict[str, Any]]) -> Iterator[str]:
             (by_chance if is_chance else weak).append(told)
     rest = f"; under it by no more than chance explains: {'; '.join(by_chance)}" if by_chance else ""
     yield _bar("No rival is under 0.9 of the paper's SR without a reason", len(rivals), weak) + rest
-    repairs = [(result, result["repair"]["default"]["closed"]) for result in measured_rows if "repair" in result]
+    repairs = [
+        (result, float(closed))
+        for result in measured_rows
+        if "repair" in result and (closed := result["repair"]["default"]["closed"]) is not None
+    ]
     repairs += [(result, result["mended"]["repaired"] / result["mended"]["lost"]) for result in _mended(measured_rows)]
     short = [f"{_name(result)}: {percent(closed)}" for result, closed in repairs if not closed >= 0.8]
     yield _bar("`repair` closes at least 80 % of the GAP", len(repairs), short)
@@ -237,8 +187,10 @@ def _mended(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows whose vectors rounding lost some of, each attack of a model once."""
     found: list[dict[str, Any]] = []
     for result in results:
-        seen = ((each["model"], each["mended"]) for each in found)
-        if result.get("mended") and (result["model"], result["mended"]) not in seen:
+        seen = [(each["model"], each["mended"]) for each in found if each["mended"]["repaired"]]
+        seen += [each.get("owner") for each in found]
+        names = [(result["model"], result.get("mended")), result.get("owner", result)]
+        if result.get("mended") and not any(name in seen for name in names):
             found.append(result)
     return found
 
@@ -289,34 +241,45 @@ def main() -> None:
     parser = make_parser("tables", __doc__, in_folder=True)
     parser.add_argument("--tables", nargs="+", choices=_TABLES, default=list(_TABLES), help="tables to run")
     parser.add_argument("--only", nargs="+", default=[], help="rows whose name holds one of these")
-    parser.add_argument("--lenet-images", type=int, default=100, help="most images of MNIST")
-    parser.add_argument("--resnet-images", type=int, default=50, help="most images of CIFAR-10")
-    parser.add_argument("--imagenet-images", type=int, default=WANTED, help="most images of ImageNet")
-    parser.add_argument("--row-seconds", type=float, default=300, help="limit of each row")
+    parser.add_argument("--lenet-images", type=positive, default=100, help="most images of MNIST")
+    parser.add_argument("--resnet-images", type=positive, default=50, help="most images of CIFAR-10")
+    parser.add_argument("--imagenet-images", type=positive, default=WANTED, help="most images of ImageNet")
+    parser.add_argument("--row-seconds", type=positive, default=300, help="limit of each row")
     parser.add_argument("--witnesses", type=Path, help="folder of witness files of verifiers")
     parser.add_argument("--again", action="store_true", help="run finished rows again")
     parser.add_argument("--print", action="store_true", help="run nothing")
     parser.add_argument("--check", type=Path, help="printed file to compare with, such as benchmarks/TABLES.md")
     arguments: argparse.Namespace = parser.parse_args()
+    for option, given in (("--check", arguments.check), ("--witnesses", arguments.witnesses)):
+        if given is not None and not given.exists():
+            parser.error(f"{option}: {given} is not there")
     if not any(row.table in arguments.tables and _is_named(row.key, arguments.only) for row in ROWS):
         parser.error(f"--only: no row has one of {', '.join(arguments.only)}; rows are named as {ROWS[0].key} is")
     torch.set_num_threads(1)
     context = Context(arguments.data, arguments.lenet_images, arguments.resnet_images, arguments.witnesses)
     context.folder, context.num_imagenet = arguments.out / "vectors", arguments.imagenet_images
+    context.again = arguments.again
     by_key = {row.key: row for row in ROWS}
     fresh = set()
+    if not arguments.print:
+        load_libraries()
     for row in () if arguments.print else ROWS:
         owner = by_key[row.same_as or row.key]
         path = arguments.out / f"{owner.key}.json"
         is_chosen = row.table in arguments.tables and _is_named(row.key, arguments.only)
-        is_cut = owner.in_parts and path.is_file() and _is_cut(read_results(path, None), arguments.imagenet_images)
-        is_wanted = owner.key not in fresh and (arguments.again or is_cut or not path.is_file())
-        if is_chosen and is_wanted:
+        there = read_results(path, None)
+        is_left = there is None or is_unfinished(there, owner, arguments.row_seconds, arguments.imagenet_images)
+        if is_chosen and owner.key not in fresh and (arguments.again or is_left):
             print(f"{owner.key} ...", file=sys.stderr, flush=True)
             if arguments.again:
                 shutil.rmtree(context.folder / owner.key, ignore_errors=True)
-            write_results(path, arguments, measure(owner, context, arguments.row_seconds))
+            result = measure(owner, context, arguments.row_seconds)
             fresh.add(owner.key)
+            if (arguments.again and not result["reason"]) or is_better(result, there):
+                write_results(path, arguments, result)
+            else:
+                reason = result["reason"] or f"{result['images']} images"
+                print(f"{owner.key}: the {there['images']} images before are kept; now: {reason}", file=sys.stderr)
     results = kept(arguments.out, arguments.tables)
     if arguments.only and not arguments.print:
         results = [result for result in results if _is_named(_key(result), arguments.only)]
@@ -332,9 +295,9 @@ def kept(folder: Path, tables: Sequence[str] = _TABLES) -> list[dict[str, Any]]:
     for row in ROWS:
         path = folder / f"{row.same_as or row.key}.json"
         if path.is_file():
-            results.append(_with_nan(read_results(path, None)) | _told(row))
+            results.append(_with_nan(read_results(path, None)) | told(row) | {"owner": row.same_as or row.key})
         elif row.table in tables:
-            results.append(_told(row) | {"reason": "not run yet"})
+            results.append(told(row) | {"reason": "not run yet"})
     return results
 
 
@@ -347,15 +310,19 @@ def _key(result: dict[str, Any]) -> str:
     return key_of(result["table"], result["system"], result["model"])
 
 
-def _is_cut(result: dict[str, Any], wanted: int) -> bool:
-    """Return whether a row that is measured in parts has some left to measure."""
-    return result["reason"].startswith("stopped") or (not result["reason"] and result["images"] < wanted)
-
-
 def _compared(results: list[dict[str, Any]], path: Path) -> int:
-    """Print where measured rows and a printed file disagree, and return the status to end with."""
-    found = list(disagreements(results, read_printed(path.read_text(encoding="utf-8").splitlines())))
-    print("\n".join(found) or f"no rate is farther from {path} than chance explains", flush=True)
+    """Print where measured rows and a printed file disagree, and return the status to end with.
+
+    It is 1 as well where a row that was printed has no figures now, and where there is nothing to compare.
+    """
+    printed = read_printed(path.read_text(encoding="utf-8", errors="replace").splitlines())
+    both = [result for result in results if (result["table"], result["system"], result["model"]) in printed]
+    lost = [result for result in both if result["reason"].startswith(("failed", "stopped"))]
+    found = [f"{_name(result)}: {result['reason']}" for result in lost] + list(disagreements(both, printed))
+    number = sum(not result["reason"] for result in both)
+    if not number:
+        found.append(f"nothing to compare: no row has figures both here and in {path}")
+    print("\n".join(found) or f"no rate of {number} rows is farther from {path} than chance explains", flush=True)
     return 1 if found else 0
 
 

@@ -109,10 +109,10 @@ def test_rows_name_the_model_that_theirs_stands_for(context, model, system):
 
 
 def test_a_cut_row_goes_on_and_gives_the_same_figures(context, tmp_path):
+    from systems.measuring import is_unfinished, measure
     from systems.parts import in_parts
     from systems.rows import Row
     from systems.within_epsilon import nes_pgd
-    from tables import _is_cut, measure
 
     seen, slow = [], [2]
 
@@ -128,11 +128,11 @@ def test_a_cut_row_goes_on_and_gives_the_same_figures(context, tmp_path):
     cut = measure(row("cut"), context, 2)
     assert (cut["images"], cut["reason"], len(seen)) == (1, "", 2)
     assert cut["note"].endswith("1 of 20 images")
-    assert _is_cut(cut, 4)
+    assert is_unfinished(cut, row("cut"), 2, 4)
     rest = measure(row("cut"), context, 60)
     assert seen[1:] == context.mobilenet.labels[[1, 1, 2, 3]].tolist()
     whole = measure(row("whole"), context, 60)
-    assert not _is_cut(whole, 4)
+    assert not is_unfinished(whole, row("whole"), 60, 4)
     for name in ("images", "SR", "TSR", "GAP", "queries", "at_any_distance", "note"):
         assert rest[name] == whole[name]
     assert whole["images"] == 4
@@ -140,7 +140,7 @@ def test_a_cut_row_goes_on_and_gives_the_same_figures(context, tmp_path):
     slow.append(len(seen) + 1)
     nothing = measure(row("nothing"), context, 0.2)
     assert nothing["reason"].startswith("stopped after")
-    assert _is_cut(nothing, 4)
+    assert is_unfinished(nothing, row("nothing"), 0.2, 4)
 
 
 def test_tables_go_on_with_a_cut_row_and_begin_again_where_asked(context, tmp_path, monkeypatch):

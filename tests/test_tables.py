@@ -48,8 +48,8 @@ def test_a_row_that_does_not_run_says_why(name, tmp_path):
     import time
 
     from systems.context import Context
+    from systems.measuring import measure
     from systems.rows import CannotRunError, Row
-    from tables import measure
 
     def run(context):
         if name == "reason":

@@ -62,7 +62,7 @@ def read_results(path: Path, default: Any) -> Any:
 def write_whole(path: Path, text: str) -> None:
     """Write a file in place of any written before; whatever ends the process, it is whole or as it was."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     temporary.write_text(text, encoding="utf-8", newline="")
     temporary.replace(path)
 

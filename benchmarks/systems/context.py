@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import random
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -109,6 +113,8 @@ class Context:
     witnesses: Path | None = None
     folder: Path | None = None
     num_imagenet: int = 20
+    again: bool = False
+    _made: set[Path] = field(default_factory=set)
     _trained: dict[tuple[str, int], nn.Module] = field(default_factory=dict)
 
     @cached_property
@@ -154,18 +160,35 @@ class Context:
         asked = dfa.TorchOracle(module, static_batch=5)
         return Subject.of(name, module, asked, images, labels, 10, self.num_imagenet)
 
-    def kept(self, name: str, make: Callable[[], Any]) -> tuple[Any, float]:
-        """Return vectors and the seconds they took, made now or read from `folder`."""
-        path = None if self.folder is None else self.folder / f"{name}.npz"
-        if path is not None and path.is_file():
-            with np.load(path) as arrays:
-                return arrays["vectors"], float(arrays["seconds"])
+    def kept(self, name: str, make: Callable[[], Any], *made_of: Any) -> tuple[Any, float]:
+        """Return vectors and the seconds they took, made now or read from `folder`.
+
+        Args:
+            name: Of the file, to be read.
+            make: Returns the vectors.
+            made_of: What they depend on, arrays or texts: those of other images or settings are others.
+        """
+        digest = hashlib.sha256()
+        for part in made_of:
+            digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+            digest.update(b"|")
+        path = None if self.folder is None else self.folder / f"{name}-{digest.hexdigest()[:12]}.npz"
+        if path is not None and path.is_file() and not (self.again and path not in self._made):
+            try:
+                with np.load(path) as arrays:
+                    return arrays["vectors"], float(arrays["seconds"])
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                pass  # cut while it was written: made again
         started = time.perf_counter()
+        seed_everything()
         vectors = make()
         seconds = time.perf_counter() - started
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, vectors=vectors, seconds=seconds)
+            temporary = path.with_name(f"{path.stem}.{os.getpid()}.part.npz")
+            np.savez(temporary, vectors=vectors, seconds=seconds)
+            temporary.replace(path)
+            self._made.add(path)
         return vectors, seconds
 
     def substitute(self, of: str, seed: int = 0) -> nn.Module:
@@ -181,6 +204,13 @@ class Context:
             others = torch.tensor(SPACE.vectors(images[len(images) // 4 :]))
             self._trained[of, seed] = imitate(attacked.module, others)
         return self._trained[of, seed]
+
+
+def seed_everything() -> None:
+    """Begin the random numbers of torch, NumPy and Python anew, so that nothing depends on what ran before."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    random.seed(0)
 
 
 def _classes(module: nn.Module, images: NDArray[np.uint8]) -> NDArray[np.int64]:

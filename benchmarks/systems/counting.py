@@ -15,6 +15,7 @@ from torch import Tensor
 
 import dfa
 from systems.context import SPACE, Result, Subject
+from systems.rows import CannotRunError
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def figures_of(
     report = audited.report
     vector, file = report.adversarial_vector, report.adversarial_file[0, 0]
     anywhere = report.summary()
-    attacked = int(report.attacked.sum())
+    if not (attacked := int(report.attacked.sum())):
+        raise CannotRunError("no image is classified as it is labelled")
     if epsilon is not None:
         vector = vector & (report.linf_vector <= epsilon + 0.01)
         file = file & (report.linf_file[0, 0] <= epsilon)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.results import write_whole
-from systems.context import Context, Result, Subject
+from systems.context import Context, Result, Subject, seed_everything
 from systems.published import RATES, counts_of
 from systems.rows import is_out_of_time
 
@@ -93,8 +93,12 @@ def _rates(parts: Sequence[Result]) -> dict[str, float]:
 def _kept(path: Path | None, context: Context, part: Subject, run: Attack) -> Result:
     """Return what was measured of a part, now or before."""
     if path is not None and path.is_file():
-        kept: Result = json.loads(path.read_text(encoding="utf-8"))
-        return kept
+        try:
+            kept: Result = json.loads(path.read_text(encoding="utf-8"))
+            return kept
+        except ValueError:
+            pass  # cut or damaged: measured again
+    seed_everything()
     result = run(context, part)
     if path is not None:
         fields = ("images", *RATES, "ATC", "queries", "at_any_distance", "mended", "note")

@@ -135,7 +135,8 @@ def smallest_vectors(
         chosen = slice(first, first + size)
         part = replace(subject, images=subject.images[chosen], labels=subject.labels[chosen])
         aims = None if targets is None else targets[chosen]
-        parts.append(context.kept(f"{name}-{first}", partial(attack.run, part, aims)))
+        made_of = (attack, part.images, part.labels, aims)
+        parts.append(context.kept(f"{name}-{first}", partial(attack.run, part, aims), *made_of))
     vectors = np.concatenate([each for each, _ in parts])
     return subject, vectors, sum(seconds for _, seconds in parts), attack.note
 

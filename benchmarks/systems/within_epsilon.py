@@ -15,7 +15,7 @@ from dfa.search.racos import PAPER_SHARE
 from systems import attacks
 from systems.context import Result, Subject
 from systems.counting import attack_and_audit, audit_of, figures_of
-from systems.rows import IMAGENET, MODELS
+from systems.rows import IMAGENET, MODELS, CannotRunError
 
 BUDGET = 10_000
 """Queries of every black box that counts them, but for the paper's setting of DFA."""
@@ -133,6 +133,8 @@ def run_dfa(subject: Subject, *, rank: int | None = None, setting: str, store: P
         store=None if store is None else dfa.Storage(store, resume=True, interval=_RESENT),
     )
     summary = result.summary()
+    if not summary.attacked:
+        raise CannotRunError("no image is classified as it is labelled")
     return {
         "images": summary.attacked,
         "SR": summary.SR,

@@ -187,12 +187,16 @@ def _mended(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows whose vectors rounding lost some of, each attack of a model once."""
     found: list[dict[str, Any]] = []
     for result in results:
-        seen = [(each["model"], each["mended"]) for each in found if each["mended"]["repaired"]]
-        seen += [each.get("owner") for each in found]
-        names = [(result["model"], result.get("mended")), result.get("owner", result)]
-        if result.get("mended") and not any(name in seen for name in names):
+        if result.get("mended") and not any(_are_the_same(result, each) for each in found):
             found.append(result)
     return found
+
+
+def _are_the_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether two rows have the same vectors: one row's, or those of one model with equal sums of distances."""
+    if "owner" in one and one["owner"] == other.get("owner"):
+        return True
+    return bool(one["mended"]["repaired"]) and (one["model"], one["mended"]) == (other["model"], other["mended"])
 
 
 def _mended_cells(result: dict[str, Any]) -> list[str]:

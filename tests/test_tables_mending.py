@@ -90,14 +90,19 @@ def test_each_attack_that_lost_something_is_printed_once_with_means():
 
     lost = {"lost": 2, "repaired": 2, "queries": 5, "linf": [1.0, 3.0], "l2": [4.0, 5.0]}
     never = {"lost": 2, "repaired": 0, "queries": 0, "linf": [0.0, 0.0], "l2": [0.0, 0.0]}
-    rows = [row("X", lost), row("X", lost, table="8"), row("Y", {}), row("Z", never)]
+    rows = [row("X", lost), row("X", lost, table="8"), row("Y", {}), row("Z", never), row("W", never)]
+    rows[3] |= {"owner": "4-z-a"}
+    rows.append(rows[3] | {"table": "10"})
     lines = list(markdown(rows))
     first = lines.index("## What `dfa.repair` makes of what rounding lost") + 4
-    assert lines[first : first + 3] == [
+    assert lines[first : first + 4] == [
         "| X | A | 4 | 2 | 2 | 2.5 | 0.5 | 1.5 | 2 | 2.5 |",
         "| Z | A | 4 | 2 | 0 | - | - | - | - | - |",
+        # As little came of it, but it is another attack.
+        "| W | A | 4 | 2 | 0 | - | - | - | - | - |",
         "",
     ]
-    assert set(read_printed(lines)) == {("4", "X", "A"), ("8", "X", "A"), ("4", "Y", "A"), ("4", "Z", "A")}
+    printed = {("4", "X", "A"), ("8", "X", "A"), ("4", "Y", "A"), ("4", "Z", "A"), ("4", "W", "A"), ("10", "Z", "A")}
+    assert set(read_printed(lines)) == printed
     (bar,) = (bar for bar in bars(rows) if "repair" in bar)
-    assert bar.endswith("(2 rows): MISSED by 1: Z (A): 0.0 %")
+    assert bar.endswith("(3 rows): MISSED by 2: Z (A): 0.0 %; W (A): 0.0 %")

@@ -175,7 +175,7 @@ class Context:
         path = None if self.folder is None else self.folder / f"{name}-{digest.hexdigest()[:12]}.npz"
         if path is not None and path.is_file() and not (self.again and path not in self._made):
             try:
-                with np.load(path) as arrays:
+                with path.open("rb") as file, np.load(file) as arrays:
                     return arrays["vectors"], float(arrays["seconds"])
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 pass  # cut while it was written: made again

@@ -89,6 +89,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=_ROOT / "docs" / "_static" / "figure-2.png")
     arguments = parser.parse_args()
+    if not arguments.tables.is_file():
+        parser.error(f"--tables: {arguments.tables} is not there")
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     found = gaps(read_printed(arguments.tables.read_text(encoding="utf-8").splitlines()))
     draw(found, arguments.out)
     print(f"written to {arguments.out}")

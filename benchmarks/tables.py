@@ -266,12 +266,16 @@ def main() -> None:
     by_key = {row.key: row for row in ROWS}
     fresh = set()
     if not arguments.print:
+        try:
+            context.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--out: {arguments.out} cannot be written to: {error}")
         load_libraries()
     for row in () if arguments.print else ROWS:
         owner = by_key[row.same_as or row.key]
         path = arguments.out / f"{owner.key}.json"
         is_chosen = row.table in arguments.tables and _is_named(row.key, arguments.only)
-        there = read_results(path, None)
+        there = _row_of(path) if path.is_file() else None
         is_left = there is None or is_unfinished(there, owner, arguments.row_seconds, arguments.imagenet_images)
         if is_chosen and owner.key not in fresh and (arguments.again or is_left):
             print(f"{owner.key} ...", file=sys.stderr, flush=True)
@@ -299,10 +303,22 @@ def kept(folder: Path, tables: Sequence[str] = _TABLES) -> list[dict[str, Any]]:
     for row in ROWS:
         path = folder / f"{row.same_as or row.key}.json"
         if path.is_file():
-            results.append(_with_nan(read_results(path, None)) | told(row) | {"owner": row.same_as or row.key})
+            results.append(_with_nan(_row_of(path)) | told(row) | {"owner": row.same_as or row.key})
         elif row.table in tables:
             results.append(told(row) | {"reason": "not run yet"})
     return results
+
+
+def _row_of(path: Path) -> dict[str, Any]:
+    """Return the row in a file.
+
+    Raises:
+        SystemExit: It holds none.
+    """
+    result = read_results(path, None)
+    if not isinstance(result, dict) or not {"table", "system", "model", "reason"} <= result.keys():
+        raise SystemExit(f"{path} holds no row of the tables; remove it, and the row is measured anew")
+    return result
 
 
 def _is_named(key: str, names: Sequence[str]) -> bool:

@@ -106,6 +106,16 @@ def test_what_cannot_be_is_refused_before_anything_is_run(tmp_path, monkeypatch,
     assert told in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ['{"results": []}', '{"results": {"a": 1}}', "{}", "[", ""])
+def test_a_file_that_holds_no_row_is_named(tmp_path, text):
+    from tables import ROWS, kept
+
+    path = tmp_path / f"{ROWS[0].key}.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SystemExit, match=ROWS[0].key):
+        kept(tmp_path)
+
+
 def test_a_check_of_nothing_or_of_what_failed_is_no_success(tmp_path, capsys):
     from tables import _compared, markdown
 

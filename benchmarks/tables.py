@@ -285,7 +285,7 @@ def main() -> None:
             fresh.add(owner.key)
             if (arguments.again and not result["reason"]) or is_better(result, there):
                 write_results(path, arguments, result)
-            else:
+            elif there is not None:
                 reason = result["reason"] or f"{result['images']} images"
                 print(f"{owner.key}: the {there['images']} images before are kept; now: {reason}", file=sys.stderr)
     results = kept(arguments.out, arguments.tables)

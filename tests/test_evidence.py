@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from evidence_tables import RESULTS, TABLES, beside_square, readme
-from evidence_texts import anywhere, calls, repaired, sentences, table_4, tables_6_to_9, written_small
+from evidence_texts import (
+    anywhere,
+    calls,
+    repaired,
+    repaired_by_stage,
+    sentences,
+    table_4,
+    tables_6_to_9,
+    written_small,
+)
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -63,6 +72,10 @@ def test_the_tools_that_were_written_small_have_the_figures_that_were_printed() 
     made = list(written_small())
     assert len(made) > 9
     assert made in tables_of("study")
+
+
+def test_what_repair_closes_by_stage_is_what_the_rows_say() -> None:
+    assert list(repaired_by_stage()) in tables_of("audit")
 
 
 def test_what_minimises_l2_stands_at_any_distance_too() -> None:

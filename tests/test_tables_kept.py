@@ -72,6 +72,29 @@ def test_kept_vectors_are_of_the_images_and_settings_asked_for(tmp_path):
     assert kept(five, "9 steps") == [5, 5]
 
 
+@pytest.mark.parametrize("text", ["", '{"im', "[]", "{}", '{"images": 2, "SR": 1, "TSR": 1, "GAP": 0}'])
+def test_a_part_that_is_damaged_or_of_other_images_is_measured_again(tmp_path, text):
+    from types import SimpleNamespace
+
+    from systems.parts import _kept
+
+    part, asked = SimpleNamespace(images=[0]), []
+    figures = {"images": 1, "SR": 1.0, "TSR": 1.0, "GAP": 0.0, "ATC": 1.0, "queries": None, "note": "N"}
+
+    def run(context, part):
+        asked.append(part)
+        return figures
+
+    path = tmp_path / "0-1.json"
+    path.write_text(text, encoding="utf-8")
+    assert _kept(path, None, part, run) == figures
+    assert _kept(path, None, part, run) == figures
+    assert len(asked) == 1
+    path.write_text(path.read_text(encoding="utf-8").replace('"images": 1', '"images": 2'), encoding="utf-8")
+    assert _kept(path, None, part, run) == figures
+    assert len(asked) == 2
+
+
 def test_vectors_do_not_depend_on_what_was_drawn_before(tmp_path):
     from systems.context import Context
 

@@ -92,15 +92,21 @@ def _rates(parts: Sequence[Result]) -> dict[str, float]:
 
 def _kept(path: Path | None, context: Context, part: Subject, run: Attack) -> Result:
     """Return what was measured of a part, now or before."""
-    if path is not None and path.is_file():
-        try:
-            kept: Result = json.loads(path.read_text(encoding="utf-8"))
-            return kept
-        except ValueError:
-            pass  # cut or damaged: measured again
+    if path is not None and (kept := _read(path, len(part.images))) is not None:
+        return kept
     seed_everything()
     result = run(context, part)
     if path is not None:
         fields = ("images", *RATES, "ATC", "queries", "at_any_distance", "mended", "note")
         write_whole(path, json.dumps({name: result[name] for name in fields if name in result}))
     return result
+
+
+def _read(path: Path, images: int) -> Result | None:
+    """Return what a file holds of a part of so many images, or None where it is not there, cut or something else."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    is_part = isinstance(kept, dict) and {"ATC", "queries", "note", *RATES} <= kept.keys()
+    return kept if is_part and kept.get("images") == images else None

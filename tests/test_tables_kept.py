@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -42,6 +43,28 @@ def test_what_failed_or_was_stopped_is_run_again_where_that_can_help():
     assert is_unfinished(_figures(0, "stopped after 300 s", limit=300), parts, 300, 20)
     assert not is_unfinished(_figures(19), whole, 300, 20)
     assert is_unfinished(_figures(19), parts, 300, 20)
+
+
+def test_a_models_loading_is_none_of_its_rows_time():
+    import time
+
+    from systems.measuring import measure
+    from systems.rows import Row
+
+    class Slow:
+        @cached_property
+        def lenet(self):
+            time.sleep(0.6)
+            return 1
+
+    def measured(run):
+        return measure(Row("4", "X", "LeNet-1", run), Slow(), 0.3)
+
+    found = measured(lambda context: {"images": context.lenet})
+    assert (found["reason"], found["images"]) == ("", 1)
+    assert found["seconds"] < 0.3
+    # The clock runs for all else.
+    assert measured(lambda _: {"images": Slow().lenet})["reason"].startswith("stopped")
 
 
 def test_kept_vectors_are_of_the_images_and_settings_asked_for(tmp_path):
